@@ -1,0 +1,1 @@
+"""One file a backend: each opens the sessions of a bundle on one inference engine."""

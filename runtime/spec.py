@@ -1,0 +1,193 @@
+"""What a stage is: the one declaration that export, runtime, calibration and profiles read.
+
+A model is a list of stages. A stage has named inputs and outputs, each with a dtype and a shape of numbers and
+symbols; a symbol ("objects", "memories", "points") has one size within a call. The exporter derives names, dynamic
+axes and example feeds from the declaration, the manifest carries it, and sessions check their feeds against it.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from masklet.runtime.errors import SpecError
+
+Tensor = npt.NDArray[Any]
+DTYPES = ("float32", "float16", "uint8", "int8", "int32", "int64", "bool")
+
+
+class TensorSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A named tensor. `shape` holds sizes, or symbols whose size is fixed by the feeds of a call."""
+
+    name: str
+    shape: tuple[int | str, ...]
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier():
+            raise SpecError(f"tensor name {self.name!r} is not an identifier")
+        if self.dtype not in DTYPES:
+            raise SpecError(f"tensor {self.name!r}: dtype {self.dtype!r} is none of {', '.join(DTYPES)}")
+        for size in self.shape:
+            if isinstance(size, int) and size < 1:
+                raise SpecError(f"tensor {self.name!r}: size {size} in {list(self.shape)} is below 1")
+
+    def bind(self, shape: Iterable[int], sizes: dict[str, int]) -> bool:
+        """Match an actual shape, adding the sizes of new symbols to `sizes`; False where it does not fit."""
+        actual = tuple(shape)
+        if len(actual) != len(self.shape):
+            return False
+        for want, got in zip(self.shape, actual, strict=True):
+            if isinstance(want, str):
+                if sizes.setdefault(want, got) != got:
+                    return False
+            elif want != got:
+                return False
+        return True
+
+    def sized(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
+        """The shape with every symbol replaced by its size."""
+        return tuple(sizes[s] if isinstance(s, str) else s for s in self.shape)
+
+    def nbytes(self, sizes: Mapping[str, int]) -> int:
+        """Bytes of the tensor at the given symbol sizes."""
+        count = 1
+        for size in self.sized(sizes):
+            count *= size
+        return count * np.dtype(self.dtype).itemsize
+
+
+class StageSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One graph of a model: what goes in, what comes out."""
+
+    name: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+    def __post_init__(self) -> None:
+        names = [t.name for t in (*self.inputs, *self.outputs)]
+        if len(set(names)) != len(names):
+            raise SpecError(f"stage {self.name!r}: tensor names repeat in {names}")
+        bound = {s for t in self.inputs for s in t.shape if isinstance(s, str)}
+        for tensor in self.outputs:
+            free = [s for s in tensor.shape if isinstance(s, str) and s not in bound]
+            if free:
+                raise SpecError(f"stage {self.name!r}, output {tensor.name!r}: no input binds the symbol {free[0]!r}")
+
+    def symbols(self) -> tuple[str, ...]:
+        """The symbols of the inputs, in the order of their first appearance."""
+        return tuple(dict.fromkeys(s for t in self.inputs for s in t.shape if isinstance(s, str)))
+
+    def accepts(self, name: str) -> bool:
+        """Whether the stage has an input of this name: variants of a model leave some out."""
+        return any(t.name == name for t in self.inputs)
+
+    def check(self, feeds: Mapping[str, Tensor]) -> dict[str, int]:
+        """Check feeds against the declaration and return the size of each symbol.
+
+        Raises SpecError naming stage and tensor, what was wanted and what was given.
+        """
+        missing = [t.name for t in self.inputs if t.name not in feeds]
+        unknown = [name for name in feeds if not self.accepts(name)]
+        if missing or unknown:
+            raise SpecError(
+                f"stage {self.name!r}: feeds miss {missing or 'nothing'} and have {unknown or 'nothing'} unasked for; "
+                f"it takes {[t.name for t in self.inputs]}"
+            )
+        sizes: dict[str, int] = {}
+        for tensor in self.inputs:
+            feed = feeds[tensor.name]
+            if feed.dtype != tensor.dtype or not tensor.bind(feed.shape, sizes):
+                raise SpecError(
+                    f"stage {self.name!r}, input {tensor.name!r}: expected {tensor.dtype}{list(tensor.shape)}, "
+                    f"got {feed.dtype}{list(feed.shape)} with {sizes}"
+                )
+        return sizes
+
+
+class Preprocess(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a frame becomes the input of the image encoder.
+
+    The host resizes to `side` x `side` pixels and hands over uint8 RGB [1, side, side, 3]; mean and standard
+    deviation (of channel values in 0..1) and the layout are part of the image encoder's graph.
+    """
+
+    side: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    resize: Literal["stretch", "longest_side"] = "stretch"
+
+
+class MemoryPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a video model attends to (SAM 2: sam2_base.py 530-645).
+
+    recent_frames:   unprompted frames attended, the newest first (num_maskmem - 1).
+    prompted_frames: prompted frames kept and attended at most; the oldest is let go beyond that.
+    pointers:        object pointers reach back this many frames less one, and normalise their distance by it.
+    """
+
+    recent_frames: int
+    prompted_frames: int
+    pointers: int
+
+    def __post_init__(self) -> None:
+        if self.recent_frames < 1 or self.prompted_frames < 1 or self.pointers < 2:
+            raise SpecError(f"memory policy {self} keeps nothing: recent and prompted frames from 1, pointers from 2")
+
+
+class PromptPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many points ask the decoder for its best of three masks instead of the single one (sam2_base.py 881)."""
+
+    multimask_min_points: int = 0
+    multimask_max_points: int = 1
+    multimask_when_tracking: bool = True
+
+    def multimask(self, points: int, first_prompt: bool) -> bool:
+        """Whether a decoder call with so many points takes the best of three masks."""
+        allowed = first_prompt or self.multimask_when_tracking
+        return allowed and self.multimask_min_points <= points <= self.multimask_max_points
+
+
+class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A model: its family and variant, how frames enter it, its stages, and what its memory keeps.
+
+    pipeline: "image" (prompts on single images) or "video" (masklets; images as well).
+    """
+
+    family: str
+    variant: str
+    pipeline: Literal["image", "video"]
+    preprocess: Preprocess
+    stages: tuple[StageSpec, ...]
+    prompting: PromptPolicy = PromptPolicy()
+    memory: MemoryPolicy | None = None
+
+    def __post_init__(self) -> None:
+        names = [s.name for s in self.stages]
+        if len(set(names)) != len(names):
+            raise SpecError(f"model {self.family}/{self.variant}: stage names repeat in {names}")
+        if self.pipeline == "video" and self.memory is None:
+            raise SpecError(f"model {self.family}/{self.variant}: a video pipeline needs a memory policy")
+        self._check_shared_tensors()
+
+    def _check_shared_tensors(self) -> None:
+        seen: dict[str, tuple[str, TensorSpec]] = {}
+        for stage in self.stages:
+            for tensor in (*stage.inputs, *stage.outputs):
+                first_stage, first = seen.setdefault(tensor.name, (stage.name, tensor))
+                if first != tensor:
+                    raise SpecError(
+                        f"tensor {tensor.name!r} is {first.dtype}{list(first.shape)} in stage {first_stage!r} but "
+                        f"{tensor.dtype}{list(tensor.shape)} in {stage.name!r}; shared tensors have one shape"
+                    )
+
+    def stage(self, name: str) -> StageSpec:
+        """The stage of that name; SpecError where the model has none."""
+        for stage in self.stages:
+            if stage.name == name:
+                return stage
+        raise SpecError(
+            f"model {self.family}/{self.variant} has no stage {name!r}; it has {[s.name for s in self.stages]}"
+        )
