@@ -1,1 +1,49 @@
-"""The runtime: bundles, sessions, prompts, memory, tracking. numpy, OpenCV and an inference engine; never torch."""
+"""The runtime: bundles, sessions, prompts, memory, tracking. numpy, OpenCV and an inference engine; never torch.
+
+    from masklet.runtime import Bundle, Points, VideoTracker, open_source
+
+Names are loaded when they are first used, so that the command line starts fast.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from masklet.runtime.bundle import Bundle as Bundle
+    from masklet.runtime.errors import MaskletError as MaskletError
+    from masklet.runtime.prompts import Box as Box
+    from masklet.runtime.prompts import Mask as Mask
+    from masklet.runtime.prompts import Points as Points
+    from masklet.runtime.results import Frame as Frame
+    from masklet.runtime.results import FrameResult as FrameResult
+    from masklet.runtime.session import Sessions as Sessions
+    from masklet.runtime.sinks import MaskPngs as MaskPngs
+    from masklet.runtime.sinks import MasksJsonl as MasksJsonl
+    from masklet.runtime.sinks import OverlayVideo as OverlayVideo
+    from masklet.runtime.sources import open_source as open_source
+    from masklet.runtime.video import TrackerOptions as TrackerOptions
+    from masklet.runtime.video import VideoTracker as VideoTracker
+
+_HOME = {
+    "Bundle": "bundle",
+    "MaskletError": "errors",
+    "Box": "prompts",
+    "Mask": "prompts",
+    "Points": "prompts",
+    "Frame": "results",
+    "FrameResult": "results",
+    "Sessions": "session",
+    "MaskPngs": "sinks",
+    "MasksJsonl": "sinks",
+    "OverlayVideo": "sinks",
+    "open_source": "sources",
+    "TrackerOptions": "video",
+    "VideoTracker": "video",
+}
+__all__ = sorted(_HOME)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -1,0 +1,64 @@
+"""The command line: `masklet VERB`. Verbs come from entry points, so each folder brings its own."""
+
+import os
+import signal
+import sys
+from importlib.metadata import entry_points
+from types import FrameType
+
+import typer
+
+from masklet.runtime.errors import MaskletError
+
+BAD_INPUT = 2
+INTERNAL = 70  # EX_SOFTWARE of sysexits.h
+INTERRUPTED = 130
+ORDER = ("export", "run", "inspect", "verify", "doctor")
+
+
+def app() -> typer.Typer:
+    """The command line with every verb that is installed."""
+    commands = typer.Typer(
+        help="Segment Anything on the edge: export a checkpoint to small ONNX graphs, run them on video, measure them.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    commands.callback()(_every_verb)
+    verbs = {entry.name: entry for entry in entry_points(group="masklet.verbs")}
+    for name in sorted(verbs, key=lambda n: (ORDER.index(n) if n in ORDER else len(ORDER), n)):
+        commands.command(name)(verbs[name].load())
+    return commands
+
+
+def main() -> None:
+    """Run the command line. Bad input ends with one line on stderr and exit code 2, Ctrl-C with 130."""
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        app()()
+    except MaskletError as error:
+        _end(f"error: {error}", BAD_INPUT)
+    except KeyboardInterrupt:
+        _end("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output has gone; nobody is left to tell
+        sys.exit(0)
+    except Exception as error:
+        if os.environ.get("MASKLET_DEBUG"):
+            raise
+        what = " ".join(str(error).split())
+        _end(f"internal error: {type(error).__name__}: {what}; MASKLET_DEBUG=1 shows where", INTERNAL)
+
+
+def _every_verb() -> None:
+    """Make typer keep the verb's name on the command line even if only one is installed."""
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _end(line: str, code: int) -> None:
+    print(f"masklet: {line}", file=sys.stderr)
+    sys.exit(code)

@@ -1,0 +1,81 @@
+"""What `masklet inspect` shows of a bundle."""
+
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from masklet.runtime.bundle import Artifact, Bundle, Parity, bank_bytes
+from masklet.runtime.spec import ModelSpec, TensorSpec
+
+
+def show(root: Path, *, as_json: bool, check_hashes: bool) -> None:
+    """Print a bundle as tables, or its manifest with the sums as JSON."""
+    bundle = Bundle.load(root, check_hashes=check_hashes)
+    if as_json:
+        sums = {"bundle_bytes": bundle_bytes(bundle), "bank_bytes_per_object": bank_bytes(bundle.model)}
+        manifest: dict[str, object] = msgspec.to_builtins(bundle.manifest)
+        print(msgspec.json.format(msgspec.json.encode({**manifest, "sums": sums}), indent=2).decode())
+        return
+    console = Console(soft_wrap=False)
+    model = bundle.model
+    console.print(f"[bold]{model.family} {model.variant}[/bold], {model.pipeline}, from {bundle.manifest.checkpoint.name}")
+    console.print(
+        f"input {model.preprocess.side} x {model.preprocess.side} ({model.preprocess.resize}), "
+        f"{_size(bundle_bytes(bundle))} on disk"
+    )
+    if model.memory:
+        console.print(
+            f"memory bank {_size(bank_bytes(model))} an object when full: {model.memory.prompted_frames} prompted and "
+            f"{model.memory.recent_frames} recent frames, pointers over {model.memory.pointers} frames"
+        )
+    console.print(_stage_table(bundle))
+    console.print(_tensor_table(model))
+
+
+def bundle_bytes(bundle: Bundle) -> int:
+    """Bytes of all the files that the manifest names; a file that two artifacts share counts once."""
+    return sum({f.path: f.bytes for a in bundle.manifest.artifacts for f in a.files}.values())
+
+
+def _stage_table(bundle: Bundle) -> Table:
+    table = Table(title="Artifacts", title_justify="left")
+    for name in ("stage", "format", "precision"):
+        table.add_column(name)
+    for name in ("size", "parity (relative)", "worst output"):
+        table.add_column(name, justify="right")
+    for artifact in bundle.manifest.artifacts:
+        worst = _worst(artifact, bundle.manifest.parity)
+        table.add_row(
+            artifact.stage,
+            artifact.format,
+            artifact.precision,
+            _size(sum(f.bytes for f in artifact.files)),
+            f"{worst.relative:.1e}" if worst else "not measured",
+            worst.output if worst else "",
+        )
+    return table
+
+
+def _tensor_table(model: ModelSpec) -> Table:
+    table = Table(title="Tensors", title_justify="left")
+    table.add_column("stage")
+    table.add_column("inputs")
+    table.add_column("outputs")
+    for stage in model.stages:
+        table.add_row(stage.name, _tensors(stage.inputs), _tensors(stage.outputs), end_section=True)
+    return table
+
+
+def _tensors(tensors: tuple[TensorSpec, ...]) -> str:
+    return "\n".join(f"{t.name} {t.dtype}\\[{', '.join(map(str, t.shape))}]" for t in tensors)
+
+
+def _worst(artifact: Artifact, parity: tuple[Parity, ...]) -> Parity | None:
+    rows = [p for p in parity if p.stage == artifact.stage and p.format == artifact.format]
+    return max(rows, key=lambda p: p.relative, default=None)
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"

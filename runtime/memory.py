@@ -1,0 +1,157 @@
+"""The memory bank: what is kept of past frames for each object, and what the next frame attends to.
+
+Time counts the frames that a tracker was given, whatever their numbers in the video. An object keeps, bounded
+whatever the length of the stream, its prompted frames (pinned, up to a cap) and a window of recent frames, each with
+a spatial memory and an object pointer (SAM 2: sam2_base.py 497-645, "MemoryBank" in section 4 of the paper).
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from masklet.runtime.errors import PromptError
+from masklet.runtime.spec import MemoryPolicy, ModelSpec, Tensor
+
+
+class _Kept(NamedTuple):
+    time: int
+    prompted: bool
+
+
+class FrameSlots:
+    """What one object keeps of one kind, in a fixed array whose filled slots are always its first ones.
+
+    Attention does not care for the order of memories, only for their time; so a new frame takes the slot of the one
+    that left, and what is attended is a view of the array, never a copy.
+    """
+
+    def __init__(self, window: int, prompted: int, shape: Sequence[int], dtype: str) -> None:
+        self._window = window
+        self._prompted = prompted
+        self._array: Tensor = np.empty((window + prompted, *shape), dtype)
+        self._kept: list[_Kept] = []
+
+    def put(self, time: int, prompted: bool, value: Tensor) -> None:
+        """Keep a frame, in place of what was kept of the same time; let go of what no later frame attends to."""
+        self._remove(lambda kept: kept.time == time)
+        self._remove(lambda kept: not kept.prompted and kept.time <= time - self._window)
+        if prompted:
+            self._make_room_for_prompted(time)
+        self._array[len(self._kept)] = value
+        self._kept.append(_Kept(time, prompted))
+
+    def forget_recent(self, since: int) -> None:
+        """Let go of the unprompted frames kept at `since` or later."""
+        self._remove(lambda kept: not kept.prompted and kept.time >= since)
+
+    def attended(self, time: int) -> tuple[Tensor, list[_Kept]]:
+        """What a frame at `time` attends to: a view [kept, ...] and, in the same order, when each was kept."""
+        self._remove(lambda kept: not kept.prompted and kept.time < time - self._window)
+        count = len(self._kept)
+        if any(kept.time >= time for kept in self._kept):  # the frame itself, when it is corrected
+            order = [i for i, kept in enumerate(self._kept) if kept.time < time]
+            return self._array[order], [self._kept[i] for i in order]
+        return self._array[:count], list(self._kept)
+
+    def _make_room_for_prompted(self, time: int) -> None:
+        """Beyond the cap the oldest prompted frame counts as a recent one, while it is inside the window (sb 565)."""
+        prompted = [kept for kept in self._kept if kept.prompted]
+        if len(prompted) < self._prompted:
+            return
+        oldest = min(prompted)
+        if oldest.time > time - self._window:
+            self._kept[self._kept.index(oldest)] = _Kept(oldest.time, False)
+        else:
+            self._remove(lambda kept: kept == oldest)
+
+    def _remove(self, leaves: Callable[[_Kept], bool]) -> None:
+        for index in reversed([i for i, kept in enumerate(self._kept) if leaves(kept)]):
+            last = len(self._kept) - 1
+            if index != last:
+                self._array[index] = self._array[last]
+                self._kept[index] = self._kept[last]
+            self._kept.pop()
+
+
+class MemoryBank:
+    """The memories of every object of one stream.
+
+    Raises PromptError for ids that it does not know.
+    """
+
+    def __init__(self, model: ModelSpec) -> None:
+        if model.memory is None:
+            raise PromptError(f"{model.family}/{model.variant} has no memory: it segments images, not videos")
+        self._policy: MemoryPolicy = model.memory
+        self._inputs = {t.name: t for t in model.stage("memory_attention").inputs}
+        self._spatial: dict[int, FrameSlots] = {}
+        self._pointers: dict[int, FrameSlots] = {}
+
+    @property
+    def object_ids(self) -> list[int]:
+        """The objects that have a memory, in the order in which they joined."""
+        return list(self._spatial)
+
+    def keep(self, object_id: int, time: int, prompted: bool, memory: Tensor, pointer: Tensor) -> None:
+        """Keep a frame of an object. memory: [tokens, channels]; pointer: [channels]."""
+        if object_id not in self._spatial:
+            self._spatial[object_id] = self._slots("memory", self._policy.recent_frames)
+            self._pointers[object_id] = self._slots("pointers", self._policy.pointers - 1)
+        self._spatial[object_id].put(time, prompted, memory)
+        self._pointers[object_id].put(time, prompted, pointer)
+
+    def forget(self, object_id: int) -> None:
+        """Let go of everything about an object."""
+        if object_id not in self._spatial:
+            raise PromptError(f"no object {object_id} is tracked; there are {self.object_ids or 'none'}")
+        del self._spatial[object_id], self._pointers[object_id]
+
+    def forget_recent(self, object_id: int, time: int) -> None:
+        """Let go of an object's unprompted frames near `time`, where it was prompted (vp 956-975)."""
+        since = time - self._policy.recent_frames - 1
+        self._spatial[object_id].forget_recent(since)
+        self._pointers[object_id].forget_recent(since)
+
+    def batches(self, object_ids: Iterable[int], time: int, largest: int) -> list[list[int]]:
+        """Objects that can attend in one call, because they keep equally many frames; at most `largest` a batch."""
+        groups: dict[tuple[int, int], list[int]] = {}
+        for object_id in object_ids:
+            key = len(self._spatial[object_id].attended(time)[1]), len(self._pointers[object_id].attended(time)[1])
+            groups.setdefault(key, []).append(object_id)
+        return [ids[i : i + largest] for ids in groups.values() for i in range(0, len(ids), largest)]
+
+    def feeds(self, object_ids: Sequence[int], time: int) -> dict[str, Tensor]:
+        """The memory side of the memory attention's inputs for a batch of objects.
+
+        memory [objects, memories, tokens, channels] and pointers [objects, pointers, channels] as they are kept;
+        memory_time [objects, memories] int64: the frame's row in the model's temporal table, the last row for
+        prompted frames and distance - 1 for others (sb 582); pointer_time [objects, pointers] float32: distance in
+        frames over the farthest one that counts (sb 623, with the limit of an endless stream).
+        """
+        memory, memory_kept = self._gather(self._spatial, object_ids, time)
+        pointers, pointers_kept = self._gather(self._pointers, object_ids, time)
+        prompted_row = self._policy.recent_frames
+        rows = [[prompted_row if k.prompted else time - k.time - 1 for k in kept] for kept in memory_kept]
+        farthest = np.float32(self._policy.pointers - 1)
+        distances = np.array([[time - k.time for k in kept] for kept in pointers_kept], np.float32)
+        return {
+            "memory": memory,
+            "memory_time": np.array(rows, np.int64),
+            "pointers": pointers,
+            "pointer_time": distances / farthest,
+        }
+
+    def _slots(self, name: str, window: int) -> FrameSlots:
+        tensor = self._inputs[name]
+        shape = tensor.sized({s: 1 for s in tensor.shape if isinstance(s, str)})[2:]
+        return FrameSlots(window, self._policy.prompted_frames, shape, tensor.dtype)
+
+    def _gather(
+        self, slots: dict[int, FrameSlots], object_ids: Sequence[int], time: int
+    ) -> tuple[Tensor, list[list[_Kept]]]:
+        attended = [slots[object_id].attended(time) for object_id in object_ids]
+        kept = [k for _, k in attended]
+        if len(attended) == 1:
+            return attended[0][0][None], kept
+        return np.stack([values for values, _ in attended]), kept

@@ -1,0 +1,88 @@
+"""A session runs one stage. Whatever wraps a stage (recording, timing, comparing) is a session around a session."""
+
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Protocol, Self
+
+from masklet.runtime.bundle import Bundle
+from masklet.runtime.spec import ModelSpec, StageSpec, Tensor
+
+Feeds = Mapping[str, Tensor]
+
+
+class Session(Protocol):
+    """An opened stage."""
+
+    @property
+    def spec(self) -> StageSpec:
+        """The stage that this session runs."""
+        ...
+
+    def run(self, feeds: Feeds) -> dict[str, Tensor]:
+        """Run the stage on feeds that match its declaration.
+
+        Returns every declared output. Outputs belong to the caller: a later run does not overwrite them.
+        Raises SpecError where a feed does not match, SessionError where the backend fails.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give the stage's memory back; it cannot be run again."""
+        ...
+
+
+class Backend(Protocol):
+    """An inference engine that opens stages of a bundle."""
+
+    name: str
+    formats: tuple[str, ...]  # artifact formats it can open, the preferred first
+
+    def open(self, bundle: Bundle, stage: StageSpec) -> Session:
+        """Open a stage. Raises SessionError naming the stage and what the engine said."""
+        ...
+
+
+class Sessions:
+    """The opened stages of one model. Trackers of several streams may share them."""
+
+    def __init__(self, model: ModelSpec, by_stage: Mapping[str, Session]) -> None:
+        self.model = model
+        self._by_stage = dict(by_stage)
+
+    @classmethod
+    def open(
+        cls, bundle: Bundle, backend: Backend | None = None, wrap: Callable[[Session], Session] | None = None
+    ) -> Self:
+        """Open every stage of a bundle.
+
+        backend: what runs the stages; ONNX Runtime on the CPU where None.
+        wrap:    put around every session, to time or record what passes through it.
+        """
+        if backend is None:
+            from masklet.runtime.backends.onnxrt import OnnxRuntime
+
+            backend = OnnxRuntime()
+        opened = {stage.name: backend.open(bundle, stage) for stage in bundle.model.stages}
+        return cls(bundle.model, {name: wrap(s) if wrap else s for name, s in opened.items()})
+
+    def run(self, stage: str, feeds: Feeds) -> dict[str, Tensor]:
+        """Run a stage; feeds that this variant of the model does not take are left out."""
+        session = self._by_stage[stage]
+        return session.run({name: feed for name, feed in feeds.items() if session.spec.accepts(name)})
+
+    def has(self, stage: str) -> bool:
+        """Whether the model has such a stage."""
+        return stage in self._by_stage
+
+    def close(self) -> None:
+        """Close every session."""
+        for session in self._by_stage.values():
+            session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
