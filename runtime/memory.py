@@ -14,6 +14,13 @@ from masklet.runtime.errors import PromptError
 from masklet.runtime.spec import MemoryPolicy, ModelSpec, Tensor
 
 
+class Attended(NamedTuple):
+    """A frame that is attended to: when it was given, and whether as a prompted one or as a recent one."""
+
+    time: int
+    pinned: bool
+
+
 class _Kept(NamedTuple):
     time: int
     prompted: bool
@@ -23,7 +30,8 @@ class FrameSlots:
     """What one object keeps of one kind, in a fixed array whose filled slots are always its first ones.
 
     Attention does not care for the order of memories, only for their time; so a new frame takes the slot of the one
-    that left, and what is attended is a view of the array, never a copy.
+    that left, and what is attended is a view of the array, never a copy. The present frame waits outside of it until
+    a later one comes: it may still be corrected, and a correction attends to what the frame itself attended to.
     """
 
     def __init__(self, window: int, prompted: int, shape: Sequence[int], dtype: str) -> None:
@@ -31,46 +39,51 @@ class FrameSlots:
         self._prompted = prompted
         self._array: Tensor = np.empty((window + prompted, *shape), dtype)
         self._kept: list[_Kept] = []
+        self._present: tuple[_Kept, Tensor] | None = None
 
     def put(self, time: int, prompted: bool, value: Tensor) -> None:
-        """Keep a frame, in place of what was kept of the same time; let go of what no later frame attends to."""
-        self._remove(lambda kept: kept.time == time)
-        self._remove(lambda kept: not kept.prompted and kept.time <= time - self._window)
-        if prompted:
-            self._make_room_for_prompted(time)
-        self._array[len(self._kept)] = value
-        self._kept.append(_Kept(time, prompted))
+        """Keep a frame, in place of what was kept of the same time."""
+        self._settle(time)
+        self._present = _Kept(time, prompted), value
 
-    def forget_recent(self, since: int) -> None:
-        """Let go of the unprompted frames kept at `since` or later."""
-        self._remove(lambda kept: not kept.prompted and kept.time >= since)
+    def forget_recent(self, time: int, since: int) -> None:
+        """Let go of the unprompted frames kept from `since` up to `time`."""
+        self._settle(time)
+        self._drop(self._where(lambda kept: not kept.prompted and kept.time >= since))
 
-    def attended(self, time: int) -> tuple[Tensor, list[_Kept]]:
-        """What a frame at `time` attends to: a view [kept, ...] and, in the same order, when each was kept."""
-        self._remove(lambda kept: not kept.prompted and kept.time < time - self._window)
-        count = len(self._kept)
-        if any(kept.time >= time for kept in self._kept):  # the frame itself, when it is corrected
-            order = [i for i, kept in enumerate(self._kept) if kept.time < time]
-            return self._array[order], [self._kept[i] for i in order]
-        return self._array[:count], list(self._kept)
+    def attended(self, time: int) -> tuple[Tensor, list[Attended]]:
+        """What a frame at `time` attends to: a view [kept, ...] and, in the same order, what each of them is."""
+        self._settle(time)
+        pinned = self._pinned()
+        return self._array[: len(self._kept)], [Attended(kept.time, kept.time in pinned) for kept in self._kept]
 
-    def _make_room_for_prompted(self, time: int) -> None:
-        """Beyond the cap the oldest prompted frame counts as a recent one, while it is inside the window (sb 565)."""
-        prompted = [kept for kept in self._kept if kept.prompted]
-        if len(prompted) < self._prompted:
-            return
-        oldest = min(prompted)
-        if oldest.time > time - self._window:
-            self._kept[self._kept.index(oldest)] = _Kept(oldest.time, False)
-        else:
-            self._remove(lambda kept: kept == oldest)
+    def _settle(self, time: int) -> None:
+        """Take up the frame that was present before `time`, and let go of what a frame at `time` no longer needs."""
+        arrived = self._present if self._present is not None and self._present[0].time < time else None
+        pinned = self._pinned(arrived[0] if arrived else None)
+        leaving = self._where(lambda kept: kept.time not in pinned and kept.time < time - self._window)
+        if arrived:
+            self._present = None
+            slot = leaving.pop() if leaving else len(self._kept)
+            self._kept[slot : slot + 1] = [arrived[0]]
+            self._array[slot] = arrived[1]
+        self._drop(leaving)
 
-    def _remove(self, leaves: Callable[[_Kept], bool]) -> None:
-        for index in reversed([i for i, kept in enumerate(self._kept) if leaves(kept)]):
+    def _pinned(self, arrived: _Kept | None = None) -> set[int]:
+        """Times of the latest prompted frames, up to the cap; an older one counts as recent or leaves (sb 565)."""
+        kept = [*self._kept, arrived] if arrived else self._kept
+        return set(sorted(k.time for k in kept if k.prompted)[-self._prompted :])
+
+    def _where(self, holds: Callable[[_Kept], bool]) -> list[int]:
+        return [slot for slot, kept in enumerate(self._kept) if holds(kept)]
+
+    def _drop(self, slots: list[int]) -> None:
+        """Empty slots, moving the last ones into the gaps."""
+        for slot in reversed(slots):
             last = len(self._kept) - 1
-            if index != last:
-                self._array[index] = self._array[last]
-                self._kept[index] = self._kept[last]
+            if slot != last:
+                self._array[slot] = self._array[last]
+                self._kept[slot] = self._kept[last]
             self._kept.pop()
 
 
@@ -110,8 +123,8 @@ class MemoryBank:
     def forget_recent(self, object_id: int, time: int) -> None:
         """Let go of an object's unprompted frames near `time`, where it was prompted (vp 956-975)."""
         since = time - self._policy.recent_frames - 1
-        self._spatial[object_id].forget_recent(since)
-        self._pointers[object_id].forget_recent(since)
+        self._spatial[object_id].forget_recent(time, since)
+        self._pointers[object_id].forget_recent(time, since)
 
     def batches(self, object_ids: Iterable[int], time: int, largest: int) -> list[list[int]]:
         """Objects that can attend in one call, because they keep equally many frames; at most `largest` a batch."""
@@ -132,7 +145,7 @@ class MemoryBank:
         memory, memory_kept = self._gather(self._spatial, object_ids, time)
         pointers, pointers_kept = self._gather(self._pointers, object_ids, time)
         prompted_row = self._policy.recent_frames
-        rows = [[prompted_row if k.prompted else time - k.time - 1 for k in kept] for kept in memory_kept]
+        rows = [[prompted_row if k.pinned else time - k.time - 1 for k in kept] for kept in memory_kept]
         farthest = np.float32(self._policy.pointers - 1)
         distances = np.array([[time - k.time for k in kept] for kept in pointers_kept], np.float32)
         return {
@@ -149,7 +162,7 @@ class MemoryBank:
 
     def _gather(
         self, slots: dict[int, FrameSlots], object_ids: Sequence[int], time: int
-    ) -> tuple[Tensor, list[list[_Kept]]]:
+    ) -> tuple[Tensor, list[list[Attended]]]:
         attended = [slots[object_id].attended(time) for object_id in object_ids]
         kept = [k for _, k in attended]
         if len(attended) == 1:

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from masklet.runtime.backends.onnxrt import OnnxRuntime
 from masklet.runtime.bundle import Bundle
 from masklet.runtime.errors import PromptError
-from masklet.runtime.prompts import Prompt, Schedule
+from masklet.runtime.prompts import Prompt
 from masklet.runtime.results import Frame, FrameResult
 from masklet.runtime.session import Sessions
 from masklet.runtime.sinks import MaskPngs, MasksJsonl, OverlayVideo, Sink, Sinks
@@ -21,6 +21,7 @@ from masklet.runtime.sources import Source, open_source
 from masklet.runtime.video import TrackerOptions, VideoTracker
 
 INTERRUPTED = 130
+Schedule = Mapping[int, Mapping[int, Prompt]]  # frame index -> object id -> prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +48,10 @@ class Outputs:
 
 
 def follow(
-    tracker: VideoTracker, frames: Iterable[Frame], schedule: Mapping[int, Mapping[int, Prompt]]
+    tracker: VideoTracker, frames: Iterable[Frame], schedule: Schedule
 ) -> Iterator[tuple[Frame, FrameResult]]:
     """Run frames through a tracker, giving each prompt on its frame.
 
-    schedule: frame index -> object id -> prompt.
     Raises PromptError after the last frame where a prompt's frame did not come.
     """
     pending = dict(schedule)

@@ -7,15 +7,15 @@ import numpy as np
 
 from masklet.runtime.bundle import Bundle
 from masklet.runtime.errors import PromptError
-from masklet.runtime.geometry import Resizer, boxes_xyxy, fill_holes, masks_to_source, non_overlapping, resize_mask
+from masklet.runtime.geometry import boxes_xyxy, fill_holes, masks_to_source, non_overlapping, resize_mask_prompt
 from masklet.runtime.memory import MemoryBank
-from masklet.runtime.prompts import Mask, Prompt, check_prompt, encode_points
+from masklet.runtime.prompts import PADDING, Mask, Prompt, check_fits, encode_points
+from masklet.runtime.resample import Resizer
 from masklet.runtime.results import Frame, FrameResult
 from masklet.runtime.session import Sessions
 from masklet.runtime.spec import Tensor
 
 LOGIT_LIMIT = 32.0  # earlier logits are clamped to this before they prompt again (vp 254)
-NOT_A_POINT = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +129,9 @@ class VideoTracker:
 
     def _check(self, object_id: int, prompt: Prompt, frame: Frame) -> None:
         height, width = frame.image.shape[:2]
-        check_prompt(prompt, (height, width))
+        check_fits(prompt, (height, width))
         side = self._model.preprocess.side
-        if isinstance(prompt, Mask) and not resize_mask(prompt.mask, side).any():
+        if isinstance(prompt, Mask) and not resize_mask_prompt(prompt.mask, side).any():
             raise PromptError(
                 f"object {object_id}: its mask of {int(prompt.mask.sum())} pixels vanishes at the model's "
                 f"{side} x {side}; give a larger one"
@@ -161,14 +161,14 @@ class VideoTracker:
             multimask=self._model.prompting.multimask(len(labels) - 1, first_prompt=without_memory),
             without_memory=without_memory,
         )
-        low_res = fill_holes(out["low_res_mask"], self._options.fill_hole_area)
+        low_res = self._filled(out["low_res_mask"])
         return _Decoded([object_id], low_res, out["object_score"], out["pointer"], True, pinned)
 
     def _from_mask(self, object_id: int, prompt: Mask, pinned: bool) -> _Decoded:
         """Take a given mask for the output; only the pointer comes from the decoder (sb 415-455)."""
-        mask = resize_mask(prompt.mask, self._model.preprocess.side)
+        mask = resize_mask_prompt(prompt.mask, self._model.preprocess.side)
         given = self._sessions.run("mask_prompt_encoder", {"mask": mask[None]})
-        nothing = np.full((1, 2), NOT_A_POINT, np.int64)
+        nothing = np.full((1, 2), PADDING, np.int64)
         out = self._decode(
             self._current()["vision_feat"],
             np.zeros((1, 2, 2), np.float32),
@@ -186,7 +186,7 @@ class VideoTracker:
         out = self._decode(
             self._attend(object_ids),
             np.zeros((count, 2, 2), np.float32),
-            np.full((count, 2), NOT_A_POINT, np.int64),
+            np.full((count, 2), PADDING, np.int64),
             previous=None,
             multimask=self._model.prompting.multimask(0, first_prompt=False),
             without_memory=False,
@@ -244,7 +244,7 @@ class VideoTracker:
                     "binarize": np.full(len(mask), part.prompted, np.float32),
                 },
             )["new_memory"]
-            low_res = part.low_res if part.prompted else fill_holes(part.low_res, self._options.fill_hole_area)
+            low_res = part.low_res if part.prompted else self._filled(part.low_res)
             visible = 1.0 / (1.0 + np.exp(-part.score[:, 0].astype(np.float64)))
             for row, object_id in enumerate(part.object_ids):
                 if part.prompted and self._options.forget_around_prompts and object_id in self._bank.object_ids:
@@ -253,6 +253,11 @@ class VideoTracker:
                 before = self._shown.get(object_id)
                 alone = part.prompted and (before is None or before.without_memory)
                 self._shown[object_id] = _Shown(low_res[row], float(visible[row]), alone)
+
+    def _filled(self, low_res: Tensor) -> Tensor:
+        """Fill small holes of [objects, 1, h, w] logits."""
+        area = self._options.fill_hole_area
+        return fill_holes(low_res[:, 0], area)[:, None] if area else low_res
 
     def _result(self) -> FrameResult:
         frame = self._given()
