@@ -1,0 +1,141 @@
+"""Between source pixels and model pixels: frames and prompts go in, masks come back.
+
+Source pixels are those of the frames a source delivers; model pixels are those of the model's square input of
+edge `side`. A frame is stretched to the square, not letterboxed, so that the two axes scale on their own.
+Coordinates are
+continuous: x right, y down, pixel (0, 0) spans 0..1.
+"""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from masklet.runtime.errors import SourceError
+
+F32 = npt.NDArray[np.float32]
+U8 = npt.NDArray[np.uint8]
+BoolArray = npt.NDArray[np.bool_]
+
+HOLE_SCORE = 0.1  # what a filled hole scores (sam2 misc.py, fill_holes_in_mask_scores)
+OVERLAP_SCORE = -10.0  # at most what an object scores where another scores more (sam2_base.py 891)
+
+
+def to_model_points(points_xy: F32, source_hw: tuple[int, int], side: int) -> F32:
+    """Map points from source pixels to model pixels (sam2_video_predictor.py, add_new_points_or_box).
+
+    points_xy: [N, 2] float32, source pixels; source_hw: height and width of the frame; side: edge of the
+               model input.
+    Returns [N, 2] float32, model pixels; divides before it multiplies, as the reference does.
+    """
+    height, width = source_hw
+    scaled: F32 = np.divide(points_xy, np.array([width, height], np.float32)) * np.float32(side)
+    return scaled
+
+
+class Resizer:
+    """Stretches frames to side x side pixels."""
+
+    def __init__(self, side: int) -> None:
+        self.side = side
+
+    def __call__(self, image: U8) -> U8:
+        """image: [H, W, 3] uint8 RGB. Returns [side, side, 3] uint8, within 1/255 of the reference."""
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
+            raise SourceError(f"a frame must be uint8[H, W, 3], got {image.dtype}{list(image.shape)}")
+        height, width = image.shape[:2]
+        side = self.side
+        if height <= side and width <= side:
+            return np.asarray(cv2.resize(image, (side, side), interpolation=cv2.INTER_LINEAR), np.uint8)
+        from PIL import Image
+
+        return np.asarray(Image.fromarray(image).resize((side, side), Image.Resampling.BILINEAR))
+
+
+def resize_mask(mask: BoolArray, side: int) -> U8:
+    """A mask prompt at the model's size: antialiased bilinear, then >= 0.5 (sam2_video_predictor.py,
+    add_new_mask).
+
+    mask: [H, W] bool, source pixels. Returns [side, side] uint8, 0 or 1; equal to the input where it has that
+          size.
+    """
+    from PIL import Image
+
+    if mask.shape == (side, side):
+        return mask.astype(np.uint8)
+    grey = Image.fromarray(mask.astype(np.float32)).resize((side, side), Image.Resampling.BILINEAR)
+    return (np.asarray(grey) >= 0.5).astype(np.uint8)
+
+
+def masks_to_source(logits: F32, source_hw: tuple[int, int], *, non_overlapping: bool = False) -> BoolArray:
+    """Masks in source pixels: bilinear (align_corners False), then > 0 (sam2_video_predictor.py 385-405,
+    785).
+
+    logits: [N, h, w] float32 mask scores. source_hw: height and width of the frame in source pixels.
+    non_overlapping: give each pixel to the object that scores most there.
+    Returns [N, H, W] bool.
+    """
+    height, width = source_hw
+    masks = np.empty((len(logits), height, width), np.bool_)
+    scores = np.empty((len(logits) if non_overlapping else 1, height, width), np.float32)
+    for n, logit in enumerate(logits):
+        score = scores[n % len(scores)]
+        cv2.resize(logit, (width, height), dst=score, interpolation=cv2.INTER_LINEAR)
+        np.greater(score, 0, out=masks[n])
+    if non_overlapping and len(logits) > 1:
+        masks &= np.argmax(scores, axis=0) == np.arange(len(logits))[:, None, None]
+    return masks
+
+
+def fill_holes(logits: F32, max_area: int = 8) -> F32:
+    """Close small holes: 8-connected background (<= 0) of at most max_area pixels scores 0.1 afterwards.
+
+    logits: [..., h, w] float32, left as they are. Returns the same shape (sam2 misc.py,
+            fill_holes_in_mask_scores).
+    """
+    filled = np.array(logits, np.float32, order="C")
+    for scores in filled.reshape(-1, *filled.shape[-2:]):
+        window = _hole_window(scores, max_area + 1)
+        background = (window <= 0).view(np.uint8)
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(background, connectivity=8, ltype=cv2.CV_32S)
+        small = stats[:, cv2.CC_STAT_AREA] <= max_area
+        small[0] = False  # label 0 is the foreground
+        if small.any():
+            window[small[labels]] = HOLE_SCORE
+    return filled
+
+
+def _hole_window(scores: F32, margin: int) -> F32:
+    """A view of the part where a hole of fewer than `margin` pixels can be.
+
+    Background further than the margin from all foreground belongs to a component with at least `margin`
+    pixels, and
+    so does background cut off by the window: the window loses no hole and makes none.
+    """
+    x, y, width, height = cv2.boundingRect((scores > 0).view(np.uint8))
+    if width == 0:
+        return scores
+    return scores[max(0, y - margin) : y + height + margin, max(0, x - margin) : x + width + margin]
+
+
+def non_overlapping(logits: F32) -> F32:
+    """Give each pixel to the object that scores most there; the others score at most -10 (sam2_base.py 891).
+
+    logits: [N, H, W] float32. Returns [N, H, W]; the first object wins a tie.
+    """
+    if len(logits) < 2:
+        return logits
+    winner = np.argmax(logits, axis=0) == np.arange(len(logits))[:, None, None]
+    return np.where(winner, logits, np.minimum(logits, np.float32(OVERLAP_SCORE)))
+
+
+def boxes_xyxy(masks: BoolArray) -> F32:
+    """The tight box of each mask. masks: [N, H, W] bool, source pixels.
+
+    Returns [N, 4] float32: left, top, right, bottom in source pixels, right and bottom exclusive; zeros where
+    empty.
+    """
+    boxes = np.zeros((len(masks), 4), np.float32)
+    for mask, box in zip(masks, boxes, strict=True):
+        x, y, width, height = cv2.boundingRect(np.ascontiguousarray(mask).view(np.uint8))
+        box[:] = (x, y, x + width, y + height)
+    return boxes

@@ -1,0 +1,77 @@
+"""What goes through a run: a frame from a source, and what was found on it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from masklet.runtime.errors import MaskletError
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One frame of a source.
+
+    index:  its place in the source, from 0, before any stride.
+    time_s: when it is shown, in seconds; a camera counts from its first frame.
+    image:  [H, W, 3] uint8 RGB.
+    """
+
+    index: int
+    time_s: float
+    image: npt.NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        image = self.image
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
+            raise MaskletError(
+                f"frame {self.index}: expected uint8[H, W, 3], got {image.dtype}{list(image.shape)}"
+            )
+
+    @property
+    def hw(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        height, width, _ = self.image.shape
+        return height, width
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameResult:
+    """The tracked objects of one frame, in its pixels. An object that is out of sight keeps its row, with no
+    mask.
+
+    object_ids: [N] int64, each once.
+    masks:      [N, H, W] bool.
+    boxes_xyxy: [N, 4] float32, tight; left, top, right, bottom, the last two exclusive; zeros where the mask
+                is empty.
+    scores:     [N] float32, how sure the model is that the object is in sight, 0..1.
+    """
+
+    frame_index: int
+    time_s: float
+    object_ids: npt.NDArray[np.int64]
+    masks: npt.NDArray[np.bool_]
+    boxes_xyxy: npt.NDArray[np.float32]
+    scores: npt.NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        count = len(self.object_ids)
+        wanted = {
+            "object_ids": (self.object_ids, np.int64, (count,)),
+            "masks": (self.masks, np.bool_, (count, *self.masks.shape[1:3])),
+            "boxes_xyxy": (self.boxes_xyxy, np.float32, (count, 4)),
+            "scores": (self.scores, np.float32, (count,)),
+        }
+        for name, (array, dtype, shape) in wanted.items():
+            if array.dtype != dtype or array.shape != shape or (name == "masks" and array.ndim != 3):
+                raise MaskletError(
+                    f"result of frame {self.frame_index}: {name} of {count} objects must be "
+                    f"{np.dtype(dtype)}{list(shape)}, got {array.dtype}{list(array.shape)}"
+                )
+        if len(set(self.object_ids.tolist())) != count:
+            raise MaskletError(
+                f"result of frame {self.frame_index}: object ids repeat in {self.object_ids.tolist()}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.object_ids)
