@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-
 from masklet.runtime.session import Feeds, Session
 from masklet.runtime.spec import StageSpec, Tensor
 

@@ -11,7 +11,6 @@ from pathlib import Path, PurePosixPath
 from typing import Self
 
 import msgspec
-
 from masklet.runtime.errors import BundleError, SpecError
 from masklet.runtime.spec import ModelSpec
 
@@ -143,7 +142,9 @@ def _read_manifest(root: Path) -> Manifest:
     raw = (root / MANIFEST).read_bytes()
     seal = root / SEAL
     if not seal.is_file() or seal.read_text().strip() != hashlib.sha256(raw).hexdigest():
-        raise BundleError(f"{root}: {MANIFEST} does not match {SEAL}: it was altered or cut off; export the model again")
+        raise BundleError(
+            f"{root}: {MANIFEST} does not match {SEAL}: it was altered or cut off; export the model again"
+        )
     try:
         schema = msgspec.json.decode(raw, type=dict[str, msgspec.Raw]).get("schema", msgspec.Raw(b"null"))
         version = msgspec.json.decode(schema)

@@ -7,7 +7,6 @@ from importlib.metadata import entry_points
 from types import FrameType
 
 import typer
-
 from masklet.runtime.errors import MaskletError
 
 BAD_INPUT = 2

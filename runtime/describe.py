@@ -3,11 +3,10 @@
 from pathlib import Path
 
 import msgspec
-from rich.console import Console
-from rich.table import Table
-
 from masklet.runtime.bundle import Artifact, Bundle, Parity, bank_bytes
 from masklet.runtime.spec import ModelSpec, TensorSpec
+from rich.console import Console
+from rich.table import Table
 
 
 def show(root: Path, *, as_json: bool, check_hashes: bool) -> None:
@@ -20,7 +19,9 @@ def show(root: Path, *, as_json: bool, check_hashes: bool) -> None:
         return
     console = Console(soft_wrap=False)
     model = bundle.model
-    console.print(f"[bold]{model.family} {model.variant}[/bold], {model.pipeline}, from {bundle.manifest.checkpoint.name}")
+    console.print(
+        f"[bold]{model.family} {model.variant}[/bold], {model.pipeline}, from {bundle.manifest.checkpoint.name}"
+    )
     console.print(
         f"input {model.preprocess.side} x {model.preprocess.side} ({model.preprocess.resize}), "
         f"{_size(bundle_bytes(bundle))} on disk"

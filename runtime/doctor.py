@@ -13,7 +13,12 @@ PACKAGES = {
     "run": ("numpy", "opencv-python-headless", "av", "pillow", "pycocotools", "msgspec"),
     "export": ("torch", "transformers", "onnx", "onnxscript", "safetensors", "huggingface_hub"),
 }
-OPENCV = ("opencv-python-headless", "opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless")
+OPENCV = (
+    "opencv-python-headless",
+    "opencv-python",
+    "opencv-contrib-python",
+    "opencv-contrib-python-headless",
+)
 ORT = ("onnxruntime", "onnxruntime-gpu")
 
 

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-
 from masklet.runtime.errors import PromptError
 from masklet.runtime.spec import MemoryPolicy, ModelSpec, Tensor
 
@@ -130,7 +129,10 @@ class MemoryBank:
         """Objects that can attend in one call, because they keep equally many frames; at most `largest` a batch."""
         groups: dict[tuple[int, int], list[int]] = {}
         for object_id in object_ids:
-            key = len(self._spatial[object_id].attended(time)[1]), len(self._pointers[object_id].attended(time)[1])
+            key = (
+                len(self._spatial[object_id].attended(time)[1]),
+                len(self._pointers[object_id].attended(time)[1]),
+            )
             groups.setdefault(key, []).append(object_id)
         return [ids[i : i + largest] for ids in groups.values() for i in range(0, len(ids), largest)]
 

@@ -7,21 +7,26 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
-
 from masklet.runtime.backends.onnxrt import OnnxRuntime
 from masklet.runtime.bundle import Bundle
 from masklet.runtime.errors import PromptError
-from masklet.runtime.prompts import Prompt
+from masklet.runtime.prompts import Schedule
 from masklet.runtime.results import Frame, FrameResult
 from masklet.runtime.session import Sessions
 from masklet.runtime.sinks import MaskPngs, MasksJsonl, OverlayVideo, Sink, Sinks
 from masklet.runtime.sources import Source, open_source
 from masklet.runtime.video import TrackerOptions, VideoTracker
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 INTERRUPTED = 130
-Schedule = Mapping[int, Mapping[int, Prompt]]  # frame index -> object id -> prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +52,7 @@ class Outputs:
         return ", ".join(str(path) for path in (self.overlay, self.masks, self.pngs) if path is not None)
 
 
-def follow(
-    tracker: VideoTracker, frames: Iterable[Frame], schedule: Schedule
-) -> Iterator[tuple[Frame, FrameResult]]:
+def follow(tracker: VideoTracker, frames: Iterable[Frame], schedule: Schedule) -> Iterator[tuple[Frame, FrameResult]]:
     """Run frames through a tracker, giving each prompt on its frame.
 
     Raises PromptError after the last frame where a prompt's frame did not come.

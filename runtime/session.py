@@ -34,8 +34,10 @@ class Session(Protocol):
 class Backend(Protocol):
     """An inference engine that opens stages of a bundle."""
 
-    name: str
-    formats: tuple[str, ...]  # artifact formats it can open, the preferred first
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """Artifact formats that it can open, the preferred first."""
+        ...
 
     def open(self, bundle: Bundle, stage: StageSpec) -> Session:
         """Open a stage. Raises SessionError naming the stage and what the engine said."""

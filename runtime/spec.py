@@ -11,7 +11,6 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 import numpy.typing as npt
-
 from masklet.runtime.errors import SpecError
 
 Tensor = npt.NDArray[Any]

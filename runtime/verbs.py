@@ -9,17 +9,20 @@ Points = Annotated[
     list[str], typer.Option("--point", metavar="[ID][@FRAME]:X,Y", help="A click on the object; repeats.")
 ]
 Negatives = Annotated[
-    list[str], typer.Option("--negative", metavar="[ID][@FRAME]:X,Y", help="A click beside the object; repeats.")
+    list[str],
+    typer.Option("--negative", metavar="[ID][@FRAME]:X,Y", help="A click beside the object; repeats."),
 ]
 Boxes = Annotated[
-    list[str], typer.Option("--box", metavar="[ID][@FRAME]:X0,Y0,X1,Y1", help="A box around the object; repeats.")
+    list[str],
+    typer.Option("--box", metavar="[ID][@FRAME]:X0,Y0,X1,Y1", help="A box around the object; repeats."),
 ]
 Masks = Annotated[
     list[str], typer.Option("--mask", metavar="[ID][@FRAME]:FILE.png", help="The object's mask; repeats.")
 ]
 BundleFolder = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A folder that `masklet export` wrote.")]
 NoHashes = Annotated[
-    bool, typer.Option("--no-hashes", help="Do not hash the bundle's files; its manifest is checked all the same.")
+    bool,
+    typer.Option("--no-hashes", help="Do not hash the bundle's files; its manifest is checked all the same."),
 ]
 
 
@@ -37,7 +40,8 @@ def run(
     end: Annotated[int | None, typer.Option(help="Frame to stop before.")] = None,
     stride: Annotated[int, typer.Option(min=1, help="Run every n-th frame.")] = 1,
     max_side: Annotated[
-        int | None, typer.Option(min=16, help="Shrink frames to this longer side; prompts count in these pixels.")
+        int | None,
+        typer.Option(min=16, help="Shrink frames to this longer side; prompts count in these pixels."),
     ] = None,
     reverse: Annotated[bool, typer.Option("--reverse", help="From the last frame to the first (files only).")] = False,
     non_overlapping: Annotated[
@@ -47,7 +51,7 @@ def run(
     no_hashes: NoHashes = False,
 ) -> None:
     """Track prompted objects through a video."""
-    from masklet.runtime.prompts import parse_prompts
+    from masklet.runtime.prompt_forms import parse_prompts
     from masklet.runtime.run import Outputs, track
 
     prompts = parse_prompts(points=points, negatives=negatives, boxes=boxes, masks=masks_in)

@@ -4,13 +4,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-
 from masklet.runtime.bundle import Bundle
 from masklet.runtime.errors import PromptError
-from masklet.runtime.geometry import boxes_xyxy, fill_holes, masks_to_source, non_overlapping, resize_mask_prompt
+from masklet.runtime.geometry import (
+    Resizer,
+    boxes_xyxy,
+    fill_holes,
+    masks_to_source,
+    non_overlapping,
+    resize_mask,
+)
 from masklet.runtime.memory import MemoryBank
-from masklet.runtime.prompts import PADDING, Mask, Prompt, check_fits, encode_points
-from masklet.runtime.resample import Resizer
+from masklet.runtime.prompts import PADDING, Mask, Prompt, check_prompt, encode_points
 from masklet.runtime.results import Frame, FrameResult
 from masklet.runtime.session import Sessions
 from masklet.runtime.spec import Tensor
@@ -128,10 +133,9 @@ class VideoTracker:
         self._shown.pop(object_id, None)
 
     def _check(self, object_id: int, prompt: Prompt, frame: Frame) -> None:
-        height, width = frame.image.shape[:2]
-        check_fits(prompt, (height, width))
+        check_prompt(prompt, frame.hw)
         side = self._model.preprocess.side
-        if isinstance(prompt, Mask) and not resize_mask_prompt(prompt.mask, side).any():
+        if isinstance(prompt, Mask) and not resize_mask(prompt.mask, side).any():
             raise PromptError(
                 f"object {object_id}: its mask of {int(prompt.mask.sum())} pixels vanishes at the model's "
                 f"{side} x {side}; give a larger one"
@@ -152,7 +156,7 @@ class VideoTracker:
             return self._from_mask(object_id, prompt, pinned)
         without_memory = shown is None or shown.without_memory
         embed = self._current()["vision_feat"] if without_memory else self._attend([object_id])
-        coords, labels = encode_points(prompt, self._frame_hw(), self._model.preprocess.side)
+        coords, labels = encode_points(prompt, self._given().hw, self._model.preprocess.side)
         out = self._decode(
             embed,
             coords[None],
@@ -166,7 +170,7 @@ class VideoTracker:
 
     def _from_mask(self, object_id: int, prompt: Mask, pinned: bool) -> _Decoded:
         """Take a given mask for the output; only the pointer comes from the decoder (sb 415-455)."""
-        mask = resize_mask_prompt(prompt.mask, self._model.preprocess.side)
+        mask = resize_mask(prompt.mask, self._model.preprocess.side)
         given = self._sessions.run("mask_prompt_encoder", {"mask": mask[None]})
         nothing = np.full((1, 2), PADDING, np.int64)
         out = self._decode(
@@ -275,14 +279,8 @@ class VideoTracker:
     def _masks(self, low_res: Iterable[Tensor]) -> Tensor:
         logits = list(low_res)
         if not logits:
-            return np.zeros((0, *self._frame_hw()), bool)
-        return masks_to_source(
-            np.concatenate(logits), self._frame_hw(), non_overlapping=self._options.non_overlapping
-        )
-
-    def _frame_hw(self) -> tuple[int, int]:
-        height, width = self._given().image.shape[:2]
-        return height, width
+            return np.zeros((0, *self._given().hw), bool)
+        return masks_to_source(np.concatenate(logits), self._given().hw, non_overlapping=self._options.non_overlapping)
 
     def _given(self) -> Frame:
         if self._frame is None:

@@ -42,7 +42,6 @@ class OnnxRuntime:
     threads: threads of each stage's own pool; the number of physical cores where None.
     """
 
-    name = "onnxruntime"
     formats = ("onnx-ort", "onnx")
 
     def __init__(self, threads: int | None = None) -> None:

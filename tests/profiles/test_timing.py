@@ -1,7 +1,6 @@
 """Timing wraps sessions and counts with the clock that it is given."""
 
 import numpy as np
-
 from masklet.profiles.timing import StageTimes
 from masklet.runtime.session import Feeds
 from masklet.runtime.spec import StageSpec, Tensor, TensorSpec

@@ -8,7 +8,6 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from masklet.runtime.bundle import MANIFEST, SEAL, Bundle, Checkpoint, Manifest, Parity, sha256, write_bundle
 from masklet.runtime.errors import BundleError
 from masklet.runtime.spec import ModelSpec, Preprocess, StageSpec, TensorSpec
@@ -142,7 +141,10 @@ def test_paths_that_leave_the_bundle_are_refused(tmp_path: Path, path: str) -> N
     (tmp_path / "secret").write_bytes(b"secret")
     root = write(tmp_path / "b")
     file = {"path": path, "sha256": sha256(tmp_path / "secret"), "bytes": 6}
-    reseal(root, {"artifacts": [{"stage": "image_encoder", "format": "onnx", "precision": "fp32", "files": [file]}]})
+    reseal(
+        root,
+        {"artifacts": [{"stage": "image_encoder", "format": "onnx", "precision": "fp32", "files": [file]}]},
+    )
     with pytest.raises(BundleError, match="leaves the bundle"):
         Bundle.load(root)
 

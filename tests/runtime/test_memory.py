@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from masklet.runtime.bundle import bank_bytes
 from masklet.runtime.errors import PromptError
 from masklet.runtime.memory import MemoryBank
@@ -70,7 +69,11 @@ def test_the_bank_attends_to_what_the_reference_attends_to(
 
     def keep(time: int, prompted: bool) -> None:
         bank.keep(
-            1, time, prompted, np.full((TOKENS, CHANNELS), time, np.float32), np.full(POINTER, time, np.float32)
+            1,
+            time,
+            prompted,
+            np.full((TOKENS, CHANNELS), time, np.float32),
+            np.full(POINTER, time, np.float32),
         )
         reference.keep(time, prompted)
 

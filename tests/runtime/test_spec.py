@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from masklet.runtime.errors import SpecError
-from masklet.runtime.spec import MemoryPolicy, ModelSpec, Preprocess, PromptPolicy, StageSpec, TensorSpec
+from masklet.runtime.spec import MemoryPolicy, ModelSpec, Preprocess, PromptPolicy, StageSpec, Tensor, TensorSpec
 
 DECODER = StageSpec(
     "mask_decoder",
@@ -31,15 +30,23 @@ def test_feeds_bind_symbols_and_outputs_follow(objects: int, points: int) -> Non
 @pytest.mark.parametrize(
     ("coords", "labels", "message"),
     [
-        (np.zeros((1, 2, 3), np.float32), np.zeros((1, 2), np.int64), r"'coords': expected float32\['objects'"),
+        (
+            np.zeros((1, 2, 3), np.float32),
+            np.zeros((1, 2), np.int64),
+            r"'coords': expected float32\['objects'",
+        ),
         (np.zeros((1, 2, 2), np.float64), np.zeros((1, 2), np.int64), "got float64"),
-        (np.zeros((1, 2, 2), np.float32), np.zeros((2, 2), np.int64), r"got int64\[2, 2\] with {'objects': 1"),
+        (
+            np.zeros((1, 2, 2), np.float32),
+            np.zeros((2, 2), np.int64),
+            r"got int64\[2, 2\] with {'objects': 1",
+        ),
         (np.zeros((1, 2, 2), np.float32), np.zeros(2, np.int64), r"got int64\[2\]"),
     ],
 )
-def test_a_feed_that_does_not_match_is_named(coords: object, labels: object, message: str) -> None:
+def test_a_feed_that_does_not_match_is_named(coords: Tensor, labels: Tensor, message: str) -> None:
     with pytest.raises(SpecError, match=message):
-        DECODER.check({"coords": coords, "labels": labels})  # type: ignore[dict-item]
+        DECODER.check({"coords": coords, "labels": labels})
 
 
 def test_missing_and_unknown_feeds_are_named() -> None:
@@ -53,7 +60,8 @@ def test_an_output_symbol_must_be_bound() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "shape", "dtype"), [("not a name", (1,), "float32"), ("x", (0,), "float32"), ("x", (1,), "float128")]
+    ("name", "shape", "dtype"),
+    [("not a name", (1,), "float32"), ("x", (0,), "float32"), ("x", (1,), "float128")],
 )
 def test_a_tensor_that_cannot_be_is_refused(name: str, shape: tuple[int], dtype: str) -> None:
     with pytest.raises(SpecError):
