@@ -17,7 +17,7 @@ PREPROCESS = Preprocess(8, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 @given(objects=st.integers(1, 5), points=st.integers(1, 5))
 def test_feeds_bind_symbols_and_outputs_follow(objects: int, points: int) -> None:
-    feeds = {
+    feeds: dict[str, Tensor] = {
         "coords": np.zeros((objects, points, 2), np.float32),
         "labels": np.zeros((objects, points), np.int64),
     }

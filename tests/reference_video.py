@@ -1,0 +1,116 @@
+"""transformers' own video loop as the reference of ours, with Meta's rule put in where the two differ.
+
+Each difference is one switch; all on is Meta's behaviour, which is ours. `deviates` switches single ones back to
+what transformers does, so that a test can show that the rule matters and that we follow the right one.
+
+- single_mask_pointer: the pointer of a mask prompt comes from the decoder's single mask (sam2_base.py 437), not from
+  its best of three.
+- earlier_logits: a correction sees the present logits, clamped to 32 (sam2_video_predictor.py 249-262).
+- own_binarisation: a mask is binarised for memory where that object was prompted (sam2_base.py 703), not where any
+  object of the frame was.
+- memory_from_low_res: what is encoded of a prompted frame is its low-resolution mask, enlarged (vp 497).
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from transformers import Sam2VideoModel
+from transformers.models.sam2_video.modeling_sam2_video import Sam2VideoInferenceSession
+
+from masklet.runtime.prompts import Mask, Prompt, encode_points
+from masklet.runtime.spec import Tensor
+
+MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+
+
+class MetaSam2Video(Sam2VideoModel):  # type: ignore[misc]
+    """transformers' model with Meta's rules."""
+
+    deviates: frozenset[str] = frozenset()
+    _as_mask = False
+
+    def _use_mask_as_output(self, *args: Any, **kwargs: Any) -> Any:
+        self._as_mask = "single_mask_pointer" not in self.deviates
+        try:
+            return super()._use_mask_as_output(*args, **kwargs)
+        finally:
+            self._as_mask = False
+
+    def _single_frame_forward(self, *args: Any, **kwargs: Any) -> Any:
+        if self._as_mask:
+            kwargs["multimask_output"] = False
+        return super()._single_frame_forward(*args, **kwargs)
+
+    def _run_single_frame_inference(self, **kwargs: Any) -> Any:
+        session, index, frame = kwargs["inference_session"], kwargs["obj_idx"], kwargs["frame_idx"]
+        earlier = session.output_dict_per_obj[index]
+        out = earlier["cond_frame_outputs"].get(frame) or earlier["non_cond_frame_outputs"].get(frame)
+        if out and kwargs["point_inputs"] is not None and "earlier_logits" not in self.deviates:
+            kwargs["prev_sam_mask_logits"] = out["pred_masks"].clamp(-32, 32)
+        return super()._run_single_frame_inference(**kwargs)
+
+    def _batch_encode_memories(self, **kwargs: Any) -> None:
+        lists = ("objects_needing_memory_encoding", "high_res_masks_for_memory", "object_score_logits_for_memory")
+        if "own_binarisation" in self.deviates:
+            super()._batch_encode_memories(**kwargs)
+            return
+        prompted = kwargs["is_mask_from_pts_per_obj"]
+        for row in range(len(prompted)):
+            one = {name: kwargs[name][row : row + 1] for name in lists}
+            if "memory_from_low_res" not in self.deviates:
+                one["high_res_masks_for_memory"] = [self._enlarged(kwargs, row)]
+            super()._batch_encode_memories(**{**kwargs, **one, "is_mask_from_pts_per_obj": prompted[row : row + 1]})
+
+    def _enlarged(self, kwargs: dict[str, Any], row: int) -> torch.Tensor:
+        outputs = kwargs["inference_session"].output_dict_per_obj[kwargs["objects_needing_memory_encoding"][row]]
+        frame = kwargs["frame_idx"]
+        out = outputs["cond_frame_outputs"].get(frame) or outputs["non_cond_frame_outputs"][frame]
+        side = self.config.image_size
+        return F.interpolate(out["pred_masks"], size=(side, side), mode="bilinear", align_corners=False)
+
+
+class ReferenceTracker:
+    """The reference behind our tracker's interface: step, then refine. Frames have the model's own size."""
+
+    def __init__(self, checkpoint: str, deviates: frozenset[str] = frozenset()) -> None:
+        self._model = MetaSam2Video.from_pretrained(checkpoint).eval()
+        self._model.deviates = deviates
+        self._session = Sam2VideoInferenceSession(dtype=torch.float32)
+        self._time = -1
+        self._pixels = torch.zeros(0)
+
+    def step(self, image: Tensor, prompts: dict[int, Prompt]) -> dict[int, Tensor]:
+        """Track onto a frame [S, S, 3] uint8 RGB; returns object id -> low-resolution logits [h, w]."""
+        self._time += 1
+        self._pixels = ((torch.from_numpy(image) / 255.0 - MEAN) / STD).permute(2, 0, 1)[None]
+        return self._run(prompts, image.shape[:2])
+
+    def refine(self, object_id: int, prompt: Prompt) -> dict[int, Tensor]:
+        """Correct an object on the frame that was given last."""
+        side = self._pixels.shape[-1]
+        return self._run({object_id: prompt}, (side, side))
+
+    def _run(self, prompts: dict[int, Prompt], hw: Any) -> dict[int, Tensor]:
+        for object_id, prompt in prompts.items():
+            index = self._session.obj_id_to_idx(object_id)
+            if isinstance(prompt, Mask):
+                self._session.remove_point_inputs(index, self._time)
+                self._session.add_mask_inputs(index, self._time, torch.from_numpy(prompt.mask.copy())[None, None])
+            else:
+                self._session.remove_mask_inputs(index, self._time)
+                self._session.add_point_inputs(index, self._time, _points(prompt, hw))
+            self._session.obj_with_new_inputs.append(object_id)
+        with torch.no_grad():
+            out = self._model(self._session, frame=self._pixels, frame_idx=self._time)
+        return {i: mask[0].numpy() for i, mask in zip(out.object_ids, out.pred_masks, strict=True)}
+
+
+def _points(prompt: Any, hw: tuple[int, int]) -> dict[str, torch.Tensor]:
+    coords, labels = encode_points(prompt, hw, hw[0])
+    coords, labels = coords[:-1], labels[:-1]  # the reference adds the padding point itself
+    return {
+        "point_coords": torch.from_numpy(coords)[None, None],
+        "point_labels": torch.from_numpy(labels.astype(np.int32))[None, None],
+    }

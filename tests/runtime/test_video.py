@@ -1,0 +1,226 @@
+"""VideoTracker against transformers' own loop, frame by frame, and what the loop promises besides."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from reference_video import ReferenceTracker
+
+from masklet.runtime.bundle import Bundle
+from masklet.runtime.errors import PromptError
+from masklet.runtime.prompts import Box, Mask, Points, Prompt
+from masklet.runtime.results import Frame, FrameResult
+from masklet.runtime.session import Feeds, Session, Sessions
+from masklet.runtime.spec import StageSpec, Tensor
+from masklet.runtime.video import TrackerOptions, VideoTracker
+
+SIDE = 128
+AS_REFERENCE = TrackerOptions(fill_hole_area=0, pin_corrections=False)
+
+
+def scene(count: int) -> list[Frame]:
+    """Two discs that drift over a smooth background, [SIDE, SIDE, 3] each."""
+    rng = np.random.default_rng(0)
+    background = cv2.resize(rng.uniform(0, 255, (8, 8, 3)), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
+    frames = []
+    for t in range(count):
+        image = np.clip(background, 0, 255).astype(np.uint8)
+        cv2.circle(image, (40 + 2 * t, 45 + t), 16, (230, 40, 60), -1)
+        cv2.circle(image, (90 - t, 80), 20, (30, 200, 220), -1)
+        frames.append(Frame(t, t / 30, image))
+    return frames
+
+
+def disc(x: int, y: int, radius: int) -> Mask:
+    mask = np.zeros((SIDE, SIDE), np.uint8)
+    cv2.circle(mask, (x, y), radius, 1, -1)
+    return Mask(mask.astype(bool))
+
+
+CLICKS = Points(np.array([[40, 45], [90, 80]], np.float32), np.array([1, 0]))
+CORRECTION = Points.click(70, 70, positive=False)
+GIVEN: dict[int, dict[int, Prompt]] = {
+    0: {1: CLICKS, 2: Box(70, 60, 110, 100)},
+    5: {3: disc(60, 60, 18)},
+    12: {2: Points.click(80, 80)},
+}
+CORRECTED: dict[int, tuple[int, Prompt]] = {9: (1, CORRECTION)}
+
+
+def iou(a: Tensor, b: Tensor) -> float:
+    union = int((a | b).sum())
+    return float((a & b).sum() / union) if union else 1.0
+
+
+def compare(bundle: Bundle, checkpoint: Path, frames: int, deviates: frozenset[str] = frozenset()) -> list[float]:
+    """Mask IoU of every object on every frame, between our tracker and the reference."""
+    ours, theirs = VideoTracker(bundle, AS_REFERENCE), ReferenceTracker(str(checkpoint), deviates)
+    agreement: list[float] = []
+
+    def note(result: FrameResult, logits: dict[int, Tensor]) -> None:
+        assert result.object_ids.tolist() == list(logits)
+        for mask, low_res in zip(result.masks, logits.values(), strict=True):
+            full = cv2.resize(low_res, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR) > 0
+            agreement.append(iou(mask, full))
+
+    for frame in scene(frames):
+        given = GIVEN.get(frame.index, {})
+        note(ours.step(frame, given), theirs.step(frame.image, given))
+        if frame.index in CORRECTED:
+            object_id, prompt = CORRECTED[frame.index]
+            note(ours.refine(object_id, prompt), theirs.refine(object_id, prompt))
+    return agreement
+
+
+def test_the_loop_is_the_references(nano_bundle: Bundle, nano_checkpoint: Path) -> None:
+    """18 frames: clicks, a box, an object that joins with a mask, a correction, an object prompted anew."""
+    agreement = compare(nano_bundle, nano_checkpoint, 18)
+    assert len(agreement) == 5 * 2 + 13 * 3 + 3
+    assert np.mean(agreement) >= 0.999
+    assert min(agreement) >= 0.99
+
+
+@pytest.mark.parametrize(
+    ("rule", "frames"),
+    [("single_mask_pointer", 8), ("earlier_logits", 11), ("own_binarisation", 8), ("memory_from_low_res", 8)],
+)
+def test_where_the_references_differ_we_follow_meta(
+    nano_bundle: Bundle, nano_checkpoint: Path, rule: str, frames: int
+) -> None:
+    """With transformers' rule in place of Meta's the loop moves away from ours: the rule matters, and ours is Meta's."""
+    as_meta = np.mean(compare(nano_bundle, nano_checkpoint, frames))
+    as_transformers = np.mean(compare(nano_bundle, nano_checkpoint, frames, frozenset({rule})))
+    assert as_meta >= 0.999
+    assert as_transformers < as_meta
+
+
+def masks_of(bundle: Bundle, options: TrackerOptions, frames: int = 6) -> Tensor:
+    tracker = VideoTracker(bundle, options)
+    given: dict[int, Prompt] = {1: CLICKS, 2: Box(70, 60, 110, 100)}
+    return np.stack([tracker.step(f, given if f.index == 0 else {}).masks for f in scene(frames)])
+
+
+def test_objects_do_not_depend_on_the_batch(nano_bundle: Bundle) -> None:
+    together = masks_of(nano_bundle, TrackerOptions(batch=8))
+    alone = masks_of(nano_bundle, TrackerOptions(batch=1))
+    assert iou(together, alone) >= 0.9999
+
+
+def test_an_object_that_joins_leaves_the_others_alone(nano_bundle: Bundle) -> None:
+    def first_object(joins: bool) -> list[Tensor]:
+        tracker = VideoTracker(nano_bundle)
+        given: dict[int, dict[int, Prompt]] = {0: {1: CLICKS}, **({3: {2: disc(60, 60, 18)}} if joins else {})}
+        return [tracker.step(f, given.get(f.index)).masks[0] for f in scene(7)]
+
+    assert iou(np.stack(first_object(True)), np.stack(first_object(False))) >= 0.9999
+
+
+def test_a_removed_object_is_gone_and_its_id_free(nano_bundle: Bundle) -> None:
+    tracker = VideoTracker(nano_bundle)
+    frames = scene(5)
+    tracker.step(frames[0], {1: CLICKS, 2: Box(70, 60, 110, 100)})
+    tracker.remove(1)
+    assert tracker.step(frames[1]).object_ids.tolist() == [2]
+    with pytest.raises(PromptError, match=r"no object 1 is tracked; there are \[2\]"):
+        tracker.remove(1)
+    assert tracker.step(frames[2], {1: CLICKS}).object_ids.tolist() == [2, 1]
+
+
+def test_non_overlapping_masks_share_no_pixel(nano_bundle: Bundle) -> None:
+    free = masks_of(nano_bundle, TrackerOptions())
+    apart = masks_of(nano_bundle, TrackerOptions(non_overlapping=True))
+    assert (free.sum(axis=1) > 1).any()
+    assert not (apart.sum(axis=1) > 1).any()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        TrackerOptions(non_overlapping_memory=True),
+        TrackerOptions(fill_hole_area=0),
+        TrackerOptions(fill_hole_area=400),
+    ],
+)
+def test_an_option_changes_what_is_tracked(nano_bundle: Bundle, options: TrackerOptions) -> None:
+    assert iou(masks_of(nano_bundle, options), masks_of(nano_bundle, TrackerOptions())) < 1.0
+
+
+@pytest.mark.parametrize("options", [TrackerOptions(pin_corrections=False), TrackerOptions(forget_around_prompts=True)])
+def test_what_a_correction_leaves_in_memory_can_be_chosen(nano_bundle: Bundle, options: TrackerOptions) -> None:
+    def after(options: TrackerOptions) -> Tensor:
+        tracker = VideoTracker(nano_bundle, options)
+        for frame in scene(6):
+            tracker.step(frame, {1: CLICKS} if frame.index == 0 else {})
+        tracker.refine(1, CORRECTION)
+        return np.stack([tracker.step(Frame(f.index + 6, 0.0, f.image)).masks for f in scene(3)])
+
+    assert iou(after(options), after(TrackerOptions())) < 1.0
+
+
+class Counting:
+    """A session that counts its calls."""
+
+    def __init__(self, session: Session, calls: dict[str, int]) -> None:
+        self._session, self._calls = session, calls
+
+    @property
+    def spec(self) -> StageSpec:
+        return self._session.spec
+
+    def run(self, feeds: Feeds) -> dict[str, Tensor]:
+        self._calls[self.spec.name] = self._calls.get(self.spec.name, 0) + 1
+        return self._session.run(feeds)
+
+    def close(self) -> None:
+        self._session.close()
+
+
+def test_each_stage_runs_no_more_than_it_must(nano_bundle: Bundle) -> None:
+    calls: dict[str, int] = {}
+    wrap: Callable[[Session], Session] = lambda session: Counting(session, calls)  # noqa: E731
+    tracker = VideoTracker(Sessions.open(nano_bundle, wrap=wrap))
+    frames = scene(4)
+    tracker.step(frames[0])
+    assert calls == {}, "a frame without objects costs nothing"
+    tracker.step(frames[1], {1: CLICKS, 2: Box(70, 60, 110, 100)})
+    assert calls == {"image_encoder": 1, "mask_decoder": 2, "memory_encoder": 2}
+    calls.clear()
+    tracker.step(frames[2])
+    assert calls == {"image_encoder": 1, "memory_attention": 1, "mask_decoder": 1, "memory_encoder": 1}
+    calls.clear()
+    tracker.refine(1, CORRECTION)
+    assert calls == {"memory_attention": 1, "mask_decoder": 1, "memory_encoder": 1}, "features are kept for the frame"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "message"),
+    [
+        (Points.click(500, 5), "lies outside the frame of 128x128"),
+        (Box(100, 100, 200, 120), "reaches beyond the frame"),
+        (Mask(np.ones((64, 64), bool)), "the mask is 64x64 pixels, but the frame is 128x128"),
+    ],
+)
+def test_a_prompt_that_does_not_fit_changes_nothing(nano_bundle: Bundle, prompt: Prompt, message: str) -> None:
+    tracker, untouched = VideoTracker(nano_bundle), VideoTracker(nano_bundle)
+    frames = scene(3)
+    for each in (tracker, untouched):
+        each.step(frames[0], {1: CLICKS})
+    with pytest.raises(PromptError, match=message):
+        tracker.step(frames[1], {1: CLICKS, 2: prompt})
+    with pytest.raises(PromptError, match=message):
+        tracker.refine(1, prompt)
+    assert (tracker.step(frames[1]).masks == untouched.step(frames[1]).masks).all()
+
+
+def test_a_mask_too_small_for_the_model_is_refused(nano_bundle: Bundle) -> None:
+    mask = np.zeros((1000, 1000), bool)
+    mask[3, 3] = True
+    with pytest.raises(PromptError, match="its mask of 1 pixels vanishes at the model's 128 x 128"):
+        VideoTracker(nano_bundle).step(Frame(0, 0.0, np.zeros((1000, 1000, 3), np.uint8)), {1: Mask(mask)})
+
+
+def test_refining_before_a_frame_says_so(nano_bundle: Bundle) -> None:
+    with pytest.raises(PromptError, match="no frame was given yet"):
+        VideoTracker(nano_bundle).refine(1, CLICKS)
