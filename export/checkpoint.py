@@ -1,0 +1,78 @@
+"""Checkpoints of transformers: what they are, and whether they are whole."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from masklet.runtime.errors import ExportError
+from safetensors import SafetensorError
+
+_NOT_THE_MODEL = ("transformers_version", "_name_or_path", "architectures", "dtype")
+_LISTED = 3  # names in a message before the rest is counted
+
+
+def model_type(source: str) -> str:
+    """The model type in the config.json of a hub id or folder.
+
+    Raises ExportError where there is none, or it cannot be had.
+    """
+    path = Path(source)
+    if path.exists() and not (path / "config.json").is_file():
+        raise ExportError(f"{source}: has no config.json; wanted a hub id or a folder written by save_pretrained")
+    try:
+        config, _ = transformers.PreTrainedConfig.get_config_dict(source)
+    except (OSError, ValueError) as error:
+        raise ExportError(f"{source}: {_cannot_be_had(source, error)}") from None
+    kind = config.get("model_type")
+    if not isinstance(kind, str):
+        raise ExportError(f"{source}: its config.json names no model_type")
+    return kind
+
+
+def load_weights(architecture: Any, config: Any, source: str) -> Any:
+    """Load a checkpoint into an architecture, in float32 and for inference.
+
+    Raises ExportError where weights are missing or of other shapes: transformers would draw them at random.
+    """
+    try:
+        model, info = architecture.from_pretrained(
+            source,
+            config=config,
+            dtype=torch.float32,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise ExportError(f"{source}: {_cannot_be_had(source, error)}") from None
+    missing = sorted(info["missing_keys"])
+    if missing:
+        raise ExportError(f"{source}: the checkpoint lacks {_some(missing)}; it is not a whole {architecture.__name__}")
+    mismatched = sorted(key for key, *_ in info["mismatched_keys"])
+    if mismatched:
+        raise ExportError(f"{source}: shapes differ from what config.json says for {_some(mismatched)}")
+    return model.eval().requires_grad_(False)
+
+
+def fingerprint(model: Any) -> str:
+    """The SHA-256 of a model's configuration and weights, wherever they were loaded from."""
+    config = {key: value for key, value in model.config.to_dict().items() if key not in _NOT_THE_MODEL}
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode())
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().numpy())
+    return digest.hexdigest()
+
+
+def _cannot_be_had(source: str, error: Exception) -> str:
+    first = str(error).strip().split("\n")[0] or type(error).__name__
+    if Path(source).exists():
+        return f"cannot be loaded: {first}"
+    return f"no such folder, and cannot be downloaded: {first}"
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(names[:_LISTED]) + more

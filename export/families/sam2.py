@@ -1,0 +1,253 @@
+"""SAM 2 and SAM 2.1: all four sizes, and any other size that transformers' Sam2VideoConfig describes."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from masklet.export import sam2_reference as reference
+from masklet.export.checkpoint import load_weights
+from masklet.export.family import Case, ExportStage
+from masklet.export.hiera import HieraEncoder
+from masklet.export.masks import MaskDecoder, MaskPromptEncoder
+from masklet.export.memories import MemoryAttention, MemoryEncoder
+from masklet.runtime.errors import ExportError
+from masklet.runtime.spec import MemoryPolicy, ModelSpec, Preprocess, PromptPolicy, StageSpec, TensorSpec
+from transformers import Sam2VideoConfig, Sam2VideoModel
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+STRIDE = 16  # pixels of a cell of the feature map that is attended and decoded
+MEMORY_WIDTH = 64  # fixed in transformers' cross-attention
+UNLIMITED_PROMPTED = 8  # prompted frames kept where the configuration sets no limit: the bank is bounded
+
+
+class Sam2:
+    """The family of SAM 2."""
+
+    name = "sam2"
+    model_types = ("sam2_video", "sam2")
+
+    def load(self, source: str, image_size: int | None) -> Any:
+        """Load a checkpoint for square frames of image_size pixels; its own size where None."""
+        config = Sam2VideoConfig.from_pretrained(source)
+        resize(config, image_size or int(config.image_size), source)
+        return load_weights(Sam2VideoModel, config, source)
+
+    def spec(self, model: Any) -> ModelSpec:
+        """Declare the model."""
+        config = model.config
+        limit = int(config.max_cond_frame_num)
+        return ModelSpec(
+            family=self.name,
+            variant=_variant(config),
+            pipeline="video",
+            preprocess=Preprocess(side=int(config.image_size), mean=MEAN, std=STD),
+            stages=declare(config),
+            prompting=PromptPolicy(
+                multimask_min_points=int(config.multimask_min_pt_num),
+                multimask_max_points=int(config.multimask_max_pt_num) if config.multimask_output_in_sam else -1,
+                multimask_when_tracking=bool(config.multimask_output_for_tracking),
+            ),
+            memory=MemoryPolicy(
+                recent_frames=int(config.num_maskmem) - 1,
+                prompted_frames=limit if limit > 0 else UNLIMITED_PROMPTED,
+                pointers=int(config.max_object_pointers_in_encoder),
+            ),
+        )
+
+    def stages(self, model: Any) -> Iterator[ExportStage]:
+        """Build each stage's graph module and its reference."""
+        specs = {spec.name: spec for spec in declare(model.config)}
+        side = int(model.config.image_size)
+        yield ExportStage(
+            specs["image_encoder"],
+            HieraEncoder(model, side, MEAN, STD),
+            reference.image_encoder(model, MEAN, STD),
+            cases=(Case("smooth image"),),
+            draws={"image": reference.draw_image},
+        )
+        yield ExportStage(
+            specs["memory_attention"],
+            MemoryAttention(model, side // STRIDE),
+            reference.memory_attention(model),
+            cases=attention_cases(int(model.config.num_maskmem)),
+            draws={
+                "memory_time": lambda rng, shape: rng.integers(0, model.config.num_maskmem, shape),
+                "pointer_time": lambda rng, shape: rng.uniform(0, 1, shape),
+            },
+        )
+        yield ExportStage(
+            specs["mask_decoder"],
+            MaskDecoder(model, side),
+            reference.mask_decoder(model),
+            cases=decoder_cases(),
+            draws={
+                "point_coords": lambda rng, shape: rng.uniform(0, side, shape),
+                "mask_prompt": reference.draw_logits,
+            },
+            decided=reference.decoder_decided(model),
+        )
+        yield ExportStage(
+            specs["memory_encoder"],
+            MemoryEncoder(model, side),
+            reference.memory_encoder(model),
+            cases=memory_encoder_cases(),
+            draws={"low_res_mask": reference.draw_logits},
+            rounded=frozenset({"new_memory"}),
+        )
+        yield ExportStage(
+            specs["mask_prompt_encoder"],
+            MaskPromptEncoder(model, side),
+            reference.mask_prompt_encoder(model),
+            cases=(Case("2 objects", {"objects": 2}), Case("1 object", {"objects": 1})),
+            draws={"mask": reference.draw_mask},
+        )
+
+
+FAMILY = Sam2()
+
+
+def resize(config: Any, side: int, source: str) -> None:
+    """Set the frame size throughout a configuration; no weight depends on it.
+
+    Raises ExportError where the size does not fit the strides, or the layout is none that the stages know.
+    """
+    vision, backbone = config.vision_config, config.vision_config.backbone_config
+    if getattr(backbone, "model_type", None) != "sam2_hiera_det_model":
+        raise ExportError(f"{source}: image backbone {getattr(backbone, 'model_type', None)!r}; wanted Hiera")
+    _check_layout(config, source)
+    unit = backbone.patch_stride[0] * max(backbone.window_size_per_stage[0], 8)
+    if side < unit or side % unit:
+        raise ExportError(
+            f"{source}: image size {side} is no multiple of {unit}; try {max(unit, round(side / unit) * unit)}"
+        )
+    config.image_size = config.prompt_encoder_config.image_size = side
+    backbone.image_size = [side, side]
+    vision.backbone_feature_sizes = [[side // s, side // s] for s in (STRIDE // 4, STRIDE // 2, STRIDE)]
+    config.memory_attention_rope_feat_sizes = [side // STRIDE, side // STRIDE]
+
+
+def _check_layout(config: Any, source: str) -> None:
+    vision, backbone = config.vision_config, config.vision_config.backbone_config
+    wanted = {
+        "four stages with patches of stride 4": len(backbone.blocks_per_stage) == 4
+        and list(backbone.patch_stride) == [4, 4]
+        and backbone.num_query_pool_stages == 3,
+        "query_stride [2, 2]": list(backbone.query_stride) == [2, 2],
+        "a pyramid of 1x1 convolutions, three levels": vision.fpn_kernel_size == 1 and vision.num_feature_levels == 3,
+        "fpn_top_down_levels of the two coarse levels": not {0, 1} & set(vision.fpn_top_down_levels),
+        "patch_size 16": config.prompt_encoder_config.patch_size == STRIDE,
+        f"memory_encoder_output_channels {MEMORY_WIDTH}": config.memory_encoder_output_channels == MEMORY_WIDTH,
+        f"an fpn_hidden_size in {MEMORY_WIDTH}s": vision.fpn_hidden_size % MEMORY_WIDTH == 0,
+        "num_maskmem of 2 or more": config.num_maskmem >= 2,
+    }
+    failed = [text for text, holds in wanted.items() if not holds]
+    if failed:
+        raise ExportError(f"{source}: the sam2 graphs are laid out for {failed[0]}, which its configuration is not")
+
+
+def declare(config: Any) -> tuple[StageSpec, ...]:
+    """The stages and their tensors; SAM 2.0 has neither pointer_time nor the memory encoder's object_score."""
+    side, channels = int(config.image_size), int(config.vision_config.fpn_hidden_size)
+    grid = side // STRIDE
+    candidates = int(config.mask_decoder_config.num_multimask_outputs) + 1
+    feat_s0 = TensorSpec("feat_s0", (1, channels // 8, 4 * grid, 4 * grid))
+    feat_s1 = TensorSpec("feat_s1", (1, channels // 4, 2 * grid, 2 * grid))
+    vision_feat = TensorSpec("vision_feat", (1, channels, grid, grid))
+    image_embed = TensorSpec("image_embed", ("objects", channels, grid, grid))
+    low_res_mask = TensorSpec("low_res_mask", ("objects", 1, 4 * grid, 4 * grid))
+    mask_prompt = TensorSpec("mask_prompt", ("objects", 1, 4 * grid, 4 * grid))
+    object_score = TensorSpec("object_score", ("objects", 1))
+    pointer_time = TensorSpec("pointer_time", ("objects", "pointers"))
+    return (
+        StageSpec(
+            "image_encoder",
+            inputs=(TensorSpec("image", (1, side, side, 3), "uint8"),),
+            outputs=(feat_s0, feat_s1, vision_feat),
+        ),
+        StageSpec(
+            "memory_attention",
+            inputs=(
+                vision_feat,
+                TensorSpec("memory", ("objects", "memories", grid * grid, MEMORY_WIDTH)),
+                TensorSpec("memory_time", ("objects", "memories"), "int64"),
+                TensorSpec("pointers", ("objects", "pointers", channels)),
+                *((pointer_time,) if config.enable_temporal_pos_encoding_for_object_pointers else ()),
+            ),
+            outputs=(image_embed,),
+        ),
+        StageSpec(
+            "mask_decoder",
+            inputs=(
+                image_embed,
+                feat_s0,
+                feat_s1,
+                TensorSpec("point_coords", ("objects", "points", 2)),
+                TensorSpec("point_labels", ("objects", "points"), "int64"),
+                mask_prompt,
+                *(TensorSpec(flag, ("objects",)) for flag in ("has_mask", "multimask", "memoryless")),
+            ),
+            outputs=(
+                low_res_mask,
+                TensorSpec("iou", ("objects", 1)),
+                object_score,
+                TensorSpec("pointer", ("objects", channels)),
+                TensorSpec("candidate_masks", ("objects", candidates, 4 * grid, 4 * grid)),
+                TensorSpec("candidate_ious", ("objects", candidates)),
+            ),
+        ),
+        StageSpec(
+            "memory_encoder",
+            inputs=(
+                vision_feat,
+                low_res_mask,
+                TensorSpec("binarize", ("objects",)),
+                *((object_score,) if config.enable_occlusion_spatial_embedding else ()),
+            ),
+            outputs=(TensorSpec("new_memory", ("objects", grid * grid, MEMORY_WIDTH)),),
+        ),
+        StageSpec(
+            "mask_prompt_encoder",
+            inputs=(TensorSpec("mask", ("objects", side, side), "uint8"),),
+            outputs=(mask_prompt, low_res_mask),
+        ),
+    )
+
+
+def attention_cases(temporal_rows: int) -> tuple[Case, ...]:
+    """Objects with full and with short memories; one prompted frame alone is what a second frame sees."""
+    return (
+        Case("2 objects, 3 memories, 4 pointers", {"objects": 2, "memories": 3, "pointers": 4}),
+        Case(
+            "1 object, 1 prompted memory, 1 pointer",
+            {"objects": 1, "memories": 1, "pointers": 1},
+            {"memory_time": temporal_rows - 1},
+        ),
+    )
+
+
+def decoder_cases() -> tuple[Case, ...]:
+    """Every combination of the flags, clicks, boxes and no prompt at all; a mixed batch first."""
+    click, box, none = [1, -1], [2, 3, 0, -1], [-1, -1]
+    mixed = {"point_labels": [box, [1, 0, 1, -1]], "has_mask": [0, 1], "multimask": [1, 0], "memoryless": [1, 0]}
+    cases = [Case("2 objects, flags mixed", {"objects": 2, "points": 4}, mixed)]
+    for bits, labels in zip(range(8), [click, none, box, click, none, click, none, box], strict=True):
+        flags = {"has_mask": bits & 1, "multimask": bits >> 1 & 1, "memoryless": bits >> 2 & 1}
+        name = ", ".join(flag if on else f"no {flag}" for flag, on in flags.items())
+        cases.append(Case(name, {"objects": 1, "points": len(labels)}, {"point_labels": labels, **flags}))
+    return tuple(cases)
+
+
+def memory_encoder_cases() -> tuple[Case, ...]:
+    """A prompted beside a tracked object, present and absent, and one alone."""
+    return (
+        Case("2 objects, one binarized and absent", {"objects": 2}, {"binarize": [1, 0], "object_score": [[-2], [3]]}),
+        Case("1 object", {"objects": 1}, {"binarize": 0, "object_score": 5}),
+    )
+
+
+def _variant(config: Any) -> str:
+    """The published size that the backbone has, with its version, or "custom"."""
+    backbone = config.vision_config.backbone_config
+    published = {(96, 12): "tiny", (96, 16): "small", (112, 24): "base-plus", (144, 48): "large"}
+    size = published.get((int(backbone.hidden_size), sum(backbone.blocks_per_stage)), "custom")
+    version = "2.1" if config.enable_occlusion_spatial_embedding else "2.0"
+    return f"{version}-hiera-{size}"

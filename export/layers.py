@@ -1,0 +1,85 @@
+"""Building blocks that stages of several families share, each written for what inference engines do well."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, heads: int, scale: float) -> Tensor:
+    """Attention over whole sequences, softmax(query key^T scale) value for each head.
+
+    query: [batch, queries, heads * d]; key: [batch, keys, heads * d]; value: [batch, keys, heads * dv].
+    Returns [batch, queries, heads * dv]. While a graph is traced this is one com.microsoft.MultiHeadAttention,
+    which ONNX Runtime runs without storing the scores; trace.plain() writes it out for other engines.
+    """
+    if torch.onnx.is_in_onnx_export():
+        shape = (query.shape[0], query.shape[1], value.shape[2])
+        fused: Tensor = torch.onnx.ops.symbolic(
+            "com.microsoft::MultiHeadAttention",
+            [query, key, value],
+            {"num_heads": heads, "scale": scale},
+            dtype=query.dtype,
+            shape=shape,
+            version=1,
+        )
+        return fused
+    q, k, v = (torch.unflatten(x, -1, (heads, -1)).transpose(1, 2) for x in (query, key, value))
+    return F.scaled_dot_product_attention(q, k, v, scale=scale).transpose(1, 2).flatten(2)
+
+
+class HalfSplitRotary(nn.Module):
+    """Axial rotary position encoding with the two members of a pair half a head apart.
+
+    The references rotate neighbouring channels (2i, 2i+1), which engines can only do with strided slices. With the
+    rows of the query and key projections in the order of `half_split_rows` the pairs are (i, i + d/2), and products
+    of queries and keys are the same sums in another order.
+    """
+
+    cos: Tensor
+    sin: Tensor
+
+    def __init__(self, cos: Tensor, sin: Tensor, heads: int) -> None:
+        """cos, sin: [positions, d], every value twice in a row, as the references have them."""
+        super().__init__()
+        self.heads = heads
+        for name, table in (("cos", cos), ("sin", sin)):
+            halves = table[:, 0::2]
+            self.register_buffer(name, (halves if heads == 1 else halves[:, None]).contiguous())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: [..., positions, heads * d]. Returns the same shape, rotated."""
+        by_head = x if self.heads == 1 else torch.unflatten(x, -1, (self.heads, -1))
+        first, second = by_head.chunk(2, dim=-1)
+        turned = torch.cat([first * self.cos - second * self.sin, second * self.cos + first * self.sin], dim=-1)
+        return turned if self.heads == 1 else turned.flatten(-2)
+
+
+def half_split_rows(width: int, heads: int) -> Tensor:
+    """The order of projection rows in which `HalfSplitRotary` finds its pairs: per head even channels, then odd."""
+    return torch.arange(width).reshape(heads, -1, 2).transpose(1, 2).flatten()
+
+
+def linear(weight: Tensor, bias: Tensor) -> nn.Linear:
+    """A linear layer of given weight [out, in] and bias [out], in float32."""
+    layer = nn.Linear(weight.shape[1], weight.shape[0])
+    layer.weight = nn.Parameter(weight.detach().float().clone(), requires_grad=False)
+    layer.bias = nn.Parameter(bias.detach().float().clone(), requires_grad=False)
+    return layer
+
+
+def chained(first: Any, second: Any) -> nn.Linear:
+    """One linear layer that does what `first` and then `second` do, multiplied in double precision.
+
+    first, second: linear layers or 1x1 convolutions.
+    """
+    w1, w2 = (m.weight.detach().double().flatten(1) for m in (first, second))
+    return linear(w2 @ w1, w2 @ first.bias.detach().double() + second.bias.detach().double())
+
+
+def downsampling_matrix(side: int, factor: int) -> Tensor:
+    """The matrix [side / factor, side] of torch's antialiased bilinear downsampling along one axis."""
+    rows = torch.eye(side, dtype=torch.float64)[None, None]
+    small = F.interpolate(rows, size=(side // factor, side), mode="bilinear", align_corners=False, antialias=True)
+    return small[0, 0].float()

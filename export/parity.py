@@ -1,0 +1,118 @@
+"""A stage's graphs against the checkpoint's own modules, on the same feeds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from masklet.export.family import Case, ExportStage, Feeds
+from masklet.runtime.bundle import Parity
+from masklet.runtime.errors import ExportError
+from masklet.runtime.spec import Tensor
+
+TOLERANCE = 1e-4  # relative, FP32
+SEED = 2026
+DRAWS = 20  # tries to find feeds that no threshold decides by rounding alone
+WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Feeds of one case, and what the checkpoint's own modules make of them."""
+
+    case: Case
+    feeds: Feeds
+    wanted: Feeds
+
+
+def trials(stage: ExportStage) -> tuple[Trial, ...]:
+    """Run the reference once for every case of a stage; both graphs are then compared with it."""
+    return tuple(_trial(stage, case, SEED + index) for index, case in enumerate(stage.cases))
+
+
+def compare(stage: ExportStage, tried: Sequence[Trial], format: str, graph: Path) -> tuple[Parity, ...]:
+    """Run a graph on the trials' feeds; the worst figure of each output, in the order of the declaration.
+
+    Raises ExportError where an output that is rounded to bfloat16 is not the rounding of what came before it.
+    """
+    run = _Runner(stage, graph)
+    names = [t.name for t in stage.spec.outputs]
+    worst = dict.fromkeys(names, (0.0, 0.0))
+    for trial in tried:
+        got = run(trial.feeds)
+        for name in names:
+            figures = _relative(got[name], trial.wanted[name]), _max_abs(got[name], trial.wanted[name])
+            worst[name] = (max(worst[name][0], figures[0]), max(worst[name][1], figures[1]))
+    return tuple(Parity(stage.spec.name, format, name, *worst[name]) for name in names)
+
+
+def require(figures: Sequence[Parity], tolerance: float = TOLERANCE) -> None:
+    """Raise ExportError for the first figure beyond tolerance, not-a-number included."""
+    for figure in figures:
+        if not figure.relative <= tolerance:
+            raise ExportError(
+                f"stage {figure.stage!r} ({figure.format}), output {figure.output!r}: differs from the checkpoint by "
+                f"{figure.relative:.1e} relative (max abs {figure.max_abs:.1e}), tolerance {tolerance:.0e}"
+            )
+
+
+def _trial(stage: ExportStage, case: Case, seed: int) -> Trial:
+    for draw in range(DRAWS):
+        feeds = stage.feeds(case, seed + 1000 * draw)
+        wanted = stage.reference(feeds)
+        if stage.decided(wanted):
+            break
+    return Trial(case, feeds, wanted)
+
+
+class _Runner:
+    """ONNX Runtime on one graph. Outputs that are rounded are also taken before their rounding."""
+
+    def __init__(self, stage: ExportStage, graph: Path) -> None:
+        self._stage = stage
+        model = onnx.load(str(graph), load_external_data=False)
+        self._rounded = {name: _before_rounding(model, name) for name in stage.rounded}
+        for name in self._rounded.values():
+            model.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
+        options = ort.SessionOptions()
+        options.log_severity_level = 3
+        options.add_session_config_entry(WEIGHTS_FOLDER, str(graph.parent))
+        self._session = ort.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+
+    def __call__(self, feeds: Feeds) -> dict[str, Tensor]:
+        names = [output.name for output in self._session.get_outputs()]
+        got = dict(zip(names, self._session.run(names, dict(feeds)), strict=True))
+        for name, before in self._rounded.items():
+            if not np.array_equal(got[name], to_bfloat16(got[before])):
+                raise ExportError(f"stage {self._stage.spec.name!r}, output {name!r}: is not rounded to bfloat16")
+            got[name] = got[before]
+        return got
+
+
+def to_bfloat16(x: Tensor) -> Tensor:
+    """Round float32 to the nearest bfloat16, ties to even, kept as float32."""
+    bits = np.ascontiguousarray(x, np.float32).view(np.uint32)
+    rounded = (bits + (bits >> 16 & 1) + 0x7FFF) & np.uint32(0xFFFF0000)
+    return rounded.view(np.float32)
+
+
+def _before_rounding(model: onnx.ModelProto, output: str) -> str:
+    """The name of the value that two casts, to bfloat16 and back, make an output of."""
+    producer = {name: node for node in model.graph.node for name in node.output}
+    back = producer[output]
+    there = producer.get(back.input[0]) if back.op_type == "Cast" else None
+    if there is None or there.op_type != "Cast" or there.attribute[0].i != onnx.TensorProto.BFLOAT16:
+        raise ExportError(f"output {output!r} is not rounded to bfloat16 in the graph")
+    return str(there.input[0])
+
+
+def _relative(got: Tensor, wanted: Tensor) -> float:
+    difference = np.linalg.norm((got.astype(np.float64) - wanted).ravel())
+    scale = np.linalg.norm(wanted.astype(np.float64).ravel())
+    return float(difference / scale) if scale else float(difference)
+
+
+def _max_abs(got: Tensor, wanted: Tensor) -> float:
+    return float(np.abs(got.astype(np.float64) - wanted).max())

@@ -1,0 +1,102 @@
+"""A checkpoint to a bundle: load, trace, compare, write; and a bundle to its checkpoint again, to compare."""
+
+import importlib.metadata
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from masklet.export import parity
+from masklet.export.checkpoint import fingerprint, model_type
+from masklet.export.family import ExportStage, Family, family_of
+from masklet.export.trace import trace
+from masklet.runtime.bundle import Bundle, BundleWriter, Checkpoint, Parity, write_bundle
+from masklet.runtime.errors import ExportError
+from masklet.runtime.spec import ModelSpec
+
+PRECISION = "fp32"
+MADE_WITH = ("masklet", "torch", "transformers", "onnx", "onnxscript", "onnxruntime")
+Progress = Callable[[str], None]  # is told what is about to be done
+
+
+def silent(step: str) -> None:
+    """Progress that nobody looks at."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export came to."""
+
+    model: ModelSpec
+    figures: tuple[Parity, ...]
+
+
+def export_bundle(
+    source: str,
+    destination: Path,
+    image_size: int | None = None,
+    *,
+    replace: bool = False,
+    progress: Progress = silent,
+) -> Exported:
+    """Export a checkpoint.
+
+    source:      a hub id, or a folder written by save_pretrained.
+    destination: the bundle's folder, which appears whole or not at all.
+    image_size:  edge of the square that frames are resized to, in pixels; the checkpoint's own where None.
+    replace:     put it in the place of a bundle that is there.
+    Raises ExportError where the checkpoint cannot be had, is of no known family, or a graph differs from it;
+    BundleError where the bundle cannot be written.
+    """
+    with write_bundle(destination, replace=replace) as writer:
+        progress(f"loading {source}")
+        family = family_of(model_type(source), source)
+        model = family.load(source, image_size)
+        spec = family.spec(model)
+        checkpoint = Checkpoint(source, fingerprint(model))
+        figures = tuple(f for stage in family.stages(model) for f in _export_stage(stage, writer, progress))
+        writer.seal(spec, checkpoint, figures, {name: importlib.metadata.version(name) for name in MADE_WITH})
+    return Exported(spec, figures)
+
+
+def _export_stage(stage: ExportStage, writer: BundleWriter, progress: Progress) -> list[Parity]:
+    name = stage.spec.name
+    progress(f"{name}: tracing")
+    files = trace(stage).write(writer.root)
+    progress(f"{name}: running the checkpoint's own modules")
+    tried = parity.trials(stage)
+    figures: list[Parity] = []
+    for format, paths in files.items():
+        progress(f"{name}: comparing {format}")
+        found = parity.compare(stage, tried, format, writer.root / paths[0])
+        parity.require(found)
+        figures.extend(found)
+        writer.add(name, format, PRECISION, paths)
+    return figures
+
+
+def compare_bundle(bundle: Bundle, source: str, progress: Progress = silent) -> Iterator[Parity]:
+    """Compare every graph of a bundle with a checkpoint, stage by stage, in FP32.
+
+    Yields figures beyond tolerance as well: the caller decides. Raises ExportError where the checkpoint cannot be
+    had, or is of another kind than the bundle.
+    """
+    progress(f"loading {source}")
+    family = family_of(model_type(source), source)
+    model = family.load(source, bundle.model.preprocess.side)
+    _same_kind(family, family.spec(model), bundle)
+    for stage in family.stages(model):
+        progress(f"{stage.spec.name}: running the checkpoint's own modules")
+        tried = parity.trials(stage)
+        for artifact in bundle.manifest.artifacts:
+            if artifact.stage == stage.spec.name and artifact.format.startswith("onnx"):
+                progress(f"{stage.spec.name}: comparing {artifact.format}")
+                yield from parity.compare(stage, tried, artifact.format, bundle.path(artifact))
+
+
+def _same_kind(family: Family, spec: ModelSpec, bundle: Bundle) -> None:
+    if spec != bundle.model:
+        raise ExportError(
+            f"{bundle.root}: holds {bundle.model.family} {bundle.model.variant}, the reference is {family.name} "
+            f"{spec.variant} with other stages or limits; give the checkpoint that the bundle was made from, "
+            f"{bundle.manifest.checkpoint.name}"
+        )

@@ -1,0 +1,221 @@
+"""A stage's torch module to ONNX: one trace, two graphs.
+
+ONNX Runtime's CPU wants fused attention (com.microsoft.MultiHeadAttention), other engines want standard operators.
+The second graph is the first with that operator written out, not a second trace, and both read the same weights.
+"""
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from masklet.export.family import ExportStage
+from masklet.runtime.errors import ExportError
+from masklet.runtime.spec import StageSpec, Tensor, TensorSpec
+from onnx import TensorProto, helper, numpy_helper
+
+OPSET = 19  # what every engine that is built for here reads, TensorRT 10.3 included
+INLINE_BYTES = 1024  # smaller constants stay in the graph, where shape inference can see them
+ALIGNMENT = 64  # of a tensor in the weights file, in bytes
+CONTRIB = "com.microsoft"
+# Data-dependent shapes and control flow, which engines with fixed memory plans cannot build or do slowly.
+UNWANTED = frozenset({"If", "Loop", "Scan", "NonZero", "ScatterND", "ScatterElements", "OneHot"})
+
+
+@dataclass(frozen=True)
+class Graphs:
+    """A traced stage: the graph with standard operators, and the one with ONNX Runtime's where they differ."""
+
+    spec: StageSpec
+    plain: onnx.ModelProto
+    fused: onnx.ModelProto | None
+
+    def write(self, root: Path) -> dict[str, tuple[str, ...]]:
+        """Write the graphs and their weights below root; returns the files of each format, the graph first."""
+        weights = f"{self.spec.name}.weights"
+        _write_weights(self.plain, root / weights)
+        offsets = {t.name: t for t in self.plain.graph.initializer}
+        files: dict[str, tuple[str, ...]] = {"onnx": (f"{self.spec.name}.onnx", weights)}
+        _save(self.plain, root / files["onnx"][0])
+        if self.fused is not None:
+            for tensor in self.fused.graph.initializer:
+                tensor.CopyFrom(offsets[tensor.name])
+            files["onnx-ort"] = (f"{self.spec.name}.ort.onnx", weights)
+            _save(self.fused, root / files["onnx-ort"][0])
+        return files
+
+
+def trace(stage: ExportStage) -> Graphs:
+    """Trace a stage on the sizes of its first case and check what came of it.
+
+    Raises ExportError naming the stage where torch cannot trace it, or the graph is not as it is declared.
+    """
+    spec = stage.spec
+    feeds = {name: torch.from_numpy(feed) for name, feed in stage.feeds(stage.cases[0], seed=0).items()}
+    try:
+        with _quiet(), torch.no_grad():
+            program = torch.onnx.export(
+                stage.module.eval(),
+                kwargs=feeds,
+                input_names=[t.name for t in spec.inputs],
+                output_names=[t.name for t in spec.outputs],
+                opset_version=OPSET,
+                dynamic_shapes=_dynamic_shapes(spec),
+                dynamo=True,
+                verbose=False,
+            )
+    except (torch.onnx.OnnxExporterError, RuntimeError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise ExportError(f"stage {spec.name!r}: torch cannot trace it: {reason}") from error
+    if program is None:
+        raise ExportError(f"stage {spec.name!r}: torch returned no graph")
+    model = program.model_proto
+    _tidy(model, spec)
+    fused = any(node.domain == CONTRIB for node in model.graph.node)
+    graphs = Graphs(spec, plain(model) if fused else model, model if fused else None)
+    _check(graphs.plain, spec)
+    return graphs
+
+
+def plain(fused: onnx.ModelProto) -> onnx.ModelProto:
+    """The same graph with every fused attention written out in standard operators."""
+    model = onnx.ModelProto()
+    model.CopyFrom(fused)
+    nodes = list(model.graph.node)
+    del model.graph.node[:]
+    layouts: dict[int, str] = {}
+    for node in nodes:
+        if node.domain != CONTRIB:
+            model.graph.node.append(node)
+        elif node.op_type == "MultiHeadAttention":
+            model.graph.node.extend(_attention(model.graph, node, layouts))
+        else:
+            raise ExportError(f"operator {node.domain}.{node.op_type} has no form in standard operators")
+    kept = [o for o in model.opset_import if o.domain != CONTRIB]
+    del model.opset_import[:]
+    model.opset_import.extend(kept)
+    return model
+
+
+def _attention(graph: onnx.GraphProto, node: onnx.NodeProto, layouts: dict[int, str]) -> Iterator[onnx.NodeProto]:
+    """softmax(scale Q K^T) V for each head. Q is scaled before the product, which FP16 needs."""
+    attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    heads, scale = int(attributes["num_heads"]), float(attributes["scale"])
+    name, (query, key, value) = node.name, node.input[:3]
+    split = _constant(graph, f"heads_{heads}", np.array([0, 0, heads, -1], np.int64))
+    join = _constant(graph, "heads_joined", np.array([0, 0, -1], np.int64))
+    factor = _constant(graph, f"{name}_scale", np.array(scale, np.float32))
+    order = {"q": [0, 2, 1, 3], "k": [0, 2, 3, 1], "v": [0, 2, 1, 3]}
+    yield helper.make_node("Mul", [query, factor], [f"{name}_scaled"], f"{name}_scale_query")
+    for short, tensor in (("q", f"{name}_scaled"), ("k", key), ("v", value)):
+        yield helper.make_node("Reshape", [tensor, split], [f"{name}_{short}_split"], f"{name}_split_{short}")
+        yield helper.make_node(
+            "Transpose", [f"{name}_{short}_split"], [f"{name}_{short}"], f"{name}_order_{short}", perm=order[short]
+        )
+    yield helper.make_node("MatMul", [f"{name}_q", f"{name}_k"], [f"{name}_scores"], f"{name}_compare")
+    yield helper.make_node("Softmax", [f"{name}_scores"], [f"{name}_weights"], f"{name}_softmax", axis=-1)
+    yield helper.make_node("MatMul", [f"{name}_weights", f"{name}_v"], [f"{name}_mixed"], f"{name}_mix")
+    yield helper.make_node(
+        "Transpose", [f"{name}_mixed"], [f"{name}_by_query"], f"{name}_order_mixed", perm=[0, 2, 1, 3]
+    )
+    yield helper.make_node("Reshape", [f"{name}_by_query", join], [node.output[0]], f"{name}_join")
+
+
+def _constant(graph: onnx.GraphProto, name: str, value: Tensor) -> str:
+    if all(t.name != name for t in graph.initializer):
+        graph.initializer.append(numpy_helper.from_array(value, name))
+    return name
+
+
+def _dynamic_shapes(spec: StageSpec) -> dict[str, dict[int, torch.export.Dim]]:
+    dims = {symbol: torch.export.Dim(symbol, min=1, max=4096) for symbol in spec.symbols()}
+    return {t.name: {axis: dims[s] for axis, s in enumerate(t.shape) if isinstance(s, str)} for t in spec.inputs}
+
+
+def _tidy(model: onnx.ModelProto, spec: StageSpec) -> None:
+    """Leave in the graph what it computes, and nothing of how it was made: same weights, same bytes."""
+    graph = model.graph
+    graph.name, graph.doc_string, model.doc_string = spec.name, "", ""
+    model.producer_name, model.producer_version = "masklet", ""
+    del model.metadata_props[:], graph.metadata_props[:], graph.value_info[:]
+    _drop_identities(graph)
+    used = {name for node in graph.node for name in node.input}
+    kept = [t for t in graph.initializer if t.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+    for index, node in enumerate(graph.node):
+        node.name, node.doc_string = f"{node.op_type}_{index}", ""
+        del node.metadata_props[:]
+    for values, tensors in ((graph.input, spec.inputs), (graph.output, spec.outputs)):
+        names = [v.name for v in values]
+        if names != [t.name for t in tensors]:
+            raise ExportError(f"stage {spec.name!r}: the graph has {names}, declared are {[t.name for t in tensors]}")
+        del values[:]
+        values.extend(_value_info(tensor) for tensor in tensors)
+
+
+def _drop_identities(graph: onnx.GraphProto) -> None:
+    """Take out Identity nodes that stand between two others; one that makes an output of a value stays."""
+    outputs = {o.name for o in graph.output}
+    source = {n.output[0]: n.input[0] for n in graph.node if n.op_type == "Identity" and n.output[0] not in outputs}
+    kept = [n for n in graph.node if n.op_type != "Identity" or n.output[0] in outputs]
+    for node in kept:
+        for index, name in enumerate(node.input):
+            while name in source:
+                name = source[name]
+            node.input[index] = name
+    del graph.node[:]
+    graph.node.extend(kept)
+
+
+def _value_info(tensor: TensorSpec) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(
+        tensor.name, helper.np_dtype_to_tensor_dtype(np.dtype(tensor.dtype)), list(tensor.shape)
+    )
+
+
+def _check(model: onnx.ModelProto, spec: StageSpec) -> None:
+    onnx.checker.check_model(model)
+    unwanted = sorted({n.op_type for n in model.graph.node if n.op_type in UNWANTED or n.domain})
+    if unwanted:
+        raise ExportError(f"stage {spec.name!r}: the graph has {', '.join(unwanted)}, which engines cannot build")
+
+
+def _write_weights(model: onnx.ModelProto, path: Path) -> None:
+    """Move the large constants of a graph into a file, in the order of the graph."""
+    with path.open("wb") as file:
+        for tensor in model.graph.initializer:
+            raw = tensor.raw_data or numpy_helper.to_array(tensor).tobytes()
+            if len(raw) < INLINE_BYTES:
+                continue
+            file.write(b"\0" * (-file.tell() % ALIGNMENT))
+            place = {"location": path.name, "offset": str(file.tell()), "length": str(len(raw))}
+            file.write(raw)
+            tensor.ClearField("raw_data")
+            tensor.data_location = TensorProto.EXTERNAL
+            del tensor.external_data[:]
+            for key, value in place.items():
+                tensor.external_data.add(key=key, value=value)
+
+
+def _save(model: onnx.ModelProto, path: Path) -> None:
+    path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's progress and its remarks on its own insides off the terminal."""
+    previous = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(previous)

@@ -1,0 +1,105 @@
+"""The verbs `masklet export` and `masklet verify`. torch is imported when one of them needs it."""
+
+import importlib.util
+import os
+import signal
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from masklet.runtime.errors import ExportError
+
+if TYPE_CHECKING:
+    from masklet.export.pipeline import Progress
+    from masklet.runtime.bundle import Parity
+
+NEEDED = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime", "safetensors")
+
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="A hub id, or a folder written by save_pretrained.")]
+Output = Annotated[Path, typer.Option("--output", "-o", metavar="BUNDLE", help="The folder to write.")]
+ImageSize = Annotated[
+    int | None, typer.Option(min=1, help="Edge of the model's input; the checkpoint's own if absent.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace a bundle that is there already.")]
+BundlePath = Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bundle to check.")]
+Reference = Annotated[str | None, typer.Option(metavar="MODEL", help="Compare every graph with this checkpoint again.")]
+
+
+def export(model: Model, output: Output, image_size: ImageSize = None, force: Force = False) -> None:
+    """Turn a checkpoint into a bundle of ONNX graphs, one a stage, each compared with the checkpoint."""
+    require_export_extra()
+    with _terminated_as_interrupt(), _status() as progress:
+        from masklet.export.pipeline import export_bundle
+
+        exported = export_bundle(model, output, image_size, replace=force, progress=progress)
+    print_figures(exported.figures)
+    typer.echo(f"{output}: {exported.model.family} {exported.model.variant}, {exported.model.preprocess.side} px")
+
+
+def verify(bundle: BundlePath, reference: Reference = None) -> None:
+    """Check the hashes of a bundle, and its graphs against a checkpoint."""
+    from masklet.runtime.bundle import Bundle
+
+    loaded = Bundle.load(bundle)
+    files = {file.path for artifact in loaded.manifest.artifacts for file in artifact.files}
+    typer.echo(f"{bundle}: {len(files)} files, every hash matches the manifest")
+    if reference is None:
+        return
+    require_export_extra()
+    with _status() as progress:
+        from masklet.export import parity
+        from masklet.export.pipeline import compare_bundle
+
+        figures = tuple(compare_bundle(loaded, reference, progress))
+    print_figures(figures)
+    parity.require(figures)
+
+
+def require_export_extra() -> None:
+    """Raise ExportError where a package that exporting needs is not installed."""
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ExportError(f"exporting needs {', '.join(missing)}; install it with: pip install 'masklet[export]'")
+
+
+def print_figures(figures: "Iterable[Parity]") -> None:
+    """Print how far each output is from the checkpoint's own, as a table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("stage", "format", "output", title="difference from the checkpoint")
+    table.add_column("relative", justify="right")
+    table.add_column("max abs", justify="right")
+    for f in figures:
+        table.add_row(f.stage, f.format, f.output, f"{f.relative:.1e}", f"{f.max_abs:.1e}")
+    Console().print(table)
+
+
+@contextmanager
+def _status() -> "Iterator[Progress]":
+    """Show what is being done on standard error, with a spinner where it is a terminal."""
+    from rich.console import Console
+
+    # The libraries' own bars and remarks would break the line.
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    console = Console(stderr=True)
+    with console.status("starting") as status:
+        yield status.update
+
+
+@contextmanager
+def _terminated_as_interrupt() -> "Iterator[None]":
+    """Let SIGTERM unwind like Ctrl-C, so that a half-written bundle is removed."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
