@@ -1,0 +1,51 @@
+"""A file that results are written to as they come, with the errors of a full or broken disk as one line."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from masklet.runtime.errors import SinkError
+
+
+def check_parent(path: Path) -> None:
+    """Raise SinkError where the folder that is to hold `path` is not there."""
+    if not path.parent.is_dir():
+        raise SinkError(f"{path}: there is no folder {path.parent}; make it first")
+
+
+class OutputFile:
+    """A file open for writing, unbuffered: what `write` has taken survives the process. An old file is replaced.
+
+    Raises SinkError at once where it cannot be opened, and from `write` where the disk is full.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.written = 0
+        check_parent(path)
+        try:
+            self._file = open(path, "wb", buffering=0)  # noqa: SIM115 closed by close()
+        except OSError as error:
+            raise SinkError(f"{path}: cannot be written: {error.strerror}") from None
+
+    def write(self, data: bytes) -> int:
+        """Write all of the data; a disk that fills up may take a part of it."""
+        rest = memoryview(data)
+        try:
+            while len(rest):
+                taken = self._file.write(rest)
+                rest = rest[taken:]
+                self.written += taken
+        except OSError as error:
+            raise SinkError(f"{self.path}: {error.strerror}, after {self.written} bytes were written") from None
+        return len(data)
+
+    def drop_after(self, size: int) -> None:
+        """Cut off what was written beyond `size` bytes; a pipe or a device keeps it."""
+        with suppress(OSError):
+            os.ftruncate(self._file.fileno(), size)
+            self._file.seek(size)
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._file.close()

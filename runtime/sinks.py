@@ -1,0 +1,156 @@
+"""Where results go: an overlay video, COCO RLE as JSON lines, palette PNGs.
+
+Every sink opens its output when it is made, so that a wrong path is found before any work is done; an existing file
+is replaced. Whatever ends a run early, what was written up to there stays readable.
+"""
+
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import cv2
+import numpy as np
+
+from masklet.runtime.errors import MaskletError, SinkError
+from masklet.runtime.output_file import OutputFile, check_parent
+from masklet.runtime.overlay import colour
+from masklet.runtime.overlay_video import OverlayVideo as OverlayVideo
+from masklet.runtime.results import Frame, FrameResult
+
+MAX_PALETTE_ID = 255
+
+
+class Sink(Protocol):
+    """Takes the results of a run, frame by frame."""
+
+    def write(self, frame: Frame, result: FrameResult) -> None:
+        """Take the result of a frame. Raises SinkError where it cannot be written."""
+
+    def close(self) -> None:
+        """Write what is left and close; a second call does nothing."""
+
+
+class Sinks:
+    """Several sinks as one, for a `with` block."""
+
+    def __init__(self, sinks: Sequence[Sink]) -> None:
+        self._sinks = sinks
+
+    def write(self, frame: Frame, result: FrameResult) -> None:
+        for sink in self._sinks:
+            sink.write(frame, result)
+
+    def close(self) -> None:
+        """Close all of them, then raise the first error that one of them met."""
+        errors: list[MaskletError] = []
+        for sink in self._sinks:
+            try:
+                sink.close()
+            except MaskletError as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class MasksJsonl:
+    """One JSON object a line, a line a frame; pycocotools reads the masks.
+
+    {"frame": 0, "time_s": 0.0, "objects": [{"id": 1, "score": 0.93, "bbox": [x, y, w, h],
+     "segmentation": {"size": [h, w], "counts": "<COCO RLE>"}}]}
+
+    An object out of sight stays in the list, with an empty mask and the box [0, 0, 0, 0].
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._file = OutputFile(Path(path))
+
+    def write(self, frame: Frame, result: FrameResult) -> None:
+        objects = object_records(result)
+        line = {"frame": result.frame_index, "time_s": round(result.time_s, 6), "objects": objects}
+        whole = self._file.written
+        try:
+            self._file.write(json.dumps(line).encode() + b"\n")
+        except SinkError:
+            self._file.drop_after(whole)
+            raise
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def object_records(result: FrameResult) -> list[dict[str, Any]]:
+    """The objects of a frame as MasksJsonl writes them: id, score, bbox (x, y, w, h in pixels), COCO RLE."""
+    from pycocotools import mask as coco
+
+    count, height, width = result.masks.shape
+    columns = np.empty((count, width, height), np.uint8)  # COCO counts runs down the columns
+    for mask, turned in zip(result.masks, columns, strict=True):
+        cv2.transpose(mask.view(np.uint8), dst=turned)
+    runs = coco.encode(columns.transpose(2, 1, 0)) if count else []
+    records = []
+    for n, run in enumerate(runs):
+        x0, y0, x1, y1 = result.boxes_xyxy[n].astype(int).tolist()
+        records.append(
+            {
+                "id": int(result.object_ids[n]),
+                "score": round(float(result.scores[n]), 5),
+                "bbox": [x0, y0, x1 - x0, y1 - y0],
+                "segmentation": {"size": [height, width], "counts": run["counts"].decode("ascii")},
+            }
+        )
+    return records
+
+
+class MaskPngs:
+    """A palette PNG a frame, as DAVIS has them: FOLDER/00042.png, pixel value = object id, 0 where there is none.
+
+    Where masks overlap, the object with the higher score has the pixel. Makes the folder; its parent must be there.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self._folder = Path(folder)
+        check_parent(self._folder)
+        try:
+            self._folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise SinkError(f"{folder}: cannot be made a folder: {error.strerror}") from None
+        self._palette = [0, 0, 0, *(part for n in range(1, MAX_PALETTE_ID + 1) for part in colour(n))]
+
+    def write(self, frame: Frame, result: FrameResult) -> None:
+        from PIL import Image
+
+        too_high = result.object_ids[result.object_ids > MAX_PALETTE_ID]
+        if len(too_high):
+            raise SinkError(f"{self._folder}: object id {too_high[0]} is above 255, the highest that a PNG can hold")
+        ids = np.zeros(result.masks.shape[1:], np.uint8)
+        for n in np.argsort(result.scores, kind="stable"):
+            ids[result.masks[n]] = result.object_ids[n]
+        image = Image.fromarray(ids)
+        image.putpalette(self._palette)
+        encoded = io.BytesIO()
+        image.save(encoded, "PNG", compress_level=1)  # few colours: higher levels gain little
+        self._store(self._folder / f"{result.frame_index:05d}.png", encoded.getvalue())
+
+    def _store(self, path: Path, data: bytes) -> None:
+        file = OutputFile(path)
+        try:
+            file.write(data)
+        except SinkError:
+            path.unlink(missing_ok=True)
+            raise
+        finally:
+            file.close()
+
+    def close(self) -> None:
+        """Nothing is held between frames."""
