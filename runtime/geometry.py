@@ -9,11 +9,9 @@ continuous: x right, y down, pixel (0, 0) spans 0..1.
 import cv2
 import numpy as np
 import numpy.typing as npt
+from masklet.runtime.resizer import Resizer as Resizer
+from masklet.runtime.shrink import F32, U8
 
-from masklet.runtime.errors import SourceError
-
-F32 = npt.NDArray[np.float32]
-U8 = npt.NDArray[np.uint8]
 BoolArray = npt.NDArray[np.bool_]
 
 HOLE_SCORE = 0.1  # what a filled hole scores (sam2 misc.py, fill_holes_in_mask_scores)
@@ -30,25 +28,6 @@ def to_model_points(points_xy: F32, source_hw: tuple[int, int], side: int) -> F3
     height, width = source_hw
     scaled: F32 = np.divide(points_xy, np.array([width, height], np.float32)) * np.float32(side)
     return scaled
-
-
-class Resizer:
-    """Stretches frames to side x side pixels."""
-
-    def __init__(self, side: int) -> None:
-        self.side = side
-
-    def __call__(self, image: U8) -> U8:
-        """image: [H, W, 3] uint8 RGB. Returns [side, side, 3] uint8, within 1/255 of the reference."""
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
-            raise SourceError(f"a frame must be uint8[H, W, 3], got {image.dtype}{list(image.shape)}")
-        height, width = image.shape[:2]
-        side = self.side
-        if height <= side and width <= side:
-            return np.asarray(cv2.resize(image, (side, side), interpolation=cv2.INTER_LINEAR), np.uint8)
-        from PIL import Image
-
-        return np.asarray(Image.fromarray(image).resize((side, side), Image.Resampling.BILINEAR))
 
 
 def resize_mask(mask: BoolArray, side: int) -> U8:
