@@ -2,16 +2,16 @@
 
 Source pixels are those of the frames a source delivers; model pixels are those of the model's square input of
 edge `side`. A frame is stretched to the square, not letterboxed, so that the two axes scale on their own.
-Coordinates are
-continuous: x right, y down, pixel (0, 0) spans 0..1.
+Coordinates are continuous: x right, y down, pixel (0, 0) spans 0..1.
 """
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 from masklet.runtime.resizer import Resizer as Resizer
-from masklet.runtime.shrink import F32, U8
 
+F32 = npt.NDArray[np.float32]
+U8 = npt.NDArray[np.uint8]
 BoolArray = npt.NDArray[np.bool_]
 
 HOLE_SCORE = 0.1  # what a filled hole scores (sam2 misc.py, fill_holes_in_mask_scores)
@@ -21,8 +21,7 @@ OVERLAP_SCORE = -10.0  # at most what an object scores where another scores more
 def to_model_points(points_xy: F32, source_hw: tuple[int, int], side: int) -> F32:
     """Map points from source pixels to model pixels (sam2_video_predictor.py, add_new_points_or_box).
 
-    points_xy: [N, 2] float32, source pixels; source_hw: height and width of the frame; side: edge of the
-               model input.
+    points_xy: [N, 2] float32, source pixels; source_hw: height and width of the frame; side: edge of the model input.
     Returns [N, 2] float32, model pixels; divides before it multiplies, as the reference does.
     """
     height, width = source_hw

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-
 from masklet.runtime.errors import SourceError
 from masklet.runtime.results import Frame
 from masklet.runtime.sources import U8, Cut, Source

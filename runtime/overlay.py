@@ -6,7 +6,6 @@ from functools import lru_cache
 import cv2
 import numpy as np
 import numpy.typing as npt
-
 from masklet.runtime.results import FrameResult
 
 U8 = npt.NDArray[np.uint8]

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, cast
 import cv2
 import numpy as np
 import numpy.typing as npt
-
 from masklet.runtime.errors import SinkError
 from masklet.runtime.output_file import OutputFile
 from masklet.runtime.overlay import draw

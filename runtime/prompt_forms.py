@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
-
 from masklet.runtime.errors import PromptError
 from masklet.runtime.geometry import BoolArray
 from masklet.runtime.prompts import Box, Mask, Points, Prompt, Schedule, ScheduledPrompt, schedule

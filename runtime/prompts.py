@@ -12,7 +12,6 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-
 from masklet.runtime.errors import PromptError
 from masklet.runtime.geometry import F32, BoolArray, to_model_points
 
@@ -145,9 +144,7 @@ def schedule(prompts: Iterable[ScheduledPrompt]) -> Schedule:
     Raises PromptError, naming object and frame, where they do not combine.
     """
     plan: Schedule = {}
-    for item in sorted(
-        prompts, key=lambda p: (p.frame, p.object_id)
-    ):  # stable: the user's order within an object
+    for item in sorted(prompts, key=lambda p: (p.frame, p.object_id)):  # stable: the user's order within an object
         objects = plan.setdefault(item.frame, {})
         earlier = objects.get(item.object_id)
         try:

@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 import cv2
 import numpy as np
-
 from masklet.runtime.errors import SourceError
 from masklet.runtime.shrink import U8, RowShrinker
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-
 from masklet.runtime.errors import MaskletError
 
 
@@ -24,9 +23,7 @@ class Frame:
     def __post_init__(self) -> None:
         image = self.image
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
-            raise MaskletError(
-                f"frame {self.index}: expected uint8[H, W, 3], got {image.dtype}{list(image.shape)}"
-            )
+            raise MaskletError(f"frame {self.index}: expected uint8[H, W, 3], got {image.dtype}{list(image.shape)}")
 
     @property
     def hw(self) -> tuple[int, int]:
@@ -69,9 +66,7 @@ class FrameResult:
                     f"{np.dtype(dtype)}{list(shape)}, got {array.dtype}{list(array.shape)}"
                 )
         if len(set(self.object_ids.tolist())) != count:
-            raise MaskletError(
-                f"result of frame {self.frame_index}: object ids repeat in {self.object_ids.tolist()}"
-            )
+            raise MaskletError(f"result of frame {self.frame_index}: object ids repeat in {self.object_ids.tolist()}")
 
     def __len__(self) -> int:
         return len(self.object_ids)

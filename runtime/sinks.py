@@ -13,7 +13,6 @@ from typing import Any, Protocol, Self
 
 import cv2
 import numpy as np
-
 from masklet.runtime.errors import MaskletError, SinkError
 from masklet.runtime.output_file import OutputFile, check_parent
 from masklet.runtime.overlay import colour

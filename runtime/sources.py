@@ -15,7 +15,6 @@ from typing import Self
 import cv2
 import numpy as np
 import numpy.typing as npt
-
 from masklet.runtime.errors import SourceError
 from masklet.runtime.results import Frame
 

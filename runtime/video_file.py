@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-
 from masklet.runtime.errors import SourceError
 from masklet.runtime.packets import scan
 from masklet.runtime.results import Frame
