@@ -33,8 +33,7 @@ def resize_mask(mask: BoolArray, side: int) -> U8:
     """A mask prompt at the model's size: antialiased bilinear, then >= 0.5 (sam2_video_predictor.py,
     add_new_mask).
 
-    mask: [H, W] bool, source pixels. Returns [side, side] uint8, 0 or 1; equal to the input where it has that
-          size.
+    mask: [H, W] bool, source pixels. Returns [side, side] uint8, 0 or 1; equal to the input where it has that size.
     """
     from PIL import Image
 
@@ -85,8 +84,7 @@ def fill_holes(logits: F32, max_area: int = 8) -> F32:
 def _hole_window(scores: F32, margin: int) -> F32:
     """A view of the part where a hole of fewer than `margin` pixels can be.
 
-    Background further than the margin from all foreground belongs to a component with at least `margin`
-    pixels, and
+    Background further than the margin from all foreground belongs to a component with at least `margin` pixels, and
     so does background cut off by the window: the window loses no hole and makes none.
     """
     x, y, width, height = cv2.boundingRect((scores > 0).view(np.uint8))
@@ -109,8 +107,7 @@ def non_overlapping(logits: F32) -> F32:
 def boxes_xyxy(masks: BoolArray) -> F32:
     """The tight box of each mask. masks: [N, H, W] bool, source pixels.
 
-    Returns [N, 4] float32: left, top, right, bottom in source pixels, right and bottom exclusive; zeros where
-    empty.
+    Returns [N, 4] float32: left, top, right, bottom in source pixels, right and bottom exclusive; zeros where empty.
     """
     boxes = np.zeros((len(masks), 4), np.float32)
     for mask, box in zip(masks, boxes, strict=True):

@@ -181,8 +181,7 @@ def check_prompt(prompt: Prompt, source_hw: tuple[int, int]) -> None:
 def encode_points(prompt: Points | Box, source_hw: tuple[int, int], side: int) -> tuple[F32, I64]:
     """What the decoder takes for a prompt: box corners, then clicks, then one padding point.
 
-    source_hw: height and width of the frame in source pixels; side: edge of the model's square input in
-               pixels.
+    source_hw: height and width of the frame in source pixels; side: edge of the model's square input in pixels.
     Returns (coords [N, 2] float32 in model pixels, labels [N] int64). The padding point is always there:
     Meta's prompt encoder adds it when no box is given as such, and SAM 2's predictors pass boxes as points
     (sam2_base.py 318).

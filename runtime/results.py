@@ -34,8 +34,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameResult:
-    """The tracked objects of one frame, in its pixels. An object that is out of sight keeps its row, with no
-    mask.
+    """The tracked objects of one frame, in its pixels. An object that is out of sight keeps its row, with no mask.
 
     object_ids: [N] int64, each once.
     masks:      [N, H, W] bool.
