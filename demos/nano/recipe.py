@@ -29,7 +29,7 @@ class Recipe:
     rate: float = 1.5e-3
     decay: float = 0.02
     average: float = 0.998
-    kinds: tuple[tuple[str, float], ...] = (("cluttered", 0.7), ("plain", 0.15), ("rich", 0.15))
+    kinds: tuple[tuple[str, float], ...] = (("cluttered", 0.6), ("plain", 0.15), ("rich", 0.25))
 
     def plan(self) -> PoolPlan:
         """The pool of clips of this recipe: every clip is seen about once a frame before it is replaced."""

@@ -57,7 +57,9 @@ class Clip:
         return range(1, self.objects + 1)
 
 
-def _check(kind: str, size: int, frames: int, objects: int) -> None:
+def _check(kind: str, seed: int, size: int, frames: int, objects: int) -> None:
+    if seed < 0:
+        raise ValueError(f"seed {seed}: expected a number from 0")
     if kind not in LOOKS:
         raise ValueError(f"kind of scene {kind!r}: expected one of {', '.join(KINDS)}")
     if not SIZES[0] <= size <= SIZES[1]:
@@ -108,7 +110,7 @@ def render(kind: str, seed: int, size: int = 128, frames: int = 30, objects: int
     kind: one of KINDS. seed: any non-negative number. size: edge of the square picture in pixels.
     Raises ValueError for a size, length or number of objects that cannot be rendered.
     """
-    _check(kind, size, frames, objects)
+    _check(kind, seed, size, frames, objects)
     look = LOOKS[kind]
     for attempt in range(_ATTEMPTS):
         rng = np.random.default_rng([seed, KINDS.index(kind), attempt])

@@ -1,6 +1,7 @@
 """A run on disk: one checkpoint, replaced atomically, that training goes on from."""
 
 import os
+import pickle
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -87,7 +88,12 @@ def load(folder: Path, recipe: Recipe, device: str) -> Run | None:
     path = folder / NAME
     if not path.exists():
         return None
-    content = torch.load(path, map_location=device, weights_only=True)
+    try:
+        content = torch.load(path, map_location=device, weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise ValueError(
+            f"{path} is no checkpoint of a run, or a damaged one; remove it or give another folder"
+        ) from error
     if differences := recipe.differences(content["recipe"]):
         raise ValueError(
             f"{path} was trained with another configuration: {'; '.join(differences)}; "

@@ -28,6 +28,7 @@ from state import Run, load, new_run, save
 from warmup import warm_up
 
 Clock = Callable[[], float]
+ALONE = Crew()
 MOST_PARAMETERS = 4_000_000
 SLOWEST_STEP_S = 10.0
 """A step never counts for more: a stopped process spends no budget."""
@@ -62,10 +63,13 @@ def _lesson(run: Run, recipe: Recipe, pool: Pool, moment: Moment, rng: np.random
 
 
 def teach(
-    run: Run, recipe: Recipe, pool: Pool, progress: float, crew: Crew = Crew(), clock: Clock = time.perf_counter
+    run: Run, recipe: Recipe, pool: Pool, progress: float, spent_s: float, crew: Crew = ALONE
 ) -> dict[str, float]:
-    """Take one step with the rest of the crew, count its time, and return its figures."""
-    begun, moment = clock(), Moment(progress, run.step)
+    """Take one step with the rest of the crew and return its figures.
+
+    spent_s: duration of the step before; counted here, so that the whole crew agrees on the progress.
+    """
+    moment = Moment(progress, run.step)
     rng = np.random.default_rng([recipe.seed, run.step, crew.rank])
     torch.manual_seed(recipe.seed + run.step)
     pool.advance(run.step)
@@ -74,7 +78,7 @@ def teach(
         group["lr"] = recipe.rate * moment.rate
     run.optimizer.zero_grad(set_to_none=True)
     outcome.loss.backward()  # type: ignore[no-untyped-call]
-    run.used_s += crew.share(run.parameters, min(clock() - begun, SLOWEST_STEP_S))
+    run.used_s += crew.share(run.parameters, min(spent_s, SLOWEST_STEP_S))
     norm = torch.nn.utils.clip_grad_norm_(run.parameters, 1.0)
     if torch.isfinite(norm):
         run.optimizer.step()
@@ -117,7 +121,7 @@ def train(
     budget: Budget,
     device: str = "cpu",
     until_step: int | None = None,
-    crew: Crew = Crew(),
+    crew: Crew = ALONE,
     clock: Clock = time.perf_counter,
 ) -> Run:
     """Train until the budget is used up; the crew's first member saves now and then and at the end.
@@ -131,9 +135,12 @@ def train(
     pool = Pool(recipe.plan(), recipe.seed * recipe.workers + crew.rank)
     pool.advance(run.step)
     saved = logged = checked = clock()
+    spent_s = 0.0
     while (progress := budget.progress(run)) < 1 and run.step != until_step:
-        journal.note(teach(run, recipe, pool, progress, crew, clock))
+        begun = clock()
+        journal.note(teach(run, recipe, pool, progress, spent_s, crew))
         now = clock()
+        spent_s = now - begun
         if crew.rank > 0:
             continue
         if now - logged > LOG_EVERY_S:
