@@ -1,0 +1,200 @@
+"""What happened when: the ordinary pipeline, recorded through wrapped sessions, a wrapped source and a wrapped sink.
+
+    recorder = Recorder()
+    sessions = Sessions.open(bundle, wrap=recorder.wrap)
+    sink = recorder.sink(sinks)
+    for frame, result in follow(VideoTracker(sessions), recorder.frames(source), schedule):
+        sink.write(frame, result)
+    recorder.frames_recorded
+
+Nothing in the runtime knows of it. What the host does between the sessions follows from the gaps (phases.py).
+"""
+
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from masklet.runtime.errors import MaskletError
+from masklet.runtime.results import Frame, FrameResult
+from masklet.runtime.session import Feeds, Session
+from masklet.runtime.spec import StageSpec, Tensor
+
+Clock = Callable[[], int]  # monotonic, in nanoseconds
+RssMeter = Callable[[], int | None]  # bytes of this process in memory now, None where nobody says
+Sizes = Mapping[str, int]  # a stage's symbols ("objects", "memories", ...) and their sizes in one call
+
+
+class Writes(Protocol):
+    """What a result goes to: a sink, or several."""
+
+    def write(self, frame: Frame, result: FrameResult) -> None: ...
+
+
+class Call(NamedTuple):
+    """One run of one stage, in the clock's nanoseconds."""
+
+    stage: str
+    began_ns: int
+    ended_ns: int
+    sizes: Sizes
+
+
+@dataclass(frozen=True, slots=True)
+class FrameTimes:
+    """One frame's way through the pipeline, in the clock's nanoseconds.
+
+    index:       the frame's number in its source.
+    asked_ns:    the source was asked for the frame.
+    captured_ns: the source gave it.
+    masks_ns:    the tracker gave its masks; capture-to-mask time ends here.
+    done_ns:     the sinks had taken them.
+    objects:     objects in the result.
+    rss_bytes:   resident memory afterwards.
+    Raises MaskletError where the times do not follow one another, as when two trackers share a recorder.
+    """
+
+    index: int
+    asked_ns: int
+    captured_ns: int
+    masks_ns: int
+    done_ns: int
+    calls: tuple[Call, ...]
+    objects: int
+    rss_bytes: int | None
+
+    def __post_init__(self) -> None:
+        within = [ns for call in self.calls for ns in (call.began_ns, call.ended_ns)]
+        times = [self.asked_ns, self.captured_ns, *within, self.masks_ns, self.done_ns]
+        if times != sorted(times):
+            raise MaskletError(f"frame {self.index}: its times do not follow one another; record one stream at a time")
+
+    @property
+    def capture_to_mask_ns(self) -> int:
+        return self.masks_ns - self.asked_ns
+
+    @property
+    def total_ns(self) -> int:
+        return self.done_ns - self.asked_ns
+
+    @property
+    def memories(self) -> int:
+        """Memory frames that the memory attention saw: the most of its calls, 0 where it was not run."""
+        return max((call.sizes.get("memories", 0) for call in self.calls), default=0)
+
+
+def resident_bytes() -> int | None:
+    """Bytes of this process in memory now (Linux)."""
+    try:
+        pages = int(Path("/proc/self/statm").read_bytes().split()[1])
+    except OSError:
+        return None
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def peak_resident_bytes() -> int:
+    """The most bytes that this process has had in memory, loading included."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+class Recorder:
+    """Records frames through what it wraps. Costs a few microseconds a call (benchmarks/profile_overhead.md).
+
+    clock, rss: injected by tests; memory is read after a frame is done, outside of what is timed.
+    """
+
+    def __init__(self, clock: Clock = time.perf_counter_ns, rss: RssMeter = resident_bytes) -> None:
+        self.clock = clock
+        self.frames_recorded: list[FrameTimes] = []
+        self._rss = rss
+        self._calls: list[Call] = []
+        self._asked_ns = 0
+        self._captured_ns = 0
+
+    def wrap(self, session: Session) -> "RecordedSession":
+        """Record every call of a session; give this to `Sessions.open`."""
+        return RecordedSession(session, self)
+
+    def frames(self, source: Iterable[Frame]) -> Iterator[Frame]:
+        """The same frames, each noted when it is asked for and when it comes."""
+        frames = iter(source)
+        while True:
+            asked_ns = self.clock()
+            frame = next(frames, None)
+            if frame is None:
+                return
+            self._asked_ns, self._captured_ns = asked_ns, self.clock()
+            self._calls = []
+            yield frame
+
+    def sink(self, sink: Writes) -> "RecordedSink":
+        """The same sink; what is written to it ends a frame."""
+        return RecordedSink(sink, self)
+
+    def called(self, stage: str, began_ns: int, ended_ns: int, sizes: Sizes) -> None:
+        """Note a call of a stage on the present frame."""
+        self._calls.append(Call(stage, began_ns, ended_ns, sizes))
+
+    def finished(self, frame: Frame, result: FrameResult, masks_ns: int, done_ns: int) -> None:
+        """Note the end of the present frame."""
+        self.frames_recorded.append(
+            FrameTimes(
+                frame.index,
+                self._asked_ns,
+                self._captured_ns,
+                masks_ns,
+                done_ns,
+                tuple(self._calls),
+                len(result),
+                self._rss(),
+            )
+        )
+
+
+class RecordedSession:
+    """A session that notes when each call of another began and ended, and the sizes that it had."""
+
+    def __init__(self, session: Session, recorder: Recorder) -> None:
+        self._session = session
+        self._recorder = recorder
+        self._name = session.spec.name
+        self._symbols = [
+            (symbol, tensor.name, axis)
+            for tensor in session.spec.inputs
+            for axis, symbol in enumerate(tensor.shape)
+            if isinstance(symbol, str)
+        ]
+
+    @property
+    def spec(self) -> StageSpec:
+        return self._session.spec
+
+    def run(self, feeds: Feeds) -> dict[str, Tensor]:
+        clock = self._recorder.clock
+        began_ns = clock()
+        outputs = self._session.run(feeds)
+        ended_ns = clock()
+        sizes = {symbol: feeds[name].shape[axis] for symbol, name, axis in self._symbols}
+        self._recorder.called(self._name, began_ns, ended_ns, sizes)
+        return outputs
+
+    def close(self) -> None:
+        self._session.close()
+
+
+class RecordedSink:
+    """A sink that notes when another was given a result and when it had taken it."""
+
+    def __init__(self, sink: Writes, recorder: Recorder) -> None:
+        self._sink = sink
+        self._recorder = recorder
+
+    def write(self, frame: Frame, result: FrameResult) -> None:
+        masks_ns = self._recorder.clock()
+        self._sink.write(frame, result)
+        self._recorder.finished(frame, result, masks_ns, self._recorder.clock())

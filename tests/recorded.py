@@ -1,0 +1,94 @@
+"""Recorded frames for the profile's tests: a clock that is set by hand, and frames with round numbers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from masklet.profiles.timeline import Call, FrameTimes
+from masklet.runtime.results import Frame, FrameResult
+from masklet.runtime.session import Feeds
+from masklet.runtime.spec import MemoryPolicy, ModelSpec, Preprocess, StageSpec, Tensor, TensorSpec
+
+MS = 1_000_000
+STAGES = ("image_encoder", "memory_attention", "mask_decoder", "memory_encoder")
+
+
+class Clock:
+    """Nanoseconds that pass only when a test says so."""
+
+    def __init__(self) -> None:
+        self.ns = 0
+
+    def __call__(self) -> int:
+        return self.ns
+
+    def pass_ms(self, ms: float) -> None:
+        self.ns += int(ms * MS)
+
+
+@dataclass
+class Slow:
+    """A session that doubles its first feed and takes as many milliseconds as it is told."""
+
+    spec: StageSpec
+    clock: Clock
+    ms: float
+    closed: bool = False
+
+    def run(self, feeds: Feeds) -> dict[str, Tensor]:
+        self.clock.pass_ms(self.ms)
+        return {self.spec.outputs[0].name: next(iter(feeds.values())) * 2}
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def stage(name: str) -> StageSpec:
+    """A stage with the symbols of a memory attention."""
+    return StageSpec(name, (TensorSpec("memory", ("objects", "memories")),), (TensorSpec("feat", ("objects",)),))
+
+
+def model() -> ModelSpec:
+    """A model of the four stages, for frames of 128 px."""
+    preprocess = Preprocess(128, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    return ModelSpec("toy", "test", "video", preprocess, tuple(map(stage, STAGES)), memory=MemoryPolicy(6, 1, 16))
+
+
+def frame(index: int = 0) -> Frame:
+    return Frame(index, index / 30, np.zeros((4, 6, 3), np.uint8))
+
+
+def result(index: int = 0, objects: int = 2) -> FrameResult:
+    return FrameResult(
+        index,
+        index / 30,
+        np.arange(1, objects + 1),
+        np.zeros((objects, 4, 6), bool),
+        np.zeros((objects, 4), np.float32),
+        np.ones(objects, np.float32),
+    )
+
+
+TYPICAL = (40.0, 30.0, 5.0, 4.0)
+
+
+def times(index: int, stages_ms: Sequence[float] = TYPICAL, *, objects: int = 2, memories: int = 7) -> FrameTimes:
+    """A frame that begins at index seconds.
+
+    1 ms capture, 2 preprocess, 3 before each later stage, 4 postprocess, 5 sink.
+    """
+    asked = index * 1000 * MS
+    captured = asked + 1 * MS
+    now, calls = captured, []
+    for name, ms in zip(STAGES, stages_ms, strict=True):
+        began = now + (2 if name == "image_encoder" else 3) * MS
+        now = began + int(ms * MS)
+        calls.append(Call(name, began, now, _sizes(name, objects, memories)))
+    masks = now + 4 * MS
+    return FrameTimes(index, asked, captured, masks, masks + 5 * MS, tuple(calls), objects, 100_000_000 + index)
+
+
+def _sizes(name: str, objects: int, memories: int) -> dict[str, int]:
+    if name == "image_encoder":
+        return {}
+    return {"objects": objects, "memories": memories} if name == "memory_attention" else {"objects": objects}
