@@ -1,13 +1,15 @@
 """VideoTracker against transformers' own loop, frame by frame, and what the loop promises besides."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import torch
 from reference_video import ReferenceTracker
 
+from masklet.runtime.backends.onnxrt import OnnxRuntime
 from masklet.runtime.bundle import Bundle
 from masklet.runtime.errors import PromptError
 from masklet.runtime.prompts import Box, Mask, Points, Prompt
@@ -18,6 +20,20 @@ from masklet.runtime.video import TrackerOptions, VideoTracker
 
 SIDE = 128
 AS_REFERENCE = TrackerOptions(fill_hole_area=0, pin_corrections=False)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Models this small gain nothing from a second thread, and two pools on two cores wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def sessions(nano_bundle: Path) -> Sessions:
+    return Sessions.open(Bundle.load(nano_bundle), OnnxRuntime(threads=1))
 
 
 def scene(count: int) -> list[Frame]:
@@ -54,9 +70,9 @@ def iou(a: Tensor, b: Tensor) -> float:
     return float((a & b).sum() / union) if union else 1.0
 
 
-def compare(bundle: Bundle, checkpoint: Path, frames: int, deviates: frozenset[str] = frozenset()) -> list[float]:
+def compare(sessions: Sessions, checkpoint: Path, frames: int, deviates: frozenset[str] = frozenset()) -> list[float]:
     """Mask IoU of every object on every frame, between our tracker and the reference."""
-    ours, theirs = VideoTracker(bundle, AS_REFERENCE), ReferenceTracker(str(checkpoint), deviates)
+    ours, theirs = VideoTracker(sessions, AS_REFERENCE), ReferenceTracker(str(checkpoint), deviates)
     agreement: list[float] = []
 
     def note(result: FrameResult, logits: dict[int, Tensor]) -> None:
@@ -74,9 +90,9 @@ def compare(bundle: Bundle, checkpoint: Path, frames: int, deviates: frozenset[s
     return agreement
 
 
-def test_the_loop_is_the_references(nano_bundle: Bundle, nano_checkpoint: Path) -> None:
+def test_the_loop_is_the_references(sessions: Sessions, nano_checkpoint: Path) -> None:
     """18 frames: clicks, a box, an object that joins with a mask, a correction, an object prompted anew."""
-    agreement = compare(nano_bundle, nano_checkpoint, 18)
+    agreement = compare(sessions, nano_checkpoint, 18)
     assert len(agreement) == 5 * 2 + 13 * 3 + 3
     assert np.mean(agreement) >= 0.999
     assert min(agreement) >= 0.99
@@ -87,38 +103,38 @@ def test_the_loop_is_the_references(nano_bundle: Bundle, nano_checkpoint: Path) 
     [("single_mask_pointer", 8), ("earlier_logits", 11), ("own_binarisation", 8), ("memory_from_low_res", 8)],
 )
 def test_where_the_references_differ_we_follow_meta(
-    nano_bundle: Bundle, nano_checkpoint: Path, rule: str, frames: int
+    sessions: Sessions, nano_checkpoint: Path, rule: str, frames: int
 ) -> None:
     """With transformers' rule in place of Meta's the loop moves away from ours: the rule matters, and ours is Meta's."""
-    as_meta = np.mean(compare(nano_bundle, nano_checkpoint, frames))
-    as_transformers = np.mean(compare(nano_bundle, nano_checkpoint, frames, frozenset({rule})))
+    as_meta = np.mean(compare(sessions, nano_checkpoint, frames))
+    as_transformers = np.mean(compare(sessions, nano_checkpoint, frames, frozenset({rule})))
     assert as_meta >= 0.999
     assert as_transformers < as_meta
 
 
-def masks_of(bundle: Bundle, options: TrackerOptions, frames: int = 6) -> Tensor:
-    tracker = VideoTracker(bundle, options)
+def masks_of(sessions: Sessions, options: TrackerOptions, frames: int = 6) -> Tensor:
+    tracker = VideoTracker(sessions, options)
     given: dict[int, Prompt] = {1: CLICKS, 2: Box(70, 60, 110, 100)}
     return np.stack([tracker.step(f, given if f.index == 0 else {}).masks for f in scene(frames)])
 
 
-def test_objects_do_not_depend_on_the_batch(nano_bundle: Bundle) -> None:
-    together = masks_of(nano_bundle, TrackerOptions(batch=8))
-    alone = masks_of(nano_bundle, TrackerOptions(batch=1))
+def test_objects_do_not_depend_on_the_batch(sessions: Sessions) -> None:
+    together = masks_of(sessions, TrackerOptions(batch=8))
+    alone = masks_of(sessions, TrackerOptions(batch=1))
     assert iou(together, alone) >= 0.9999
 
 
-def test_an_object_that_joins_leaves_the_others_alone(nano_bundle: Bundle) -> None:
+def test_an_object_that_joins_leaves_the_others_alone(sessions: Sessions) -> None:
     def first_object(joins: bool) -> list[Tensor]:
-        tracker = VideoTracker(nano_bundle)
+        tracker = VideoTracker(sessions)
         given: dict[int, dict[int, Prompt]] = {0: {1: CLICKS}, **({3: {2: disc(60, 60, 18)}} if joins else {})}
         return [tracker.step(f, given.get(f.index)).masks[0] for f in scene(7)]
 
     assert iou(np.stack(first_object(True)), np.stack(first_object(False))) >= 0.9999
 
 
-def test_a_removed_object_is_gone_and_its_id_free(nano_bundle: Bundle) -> None:
-    tracker = VideoTracker(nano_bundle)
+def test_a_removed_object_is_gone_and_its_id_free(sessions: Sessions) -> None:
+    tracker = VideoTracker(sessions)
     frames = scene(5)
     tracker.step(frames[0], {1: CLICKS, 2: Box(70, 60, 110, 100)})
     tracker.remove(1)
@@ -128,9 +144,9 @@ def test_a_removed_object_is_gone_and_its_id_free(nano_bundle: Bundle) -> None:
     assert tracker.step(frames[2], {1: CLICKS}).object_ids.tolist() == [2, 1]
 
 
-def test_non_overlapping_masks_share_no_pixel(nano_bundle: Bundle) -> None:
-    free = masks_of(nano_bundle, TrackerOptions())
-    apart = masks_of(nano_bundle, TrackerOptions(non_overlapping=True))
+def test_non_overlapping_masks_share_no_pixel(sessions: Sessions) -> None:
+    free = masks_of(sessions, TrackerOptions())
+    apart = masks_of(sessions, TrackerOptions(non_overlapping=True))
     assert (free.sum(axis=1) > 1).any()
     assert not (apart.sum(axis=1) > 1).any()
 
@@ -143,14 +159,14 @@ def test_non_overlapping_masks_share_no_pixel(nano_bundle: Bundle) -> None:
         TrackerOptions(fill_hole_area=400),
     ],
 )
-def test_an_option_changes_what_is_tracked(nano_bundle: Bundle, options: TrackerOptions) -> None:
-    assert iou(masks_of(nano_bundle, options), masks_of(nano_bundle, TrackerOptions())) < 1.0
+def test_an_option_changes_what_is_tracked(sessions: Sessions, options: TrackerOptions) -> None:
+    assert iou(masks_of(sessions, options), masks_of(sessions, TrackerOptions())) < 1.0
 
 
 @pytest.mark.parametrize("options", [TrackerOptions(pin_corrections=False), TrackerOptions(forget_around_prompts=True)])
-def test_what_a_correction_leaves_in_memory_can_be_chosen(nano_bundle: Bundle, options: TrackerOptions) -> None:
+def test_what_a_correction_leaves_in_memory_can_be_chosen(sessions: Sessions, options: TrackerOptions) -> None:
     def after(options: TrackerOptions) -> Tensor:
-        tracker = VideoTracker(nano_bundle, options)
+        tracker = VideoTracker(sessions, options)
         for frame in scene(6):
             tracker.step(frame, {1: CLICKS} if frame.index == 0 else {})
         tracker.refine(1, CORRECTION)
@@ -177,10 +193,10 @@ class Counting:
         self._session.close()
 
 
-def test_each_stage_runs_no_more_than_it_must(nano_bundle: Bundle) -> None:
+def test_each_stage_runs_no_more_than_it_must(nano_bundle: Path) -> None:
     calls: dict[str, int] = {}
     wrap: Callable[[Session], Session] = lambda session: Counting(session, calls)  # noqa: E731
-    tracker = VideoTracker(Sessions.open(nano_bundle, wrap=wrap))
+    tracker = VideoTracker(Sessions.open(Bundle.load(nano_bundle), wrap=wrap))
     frames = scene(4)
     tracker.step(frames[0])
     assert calls == {}, "a frame without objects costs nothing"
@@ -202,8 +218,8 @@ def test_each_stage_runs_no_more_than_it_must(nano_bundle: Bundle) -> None:
         (Mask(np.ones((64, 64), bool)), "the mask is 64x64 pixels, but the frame is 128x128"),
     ],
 )
-def test_a_prompt_that_does_not_fit_changes_nothing(nano_bundle: Bundle, prompt: Prompt, message: str) -> None:
-    tracker, untouched = VideoTracker(nano_bundle), VideoTracker(nano_bundle)
+def test_a_prompt_that_does_not_fit_changes_nothing(sessions: Sessions, prompt: Prompt, message: str) -> None:
+    tracker, untouched = VideoTracker(sessions), VideoTracker(sessions)
     frames = scene(3)
     for each in (tracker, untouched):
         each.step(frames[0], {1: CLICKS})
@@ -214,13 +230,13 @@ def test_a_prompt_that_does_not_fit_changes_nothing(nano_bundle: Bundle, prompt:
     assert (tracker.step(frames[1]).masks == untouched.step(frames[1]).masks).all()
 
 
-def test_a_mask_too_small_for_the_model_is_refused(nano_bundle: Bundle) -> None:
+def test_a_mask_too_small_for_the_model_is_refused(sessions: Sessions) -> None:
     mask = np.zeros((1000, 1000), bool)
     mask[3, 3] = True
     with pytest.raises(PromptError, match="its mask of 1 pixels vanishes at the model's 128 x 128"):
-        VideoTracker(nano_bundle).step(Frame(0, 0.0, np.zeros((1000, 1000, 3), np.uint8)), {1: Mask(mask)})
+        VideoTracker(sessions).step(Frame(0, 0.0, np.zeros((1000, 1000, 3), np.uint8)), {1: Mask(mask)})
 
 
-def test_refining_before_a_frame_says_so(nano_bundle: Bundle) -> None:
+def test_refining_before_a_frame_says_so(sessions: Sessions) -> None:
     with pytest.raises(PromptError, match="no frame was given yet"):
-        VideoTracker(nano_bundle).refine(1, CLICKS)
+        VideoTracker(sessions).refine(1, CLICKS)
