@@ -21,6 +21,7 @@ def app() -> typer.Typer:
         help="Segment Anything on the edge: export a checkpoint to small ONNX graphs, run them on video, measure them.",
         no_args_is_help=True,
         add_completion=False,
+        rich_markup_mode=None,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import msgspec
 from masklet.runtime.bundle import Artifact, Bundle, Parity, bank_bytes
-from masklet.runtime.spec import ModelSpec, TensorSpec
+from masklet.runtime.spec import ModelSpec
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -41,10 +42,8 @@ def bundle_bytes(bundle: Bundle) -> int:
 
 
 def _stage_table(bundle: Bundle) -> Table:
-    table = Table(title="Artifacts", title_justify="left")
-    for name in ("stage", "format", "precision"):
-        table.add_column(name)
-    for name in ("size", "parity (relative)", "worst output"):
+    table = _table("Artifacts", "stage", "format", "precision")
+    for name in ("size", "parity", "worst output"):
         table.add_column(name, justify="right")
     for artifact in bundle.manifest.artifacts:
         worst = _worst(artifact, bundle.manifest.parity)
@@ -60,17 +59,21 @@ def _stage_table(bundle: Bundle) -> Table:
 
 
 def _tensor_table(model: ModelSpec) -> Table:
-    table = Table(title="Tensors", title_justify="left")
-    table.add_column("stage")
-    table.add_column("inputs")
-    table.add_column("outputs")
+    table = _table("Tensors (-> marks outputs)", "stage", "tensor", "type", "shape")
     for stage in model.stages:
-        table.add_row(stage.name, _tensors(stage.inputs), _tensors(stage.outputs), end_section=True)
+        rows = [(t.name, t) for t in stage.inputs] + [(f"-> {t.name}", t) for t in stage.outputs]
+        for number, (name, tensor) in enumerate(rows):
+            title = "" if number else stage.name
+            last = number == len(rows) - 1
+            table.add_row(title, name, tensor.dtype, " x ".join(map(str, tensor.shape)), end_section=last)
     return table
 
 
-def _tensors(tensors: tuple[TensorSpec, ...]) -> str:
-    return "\n".join(f"{t.name} {t.dtype}\\[{', '.join(map(str, t.shape))}]" for t in tensors)
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in columns:
+        table.add_column(name, no_wrap=True)
+    return table
 
 
 def _worst(artifact: Artifact, parity: tuple[Parity, ...]) -> Parity | None:
