@@ -4,7 +4,8 @@ import math
 from typing import Any
 
 import torch
-from masklet.export.layers import downsampling_matrix
+from masklet.export.layers import downsampling_matrix, linear
+from masklet.export.two_way import TwoWayTransformer
 from torch import Tensor, nn
 
 NO_OBJECT_LOGIT = -1024.0  # of every mask pixel where the object is absent (sam2_base.py 17)
@@ -25,6 +26,8 @@ class MaskDecoder(nn.Module):
         super().__init__()
         self.side = side
         self.prompt, self.decoder = model.prompt_encoder, model.mask_decoder
+        self.transformer = TwoWayTransformer(model.mask_decoder.transformer)
+        self.upscale = Upscaling(model.mask_decoder, side // 16)
         self.pointer_projection, self.no_pointer = model.object_pointer_proj, model.no_object_pointer
         self.no_memory = nn.Parameter(model.no_memory_embedding.detach().reshape(1, -1, 1, 1), requires_grad=False)
         config = model.config.mask_decoder_config
@@ -32,7 +35,7 @@ class MaskDecoder(nn.Module):
         self.delta = float(config.dynamic_multimask_stability_delta)
         self.stable = float(config.dynamic_multimask_stability_thresh)
         with torch.no_grad():
-            self.register_buffer("image_positions", model.get_image_wide_positional_embeddings().clone())
+            self.register_buffer("image_positions", _cells(model.get_image_wide_positional_embeddings()))
             table = [self.prompt.not_a_point_embed.weight, self.prompt.point_embed.weight]
             self.register_buffer("label_table", torch.cat(table).clone())
 
@@ -78,20 +81,9 @@ class MaskDecoder(nn.Module):
         decoder = self.decoder
         learned = torch.cat([decoder.obj_score_token.weight, decoder.iou_token.weight, decoder.mask_tokens.weight])
         tokens = torch.cat([learned.expand(points.shape[0], -1, -1), points], dim=1)
-        tokens, image = decoder.transformer(
-            point_embeddings=tokens[:, None],
-            image_embeddings=image,
-            image_positional_embeddings=self.image_positions,
-            attention_similarity=None,
-        )
-        tokens = tokens[:, 0]
-        image = torch.unflatten(image[:, 0].transpose(1, 2), 2, self.image_positions.shape[2:])
-        up = decoder.upscale_conv1(image) + feat_s1
-        up = decoder.activation(decoder.upscale_layer_norm(up))
-        up = decoder.activation(decoder.upscale_conv2(up) + feat_s0)
+        tokens, cells = self.transformer(tokens, image.flatten(2).transpose(1, 2), self.image_positions)
         filters = [mlp(tokens[:, 2 + i]) for i, mlp in enumerate(decoder.output_hypernetworks_mlps)]
-        masks = torch.unflatten(torch.matmul(torch.stack(filters, dim=1), up.flatten(2)), 2, up.shape[2:])
-        return tokens, masks
+        return tokens, self.upscale(cells, feat_s0, feat_s1, torch.stack(filters, dim=1))
 
     def _choose(self, masks: Tensor, ious: Tensor, multimask: Tensor) -> tuple[Tensor, Tensor]:
         """Weights [objects, 4], one 1 in a row: of the mask that is returned, and of the token that is pointed with.
@@ -113,6 +105,43 @@ class MaskDecoder(nn.Module):
         return torch.where(many | (unstable & (outer > 0)), best, single), kept
 
 
+class Upscaling(nn.Module):
+    """Cells to four masks at four times their resolution.
+
+    A transposed convolution with a kernel of 2 and a stride of 2 is a linear layer to four times the channels, with
+    the four results set out in a square. They are left where they are, channels last, and only the finished masks
+    are set out: four channels to move and not 64 and 32.
+    """
+
+    def __init__(self, decoder: Any, grid: int) -> None:
+        """decoder: transformers' Sam2VideoMaskDecoder. grid: edge of the feature map."""
+        super().__init__()
+        self.grid = grid
+        self.widen1, self.widen2 = _as_linear(decoder.upscale_conv1), _as_linear(decoder.upscale_conv2)
+        self.norm, self.activation = decoder.upscale_layer_norm, decoder.activation
+
+    def forward(self, cells: Tensor, feat_s0: Tensor, feat_s1: Tensor, filters: Tensor) -> Tensor:
+        """cells: [objects, g * g, C]; feat_s0, feat_s1 as declared; filters: [objects, 4, C / 8]. Returns the masks."""
+        up = torch.unflatten(self.widen1(cells), 2, (4, -1)) + self._nested(feat_s1, 1)
+        up = self.activation(
+            nn.functional.layer_norm(up, up.shape[-1:], self.norm.weight, self.norm.bias, self.norm.eps)
+        )
+        up = torch.unflatten(self.widen2(up), 3, (4, -1)) + self._nested(feat_s0, 2)
+        up = self.activation(up).flatten(1, 3)  # [objects, g * g * 16, C / 8]
+        masks = torch.matmul(filters, up.transpose(1, 2))
+        square = torch.unflatten(masks, 2, (self.grid, self.grid, 2, 2, 2, 2))
+        return square.permute(0, 1, 2, 4, 6, 3, 5, 7).reshape(*masks.shape[:2], 4 * self.grid, 4 * self.grid)
+
+    def _nested(self, feature_map: Tensor, levels: int) -> Tensor:
+        """A map [1, C, g 2^levels, g 2^levels] as [1, g * g, 4, (4,) C]: cells, then the squares within each."""
+        channels = feature_map.shape[1]
+        rows = feature_map.flatten(2).transpose(1, 2)
+        split = rows.reshape(self.grid, *[2] * levels, self.grid, *[2] * levels, channels)
+        if levels == 1:
+            return split.permute(0, 2, 1, 3, 4).reshape(1, self.grid**2, 4, channels)
+        return split.permute(0, 3, 1, 4, 2, 5, 6).reshape(1, self.grid**2, 4, 4, channels)
+
+
 class MaskPromptEncoder(nn.Module):
     """A mask given as a prompt, as what the decoder takes and as the mask that is returned (sam2_base.py 411-460)."""
 
@@ -129,6 +158,16 @@ class MaskPromptEncoder(nn.Module):
         hard = mask.to(torch.float32)[:, None]
         small = torch.matmul(torch.matmul(self.shrink, hard), self.shrink.T)
         return self.downsample(hard), small * 20.0 - 10.0
+
+
+def _cells(feature_map: Tensor) -> Tensor:
+    return feature_map.flatten(2).transpose(1, 2).contiguous()
+
+
+def _as_linear(convolution: Any) -> nn.Linear:
+    """A transposed 2x2 convolution of stride 2 as a linear layer to [4 * out]: the square's rows, then its columns."""
+    weight = convolution.weight.detach().permute(2, 3, 1, 0).flatten(0, 2)
+    return linear(weight, convolution.bias.detach().repeat(4))
 
 
 def _per_object(flag: Tensor) -> Tensor:

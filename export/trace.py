@@ -7,6 +7,7 @@ The second graph is the first with that operator written out, not a second trace
 import contextlib
 import io
 import logging
+import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from masklet.export.family import ExportStage
 from masklet.runtime.errors import ExportError
 from masklet.runtime.spec import StageSpec, Tensor, TensorSpec
 from onnx import TensorProto, helper, numpy_helper
+from onnxscript import FLOAT
+from onnxscript import opset19 as op
 
 OPSET = 19  # what every engine that is built for here reads, TensorRT 10.3 included
 INLINE_BYTES = 1024  # smaller constants stay in the graph, where shape inference can see them
@@ -67,6 +70,7 @@ def trace(stage: ExportStage) -> Graphs:
                 output_names=[t.name for t in spec.outputs],
                 opset_version=OPSET,
                 dynamic_shapes=_dynamic_shapes(spec),
+                custom_translation_table={torch.ops.aten.gelu.default: _gelu},
                 dynamo=True,
                 verbose=False,
             )
@@ -81,6 +85,11 @@ def trace(stage: ExportStage) -> Graphs:
     graphs = Graphs(spec, plain(model) if fused else model, model if fused else None)
     _check(graphs.plain, spec)
     return graphs
+
+
+def _gelu(x: FLOAT, approximate: str = "none") -> FLOAT:
+    """x (1 + erf(x / sqrt 2)) / 2 in the order of factors that ONNX Runtime fuses; torch's own order it does not."""
+    return op.Mul(op.Mul(x, op.Add(op.Erf(op.Div(x, math.sqrt(2.0))), 1.0)), 0.5)
 
 
 def plain(fused: onnx.ModelProto) -> onnx.ModelProto:
