@@ -4,6 +4,7 @@ import os
 import pickle
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from losses import Grouping
@@ -83,17 +84,23 @@ def save(folder: Path, recipe: Recipe, run: Run) -> None:
     os.replace(fresh, folder / NAME)
 
 
+def _read(folder: Path, device: str) -> dict[str, Any]:
+    path = folder / NAME
+    try:
+        content: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise ValueError(
+            f"{path} is no checkpoint of a run, or a damaged one; remove it or give another folder"
+        ) from error
+    return content
+
+
 def load(folder: Path, recipe: Recipe, device: str) -> Run | None:
     """The run of a folder, or None where it has none. Raises ValueError if it has another configuration."""
     path = folder / NAME
     if not path.exists():
         return None
-    try:
-        content = torch.load(path, map_location=device, weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(
-            f"{path} is no checkpoint of a run, or a damaged one; remove it or give another folder"
-        ) from error
+    content = _read(folder, device)
     if differences := recipe.differences(content["recipe"]):
         raise ValueError(
             f"{path} was trained with another configuration: {'; '.join(differences)}; "
@@ -106,3 +113,11 @@ def load(folder: Path, recipe: Recipe, device: str) -> Run | None:
     run.average.state, run.average.count = content["average"], content["average_count"]
     run.step, run.used_s = content["step"], content["used_s"]
     return run
+
+
+def averaged(folder: Path) -> tuple[Recipe, dict[str, Tensor]]:
+    """The recipe and the averaged weights of a run. Raises ValueError where the folder holds none."""
+    if not (folder / NAME).exists():
+        raise ValueError(f"{folder / NAME}: not found; train first")
+    content = _read(folder, "cpu")
+    return Recipe(**content["recipe"]), content["average"]
