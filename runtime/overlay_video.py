@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 import cv2
 import numpy as np
 import numpy.typing as npt
+from masklet.runtime.closing import Closing
 from masklet.runtime.errors import SinkError
 from masklet.runtime.output_file import OutputFile
 from masklet.runtime.overlay import draw
@@ -23,7 +24,7 @@ FRAGMENTED = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}  # playa
 KEY_FRAME_S = 1.0  # a run that is killed loses at most this much, and what the encoder holds
 
 
-class OverlayVideo:
+class OverlayVideo(Closing):
     """H.264 (MPEG-4 where FFmpeg has no x264) in .mp4, .m4v, .mov or .mkv.
 
     fps: frames per second of the video. Sides of odd length grow by one pixel, as the pixel format needs it.

@@ -8,11 +8,11 @@ import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
+from masklet.runtime.closing import Closing
 from masklet.runtime.errors import MaskletError, SinkError
 from masklet.runtime.output_file import OutputFile, check_parent
 from masklet.runtime.overlay import colour
@@ -32,7 +32,7 @@ class Sink(Protocol):
         """Write what is left and close; a second call does nothing."""
 
 
-class Sinks:
+class Sinks(Closing):
     """Several sinks as one, for a `with` block."""
 
     def __init__(self, sinks: Sequence[Sink]) -> None:
@@ -53,16 +53,8 @@ class Sinks:
         if errors:
             raise errors[0]
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-class MasksJsonl:
+class MasksJsonl(Closing):
     """One JSON object a line, a line a frame; pycocotools reads the masks.
 
     {"frame": 0, "time_s": 0.0, "objects": [{"id": 1, "score": 0.93, "bbox": [x, y, w, h],
@@ -111,7 +103,7 @@ def object_records(result: FrameResult) -> list[dict[str, Any]]:
     return records
 
 
-class MaskPngs:
+class MaskPngs(Closing):
     """A palette PNG a frame, as DAVIS has them: FOLDER/00042.png, pixel value = object id, 0 where there is none.
 
     Where masks overlap, the object with the higher score has the pixel. Makes the folder; its parent must be there.

@@ -5,16 +5,15 @@ prompts, masks and boxes then count in the pixels of the frames as delivered.
 """
 
 import re
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+from masklet.runtime.closing import Closing
 from masklet.runtime.errors import SourceError
 from masklet.runtime.results import Frame
 
@@ -74,7 +73,7 @@ class Cut:
         return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-class Source(ABC):
+class Source(Closing):
     """Frames of one video, folder or feed; iterate over it, in a `with` block.
 
     name:    as it was given, for messages.
@@ -114,16 +113,8 @@ class Source(ABC):
     def __iter__(self) -> Iterator[Frame]:
         """Deliver the frames, from the first on. Raises SourceError where none can be read."""
 
-    def close(self) -> None:  # noqa: B027 most sources hold nothing between frames
-        """Let go of files and devices."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+    def close(self) -> None:
+        """Let go of files and devices. Files are open only while frames are read."""
 
 
 def open_source(

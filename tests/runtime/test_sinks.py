@@ -97,7 +97,7 @@ def test_lines_are_there_as_soon_as_they_are_written(tmp_path: Path) -> None:
 def test_the_overlay_video_shows_the_masks(tmp_path: Path, hw: tuple[int, int], suffix: str) -> None:
     path = tmp_path / f"overlay{suffix}"
     frames = []
-    with Sinks([OverlayVideo(path, 25.0)]) as sink:
+    with OverlayVideo(path, 25.0) as sink:
         for index in range(10):
             masks = np.zeros((1, *hw), bool)
             masks[0, : hw[0] // 2] = True
@@ -116,7 +116,7 @@ def test_the_overlay_video_shows_the_masks(tmp_path: Path, hw: tuple[int, int], 
 
 @pytest.mark.parametrize("fps", [30000 / 1001, 23.976, 12.5, 1.0])
 def test_the_frame_rate_is_kept(tmp_path: Path, fps: float) -> None:
-    with Sinks([OverlayVideo(tmp_path / "a.mp4", fps)]) as sink:
+    with OverlayVideo(tmp_path / "a.mp4", fps) as sink:
         for index in range(4):
             sink.write(*moving(index))
     with av.open(tmp_path / "a.mp4") as container:
@@ -125,7 +125,7 @@ def test_the_frame_rate_is_kept(tmp_path: Path, fps: float) -> None:
 
 def test_without_x264_it_is_mpeg4(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(av, "codecs_available", set(av.codecs_available) - {"libx264"})
-    with Sinks([OverlayVideo(tmp_path / "a.mp4", 25)]) as sink:
+    with OverlayVideo(tmp_path / "a.mp4", 25) as sink:
         for index in range(5):
             sink.write(*moving(index))
     with av.open(tmp_path / "a.mp4") as container:
@@ -149,7 +149,7 @@ def test_a_run_without_a_frame_leaves_no_video(tmp_path: Path) -> None:
 
 
 def test_frames_that_change_their_size_are_refused(tmp_path: Path) -> None:
-    with Sinks([OverlayVideo(tmp_path / "a.mp4", 25)]) as sink:
+    with OverlayVideo(tmp_path / "a.mp4", 25) as sink:
         sink.write(*moving(0))
         with pytest.raises(SinkError, match="160x97 pixels comes after frames of 160x96"):
             sink.write(*moving(1, height=97))
@@ -160,7 +160,7 @@ def test_pngs_hold_the_ids(tmp_path: Path) -> None:
     masks = np.zeros((3, 20, 30), bool)
     masks[0, 2:9, 3:12] = masks[1, 5:15, 8:20] = masks[2, 18:, 25:] = True
     found = FrameResult(42, 0.0, np.array([1, 9, 255]), masks, boxes_xyxy(masks), np.array([0.5, 0.9, 0.1], np.float32))
-    with Sinks([MaskPngs(tmp_path / "pngs")]) as sink:
+    with MaskPngs(tmp_path / "pngs") as sink:
         sink.write(Frame(42, 0.0, np.zeros((20, 30, 3), np.uint8)), found)
     (path,) = (tmp_path / "pngs").iterdir()
     assert path.name == "00042.png"
