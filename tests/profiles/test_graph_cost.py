@@ -7,13 +7,13 @@ import onnx
 import pytest
 from masklet.profiles.graph_cost import GraphCost, graph_cost
 from masklet.runtime.bundle import Bundle
-from masklet.runtime.spec import StageSpec, TensorSpec
+from masklet.runtime.spec import StageSpec, Tensor, TensorSpec
 from onnx import TensorProto, helper, numpy_helper
 
 X = TensorSpec("x", ("n", 3, 8, 8))
 
 
-def save(path: Path, nodes: list[onnx.NodeProto], stage: StageSpec, **weights: np.ndarray) -> Path:
+def save(path: Path, nodes: list[onnx.NodeProto], stage: StageSpec, **weights: Tensor) -> Path:
     inputs = [helper.make_tensor_value_info(t.name, TensorProto.FLOAT, t.shape) for t in stage.inputs]
     outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)]
     constants = [numpy_helper.from_array(value, name) for name, value in weights.items()]
@@ -23,7 +23,7 @@ def save(path: Path, nodes: list[onnx.NodeProto], stage: StageSpec, **weights: n
     return path
 
 
-def cost(path: Path, nodes: list[onnx.NodeProto], tensors: list[TensorSpec], **weights: np.ndarray) -> GraphCost:
+def cost(path: Path, nodes: list[onnx.NodeProto], tensors: list[TensorSpec], **weights: Tensor) -> GraphCost:
     """The cost at n=2, s=5."""
     stage = StageSpec("test", tuple(tensors), (TensorSpec("y", (1,)),))
     sizes = {symbol: {"n": 2, "s": 5}[symbol] for symbol in stage.symbols()}
@@ -55,7 +55,7 @@ def test_a_batched_product_and_a_gemm(tmp_path: Path) -> None:
         helper.make_node("Reshape", ["p", "rows"], ["r"]),
         helper.make_node("Gemm", ["r", "v"], ["y"], transB=1),
     ]
-    weights = {
+    weights: dict[str, Tensor] = {
         "w": np.zeros((4, 6), np.float32),
         "rows": np.array([-1, 6]),
         "v": np.zeros((7, 6), np.float32),
@@ -82,7 +82,7 @@ def test_a_shape_that_the_graph_computes_is_followed(tmp_path: Path) -> None:
         helper.make_node("Reshape", ["a", "wanted"], ["r"]),
         helper.make_node("MatMul", ["r", "w"], ["y"]),
     ]
-    weights = {"one": np.array([1]), "four": np.array([4]), "w": np.zeros((4, 6), np.float32)}
+    weights: dict[str, Tensor] = {"one": np.array([1]), "four": np.array([4]), "w": np.zeros((4, 6), np.float32)}
     found = cost(tmp_path, nodes, [TensorSpec("a", ("n", "s", 4))], **weights)
     assert found.flops == 2 * (10 * 6) * 4
     assert found.uncounted == ()
@@ -93,7 +93,7 @@ def test_quantised_weights_move_as_many_bytes_as_they_are_stored_in(tmp_path: Pa
         helper.make_node("DequantizeLinear", ["w8", "scale"], ["w"]),
         helper.make_node("MatMul", ["a", "w"], ["y"]),
     ]
-    weights = {"w8": np.zeros((4, 6), np.int8), "scale": np.array(0.1, np.float32)}
+    weights: dict[str, Tensor] = {"w8": np.zeros((4, 6), np.int8), "scale": np.array(0.1, np.float32)}
     found = cost(tmp_path, nodes, [TensorSpec("a", ("n", 4))], **weights)
     assert found.bytes == 4 * 2 * 4 + 24 + 4 * 2 * 6
 

@@ -1,0 +1,134 @@
+"""The command `masklet profile`: outputs checked first, progress, the report written in every form asked for."""
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import typer
+from masklet.profiles.compare import Comparison, compare
+from masklet.profiles.page import page
+from masklet.profiles.pipeline import Profile, Request, profile
+from masklet.profiles.report import read_report
+from masklet.profiles.terminal import comparison_table, show
+from masklet.profiles.trace import trace
+from masklet.runtime.bundle import Bundle
+from masklet.runtime.errors import SinkError
+from masklet.runtime.output_file import check_parent
+from rich.console import Console
+from rich.progress import Progress
+
+INTERRUPTED = 130
+WIDTH = 130  # columns where the output is no terminal
+REFRESH_S = 0.5  # the bar is drawn between frames, this often at most, and never beside what is timed
+
+
+@dataclass(frozen=True, slots=True)
+class Reports:
+    """Where the report goes besides the terminal; None leaves a form out."""
+
+    json: Path | None
+    trace: Path | None
+    html: Path | None
+
+    def check(self) -> None:
+        """Raise SinkError where one cannot be written, before any work is done."""
+        for path in filter(None, (self.json, self.trace, self.html)):
+            check_writable(path)
+
+    def write(self, found: Profile) -> None:
+        """Write all of them."""
+        stages = list(found.report.bundle.precision)
+        name = f"masklet {found.report.bundle.family} {found.report.bundle.variant}"
+        forms: Mapping[Path | None, Callable[[], bytes]] = {
+            self.json: lambda: msgspec.json.format(msgspec.json.encode(found.report), indent=1) + b"\n",
+            self.trace: lambda: trace(found.frames, stages, found.report.warmup, name),
+            self.html: lambda: page(found.report).encode(),
+        }
+        for path, form in forms.items():
+            if path is not None:
+                write(path, form())
+
+
+def run_profile(bundle: Path, request: Request, reports: Reports, *, check_hashes: bool) -> None:
+    """Profile, print, write. Ctrl-C ends the run, keeps what was measured and exits with 130."""
+    reports.check()
+    opened = Bundle.load(bundle, check_hashes=check_hashes)
+    with Progress(console=Console(stderr=True), transient=True, auto_refresh=False) as bar:
+        found = profile(opened, request, _drawn(bar))
+    show(found.report, _console())
+    if found.report.roofline is None:
+        typer.echo("no roofline: it reads the graphs with the package onnx; pip install onnx", err=True)
+    reports.write(found)
+    if found.interrupted:
+        typer.echo("masklet: interrupted; the report is of the frames up to here", err=True)
+        raise typer.Exit(INTERRUPTED)
+
+
+def run_compare(paths: Sequence[Path]) -> None:
+    """Compare two reports that `--json` wrote."""
+    a, b = map(read_report, paths)
+    found: Comparison = compare(a, b)
+    console = _console()
+    console.print(f"A {paths[0]}\nB {paths[1]}", highlight=False, soft_wrap=True)
+    for difference in found.differences:
+        console.print(f"[yellow]not the same[/yellow]: {difference}", highlight=False, soft_wrap=True)
+    console.print(comparison_table(found))
+    console.print(f"[bold]{found.changes[0].verdict}[/bold]", highlight=False, soft_wrap=True)
+    if found.differences:
+        console.print("this holds for what was not the same, too: see above", highlight=False, soft_wrap=True)
+
+
+def check_writable(path: Path) -> None:
+    """Raise SinkError where a file cannot be written at `path`; leaves nothing behind."""
+    check_parent(path)
+    if path.is_dir():
+        raise SinkError(f"{path}: is a folder; name a file")
+    if _is_special(path):
+        return
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise SinkError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all; a pipe or device takes it as it is."""
+    try:
+        if _is_special(path):
+            path.write_bytes(data)
+            return
+        beside = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            beside.write_bytes(data)
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+    except OSError as error:
+        raise SinkError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _is_special(path: Path) -> bool:
+    return path.exists() and not path.is_file()
+
+
+def _drawn(bar: Progress) -> Callable[[str, int, int | None], None]:
+    task = bar.add_task("opening the bundle", total=None)
+    drawn_s = 0.0
+
+    def progress(what: str, done: int, total: int | None) -> None:
+        nonlocal drawn_s
+        if time.monotonic() - drawn_s >= REFRESH_S:
+            bar.update(task, description=what, completed=done, total=total, refresh=True)
+            drawn_s = time.monotonic()
+
+    return progress
+
+
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=WIDTH)

@@ -1,0 +1,59 @@
+"""The machine as files and commands, so that a test can stand in for a board that is not there."""
+
+import math
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+PATIENCE_S = 10.0  # for a command that should answer at once
+
+
+class Host:
+    """Files below a root, and commands."""
+
+    def __init__(self, root: Path = Path("/")) -> None:
+        self._root = root
+
+    def text(self, path: str) -> str | None:
+        """What a file says, stripped; None where it cannot be read or is empty."""
+        try:
+            return (self._root / path).read_text(errors="replace").strip("\0 \n") or None
+        except OSError:
+            return None
+
+    def number(self, path: str) -> float | None:
+        """The number that a file holds."""
+        return as_number(self.text(path))
+
+    def glob(self, pattern: str) -> list[str]:
+        """Paths below the root, relative to it, in order."""
+        return sorted(str(path.relative_to(self._root)) for path in self._root.glob(pattern))
+
+    def says(self, command: Sequence[str], lines: int | None = None) -> str | None:
+        """What a command prints; with `lines`, only so many of a command that does not end by itself.
+
+        None where it is not there, fails, or takes longer than it should.
+        """
+        try:
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        except OSError:
+            return None
+        with process:
+            try:
+                if lines is not None and process.stdout is not None:
+                    return "".join(process.stdout.readline() for _ in range(lines)).strip() or None
+                said = process.communicate(timeout=PATIENCE_S)[0].strip()
+                return said if said and process.returncode == 0 else None
+            except subprocess.TimeoutExpired:
+                return None
+            finally:
+                process.kill()
+
+
+def as_number(text: str | None) -> float | None:
+    """A finite number, or None for anything else ("[N/A]", say)."""
+    try:
+        number = float(text) if text is not None else math.nan
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None

@@ -1,0 +1,179 @@
+"""The ordinary pipeline over a source, recorded and summed up: what `masklet profile` does."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+import msgspec
+from masklet.profiles.device import conditions, device
+from masklet.profiles.graph_cost import graph_cost
+from masklet.profiles.growth import Growth, Sweep, check_sweep, grow
+from masklet.profiles.machine import measure
+from masklet.profiles.report import BundleFacts, Measured, Memory, Report, SourceFacts, measurements
+from masklet.profiles.roofline import Roofline, roofline, usual_sizes
+from masklet.profiles.timeline import FrameTimes, Recorder, peak_resident_bytes
+from masklet.runtime.backends.onnxrt import OnnxRuntime
+from masklet.runtime.bundle import MANIFEST, Bundle
+from masklet.runtime.errors import MaskletError, PromptError
+from masklet.runtime.prompts import Schedule
+from masklet.runtime.run import Outputs, follow
+from masklet.runtime.session import Sessions
+from masklet.runtime.sinks import Sinks
+from masklet.runtime.sources import Source, open_source
+from masklet.runtime.spec import ModelSpec
+from masklet.runtime.video import VideoTracker
+
+IMAGE_WARMUP = 3  # frames of a model without memory
+Progress = Callable[[str, int, int | None], None]  # is told what is done, how many frames of it, of how many
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to profile.
+
+    cut:     which frames, as `open_source` takes them.
+    warmup:  frames that are run and not measured; until the memory bank is full where None.
+    threads: of each stage; all cores where None.
+    sweep:   sizes to go through afterwards; None for no sweep.
+    """
+
+    source: str
+    schedule: Schedule
+    outputs: Outputs
+    cut: Mapping[str, Any]
+    warmup: int | None = None
+    threads: int | None = None
+    sweep: Sweep | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A report, all recorded frames with the warm-up, and whether Ctrl-C ended the run."""
+
+    report: Report
+    frames: list[FrameTimes]
+    interrupted: bool
+
+
+def profile(bundle: Bundle, request: Request, progress: Progress) -> Profile:
+    """Profile a bundle. Raises MaskletError where the request cannot be met, where possible before any work."""
+    model = bundle.model
+    if not request.schedule:
+        raise PromptError("nothing to track: give at least one of --point, --box and --mask")
+    warmup = default_warmup(model) if request.warmup is None else request.warmup
+    recorder, before, backend = Recorder(), conditions(), OnnxRuntime(request.threads)
+    with open_source(request.source, **request.cut) as source:
+        _check(request, source, warmup)
+        sweep = request.sweep and check_sweep(request.sweep, model, source.frames)
+        with request.outputs.open(source.fps) as sinks, Sessions.open(bundle, backend, recorder.wrap) as sessions:
+            interrupted = _follow(sessions, recorder, source, request.schedule, sinks, progress)
+            frames = list(recorder.frames_recorded)
+            _check_measured(frames, warmup, source)
+            after, memory = conditions(), _memory(frames[warmup:])
+            growth = _sweep(sessions, recorder, request, sweep, progress) if sweep and not interrupted else None
+            size = source.size
+    found = measurements(frames[warmup:], [stage.name for stage in model.stages])
+    report = Report(
+        **msgspec.structs.asdict(found),
+        device=Measured(**msgspec.structs.asdict(device()), before=before, after=after),
+        bundle=bundle_facts(bundle, backend.formats, request.threads),
+        source=SourceFacts(request.source, *size, str(request.outputs)),
+        warmup=warmup,
+        frames=len(frames) - warmup,
+        memory=memory,
+        roofline=bundle_roofline(bundle, backend.formats, frames[warmup:], request.threads),
+        growth=growth,
+    )
+    return Profile(report, frames, interrupted)
+
+
+def default_warmup(model: ModelSpec) -> int:
+    """Frames until the memory bank is full: earlier ones cost less, and would make a profile too kind."""
+    return model.memory.recent_frames + 1 if model.memory else IMAGE_WARMUP
+
+
+def bundle_facts(bundle: Bundle, formats: Sequence[str], threads: int | None) -> BundleFacts:
+    """What of a bundle runs on a backend that opens these formats."""
+    model = bundle.model
+    return BundleFacts(
+        family=model.family,
+        variant=model.variant,
+        side=model.preprocess.side,
+        checkpoint=bundle.manifest.checkpoint.name,
+        manifest_sha256=hashlib.sha256((bundle.root / MANIFEST).read_bytes()).hexdigest(),
+        backend="ONNX Runtime on the CPU",
+        threads=threads,
+        precision={stage.name: bundle.artifact(stage.name, formats).precision for stage in model.stages},
+    )
+
+
+def bundle_roofline(
+    bundle: Bundle, formats: Sequence[str], frames: Sequence[FrameTimes], threads: int | None
+) -> Roofline | None:
+    """Place the stages that ran on this machine's roofline; None where the package onnx is not there."""
+    if find_spec("onnx") is None:
+        return None
+    costs = {
+        name: graph_cost(bundle.path(bundle.artifact(name, formats)), bundle.model.stage(name), sizes)
+        for name, sizes in usual_sizes(frames).items()
+    }
+    return roofline(frames, costs, measure(threads))
+
+
+def _follow(
+    sessions: Sessions, recorder: Recorder, source: Source, schedule: Schedule, sinks: Sinks, progress: Progress
+) -> bool:
+    """Run the pipeline to its end; True where Ctrl-C ended it before."""
+    sink = recorder.sink(sinks)
+    try:
+        for frame, result in follow(VideoTracker(sessions), recorder.frames(source), schedule):
+            sink.write(frame, result)
+            progress("profiling", len(recorder.frames_recorded), source.frames)
+    except KeyboardInterrupt:
+        return True
+    return False
+
+
+def _sweep(sessions: Sessions, recorder: Recorder, request: Request, sweep: Sweep, progress: Progress) -> Growth:
+    """Run a sweep over the frames from the first prompted one on, with its prompts."""
+    prompted = min(request.schedule)
+    prompts = list(request.schedule[prompted].values())
+    measured = len(recorder.frames_recorded)
+
+    def tracker() -> VideoTracker:
+        progress("sweeping", len(recorder.frames_recorded) - measured, None)
+        return VideoTracker(sessions)
+
+    with open_source(request.source, **{**request.cut, "start": prompted}) as frames:
+        return grow(tracker, recorder, frames, prompts, sweep)
+
+
+def _check(request: Request, source: Source, warmup: int) -> None:
+    """Refuse what cannot come to a measurement, where the source knows its frames."""
+    for index in sorted(request.schedule):
+        if not source.will_yield(index):
+            raise PromptError(f"a prompt is for frame {index}, which does not come: {source.name} gives {source.range}")
+    if source.frames is not None:
+        _check_length(source.frames, warmup, source)
+
+
+def _check_measured(frames: Sequence[FrameTimes], warmup: int, source: Source) -> None:
+    if not frames:
+        raise MaskletError(f"{source.name}: no frame came, so there is nothing to measure")
+    _check_length(len(frames), warmup, source)
+
+
+def _check_length(frames: int, warmup: int, source: Source) -> None:
+    if frames <= warmup:
+        raise MaskletError(
+            f"{source.name}: {frames} frames leave nothing to measure after {warmup} of warm-up; "
+            "give a longer clip or a smaller --warmup"
+        )
+
+
+def _memory(frames: Sequence[FrameTimes]) -> Memory:
+    first, last = frames[0].rss_bytes, frames[-1].rss_bytes
+    in_mb = [None if rss is None else rss / 1e6 for rss in (first, last)]
+    return Memory(peak_resident_bytes() / 1e6, *in_mb)

@@ -1,0 +1,121 @@
+"""A chart as inline SVG: axes with round ticks, and marks in data coordinates. Colours come from the page's style."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from html import escape
+
+LEFT, RIGHT, TOP, BOTTOM = 56, 16, 12, 40  # pixels around the plot
+MOST_TICKS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """A range of numbers with a name; log: by powers of ten. Raises ValueError where the range is empty."""
+
+    low: float
+    high: float
+    name: str
+    log: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.low < self.high or (self.log and self.low <= 0):
+            raise ValueError(f"axis {self.name!r}: from {self.low} to {self.high} is no range")
+
+    def part(self, value: float) -> float:
+        """Where a value lies on the axis, 0..1."""
+        if self.log:
+            return (math.log10(value) - math.log10(self.low)) / (math.log10(self.high) - math.log10(self.low))
+        return (value - self.low) / (self.high - self.low)
+
+    def ticks(self) -> list[float]:
+        """Round values within the range."""
+        if self.log:
+            powers = range(math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9) + 1)
+            return [10.0**power for power in powers]
+        step = _round_step((self.high - self.low) / MOST_TICKS)
+        first = math.ceil(self.low / step - 1e-9)
+        return [n * step for n in range(first, math.floor(self.high / step + 1e-9) + 1)]
+
+
+@dataclass
+class Chart:
+    """Marks on two axes; width and height in pixels. `str()` gives the SVG."""
+
+    x: Axis
+    y: Axis
+    width: int = 720
+    height: int = 260
+    left: int = LEFT
+    y_labels: bool = True
+    marks: list[str] = field(default_factory=list)
+
+    def px(self, x: float) -> float:
+        """Pixels from the left."""
+        return self.left + self.x.part(x) * (self.width - self.left - RIGHT)
+
+    def py(self, y: float) -> float:
+        """Pixels from the top."""
+        return self.height - BOTTOM - self.y.part(y) * (self.height - TOP - BOTTOM)
+
+    def box(self, x0: float, x1: float, y0: float, y1: float, colour: str, title: str) -> None:
+        """A filled rectangle, at least half a pixel wide; its title shows under the pointer."""
+        left, right, top, bottom = self.px(x0), self.px(x1), self.py(y1), self.py(y0)
+        self.marks.append(
+            f'<rect x="{left:.2f}" y="{top:.2f}" width="{max(right - left, 0.5):.2f}" '
+            f'height="{max(bottom - top, 0):.2f}" fill="{colour}"><title>{escape(title)}</title></rect>'
+        )
+
+    def line(self, points: Sequence[tuple[float, float]], colour: str, kind: str = "line") -> None:
+        """A line through points. kind: a class of the page's style."""
+        path = " ".join(f"{self.px(x):.1f},{self.py(y):.1f}" for x, y in points)
+        self.marks.append(f'<polyline class="{kind}" points="{path}" stroke="{colour}"/>')
+
+    def dot(self, x: float, y: float, colour: str, title: str) -> None:
+        """A round mark."""
+        spot = f'cx="{self.px(x):.1f}" cy="{self.py(y):.1f}"'
+        self.marks.append(f'<circle {spot} r="4" fill="{colour}"><title>{escape(title)}</title></circle>')
+
+    def text(self, x: float, y: float, words: str, kind: str = "note", *, dx: float = 0, dy: float = 0) -> None:
+        """Words at a place of the data, moved by pixels. kind: a class of the page's style."""
+        at = f'x="{self.px(x) + dx:.1f}" y="{self.py(y) + dy:.1f}"'
+        self.marks.append(f'<text class="{kind}" {at}>{escape(words)}</text>')
+
+    def __str__(self) -> str:
+        return (
+            f'<svg viewBox="0 0 {self.width} {self.height}" role="img" aria-label="{escape(self.y.name)} by '
+            f'{escape(self.x.name)}">{self._axes()}{"".join(self.marks)}</svg>'
+        )
+
+    def _axes(self) -> str:
+        bottom, right = self.height - BOTTOM, self.width - RIGHT
+        drawn = [f'<line class="axis" x1="{self.left}" x2="{right}" y1="{bottom}" y2="{bottom}"/>']
+        for tick in self.x.ticks():
+            drawn.append(f'<text class="tick mid" x="{self.px(tick):.1f}" y="{bottom + 15}">{_figure(tick)}</text>')
+        for tick in self.y.ticks() if self.y_labels else ():
+            y = self.py(tick)
+            drawn.append(f'<line class="grid" x1="{self.left}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>')
+            drawn.append(f'<text class="tick end" x="{self.left - 6}" y="{y + 3.5:.1f}">{_figure(tick)}</text>')
+        middle = (self.left + right) / 2
+        drawn.append(f'<text class="name mid" x="{middle:.0f}" y="{self.height - 6}">{escape(self.x.name)}</text>')
+        if self.y_labels:
+            turn = f'transform="translate(12 {(TOP + bottom) / 2:.0f}) rotate(-90)"'
+            drawn.append(f'<text class="name mid" {turn}>{escape(self.y.name)}</text>')
+        return "".join(drawn)
+
+
+def spread(values: Sequence[float], share: float = 0.06) -> tuple[float, float]:
+    """A range that holds all values with a margin, even where they are all the same."""
+    low, high = min(values), max(values)
+    margin = (high - low) * share or abs(high) * share or 1.0
+    return low - margin, high + margin
+
+
+def _round_step(least: float) -> float:
+    """The smallest of 1, 2, 5, 10 times a power of ten that is not below `least`."""
+    power = 10.0 ** math.floor(math.log10(least))
+    return next(step * power for step in (1, 2, 5, 10) if step * power >= least * (1 - 1e-9))
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.10g}"

@@ -1,0 +1,71 @@
+"""The verb `masklet profile`. Imports here stay light, since `masklet --help` loads every verb."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from masklet.runtime.errors import MaskletError
+from masklet.runtime.verbs import Boxes, Masks, Negatives, NoHashes, Points
+
+
+def profile(
+    bundle: Annotated[
+        Path | None, typer.Argument(metavar="BUNDLE", help="A folder that `masklet export` wrote.")
+    ] = None,
+    source: Annotated[str | None, typer.Argument(metavar="SOURCE", help="A video, or a folder of images.")] = None,
+    sizes: Annotated[list[str] | None, typer.Argument(metavar="[SIZES]...", help="More sizes of --sweep.")] = None,
+    points: Points = [],  # noqa: B006 typer copies the default
+    negatives: Negatives = [],  # noqa: B006
+    boxes: Boxes = [],  # noqa: B006
+    masks_in: Masks = [],  # noqa: B006
+    json: Annotated[Path | None, typer.Option("--json", help="The report as JSON; --compare reads it.")] = None,
+    trace: Annotated[Path | None, typer.Option("--trace", help="A trace for ui.perfetto.dev.")] = None,
+    html: Annotated[Path | None, typer.Option("--html", help="The report as one page with charts.")] = None,
+    warmup: Annotated[
+        int | None, typer.Option(min=0, help="Frames to leave out at the start; until the memory is full by default.")
+    ] = None,
+    sweep: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SIZES", help="Go through objects=1,2,4 and memory=1,3,7 and show how the cost grows."),
+    ] = None,
+    compare: Annotated[
+        tuple[Path, Path] | None, typer.Option(metavar="A.json B.json", help="Compare two reports instead.")
+    ] = None,
+    overlay: Annotated[Path | None, typer.Option("-o", "--overlay", help="Write this video too, and time it.")] = None,
+    masks: Annotated[Path | None, typer.Option("--masks", help="Write masks as JSON lines too, and time it.")] = None,
+    start: Annotated[int, typer.Option(min=0, help="First frame to run.")] = 0,
+    end: Annotated[int | None, typer.Option(help="Frame to stop before.")] = None,
+    stride: Annotated[int, typer.Option(min=1, help="Run every n-th frame.")] = 1,
+    max_side: Annotated[int | None, typer.Option(min=16, help="Shrink frames to this longer side.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads a stage; all cores by default.")] = None,
+    no_hashes: NoHashes = False,
+) -> None:
+    """Say where every millisecond of a frame goes."""
+    from masklet.profiles.command import Reports, run_compare, run_profile
+    from masklet.profiles.growth import is_axis, parse_sweep
+    from masklet.profiles.pipeline import Request
+    from masklet.runtime.prompt_forms import parse_prompts
+    from masklet.runtime.run import Outputs
+
+    given = [word for word in (bundle and str(bundle), source, *(sizes or ())) if word is not None]
+    if compare is not None:
+        if given:
+            raise MaskletError(f"--compare reads two reports and runs nothing; leave out {' '.join(given)}")
+        run_compare(compare)
+        return
+    named = [word for word in given if not is_axis(word)]
+    if len(named) != 2:
+        raise MaskletError(f"wanted BUNDLE and SOURCE, or --compare A.json B.json; got {' '.join(named) or 'neither'}")
+    axes = [*(sweep or ()), *filter(is_axis, given)]
+    if axes and not sweep:
+        raise MaskletError(f"{' '.join(axes)}: sizes belong behind --sweep")
+    request = Request(
+        named[1],
+        parse_prompts(points=points, negatives=negatives, boxes=boxes, masks=masks_in),
+        Outputs(overlay=overlay, masks=masks),
+        {"start": start, "end": end, "stride": stride, "max_side": max_side},
+        warmup=warmup,
+        threads=threads,
+        sweep=parse_sweep(axes) if axes else None,
+    )
+    run_profile(Path(named[0]), request, Reports(json, trace, html), check_hashes=not no_hashes)
