@@ -5,6 +5,8 @@ edge `side`. A frame is stretched to the square, not letterboxed, so that the tw
 Coordinates are continuous: x right, y down, pixel (0, 0) spans 0..1.
 """
 
+from math import gcd
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -30,8 +32,7 @@ def to_model_points(points_xy: F32, source_hw: tuple[int, int], side: int) -> F3
 
 
 def resize_mask(mask: BoolArray, side: int) -> U8:
-    """A mask prompt at the model's size: antialiased bilinear, then >= 0.5 (sam2_video_predictor.py,
-    add_new_mask).
+    """A mask prompt at the model's size: antialiased bilinear, then >= 0.5 (sam2_video_predictor.py 323).
 
     mask: [H, W] bool, source pixels. Returns [side, side] uint8, 0 or 1; equal to the input where it has that size.
     """
@@ -44,30 +45,48 @@ def resize_mask(mask: BoolArray, side: int) -> U8:
 
 
 def masks_to_source(logits: F32, source_hw: tuple[int, int], *, non_overlapping: bool = False) -> BoolArray:
-    """Masks in source pixels: bilinear (align_corners False), then > 0 (sam2_video_predictor.py 385-405,
-    785).
+    """Masks in source pixels: bilinear, corners not aligned, then > 0 (sam2_video_predictor.py 385).
 
     logits: [N, h, w] float32 mask scores. source_hw: height and width of the frame in source pixels.
     non_overlapping: give each pixel to the object that scores most there.
     Returns [N, H, W] bool.
     """
     height, width = source_hw
-    masks = np.empty((len(logits), height, width), np.bool_)
-    scores = np.empty((len(logits) if non_overlapping else 1, height, width), np.float32)
-    for n, logit in enumerate(logits):
-        score = scores[n % len(scores)]
-        cv2.resize(logit, (width, height), dst=score, interpolation=cv2.INTER_LINEAR)
-        np.greater(score, 0, out=masks[n])
     if non_overlapping and len(logits) > 1:
-        masks &= np.argmax(scores, axis=0) == np.arange(len(logits))[:, None, None]
+        scores = np.stack([_upsample(logit, source_hw) for logit in logits])
+        winner: BoolArray = np.argmax(scores, axis=0) == np.arange(len(logits))[:, None, None]
+        return winner & (scores > 0)
+    masks = np.zeros((len(logits), height, width), np.bool_)
+    for logit, mask in zip(logits, masks, strict=True):
+        x, y, columns, rows = cv2.boundingRect((logit > 0).view(np.uint8))
+        if columns:
+            low_y, high_y = _aligned(y, y + rows, logit.shape[0], height)
+            low_x, high_x = _aligned(x, x + columns, logit.shape[1], width)
+            region = mask[high_y, high_x]
+            np.greater(_upsample(logit[low_y, low_x], region.shape), 0, out=region)
     return masks
+
+
+def _upsample(logit: F32, hw: tuple[int, ...]) -> F32:
+    return np.asarray(cv2.resize(logit, (hw[1], hw[0]), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _aligned(first: int, last: int, low: int, high: int) -> tuple[slice, slice]:
+    """The part of an axis that upsamples by itself as it does within the whole: where the two grids' edges meet.
+
+    first, last: foreground of an axis with `low` pixels that becomes `high` pixels. The part reaches a pixel beyond
+    the foreground, so that what lies next to its ends is background with or without the rest.
+    """
+    meet = low // gcd(low, high)
+    start = max(0, first - 1) // meet * meet
+    stop = min(low, -(-(last + 1) // meet) * meet)
+    return slice(start, stop), slice(start * high // low, stop * high // low)
 
 
 def fill_holes(logits: F32, max_area: int = 8) -> F32:
     """Close small holes: 8-connected background (<= 0) of at most max_area pixels scores 0.1 afterwards.
 
-    logits: [..., h, w] float32, left as they are. Returns the same shape (sam2 misc.py,
-            fill_holes_in_mask_scores).
+    logits: [..., h, w] float32, left as they are. Returns the same shape (misc.py, fill_holes_in_mask_scores).
     """
     filled = np.array(logits, np.float32, order="C")
     for scores in filled.reshape(-1, *filled.shape[-2:]):

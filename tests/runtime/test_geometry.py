@@ -1,5 +1,7 @@
 """Geometry against torch's interpolate, scipy's labelling and pycocotools' boxes."""
 
+from random import Random
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -63,6 +65,22 @@ def test_masks_are_upsampled_as_torch_does(hw: tuple[int, int]) -> None:
     undecided = np.abs(want) < 1e-4
     np.testing.assert_array_equal(got | undecided, (want > 0) | undecided)
     assert undecided.mean() < 1e-3
+
+
+@given(
+    st.integers(1, 40),
+    st.integers(1, 40),
+    st.sampled_from([(135, 240), (60, 80), (31, 97), (20, 20)]),
+    st.randoms(use_true_random=False),
+)
+@settings(deadline=None)
+def test_a_small_object_is_upsampled_as_within_the_whole(h: int, w: int, hw: tuple[int, int], random: Random) -> None:
+    scores = np.full((1, h, w), -3, np.float32)
+    y, x = random.randrange(h), random.randrange(w)
+    scores[0, y : y + random.randint(1, 6), x : x + random.randint(1, 6)] = random.uniform(0.1, 20)
+    want = torch.nn.functional.interpolate(torch.tensor(scores)[None], size=hw, mode="bilinear")[0].numpy()
+    decided = np.abs(want) > 1e-3
+    np.testing.assert_array_equal(masks_to_source(scores, hw)[decided], (want > 0)[decided])
 
 
 def test_pixels_go_to_one_object_where_asked() -> None:
