@@ -19,7 +19,7 @@ from pycocotools import mask as coco
 from scenes import HELD_OUT_SEED, Clip, render
 
 HERE = Path(__file__).parent
-SCENE = {"kind": "cluttered", "seed": HELD_OUT_SEED + 4, "size": 384, "frames": 40}
+KIND, SEED, SIZE, FRAMES = "cluttered", HELD_OUT_SEED + 4, 384, 40
 SHOWN = (0, 12, 24, 36)  # frames of the picture
 
 
@@ -60,9 +60,8 @@ def main() -> None:
     bundle, scene, overlay, masks = out / "nano.bundle", out / "scene", out / "overlay.mp4", out / "masks.jsonl"
 
     run("masklet", "export", HERE / "checkpoint", "-o", bundle, "--force")
-    size = [word for option, value in SCENE.items() if option != "kind" for word in (f"--{option}", value)]
-    run("python", HERE / "scenes.py", SCENE["kind"], *size, "-o", scene)
-    clip = render(**SCENE)
+    run("python", HERE / "scenes.py", KIND, "--seed", SEED, "--size", SIZE, "--frames", FRAMES, "-o", scene)
+    clip = render(KIND, SEED, SIZE, FRAMES)
     clicks = [
         word
         for label in clip.ids

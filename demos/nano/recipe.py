@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 from pool import PoolPlan
 
-STILLS_UNTIL = 0.42
+STILLS_UNTIL = 0.28
 """Share of the budget for stage A, before clips come in."""
 CLIP_FRAMES = ((0.15, 3), (0.45, 5), (1.0, 8))
 """Frames of a clip by progress in stage B: up to 15 % of it 3, then 5, then 8."""
