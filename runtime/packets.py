@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
+    from av import Packet
     from av.container import InputContainer
+    from av.video.stream import VideoStream
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,26 +46,34 @@ class PacketTable:
         return self.key_starts[key] if key > 0 else None
 
 
-def scan(container: InputContainer) -> PacketTable:
-    """Read through the first video track up to its end, or to where the file is cut off."""
+def read_packets(container: InputContainer) -> Iterator[Packet[VideoStream]]:
+    """The packets of the first video track, up to the end or to where the file is cut off."""
     from av.error import FFmpegError
 
-    stream = container.streams.video[0]
+    packets = container.demux(container.streams.video[0])
+    while True:
+        try:
+            packet = next(packets, None)
+        except (FFmpegError, IndexError):  # IndexError: PyAV's for a packet of a track that the header does not list
+            return
+        if packet is None:
+            return
+        if packet.size:  # an empty one tells a decoder that the end has come
+            yield packet
+
+
+def scan(container: InputContainer) -> PacketTable:
+    """Read the times of all packets of the first video track."""
     times: list[int | None] = []
     keys: dict[int, int] = {}
     hidden = 0
-    try:
-        for packet in container.demux(stream):
-            if packet.size == 0:  # PyAV's sign for the end
-                continue
-            if packet.is_discard:
-                hidden += 1
-                continue
-            times.append(packet.pts)
-            if packet.is_keyframe and packet.pts is not None:
-                keys[packet.pts] = packet.pts if packet.dts is None else packet.dts
-    except FFmpegError:
-        pass  # cut off: what came before it counts
+    for packet in read_packets(container):
+        if packet.is_discard:
+            hidden += 1
+            continue
+        times.append(packet.pts)
+        if packet.is_keyframe and packet.pts is not None:
+            keys[packet.pts] = packet.pts if packet.dts is None else packet.dts
     known = np.unique(np.array([t for t in times if t is not None], np.int64))
     if len(known) != len(times):
         return PacketTable(np.zeros(0, np.int64), [], [], len(times), hidden)

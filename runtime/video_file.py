@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from masklet.runtime.errors import SourceError
-from masklet.runtime.packets import scan
+from masklet.runtime.packets import read_packets, scan
 from masklet.runtime.results import Frame
 from masklet.runtime.sources import U8, Cut, Source
 
@@ -84,11 +85,14 @@ class VideoFile(Source):
 
     def _decode(self, first: int) -> Iterator[tuple[int, VideoFrame]]:
         """Index and frame of what can be decoded, in the order of time, from frame `first` on."""
+        from av.error import FFmpegError
+
         last = -1
         with self._opened() as container:
             target = self._packets.seek_target(first)
             if target is not None:
-                container.seek(target, stream=container.streams.video[0])
+                with suppress(FFmpegError):  # without an index to seek by, it reads from the start to the same frame
+                    container.seek(target, stream=container.streams.video[0])
             for frame in _frames(container):
                 index = self._packets.index(frame.pts, last)
                 if index > last and index >= first:
@@ -117,7 +121,7 @@ class VideoFile(Source):
         import av
 
         try:
-            container = av.open(f"file:{self._path}", options={"protocol_whitelist": "file"})
+            container = av.open(f"file:{self._path}", options={"protocol_whitelist": "file"}, metadata_errors="replace")
         except PermissionError:
             raise SourceError(f"{self.name}: permission denied") from None
         except av.error.FFmpegError as error:
@@ -127,6 +131,8 @@ class VideoFile(Source):
         with container:
             if not container.streams.video or container.format.name in _NO_VIDEO:
                 raise SourceError(f"{self.name}: holds no video; give a video, an image or a folder of images")
+            if container.streams.video[0].codec_context is None:
+                raise SourceError(f"{self.name}: FFmpeg has no decoder for its video; convert it to H.264")
             yield container
 
 
@@ -136,19 +142,12 @@ def _frames(container: InputContainer) -> Iterator[VideoFrame]:
 
     stream = container.streams.video[0]
     stream.thread_type = "AUTO"
-    packets = container.demux(stream)
-    while True:
+    for packet in chain(read_packets(container), (None,)):  # None empties the decoder
         try:
-            packet = next(packets, None)
+            frames = stream.codec_context.decode(packet)
         except FFmpegError:
-            packet = None
-        try:
-            frames = stream.codec_context.decode(packet)  # None empties the decoder
-        except FFmpegError:
-            frames = []
+            continue
         yield from (frame for frame in frames if not frame.is_corrupt)
-        if packet is None or packet.size == 0:
-            return
 
 
 def _upright(frame: VideoFrame) -> U8:

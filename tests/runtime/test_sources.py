@@ -4,6 +4,7 @@ The clips are made here. Each frame carries its number as eight black and white 
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -102,6 +103,13 @@ def clip(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture(scope="module")
 def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_video(tmp_path_factory.mktemp("video") / "clip.mp4")
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("many")
+    kinds = ("h264 with B-frames", "matroska", "fragments", "mpeg4 in avi", "transport stream")
+    return [KINDS[kind](folder) for kind in kinds]
 
 
 def test_a_video_is_delivered_whole(clip: Path) -> None:
@@ -243,6 +251,36 @@ def test_raw_h264_has_no_times_and_is_read_forwards(tmp_path: Path) -> None:
     assert seen(open_source(str(path), start=5, end=9)) == right(5, 6, 7, 8)
     with pytest.raises(SourceError, match="cannot be read backwards"):
         open_source(str(path), reverse=True)
+
+
+def test_tags_in_another_encoding_are_no_obstacle(video: Path, tmp_path: Path) -> None:
+    data = video.read_bytes()
+    assert data.count(b"VideoHandler") == 1
+    (tmp_path / "latin1.mp4").write_bytes(data.replace(b"VideoHandler", "Vidéo-Film !".encode("latin-1")))
+    assert seen(open_source(str(tmp_path / "latin1.mp4"), end=3)) == right(0, 1, 2)
+
+
+def test_a_codec_without_a_decoder_is_named_as_the_cause(video: Path, tmp_path: Path) -> None:
+    (tmp_path / "odd.mp4").write_bytes(video.read_bytes().replace(b"avc1", b"zzz1"))
+    with pytest.raises(SourceError, match="FFmpeg has no decoder for its video"):
+        open_source(str(tmp_path / "odd.mp4"))
+
+
+@given(st.integers(0, 4), st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=50))
+@settings(deadline=None, max_examples=40)
+def test_damage_anywhere_ends_in_frames_or_one_line(
+    many: list[Path], which: int, damage: list[tuple[float, int]]
+) -> None:
+    path = many[which]
+    data = bytearray(path.read_bytes())
+    for place, value in damage:
+        data[min(int(place * len(data)), len(data) - 1)] = value
+    target = path.with_name(f"bad{path.suffix}")
+    target.write_bytes(data)
+    for reverse in (False, True):
+        with suppress(SourceError), open_source(str(target), reverse=reverse) as source:
+            indices = [frame.index for frame in source]
+            assert indices == sorted(set(indices), reverse=reverse)
 
 
 def test_a_video_that_changes_its_size_is_refused(tmp_path: Path) -> None:
