@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -11,6 +12,7 @@ from masklet.runtime.results import Frame
 from masklet.runtime.sources import U8, Cut, Source
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+SILENT = 0  # cv::utils::logging::LOG_LEVEL_SILENT
 RATE = 30.0  # images carry no time; they are shown at this many a second
 
 
@@ -62,7 +64,8 @@ def read_image(path: Path) -> U8:
     """
     try:
         data = np.fromfile(path, np.uint8)
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+        with _silent_opencv():
+            image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     except OSError as error:
         raise SourceError(f"{path}: cannot be read: {error.strerror}") from None
     except cv2.error as error:
@@ -72,3 +75,13 @@ def read_image(path: Path) -> U8:
             f"{path}: cannot be decoded as an image of {data.size} bytes; it is cut off or another format"
         )
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+@contextmanager
+def _silent_opencv() -> Iterator[None]:
+    """OpenCV writes of broken images on stderr, beside the one line that the user gets."""
+    level = cv2.setLogLevel(SILENT)
+    try:
+        yield
+    finally:
+        cv2.setLogLevel(level)

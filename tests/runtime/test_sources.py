@@ -300,6 +300,7 @@ def unreadable(folder: Path) -> dict[str, tuple[Path, str]]:
     (folder / "noise.mp4").write_bytes(np.random.default_rng(0).bytes(5000))
     (folder / "notes.txt").write_text("a video? no\n" * 50)
     (folder / "nothing.mp4").write_bytes(b"")
+    (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
     (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no more")
     (folder / "nothing.png").write_bytes(b"")
     (folder / "empty").mkdir()
@@ -319,6 +320,7 @@ def unreadable(folder: Path) -> dict[str, tuple[Path, str]]:
         "empty file": (folder / "nothing.mp4", "cannot be read as a video"),
         "no frame": (damaged(whole, list(range(30))), "can be decoded"),
         "broken image": (folder / "broken.jpg", "cannot be decoded as an image"),
+        "broken header": (folder / "broken.png", "cannot be decoded as an image"),
         "empty image": (folder / "nothing.png", "cannot be decoded as an image of 0 bytes"),
         "empty folder": (folder / "empty", "holds nothing; wanted files .jpg"),
         "folder without images": (folder / "papers", "holds 2 entries, but no image"),
@@ -326,12 +328,13 @@ def unreadable(folder: Path) -> dict[str, tuple[Path, str]]:
     }
 
 
-def test_what_cannot_be_read_is_one_line(tmp_path: Path) -> None:
+def test_what_cannot_be_read_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     for what, (path, message) in unreadable(tmp_path).items():
         with pytest.raises(SourceError, match=message) as caught:
             list(open_source(str(path)))
         assert str(path) in str(caught.value), what
         assert "\n" not in str(caught.value), what
+    assert capfd.readouterr().err == ""  # OpenCV and FFmpeg say nothing of their own
 
 
 @pytest.mark.parametrize(
