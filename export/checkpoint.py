@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import torch
 import transformers
 from masklet.runtime.errors import ExportError
 from safetensors import SafetensorError
+from transformers.utils import logging
 
 _NOT_THE_MODEL = ("transformers_version", "_name_or_path", "architectures", "dtype")
 _LISTED = 3  # names in a message before the rest is counted
@@ -26,6 +29,8 @@ def model_type(source: str) -> str:
         config, _ = transformers.PreTrainedConfig.get_config_dict(source)
     except (OSError, ValueError) as error:
         raise ExportError(f"{source}: {_cannot_be_had(source, error)}") from None
+    except TypeError:  # JSON, but no object
+        config = {}
     kind = config.get("model_type")
     if not isinstance(kind, str):
         raise ExportError(f"{source}: its config.json names no model_type")
@@ -38,13 +43,14 @@ def load_weights(architecture: Any, config: Any, source: str) -> Any:
     Raises ExportError where weights are missing or of other shapes: transformers would draw them at random.
     """
     try:
-        model, info = architecture.from_pretrained(
-            source,
-            config=config,
-            dtype=torch.float32,
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-        )
+        with _quiet():
+            model, info = architecture.from_pretrained(
+                source,
+                config=config,
+                dtype=torch.float32,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+            )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ExportError(f"{source}: {_cannot_be_had(source, error)}") from None
     missing = sorted(info["missing_keys"])
@@ -64,6 +70,20 @@ def fingerprint(model: Any) -> str:
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
         digest.update(tensor.contiguous().numpy())
     return digest.hexdigest()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep transformers' bars and tables off the terminal; what they would say is raised or shown by the caller."""
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
 
 
 def _cannot_be_had(source: str, error: Exception) -> str:

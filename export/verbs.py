@@ -1,12 +1,9 @@
 """The verbs `masklet export` and `masklet verify`. torch is imported when one of them needs it."""
 
 import importlib.util
-import os
-import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -31,7 +28,7 @@ Reference = Annotated[str | None, typer.Option(metavar="MODEL", help="Compare ev
 def export(model: Model, output: Output, image_size: ImageSize = None, force: Force = False) -> None:
     """Turn a checkpoint into a bundle of ONNX graphs, one a stage, each compared with the checkpoint."""
     require_export_extra()
-    with _terminated_as_interrupt(), _status() as progress:
+    with _status() as progress:
         from masklet.export.pipeline import export_bundle
 
         exported = export_bundle(model, output, image_size, replace=force, progress=progress)
@@ -83,23 +80,6 @@ def _status() -> "Iterator[Progress]":
     """Show what is being done on standard error, with a spinner where it is a terminal."""
     from rich.console import Console
 
-    # The libraries' own bars and remarks would break the line.
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     console = Console(stderr=True)
     with console.status("starting") as status:
         yield status.update
-
-
-@contextmanager
-def _terminated_as_interrupt() -> "Iterator[None]":
-    """Let SIGTERM unwind like Ctrl-C, so that a half-written bundle is removed."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    previous = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)

@@ -88,25 +88,28 @@ def sam2_config(backbone: dict[str, Any], *, side: int = 1024, version: str = "2
     )
 
 
-def nano_config(*, side: int = 128, version: str = "2.1", **changes: Any) -> Any:
-    """The layout of the small model that the project trains: width 128, two layers of memory attention."""
+def nano_config(
+    *, side: int = 128, version: str = "2.1", backbone: dict[str, Any] = NANO_BACKBONE, **changes: Any
+) -> Any:
+    """The layout of the small model that the project trains: width 128, two layers of memory attention.
+
+    changes: of the model's configuration; those that begin with dynamic_multimask are the mask decoder's.
+    """
     width = 128
-    return sam2_config(
-        NANO_BACKBONE,
-        side=side,
-        version=version,
-        fpn_hidden_size=width,
-        prompt_encoder_config={"hidden_size": width},
-        mask_decoder_config={"hidden_size": width, "mlp_dim": 256, "iou_head_hidden_dim": width},
-        memory_attention_hidden_size=width,
-        memory_attention_num_layers=2,
-        memory_attention_feed_forward_hidden_size=256,
-        memory_encoder_hidden_size=width,
-        mask_downsampler_embed_dim=width,
-        memory_fuser_embed_dim=width,
-        memory_fuser_intermediate_dim=256,
-        **changes,
-    )
+    decoder = {name: changes.pop(name) for name in list(changes) if name.startswith("dynamic_multimask")}
+    settings = {
+        "fpn_hidden_size": width,
+        "prompt_encoder_config": {"hidden_size": width},
+        "mask_decoder_config": {"hidden_size": width, "mlp_dim": 256, "iou_head_hidden_dim": width, **decoder},
+        "memory_attention_hidden_size": width,
+        "memory_attention_num_layers": 2,
+        "memory_attention_feed_forward_hidden_size": 256,
+        "memory_encoder_hidden_size": width,
+        "mask_downsampler_embed_dim": width,
+        "memory_fuser_embed_dim": width,
+        "memory_fuser_intermediate_dim": 256,
+    }
+    return sam2_config(backbone, side=side, version=version, **{**settings, **changes})
 
 
 def random_model(config: Any, seed: int = 0) -> Any:

@@ -1,5 +1,6 @@
 """SAM 2 and SAM 2.1: all four sizes, and any other size that transformers' Sam2VideoConfig describes."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -114,7 +115,7 @@ def resize(config: Any, side: int, source: str) -> None:
     if getattr(backbone, "model_type", None) != "sam2_hiera_det_model":
         raise ExportError(f"{source}: image backbone {getattr(backbone, 'model_type', None)!r}; wanted Hiera")
     _check_layout(config, source)
-    unit = backbone.patch_stride[0] * max(backbone.window_size_per_stage[0], 8)
+    unit = math.lcm(2 * STRIDE, backbone.patch_stride[0] * backbone.window_size_per_stage[0])
     if side < unit or side % unit:
         raise ExportError(
             f"{source}: image size {side} is no multiple of {unit}; try {max(unit, round(side / unit) * unit)}"

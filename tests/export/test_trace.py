@@ -1,0 +1,108 @@
+"""Tracing: what is in a graph and what is not, the plain twin, and the same bytes every time."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+import torch
+from masklet.export import trace
+from masklet.export.families.sam2 import FAMILY
+from masklet.export.family import Case, ExportStage
+from masklet.export.layers import attend
+from masklet.runtime.errors import ExportError
+from masklet.runtime.spec import StageSpec, TensorSpec
+from onnx import TensorProto, helper
+
+
+def graphs(bundle: Path) -> list[Path]:
+    return sorted(bundle.glob("*.onnx"))
+
+
+def test_graphs_hold_what_is_declared_and_nothing_of_how_they_were_made(nano_bundle: Path) -> None:
+    assert len(graphs(nano_bundle)) == 7
+    for path in graphs(nano_bundle):
+        model = onnx.load(str(path))
+        onnx.checker.check_model(str(path))
+        assert {o.domain: o.version for o in model.opset_import if not o.domain} == {"": 19}
+        assert not model.metadata_props
+        assert not model.doc_string
+        assert not any(n.metadata_props or n.doc_string for n in model.graph.node)
+        assert len({n.name for n in model.graph.node}) == len(model.graph.node)
+        assert b"/" not in b"".join(n.name.encode() for n in model.graph.node)
+
+
+def test_plain_graphs_have_standard_operators_without_control_flow_only(nano_bundle: Path) -> None:
+    fused = [p for p in graphs(nano_bundle) if p.name.endswith(".ort.onnx")]
+    assert [p.name for p in fused] == ["image_encoder.ort.onnx", "memory_attention.ort.onnx"]
+    for path in set(graphs(nano_bundle)) - set(fused):
+        nodes = onnx.load(str(path), load_external_data=False).graph.node
+        assert {n.domain for n in nodes} == {""}
+        assert not {"If", "Loop", "NonZero", "ScatterND", "OneHot", "Identity"} & {n.op_type for n in nodes}
+
+
+def test_twins_read_the_same_weights(nano_bundle: Path) -> None:
+    for name in ("image_encoder", "memory_attention"):
+        places = []
+        for path in (nano_bundle / f"{name}.onnx", nano_bundle / f"{name}.ort.onnx"):
+            initializers = onnx.load(str(path), load_external_data=False).graph.initializer
+            outside = {t.name: t for t in initializers if t.data_location == TensorProto.EXTERNAL}
+            places.append({n: {e.key: e.value for e in t.external_data} for n, t in outside.items()})
+        assert places[0] == places[1]
+        assert {p["location"] for p in places[0].values()} == {f"{name}.weights"}
+
+
+def test_the_same_checkpoint_gives_the_same_bytes(nano_checkpoint: Path, nano_bundle: Path, tmp_path: Path) -> None:
+    model = FAMILY.load(str(nano_checkpoint), None)
+    for stage in FAMILY.stages(model):
+        if stage.spec.name in ("memory_attention", "memory_encoder"):
+            for files in trace.trace(stage).write(tmp_path).values():
+                for file in files:
+                    assert digest(tmp_path / file) == digest(nano_bundle / file), file
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize(("heads", "width", "value_width"), [(1, 16, 16), (2, 16, 8), (4, 32, 64)])
+def test_fused_attention_written_out(heads: int, width: int, value_width: int, tmp_path: Path) -> None:
+    """Both forms against torch, with values of another width than the queries."""
+    shapes = {"q": [2, 5, width], "k": [2, 7, width], "v": [2, 7, value_width]}
+    inputs = [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in shapes.items()]
+    output = helper.make_tensor_value_info("o", TensorProto.FLOAT, [2, 5, value_width])
+    node = helper.make_node(
+        "MultiHeadAttention", ["q", "k", "v"], ["o"], "attention", domain="com.microsoft", num_heads=heads, scale=0.3
+    )
+    opsets = [helper.make_opsetid("", 19), helper.make_opsetid("com.microsoft", 1)]
+    fused = helper.make_model(helper.make_graph([node], "g", inputs, [output]), opset_imports=opsets, ir_version=10)
+    rng = np.random.default_rng(0)
+    feeds = {name: rng.standard_normal(shape, dtype=np.float32) for name, shape in shapes.items()}
+    query, key, value = (torch.from_numpy(f) for f in feeds.values())
+    wanted = attend(query, key, value, heads, 0.3).numpy()
+    for model in (fused, trace.plain(fused)):
+        session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+        assert np.allclose(session.run(None, feeds)[0], wanted, atol=1e-5)
+    assert {n.domain for n in trace.plain(fused).graph.node} == {""}
+
+
+class NonZero(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x[torch.nonzero(x[:, 0] > 0)[:, 0]].sum(dim=0)
+
+
+class Unnamed(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return x + 1, x + 2
+
+
+@pytest.mark.parametrize(
+    ("module", "message"), [(NonZero(), "NonZero"), (Unnamed(), "stage 'odd'")], ids=["data-dependent", "undeclared"]
+)
+def test_what_cannot_be_built_later_is_refused_now(module: torch.nn.Module, message: str) -> None:
+    spec = StageSpec("odd", inputs=(TensorSpec("x", ("rows", 4)),), outputs=(TensorSpec("y", (4,)),))
+    stage = ExportStage(spec, module, lambda feeds: dict(feeds), cases=(Case("", {"rows": 3}),))
+    with pytest.raises(ExportError, match=message):
+        trace.trace(stage)
