@@ -7,12 +7,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from cv2.utils import logging
 from masklet.runtime.errors import SourceError
 from masklet.runtime.results import Frame
 from masklet.runtime.sources import U8, Cut, Source
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-SILENT = 0  # cv::utils::logging::LOG_LEVEL_SILENT
 RATE = 30.0  # images carry no time; they are shown at this many a second
 
 
@@ -80,8 +80,8 @@ def read_image(path: Path) -> U8:
 @contextmanager
 def _silent_opencv() -> Iterator[None]:
     """OpenCV writes of broken images on stderr, beside the one line that the user gets."""
-    level = cv2.setLogLevel(SILENT)
+    level = logging.setLogLevel(logging.LOG_LEVEL_SILENT)
     try:
         yield
     finally:
-        cv2.setLogLevel(level)
+        logging.setLogLevel(level)
