@@ -29,7 +29,7 @@ def stack(report: Report) -> str:
     series, colour = report.series, colours(report)
     edges = np.linspace(0, report.frames, min(report.frames, MOST_BARS) + 1).round().astype(int).tolist()
     sums = [sum(ms[n] for ms in series.parts_ms.values()) for n in range(report.frames)]
-    chart = Chart(Axis(0, report.frames, "measured frame"), Axis(0, max(sums) * 1.05 or 1.0, "ms"), height=280)
+    chart = Chart(Axis(0, report.frames, "measured frame"), Axis(0, max(sums) * 1.05 or 1.0, "ms"), 1100, 280)
     for first, end in itertools.pairwise(edges):
         bottom = 0.0
         for name, ms in series.parts_ms.items():
@@ -93,10 +93,12 @@ def roof(found: Roofline, colour: Mapping[str, str]) -> str:
     slope = [(slope_from, slope_from * machine.gbytes), (knee, machine.gflops), (x.high, machine.gflops)]
     chart.line(slope, "var(--text)", "roof")
     chart.text(x.high, machine.gflops, f"{machine.gflops:.0f} GFLOP/s", "note end", dx=-2, dy=-6)
+    names = []
     for name, stage in found.stages.items():
         if stage.intensity and stage.gflops:
             chart.dot(stage.intensity, stage.gflops, colour[name], f"{name}: {stage.share:.0%} of its limit")
-            chart.text(stage.intensity, stage.gflops, f"{name} {stage.share:.0%}", "note end", dx=-8, dy=4)
+            names.append((stage.intensity, stage.gflops, f"{name} {stage.share:.0%}"))
+    chart.labels(names, "note end", dx=-8)
     return str(chart)
 
 
@@ -120,11 +122,11 @@ def _cost(curves: Mapping[int, Sequence[tuple[float, float]]], axis: str, line: 
     if len(places) < 2:
         return None
     highest = max(ms for points in curves.values() for _, ms in points)
-    chart = Chart(Axis(0, places[-1] * 1.2, axis), Axis(0, highest * 1.1, "ms a frame"))
+    chart = Chart(Axis(0, places[-1] * 1.3, axis), Axis(0, highest * 1.1, "ms a frame"))
     for n, (size, points) in enumerate(curves.items()):
         colour = STAGE_COLOURS[n % len(STAGE_COLOURS)]
         chart.line(points, colour)
         for at, ms in points:
             chart.dot(at, ms, colour, f"{at} {axis}, {size} {line}: {ms:.1f} ms")
-        chart.text(*points[-1], f"{size} {line}", dx=8, dy=4)
+    chart.labels([(*points[-1], f"{size} {line if size != 1 else line[:-1]}") for size, points in curves.items()])
     return str(chart)

@@ -57,7 +57,8 @@ def run_profile(bundle: Path, request: Request, reports: Reports, *, check_hashe
     """Profile, print, write. Ctrl-C ends the run, keeps what was measured and exits with 130."""
     reports.check()
     opened = Bundle.load(bundle, check_hashes=check_hashes)
-    with Progress(console=Console(stderr=True), transient=True, auto_refresh=False) as bar:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, auto_refresh=False, disable=not console.is_terminal) as bar:
         found = profile(opened, request, _drawn(bar))
     show(found.report, _console())
     if found.report.roofline is None:

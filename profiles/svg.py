@@ -7,6 +7,8 @@ from html import escape
 
 LEFT, RIGHT, TOP, BOTTOM = 56, 16, 12, 40  # pixels around the plot
 MOST_TICKS = 6
+FEW_DECADES = 300.0  # of a logarithmic axis: below it, ticks at 2 and 5 as well
+LINE = 12  # pixels of a line of text
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +33,10 @@ class Axis:
     def ticks(self) -> list[float]:
         """Round values within the range."""
         if self.log:
-            powers = range(math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9) + 1)
-            return [10.0**power for power in powers]
+            powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
+            steps = (1, 2, 5) if self.high / self.low < FEW_DECADES else (1,)
+            ticks = [step * 10.0**power for power in powers for step in steps]
+            return [tick for tick in ticks if self.low <= tick <= self.high]
         step = _round_step((self.high - self.low) / MOST_TICKS)
         first = math.ceil(self.low / step - 1e-9)
         return [n * step for n in range(first, math.floor(self.high / step + 1e-9) + 1)]
@@ -44,8 +48,8 @@ class Chart:
 
     x: Axis
     y: Axis
-    width: int = 720
-    height: int = 260
+    width: int = 560
+    height: int = 240
     left: int = LEFT
     y_labels: bool = True
     marks: list[str] = field(default_factory=list)
@@ -80,6 +84,15 @@ class Chart:
         """Words at a place of the data, moved by pixels. kind: a class of the page's style."""
         at = f'x="{self.px(x) + dx:.1f}" y="{self.py(y) + dy:.1f}"'
         self.marks.append(f'<text class="{kind}" {at}>{escape(words)}</text>')
+
+    def labels(self, places: Sequence[tuple[float, float, str]], kind: str = "note", *, dx: float = 8) -> None:
+        """Words beside places of the data, moved up or down where they would cover one another."""
+        taken: list[float] = []
+        for x, y, words in sorted(places, key=lambda place: -self.py(place[1])):
+            at = self.py(y) + 4
+            at = min(at, *(other - LINE for other in taken)) if taken else at
+            taken.append(at)
+            self.text(x, y, words, kind, dx=dx, dy=at - self.py(y))
 
     def __str__(self) -> str:
         return (

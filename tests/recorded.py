@@ -3,7 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
+from masklet.profiles.device import Conditions, Gpu
+from masklet.profiles.graph_cost import GraphCost
+from masklet.profiles.growth import Growth
+from masklet.profiles.machine import Machine
+from masklet.profiles.report import BundleFacts, Measured, Memory, Report, SourceFacts, measurements
+from masklet.profiles.roofline import roofline
 from masklet.profiles.timeline import Call, FrameTimes
 from masklet.runtime.results import Frame, FrameResult
 from masklet.runtime.session import Feeds
@@ -92,3 +99,27 @@ def _sizes(name: str, objects: int, memories: int) -> dict[str, int]:
     if name == "image_encoder":
         return {}
     return {"objects": objects, "memories": memories} if name == "memory_attention" else {"objects": objects}
+
+
+def report(frames: Sequence[FrameTimes], growth: Growth | None = None, *, peaks: bool = True) -> Report:
+    """A report of recorded frames, on a device and of a bundle that are made up."""
+    found = measurements(frames, STAGES)
+    now = Conditions((0.1, 0.2, 0.3), 2500.0, None, {"cpu": 51.5}, {"VDD_IN": 4.5})
+    device = Measured(
+        *("Some CPU", 4, 3000.0, "performance", 8000.0, "Some board"),
+        *((Gpu("Some GPU", "550", 8000.0, 60.0),), "15W", "Linux 6 aarch64", "3.12.1", {"numpy": "2.0"}),
+        before=now,
+        after=now,
+    )
+    costs = {name: GraphCost(2_000_000_000, 50_000_000) for name in STAGES}
+    return Report(
+        **msgspec.structs.asdict(found),
+        device=device,
+        bundle=BundleFacts("toy", "test", 128, "a <checkpoint>", "ab" * 32, "some", 2, dict.fromkeys(STAGES, "fp32")),
+        source=SourceFacts("clip.mp4", 640, 480, ""),
+        warmup=2,
+        frames=len(frames),
+        memory=Memory(300.0, 100.0, 101.0),
+        roofline=roofline(frames, costs, Machine(100.0, 10.0, 2)) if peaks else None,
+        growth=growth,
+    )

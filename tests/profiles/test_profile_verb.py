@@ -1,0 +1,155 @@
+"""`masklet profile` as a user meets it: four outputs of a real run, a comparison, and one line for bad input."""
+
+import json
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from masklet.profiles.machine import Machine
+from masklet.runtime.cli import main
+from masklet.runtime.results import Frame
+from masklet.runtime.sinks import MasksJsonl
+
+Cli = Callable[..., tuple[int, str, str]]
+FRAMES, WARMUP = 12, 7
+PROMPTS = ("--point", "1:30,30", "--box", "2:10,10,40,40")
+ONE_THREAD = ("--threads", 1)
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Cli:
+    """Run `masklet profile`; returns the exit code, stdout and stderr. The machine's peaks are given."""
+    monkeypatch.setattr("masklet.profiles.pipeline.measure", lambda threads: Machine(100.0, 10.0, threads))
+
+    def run(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["masklet", "profile", *map(str, words)])
+        capfd.readouterr()
+        handler = signal.getsignal(signal.SIGTERM)
+        with pytest.raises(SystemExit) as end:
+            main()
+        signal.signal(signal.SIGTERM, handler)
+        out, err = capfd.readouterr()
+        code = end.value.code
+        return code if isinstance(code, int) else 0, out, err
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """FRAMES images of a moving square."""
+    folder = tmp_path_factory.mktemp("profile") / "frames"
+    folder.mkdir()
+    for t in range(FRAMES):
+        image = np.full((64, 96, 3), 90, np.uint8)
+        image[20:40, 20 + 2 * t : 40 + 2 * t] = (40, 60, 220)
+        cv2.imwrite(str(folder / f"{t:03d}.png"), image)
+    return folder
+
+
+def test_a_run_gives_all_four_outputs(cli: Cli, nano_bundle: Path, clip: Path, tmp_path: Path) -> None:
+    paths = {form: tmp_path / f"p.{form}" for form in ("json", "trace", "html")}
+    outputs = [word for form, path in paths.items() for word in (f"--{form}", path)]
+    sizes = ("--sweep", "objects=1,2", "memory=1,7")
+    jsonl = tmp_path / "masks.jsonl"
+    code, out, err = cli(nano_bundle, clip, *PROMPTS, *ONE_THREAD, *outputs, *sizes, "--masks", jsonl)
+    assert code == 0, err
+    assert f"{FRAMES - WARMUP} frames measured after {WARMUP} of warm-up, 2 objects, 7 memory frames" in out
+    found = json.loads(paths["json"].read_text())
+    assert list(found["stages"]) == ["image_encoder", "memory_attention", "mask_decoder", "memory_encoder"]
+    assert found["stages"]["memory_attention"]["calls"] == FRAMES - WARMUP
+    assert found["bundle"]["precision"]["image_encoder"] == "fp32"
+    assert found["frames"] == FRAMES - WARMUP
+    assert found["roofline"]["stages"]["memory_attention"]["sizes"] == {"objects": 2, "memories": 7, "pointers": 11}
+    assert [stage["uncounted"] for stage in found["roofline"]["stages"].values()] == [[]] * 4
+    sizes_run = [(p["objects"], p["memories"], p["frames"]) for p in found["growth"]["points"]]
+    assert sizes_run == [(n, m, 3) for n in (1, 2) for m in (1, 7)]
+    events = json.loads(paths["trace"].read_text())["traceEvents"]
+    assert sum(e["ph"] == "X" and e["name"].startswith("frame ") for e in events) == FRAMES
+    assert paths["html"].read_text().endswith("</html>\n")
+    assert len(jsonl.read_text().splitlines()) == FRAMES
+    assert {p.name for p in tmp_path.iterdir()} == {"p.json", "p.trace", "p.html", "masks.jsonl"}
+
+    code, out, err = cli("--compare", paths["json"], paths["json"])
+    assert code == 0, err
+    assert "no verdict from 5 frames" in out
+
+
+def test_an_object_may_join_within_the_run(cli: Cli, nano_bundle: Path, clip: Path) -> None:
+    code, out, err = cli(nano_bundle, clip, "--point", "30,30", "--point", "2@9:40,30", "--warmup", 4, *ONE_THREAD)
+    assert code == 0, err
+    assert "1 to 2 objects, 4 to 7 memory frames" in out
+
+
+BAD: list[tuple[str, tuple[object, ...]]] = [
+    ("12 frames leave nothing to measure after 12 of warm-up", ("--warmup", 12)),
+    ("7 frames leave nothing to measure after 7 of warm-up", ("--end", 7)),
+    ("there is no folder", ("--json", "no/such/folder/p.json")),
+    ("is a folder; name a file", ("--html", "/")),
+    ("cannot be written", ("--trace", "/proc/p.json")),
+    ("--sweep objects=none: wanted objects=1,2,4", ("--sweep", "objects=none")),
+    ("the model attends to 7 at most", ("--sweep", "memory=9")),
+    ("sizes belong behind --sweep", ("memory=9",)),
+    ("wanted BUNDLE and SOURCE, or --compare", ("one", "more")),
+    ("a prompt is for frame 99, which does not come", ("--point", "@99:1,1")),
+    ("--compare reads two reports and runs nothing", ("--compare", "a.json", "b.json")),
+]
+
+
+@pytest.mark.parametrize(("message", "words"), BAD, ids=[message for message, _ in BAD])
+def test_bad_input_is_one_line(
+    cli: Cli, nano_bundle: Path, clip: Path, message: str, words: tuple[object, ...]
+) -> None:
+    code, out, err = cli(nano_bundle, clip, *PROMPTS, *words)
+    assert code == 2
+    assert out == ""
+    assert message in err
+    assert err.startswith("masklet: error: ")
+    assert err.count("\n") == 1
+
+
+def test_nothing_to_do_is_bad_input(cli: Cli, nano_bundle: Path, clip: Path) -> None:
+    assert "wanted BUNDLE and SOURCE" in cli()[2]
+    assert "nothing to track" in cli(nano_bundle, clip)[2]
+
+
+@pytest.mark.parametrize(("text", "message"), [("{}", "not a profile"), ('{"schema": 7}', "a profile of schema 7")])
+def test_a_comparison_with_something_else(cli: Cli, tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "other.json"
+    path.write_text(text)
+    code, _, err = cli("--compare", path, path)
+    assert (code, err.count("\n")) == (2, 1)
+    assert message in err
+    assert "No such file" in cli("--compare", tmp_path / "none.json", path)[2]
+
+
+def test_an_interrupted_run_reports_what_it_has(
+    cli: Cli, nano_bundle: Path, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = MasksJsonl.write
+
+    def interrupted(self: MasksJsonl, frame: Frame, result: object) -> None:
+        if frame.index == 9:
+            raise KeyboardInterrupt
+        taken(self, frame, result)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(MasksJsonl, "write", interrupted)
+    report = tmp_path / "p.json"
+    code, _, err = cli(nano_bundle, clip, *PROMPTS, *ONE_THREAD, "--masks", tmp_path / "m.jsonl", "--json", report)
+    assert code == 130
+    assert "the report is of the frames up to here" in err
+    assert json.loads(report.read_text())["frames"] == 2
+
+
+def test_a_missing_onnx_leaves_the_roofline_out(
+    cli: Cli, nano_bundle: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("masklet.profiles.pipeline.find_spec", lambda name: None)
+    code, out, err = cli(nano_bundle, clip, *PROMPTS, *ONE_THREAD)
+    assert code == 0
+    assert "Roofline" not in out
+    assert "pip install onnx" in err

@@ -1,0 +1,107 @@
+"""What a report says of frames with round numbers, and the file that it is kept in."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import pytest
+from masklet.profiles.phases import PHASES
+from masklet.profiles.report import measurements, read_report
+from masklet.profiles.roofline import usual_sizes
+from masklet.runtime.errors import MaskletError
+from recorded import STAGES, report, times
+
+FRAMES = [times(0), times(1, (50, 30, 5, 4)), times(2, (90, 30, 5, 4)), times(3, (40, 36, 5, 4), objects=3)]
+
+
+def test_stages_and_phases_of_frames_with_round_numbers() -> None:
+    """Each frame: 1 ms capture, 2 + 9 + 4 ms of the host, the stages, 5 ms of sinks."""
+    found = measurements(FRAMES, STAGES)
+    encoder, attention = found.stages["image_encoder"], found.stages["memory_attention"]
+    assert (encoder.calls, encoder.p50_ms, encoder.max_ms, encoder.total_ms) == (4, 45.0, 90.0, 220.0)
+    assert encoder.per_object_ms is None
+    assert attention.per_object_ms == 15.0  # the median of 15, 15, 15 and 12
+    assert found.host.p50_ms == 15.0
+    assert found.phases["bank"].total_ms == 36.0
+    capture_to_mask = [1 + 15 + stages for stages in (79, 89, 129, 85)]
+    assert found.series.frame_ms == capture_to_mask
+    assert found.frame.p50_ms == 103.0
+    assert found.frame.fps == pytest.approx(4000 / (sum(capture_to_mask) + 4 * 5))
+    assert found.series.objects == [2, 2, 2, 3]
+    assert (found.typical.index, found.slowest.index) == (3, 2)
+    assert found.slowest.spans[0] == ("capture", 0.0, 1.0)
+    assert found.slowest.spans[2] == ("image_encoder", 3.0, 93.0)
+
+
+def test_shares_add_up_to_the_whole() -> None:
+    found = measurements(FRAMES, STAGES)
+    assert sum(part.share for part in (*found.stages.values(), *found.phases.values())) == pytest.approx(1.0)
+
+
+def test_a_stage_that_ran_twice_in_a_frame() -> None:
+    once = times(0)
+    calls = tuple(
+        call._replace(stage="memory_encoder") if call.stage == "mask_decoder" else call for call in once.calls
+    )
+    part = measurements([replace(once, calls=calls)], STAGES).stages["memory_encoder"]
+    assert (part.calls, part.p50_ms, part.per_frame_ms) == (2, 4.5, 9.0)
+
+
+def test_a_stage_that_never_ran_is_left_out() -> None:
+    assert list(measurements(FRAMES, (*STAGES, "mask_prompt_encoder")).stages) == list(STAGES)
+
+
+def test_the_json_has_the_keys_that_users_rely_on() -> None:
+    found = json.loads(msgspec.json.encode(report(FRAMES)))
+    assert {"device", "bundle", "frames", "frame", "stages", "host", "memory"} <= set(found)
+    assert {"p50_ms", "p95_ms", "p99_ms", "fps"} <= set(found["frame"])
+    assert list(found["stages"]) == list(STAGES)
+    assert {"calls", "p50_ms", "p90_ms", "p95_ms", "p99_ms", "max_ms"} <= set(found["stages"]["image_encoder"])
+    assert set(found["phases"]) == set(PHASES)
+    assert found["frames"] == 4
+    assert found["host"]["p50_ms"] == 15.0
+    assert found["memory"]["rss_peak_mb"] == 300.0
+
+
+def test_a_report_comes_back_from_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "p.json"
+    path.write_bytes(msgspec.json.encode(report(FRAMES)))
+    assert read_report(path) == report(FRAMES)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not a profile"),
+        ("[1, 2]", "not a profile"),
+        ('{"frames": 3}', "not a profile; wanted a file that `masklet profile --json` wrote"),
+        ('{"schema": 99}', "a profile of schema 99, this masklet reads 1; profile again"),
+        ('{"schema": 1}', "not a profile: Object missing required field"),
+    ],
+)
+def test_a_file_that_is_no_report(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "p.json"
+    path.write_text(text)
+    with pytest.raises(MaskletError, match=message):
+        read_report(path)
+
+
+def test_a_report_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(MaskletError, match=r"p\.json: cannot be read: No such file"):
+        read_report(tmp_path / "p.json")
+
+
+def test_the_roofline_by_hand() -> None:
+    """2 GFLOP and 50 MB at 100 GFLOP/s and 10 GB/s: 20 ms of arithmetic, 5 of traffic."""
+    found = report(FRAMES[:3]).roofline
+    assert found is not None
+    stage = found.stages["image_encoder"]
+    assert (stage.limit_ms, stage.bound, stage.p50_ms, stage.share) == (20.0, "arithmetic", 50.0, 0.4)
+    assert (stage.gflops, stage.intensity) == (40.0, 40.0)
+    assert found.stages["memory_encoder"].share == 5.0
+
+
+def test_the_roofline_is_of_the_sizes_that_most_calls_had() -> None:
+    assert usual_sizes(FRAMES)["memory_attention"] == {"objects": 2, "memories": 7}
+    assert usual_sizes([*FRAMES[2:], times(4, objects=3)])["mask_decoder"] == {"objects": 3}
