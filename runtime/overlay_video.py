@@ -80,7 +80,7 @@ class _Encoder:
         stream.height, stream.width = (side + side % 2 for side in hw)
         stream.pix_fmt = "yuv420p"
         stream.codec_context.gop_size = max(1, round(KEY_FRAME_S * rate))
-        stream.options = {"preset": "veryfast", "crf": "20"} if codec == "libx264" else {"q:v": "3"}
+        stream.options = {"preset": "superfast", "crf": "20"} if codec == "libx264" else {"q:v": "3"}
         self._stream = stream
 
     def write(self, image: npt.NDArray[np.uint8] | None) -> None:
