@@ -16,7 +16,6 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from masklet.runtime.errors import MaskletError
@@ -68,9 +67,11 @@ class FrameTimes:
     rss_bytes: int | None
 
     def __post_init__(self) -> None:
-        within = [ns for call in self.calls for ns in (call.began_ns, call.ended_ns)]
-        times = [self.asked_ns, self.captured_ns, *within, self.masks_ns, self.done_ns]
-        if times != sorted(times):
+        now_ns, in_order = self.captured_ns, self.asked_ns <= self.captured_ns
+        for call in self.calls:
+            in_order = in_order and now_ns <= call.began_ns <= call.ended_ns
+            now_ns = call.ended_ns
+        if not (in_order and now_ns <= self.masks_ns <= self.done_ns):
             raise MaskletError(f"frame {self.index}: its times do not follow one another; record one stream at a time")
 
     @property
@@ -87,13 +88,20 @@ class FrameTimes:
         return max((call.sizes.get("memories", 0) for call in self.calls), default=0)
 
 
-def resident_bytes() -> int | None:
-    """Bytes of this process in memory now (Linux)."""
-    try:
-        pages = int(Path("/proc/self/statm").read_bytes().split()[1])
-    except OSError:
-        return None
-    return pages * os.sysconf("SC_PAGE_SIZE")
+class ResidentMemory:
+    """Bytes of this process in memory now (Linux; None elsewhere). Keeps its file open, so that a reading is quick."""
+
+    def __init__(self) -> None:
+        try:
+            self._file = open("/proc/self/statm", "rb", buffering=0)  # noqa: SIM115 lives as long as its owner
+        except OSError:
+            self._file = None
+        self._page = os.sysconf("SC_PAGE_SIZE")
+
+    def __call__(self) -> int | None:
+        if self._file is None:
+            return None
+        return int(os.pread(self._file.fileno(), 256, 0).split()[1]) * self._page
 
 
 def peak_resident_bytes() -> int:
@@ -108,10 +116,10 @@ class Recorder:
     clock, rss: injected by tests; memory is read after a frame is done, outside of what is timed.
     """
 
-    def __init__(self, clock: Clock = time.perf_counter_ns, rss: RssMeter = resident_bytes) -> None:
+    def __init__(self, clock: Clock = time.perf_counter_ns, rss: RssMeter | None = None) -> None:
         self.clock = clock
         self.frames_recorded: list[FrameTimes] = []
-        self._rss = rss
+        self._rss = rss or ResidentMemory()
         self._calls: list[Call] = []
         self._asked_ns = 0
         self._captured_ns = 0

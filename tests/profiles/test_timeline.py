@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from masklet.profiles.phases import BANK, CAPTURE, POSTPROCESS, PREPROCESS, SINK, host_ns, order, spans, totals
-from masklet.profiles.timeline import Call, FrameTimes, Recorder, peak_resident_bytes, resident_bytes
+from masklet.profiles.timeline import Call, FrameTimes, Recorder, ResidentMemory, peak_resident_bytes
 from masklet.runtime.errors import MaskletError
 from masklet.runtime.results import Frame, FrameResult
 from recorded import MS, STAGES, Clock, Slow, frame, result, stage, times
@@ -105,6 +105,6 @@ def test_times_out_of_order_are_refused() -> None:
 
 
 def test_memory_is_read_from_the_system() -> None:
-    now, peak = resident_bytes(), peak_resident_bytes()
+    now, peak = ResidentMemory()(), peak_resident_bytes()
     assert now is not None
     assert 1e7 < now <= peak + 1e7
