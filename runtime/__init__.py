@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from masklet.runtime.bundle import Bundle as Bundle
     from masklet.runtime.errors import MaskletError as MaskletError
+    from masklet.runtime.image import ImagePredictor as ImagePredictor
     from masklet.runtime.prompts import Box as Box
     from masklet.runtime.prompts import Mask as Mask
     from masklet.runtime.prompts import Points as Points
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Bundle": "bundle",
     "MaskletError": "errors",
+    "ImagePredictor": "image",
     "Box": "prompts",
     "Mask": "prompts",
     "Points": "prompts",

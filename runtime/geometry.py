@@ -1,7 +1,8 @@
 """Between source pixels and model pixels: frames and prompts go in, masks come back.
 
 Source pixels are those of the frames a source delivers; model pixels are those of the model's square input of
-edge `side`. A frame is stretched to the square, not letterboxed, so that the two axes scale on their own.
+edge `side`. SAM 2 stretches a frame to the square, so that the two axes scale on their own; SAM (2023) fits its longest
+side and leaves the rest of the square empty (`content_hw` says which part is covered).
 Coordinates are continuous: x right, y down, pixel (0, 0) spans 0..1.
 """
 
@@ -10,7 +11,9 @@ from math import gcd
 import cv2
 import numpy as np
 import numpy.typing as npt
+from masklet.runtime.resizer import Fit as Fit
 from masklet.runtime.resizer import Resizer as Resizer
+from masklet.runtime.resizer import content_hw as content_hw
 
 F32 = npt.NDArray[np.float32]
 U8 = npt.NDArray[np.uint8]
@@ -20,18 +23,19 @@ HOLE_SCORE = 0.1  # what a filled hole scores (sam2 misc.py, fill_holes_in_mask_
 OVERLAP_SCORE = -10.0  # at most what an object scores where another scores more (sam2_base.py 891)
 
 
-def to_model_points(points_xy: F32, source_hw: tuple[int, int], side: int) -> F32:
+def to_model_points(points_xy: F32, source_hw: tuple[int, int], side: int, fit: Fit = "stretch") -> F32:
     """Map points from source pixels to model pixels (sam2_video_predictor.py, add_new_points_or_box).
 
     points_xy: [N, 2] float32, source pixels; source_hw: height and width of the frame; side: edge of the model input.
     Returns [N, 2] float32, model pixels; divides before it multiplies, as the reference does.
     """
     height, width = source_hw
-    scaled: F32 = np.divide(points_xy, np.array([width, height], np.float32)) * np.float32(side)
+    rows, columns = content_hw(source_hw, side, fit)
+    scaled: F32 = np.divide(points_xy, np.array([width, height], np.float32)) * np.array([columns, rows], np.float32)
     return scaled
 
 
-def resize_mask(mask: BoolArray, side: int) -> U8:
+def resize_mask(mask: BoolArray, side: int, fit: Fit = "stretch") -> U8:
     """A mask prompt at the model's size: antialiased bilinear, then >= 0.5 (sam2_video_predictor.py 323).
 
     mask: [H, W] bool, source pixels. Returns [side, side] uint8, 0 or 1; equal to the input where it has that size.
@@ -40,8 +44,11 @@ def resize_mask(mask: BoolArray, side: int) -> U8:
 
     if mask.shape == (side, side):
         return mask.astype(np.uint8)
-    grey = Image.fromarray(mask.astype(np.float32)).resize((side, side), Image.Resampling.BILINEAR)
-    return (np.asarray(grey) >= 0.5).astype(np.uint8)
+    rows, columns = content_hw((mask.shape[0], mask.shape[1]), side, fit)
+    grey = Image.fromarray(mask.astype(np.float32)).resize((columns, rows), Image.Resampling.BILINEAR)
+    square = np.zeros((side, side), np.uint8)
+    square[:rows, :columns] = np.asarray(grey) >= 0.5
+    return square
 
 
 def masks_to_source(logits: F32, source_hw: tuple[int, int], *, non_overlapping: bool = False) -> BoolArray:
@@ -65,6 +72,28 @@ def masks_to_source(logits: F32, source_hw: tuple[int, int], *, non_overlapping:
             region = mask[high_y, high_x]
             np.greater(_upsample(logit[low_y, low_x], region.shape), 0, out=region)
     return masks
+
+
+def logits_to_source(logits: F32, source_hw: tuple[int, int], side: int, fit: Fit = "stretch") -> F32:
+    """Mask logits in source pixels, bilinear with corners not aligned.
+
+    logits: [..., h, w] float32, of the whole square, with side a multiple of h and w. A frame that covers the square
+    in part is enlarged to `side` first and cut out (segment_anything's Sam.postprocess_masks).
+    Returns [..., H, W] float32.
+    """
+    flat = logits.reshape(-1, *logits.shape[-2:])
+    whole = np.empty((len(flat), *source_hw), np.float32)
+    covered = content_hw(source_hw, side, fit)
+    for low, high in zip(flat, whole, strict=True):
+        high[:] = _upsample(low if fit == "stretch" else _content(low, covered, side), source_hw)
+    return whole.reshape(*logits.shape[:-2], *source_hw)
+
+
+def _content(logit: F32, covered: tuple[int, int], side: int) -> F32:
+    """The covered part of a map [h, w], at the size of the model's input; a cell more than is covered is enlarged."""
+    factor = side // logit.shape[0]
+    rows, columns = (min(length // factor + 2, low) for length, low in zip(covered, logit.shape, strict=True))
+    return _upsample(logit[:rows, :columns], (rows * factor, columns * factor))[: covered[0], : covered[1]]
 
 
 def _upsample(logit: F32, hw: tuple[int, ...]) -> F32:

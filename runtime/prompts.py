@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 from masklet.runtime.errors import PromptError
-from masklet.runtime.geometry import F32, BoolArray, to_model_points
+from masklet.runtime.geometry import F32, BoolArray, Fit, to_model_points
 
 I64 = npt.NDArray[np.int64]
 
@@ -158,6 +158,14 @@ def _clicks(prompt: Points | Box) -> Points | None:
     return prompt.points if isinstance(prompt, Box) else prompt
 
 
+def point_count(prompt: Prompt) -> int:
+    """Points that a prompt is encoded as, without padding; a box counts as its two corners."""
+    if isinstance(prompt, Mask):
+        return 0
+    points = _clicks(prompt)
+    return (0 if points is None else len(points.xy)) + 2 * isinstance(prompt, Box)
+
+
 def check_prompt(prompt: Prompt, source_hw: tuple[int, int]) -> None:
     """Raise PromptError where a prompt reaches beyond the frame, or a mask has another size than it.
 
@@ -178,13 +186,15 @@ def check_prompt(prompt: Prompt, source_hw: tuple[int, int]) -> None:
             raise PromptError(f"the point {x:g},{y:g} lies outside the frame of {width}x{height} pixels")
 
 
-def encode_points(prompt: Points | Box, source_hw: tuple[int, int], side: int) -> tuple[F32, I64]:
+def encode_points(
+    prompt: Points | Box, source_hw: tuple[int, int], side: int, fit: Fit = "stretch", *, padded_boxes: bool = True
+) -> tuple[F32, I64]:
     """What the decoder takes for a prompt: box corners, then clicks, then one padding point.
 
     source_hw: height and width of the frame in source pixels; side: edge of the model's square input in pixels.
-    Returns (coords [N, 2] float32 in model pixels, labels [N] int64). The padding point is always there:
-    Meta's prompt encoder adds it when no box is given as such, and SAM 2's predictors pass boxes as points
-    (sam2_base.py 318).
+    Returns (coords [N, 2] float32 in model pixels, labels [N] int64). Meta's prompt encoder adds the padding point
+    when no box is given as such. SAM 2's predictors pass boxes as points (sam2_base.py 318), so that it is always
+    there; SAM's pass them as boxes (padded_boxes False).
     """
     coords, labels = [], []
     if isinstance(prompt, Box):
@@ -194,5 +204,7 @@ def encode_points(prompt: Points | Box, source_hw: tuple[int, int], side: int) -
     if points is not None:
         coords += points.xy.tolist()
         labels += points.labels.tolist()
-    model_xy = to_model_points(np.array(coords, np.float32), source_hw, side)
+    model_xy = to_model_points(np.array(coords, np.float32), source_hw, side, fit)
+    if isinstance(prompt, Box) and not padded_boxes:
+        return model_xy, np.array(labels, np.int64)
     return np.concatenate([model_xy, np.zeros((1, 2), np.float32)]), np.array([*labels, PADDING], np.int64)

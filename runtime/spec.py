@@ -111,6 +111,8 @@ class Preprocess(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     The host resizes to `side` x `side` pixels and hands over uint8 RGB [1, side, side, 3]; mean and standard
     deviation (of channel values in 0..1) and the layout are part of the image encoder's graph.
+    resize: "stretch" fills the square. "longest_side" keeps the aspect ratio at the top left; the encoder then also
+            takes `content_hw`, int64 [2], the height and width that the frame covers.
     """
 
     side: int
@@ -137,11 +139,22 @@ class MemoryPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PromptPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How many points ask the decoder for its best of three masks instead of the single one (sam2_base.py 881)."""
+    """How prompts are put to the decoder, and which of its masks is taken.
+
+    multimask_min_points, multimask_max_points: so many points ask for the best of three masks instead of the single
+                       one (sam2_base.py 881).
+    stability_delta, stability_threshold: the single mask gives way to the best of three where its area at logits
+                       above delta is less than this share of its area above -delta (mask_decoder.py 149); a
+                       threshold of 0 keeps it always.
+    padded_boxes:      a padding point follows box corners too (SAM 2); SAM (2023) pads clicks alone.
+    """
 
     multimask_min_points: int = 0
     multimask_max_points: int = 1
     multimask_when_tracking: bool = True
+    stability_delta: float = 0.05
+    stability_threshold: float = 0.98
+    padded_boxes: bool = True
 
     def multimask(self, points: int, first_prompt: bool) -> bool:
         """Whether a decoder call with so many points takes the best of three masks."""
