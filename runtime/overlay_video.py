@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -58,20 +57,44 @@ class OverlayVideo(Closing):
             if encoder is not None:
                 encoder.close()
         finally:
+            if encoder is not None and encoder.broken and self._format != "matroska":
+                self._file.drop_after(whole_fragments(self._path))
             self._file.close()
             if not self._file.written:
                 self._path.unlink(missing_ok=True)
 
 
+def whole_fragments(path: Path) -> int:
+    """Where the last whole fragment of an MP4 ends, in bytes; players may stumble over the head of another.
+
+    Boxes follow each other, each with its length in front (ISO/IEC 14496-12, 4.2); a fragment ends with an mdat.
+    """
+    at = end = 0
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        while True:
+            file.seek(at)
+            head = file.read(8)
+            length = int.from_bytes(head[:4], "big")
+            at += length
+            if length < 8 or at > size:
+                return end
+            if head[4:] in (b"moov", b"mdat"):
+                end = at
+
+
 class _Encoder:
-    """Images of one size into a container that is written to a file. hw: height and width in pixels."""
+    """Images of one size into a container that is written to a file.
+
+    hw: height and width in pixels; broken: an error has cut the file off.
+    """
 
     def __init__(self, file: OutputFile, container_format: str, rate: Fraction, hw: tuple[int, int]) -> None:
         import av
 
         self.hw = hw
         self._path = file.path
-        self._broken = False
+        self.broken = False
         self._container = av.open(
             file, "w", format=container_format, options={} if container_format == "matroska" else FRAGMENTED
         )
@@ -93,10 +116,10 @@ class _Encoder:
             for packet in self._stream.encode(frame):
                 self._container.mux(packet)
         except SinkError:
-            self._broken = True
+            self.broken = True
             raise
         except FFmpegError as error:
-            self._broken = True
+            self.broken = True
             raise SinkError(f"{self._path}: cannot be encoded: {error.strerror}") from None
 
     def _even(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
@@ -106,12 +129,15 @@ class _Encoder:
         return np.asarray(cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE), np.uint8)
 
     def close(self) -> None:
+        from av.error import FFmpegError
+
         try:
-            if not self._broken:
+            if not self.broken:
                 self.write(None)
         finally:
-            if self._broken:
-                with suppress(SinkError):  # the disk that was full takes no end either
-                    self._container.close()
-            else:
+            try:
                 self._container.close()
+            except (SinkError, FFmpegError):
+                if not self.broken:  # otherwise the disk that was full takes no end either
+                    self.broken = True
+                    raise

@@ -18,6 +18,7 @@ from hypothesis.extra.numpy import arrays
 from masklet.runtime.errors import SinkError
 from masklet.runtime.geometry import boxes_xyxy
 from masklet.runtime.overlay import colour, draw
+from masklet.runtime.overlay_video import whole_fragments
 from masklet.runtime.results import Frame, FrameResult
 from masklet.runtime.sinks import MaskPngs, MasksJsonl, OverlayVideo, Sink, Sinks, object_records
 from masklet.runtime.sources import open_source
@@ -143,6 +144,24 @@ def test_a_killed_run_leaves_a_video_that_plays(tmp_path: Path) -> None:
     assert len(decoded(tmp_path / "a.mp4")) == 100
 
 
+def test_the_end_of_the_last_whole_fragment_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    with OverlayVideo(path, 10) as sink:
+        for index in range(30):
+            sink.write(*moving(index))
+    data = path.read_bytes()
+    ends = set()
+    for cut in range(0, len(data), 7):
+        path.write_bytes(data[:cut])
+        ends.add(whole_fragments(path))
+    path.write_bytes(data[: max(ends)])
+    assert len(decoded(path)) == 30
+    assert len(ends) == 5  # nothing, the header, and the second-long fragments of three seconds
+    for end in sorted(ends)[2:]:
+        path.write_bytes(data[:end])
+        assert len(decoded(path)) % 10 == 0
+
+
 def test_a_run_without_a_frame_leaves_no_video(tmp_path: Path) -> None:
     OverlayVideo(tmp_path / "a.mp4", 25).close()
     assert not (tmp_path / "a.mp4").exists()
@@ -236,8 +255,12 @@ except SinkError as error:
 
 @pytest.mark.parametrize(
     ("sink", "limit"),
-    [("MasksJsonl('out.jsonl')", 10_000), ("OverlayVideo('out.mp4', 10)", 30_000)],
-    ids=["jsonl", "mp4"],
+    [
+        ("MasksJsonl('out.jsonl')", 10_000),
+        ("OverlayVideo('out.mp4', 10)", 30_000),
+        ("OverlayVideo('out.mkv', 10)", 30_000),
+    ],
+    ids=["jsonl", "mp4", "mkv"],
 )
 def test_what_a_full_disk_took_stays_readable(tmp_path: Path, sink: str, limit: int) -> None:
     """A limit on file sizes stands for the full disk: the write that reaches it is cut short, the next one fails."""
