@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from masklet.runtime.backends.onnxrt import OnnxRuntime
 from masklet.runtime.bundle import Bundle
-from masklet.runtime.errors import PromptError
+from masklet.runtime.errors import PromptError, SinkError
 from masklet.runtime.prompts import Schedule
 from masklet.runtime.results import Frame, FrameResult
 from masklet.runtime.session import Sessions
@@ -48,6 +48,12 @@ class Outputs:
             sinks.append(MaskPngs(self.pngs))
         return Sinks(sinks)
 
+    def spare(self, source: str) -> None:
+        """Raise SinkError where an output is the source itself, which opening it would empty."""
+        for path in (self.overlay, self.masks):
+            if path is not None and path.exists() and Path(source).exists() and path.samefile(source):
+                raise SinkError(f"{path}: is the source itself; write the output to another file")
+
     def __str__(self) -> str:
         return ", ".join(str(path) for path in (self.overlay, self.masks, self.pngs) if path is not None)
 
@@ -82,6 +88,7 @@ def track(
     """
     if not schedule:
         raise PromptError("nothing to track: give at least one of --point, --box and --mask")
+    outputs.spare(source)
     model = Bundle.load(bundle, check_hashes=check_hashes)
     with open_source(source, **cut) as frames:
         _check_frames_come(schedule, frames)

@@ -14,9 +14,8 @@ import av
 import cv2
 import numpy as np
 import pytest
-from pycocotools import mask as coco
-
 from masklet.runtime.cli import main
+from pycocotools import mask as coco
 
 Cli = Callable[..., tuple[int, str, str]]
 WIDTH, HEIGHT, FRAMES = 96, 64, 8
@@ -193,6 +192,15 @@ def test_an_output_that_cannot_be_written(cli: Cli, nano_bundle: Path, folder: P
     code, _, err = cli("run", nano_bundle, folder, "--point", "30,30", option, "/nowhere/at/all.mp4")
     assert code == 2
     assert "/nowhere" in one_line(err)
+
+
+def test_the_source_is_never_overwritten(cli: Cli, nano_bundle: Path, folder: Path) -> None:
+    image = folder / "000.png"
+    before = image.read_bytes()
+    code, _, err = cli("run", nano_bundle, image, "--point", "30,30", "--masks", image)
+    assert code == 2
+    assert "is the source itself" in one_line(err)
+    assert image.read_bytes() == before
 
 
 def test_a_full_disk(cli: Cli, nano_bundle: Path, folder: Path) -> None:

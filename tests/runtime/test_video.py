@@ -7,8 +7,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from reference_video import ReferenceTracker
-
 from masklet.runtime.backends.onnxrt import OnnxRuntime
 from masklet.runtime.bundle import Bundle
 from masklet.runtime.errors import PromptError
@@ -17,6 +15,7 @@ from masklet.runtime.results import Frame, FrameResult
 from masklet.runtime.session import Feeds, Session, Sessions
 from masklet.runtime.spec import StageSpec, Tensor
 from masklet.runtime.video import TrackerOptions, VideoTracker
+from reference_video import ReferenceTracker
 
 SIDE = 128
 AS_REFERENCE = TrackerOptions(fill_hole_area=0, pin_corrections=False)
