@@ -11,6 +11,38 @@ from torch import Tensor, nn
 NO_OBJECT_LOGIT = -1024.0  # of every mask pixel where the object is absent (sam2_base.py 17)
 
 
+class PromptEmbedding(nn.Module):
+    """Clicks, box corners and an earlier mask as what the decoder attends to; the same in SAM and SAM 2."""
+
+    label_table: Tensor
+
+    def __init__(self, encoder: Any, side: int) -> None:
+        """encoder: transformers' prompt encoder. side: edge of the image, in pixels."""
+        super().__init__()
+        self.side = side
+        self.encoder = encoder
+        kinds = encoder.point_embed
+        weights = [kinds.weight] if isinstance(kinds, nn.Embedding) else [kind.weight for kind in kinds]
+        with torch.no_grad():
+            self.register_buffer("label_table", torch.cat([encoder.not_a_point_embed.weight, *weights]).clone())
+
+    def masks(self, mask_prompt: Tensor, has_mask: Tensor) -> Tensor:
+        """mask_prompt: [objects, 1, 4g, 4g]; has_mask: [objects]. Returns [objects, C, g, g]."""
+        embedded = self.encoder.mask_embed(mask_prompt)
+        nothing = self.encoder.no_mask_embed.weight[:, :, None, None]
+        return torch.where(per_object(has_mask) > 0, embedded, nothing)
+
+    def points(self, coords: Tensor, labels: Tensor) -> Tensor:
+        """Fourier features of a point and an embedding of its label; label -1 has no place, only an embedding.
+
+        coords: [objects, points, 2] in model pixels; labels: [objects, points]. Returns [objects, points, C].
+        """
+        unit = 2 * ((coords + 0.5) / self.side) - 1
+        angle = 2 * math.pi * (unit @ self.encoder.shared_embedding.positional_embedding)
+        place = torch.cat([angle.sin(), angle.cos()], dim=-1) * (labels >= 0).to(coords.dtype)[:, :, None]
+        return place + nn.functional.embedding(labels + 1, self.label_table)
+
+
 class MaskDecoder(nn.Module):
     """Points, box corners and an earlier mask to a mask, its score and its pointer (sam2_base.py 254-409).
 
@@ -19,13 +51,11 @@ class MaskDecoder(nn.Module):
     """
 
     image_positions: Tensor
-    label_table: Tensor
 
     def __init__(self, model: Any, side: int) -> None:
         """model: transformers' Sam2VideoModel. side: edge of the image, in pixels."""
         super().__init__()
-        self.side = side
-        self.prompt, self.decoder = model.prompt_encoder, model.mask_decoder
+        self.prompts, self.decoder = PromptEmbedding(model.prompt_encoder, side), model.mask_decoder
         self.transformer = TwoWayTransformer(model.mask_decoder.transformer)
         self.upscale = Upscaling(model.mask_decoder, side // 16)
         self.pointer_projection, self.no_pointer = model.object_pointer_proj, model.no_object_pointer
@@ -35,9 +65,7 @@ class MaskDecoder(nn.Module):
         self.delta = float(config.dynamic_multimask_stability_delta)
         self.stable = float(config.dynamic_multimask_stability_thresh)
         with torch.no_grad():
-            self.register_buffer("image_positions", _cells(model.get_image_wide_positional_embeddings()))
-            table = [self.prompt.not_a_point_embed.weight, self.prompt.point_embed.weight]
-            self.register_buffer("label_table", torch.cat(table).clone())
+            self.register_buffer("image_positions", as_cells(model.get_image_wide_positional_embeddings()))
 
     def forward(
         self,
@@ -52,8 +80,8 @@ class MaskDecoder(nn.Module):
         memoryless: Tensor,
     ) -> tuple[Tensor, ...]:
         """Shapes as the stage declares them. Returns its outputs in their order."""
-        image = image_embed + _per_object(memoryless) * self.no_memory + self._dense(mask_prompt, has_mask)
-        tokens, masks = self._decode(image, feat_s0, feat_s1, self._points(point_coords, point_labels))
+        image = image_embed + per_object(memoryless) * self.no_memory + self.prompts.masks(mask_prompt, has_mask)
+        tokens, masks = self._decode(image, feat_s0, feat_s1, self.prompts.points(point_coords, point_labels))
         ious = self.decoder.iou_prediction_head(tokens[:, 1])
         score = self.decoder.pred_obj_score_head(tokens[:, 0])
         chosen, kept = self._choose(masks, ious, multimask)
@@ -64,17 +92,6 @@ class MaskDecoder(nn.Module):
         token = torch.matmul(kept[:, None], tokens[:, 2 : 2 + ious.shape[1]])[:, 0]
         pointer = torch.where(present, self.pointer_projection(token), self.no_pointer)
         return mask, iou, score, pointer, masks, ious
-
-    def _dense(self, mask_prompt: Tensor, has_mask: Tensor) -> Tensor:
-        embedded = self.prompt.mask_embed(mask_prompt)
-        return torch.where(_per_object(has_mask) > 0, embedded, self.prompt.no_mask_embed.weight[:, :, None, None])
-
-    def _points(self, coords: Tensor, labels: Tensor) -> Tensor:
-        """Fourier features of a point and an embedding of its label; label -1 has no place, only an embedding."""
-        unit = 2 * ((coords + 0.5) / self.side) - 1
-        angle = 2 * math.pi * (unit @ self.prompt.shared_embedding.positional_embedding)
-        place = torch.cat([angle.sin(), angle.cos()], dim=-1) * (labels >= 0).to(coords.dtype)[:, :, None]
-        return place + nn.functional.embedding(labels + 1, self.label_table)
 
     def _decode(self, image: Tensor, feat_s0: Tensor, feat_s1: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the tokens [objects, 6 + points, C] (score, IoU, masks, points) and masks [objects, 4, 4g, 4g]."""
@@ -114,19 +131,24 @@ class Upscaling(nn.Module):
     """
 
     def __init__(self, decoder: Any, grid: int) -> None:
-        """decoder: transformers' Sam2VideoMaskDecoder. grid: edge of the feature map."""
+        """decoder: transformers' mask decoder, of SAM or of SAM 2. grid: edge of the feature map."""
         super().__init__()
         self.grid = grid
         self.widen1, self.widen2 = _as_linear(decoder.upscale_conv1), _as_linear(decoder.upscale_conv2)
         self.norm, self.activation = decoder.upscale_layer_norm, decoder.activation
 
-    def forward(self, cells: Tensor, feat_s0: Tensor, feat_s1: Tensor, filters: Tensor) -> Tensor:
-        """cells: [objects, g * g, C]; feat_s0, feat_s1 as declared; filters: [objects, 4, C / 8]. Returns the masks."""
-        up = torch.unflatten(self.widen1(cells), 2, (4, -1)) + self._nested(feat_s1, 1)
+    def forward(self, cells: Tensor, feat_s0: Tensor | None, feat_s1: Tensor | None, filters: Tensor) -> Tensor:
+        """cells: [objects, g * g, C]; feat_s0, feat_s1 as SAM 2 declares them, None in SAM.
+
+        filters: [objects, 4, C / 8]. Returns the masks [objects, 4, 4g, 4g].
+        """
+        up = torch.unflatten(self.widen1(cells), 2, (4, -1))
+        up = up if feat_s1 is None else up + self._nested(feat_s1, 1)
         up = self.activation(
             nn.functional.layer_norm(up, up.shape[-1:], self.norm.weight, self.norm.bias, self.norm.eps)
         )
-        up = torch.unflatten(self.widen2(up), 3, (4, -1)) + self._nested(feat_s0, 2)
+        up = torch.unflatten(self.widen2(up), 3, (4, -1))
+        up = up if feat_s0 is None else up + self._nested(feat_s0, 2)
         up = self.activation(up).flatten(1, 3)  # [objects, g * g * 16, C / 8]
         masks = torch.matmul(filters, up.transpose(1, 2))
         square = torch.unflatten(masks, 2, (self.grid, self.grid, 2, 2, 2, 2))
@@ -160,7 +182,8 @@ class MaskPromptEncoder(nn.Module):
         return self.downsample(hard), small * 20.0 - 10.0
 
 
-def _cells(feature_map: Tensor) -> Tensor:
+def as_cells(feature_map: Tensor) -> Tensor:
+    """A map [objects, C, height, width] as [objects, height * width, C]."""
     return feature_map.flatten(2).transpose(1, 2).contiguous()
 
 
@@ -170,5 +193,6 @@ def _as_linear(convolution: Any) -> nn.Linear:
     return linear(weight, convolution.bias.detach().repeat(4))
 
 
-def _per_object(flag: Tensor) -> Tensor:
+def per_object(flag: Tensor) -> Tensor:
+    """A flag [objects] that multiplies maps [objects, C, height, width]."""
     return flag[:, None, None, None]

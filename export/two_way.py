@@ -16,8 +16,14 @@ import torch
 from torch import Tensor, nn
 
 
+def _output(attention: Any) -> nn.Linear:
+    """The output projection, which transformers names out_proj in SAM and o_proj in SAM 2."""
+    projection: nn.Linear = attention.o_proj if hasattr(attention, "o_proj") else attention.out_proj
+    return projection
+
+
 class _Heads(nn.Module):
-    """The projections of transformers' Sam2VideoAttention, cut by head and scaled."""
+    """The projections of transformers' attention, cut by head and scaled."""
 
     query: Tensor
     query_bias: Tensor
@@ -39,7 +45,7 @@ class _Heads(nn.Module):
             # Weights are cut into heads of d rows, biases into one row a head.
             self.register_buffer(name, torch.unflatten(weight, 0, (self.heads, -1)).contiguous())
             self.register_buffer(f"{name}_bias", torch.unflatten(bias, 0, (self.heads, -1))[:, None].contiguous())
-        self.out = attention.o_proj
+        self.out = _output(attention)
 
 
 class TokensToImage(_Heads):
@@ -108,7 +114,7 @@ class TwoWayLayer(nn.Module):
         projected = own.q_proj(placed) * float(own.scaling), own.k_proj(placed), own.v_proj(tokens)
         query, key, value = (torch.unflatten(x, -1, heads).transpose(1, 2) for x in projected)
         weights = torch.softmax(torch.matmul(query, key.transpose(2, 3)), dim=-1)
-        added: Tensor = own.o_proj(torch.matmul(weights, value).transpose(1, 2).flatten(2))
+        added: Tensor = _output(own)(torch.matmul(weights, value).transpose(1, 2).flatten(2))
         return added
 
 

@@ -1,0 +1,138 @@
+"""SAM (2023), ViT-B/L/H, and SAM-HQ: images only, from clicks, boxes and earlier masks."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from masklet.export import sam2_reference, sam_reference
+from masklet.export.checkpoint import load_weights, model_type
+from masklet.export.family import Case, ExportStage
+from masklet.export.sam_masks import SamMaskDecoder
+from masklet.export.vit import HQEncoder, ViTEncoder
+from masklet.runtime.errors import ExportError
+from masklet.runtime.spec import ModelSpec, Preprocess, PromptPolicy, StageSpec, TensorSpec
+from transformers import SamConfig, SamHQConfig, SamHQModel, SamModel
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+PUBLISHED = {(768, 12): "vit-base", (1024, 24): "vit-large", (1280, 32): "vit-huge"}
+
+
+class Sam:
+    """The family of SAM."""
+
+    name = "sam"
+    model_types = ("sam", "sam_hq")
+
+    def load(self, source: str, image_size: int | None) -> Any:
+        """Load a checkpoint. Its positions are learned for one size, so that image_size can only confirm it."""
+        configuration, architecture = (
+            (SamHQConfig, SamHQModel) if model_type(source) == "sam_hq" else (SamConfig, SamModel)
+        )
+        config = configuration.from_pretrained(source)
+        check_layout(config, source, image_size)
+        return load_weights(architecture, config, source)
+
+    def spec(self, model: Any) -> ModelSpec:
+        """Declare the model."""
+        config = model.config
+        vision = config.vision_config
+        size = PUBLISHED.get((int(vision.hidden_size), int(vision.num_hidden_layers)), "custom")
+        return ModelSpec(
+            family=self.name,
+            variant=f"hq-{size}" if is_hq(config) else size,
+            pipeline="image",
+            preprocess=Preprocess(side=int(vision.image_size), mean=MEAN, std=STD, resize="longest_side"),
+            stages=declare(config),
+            prompting=PromptPolicy(stability_threshold=0.0, padded_boxes=False),
+        )
+
+    def stages(self, model: Any) -> Iterator[ExportStage]:
+        """Build each stage's graph module and its reference."""
+        encoder_spec, decoder_spec = declare(model.config)
+        side = int(model.config.vision_config.image_size)
+        yield ExportStage(
+            encoder_spec,
+            HQEncoder(model, side, MEAN, STD)
+            if is_hq(model.config)
+            else ViTEncoder(model.vision_encoder, side, MEAN, STD),
+            sam_reference.image_encoder(model, MEAN, STD),
+            cases=(Case("smooth image"),),
+            draws={"image": sam2_reference.draw_image, "content_hw": sam_reference.draw_content(side)},
+        )
+        yield ExportStage(
+            decoder_spec,
+            SamMaskDecoder(model, side),
+            sam_reference.mask_decoder(model),
+            cases=decoder_cases(),
+            draws={
+                "point_coords": lambda rng, shape: rng.uniform(0, side, shape),
+                "mask_prompt": sam2_reference.draw_logits,
+            },
+        )
+
+
+FAMILY = Sam()
+
+
+def is_hq(config: Any) -> bool:
+    """Whether a configuration is SAM-HQ's."""
+    return str(config.model_type) == "sam_hq"
+
+
+def check_layout(config: Any, source: str, image_size: int | None) -> None:
+    """Raise ExportError where the graphs are not laid out for a configuration, or it is of another image size."""
+    vision, prompts = config.vision_config, config.prompt_encoder_config
+    side, patch = int(vision.image_size), int(vision.patch_size)
+    if image_size not in (None, side):
+        raise ExportError(f"{source}: is made for images of {side} px and cannot be exported for {image_size}")
+    wanted = {
+        "one image size throughout": int(prompts.image_size) == side,
+        f"a map of {side // patch} cells a side": int(prompts.image_embedding_size) * patch == side,
+        "as many channels in the map as in the decoder": vision.output_channels
+        == config.mask_decoder_config.hidden_size,
+    }
+    failed = [text for text, holds in wanted.items() if not holds]
+    if failed:
+        raise ExportError(f"{source}: the sam graphs are laid out for {failed[0]}, which its configuration is not")
+
+
+def declare(config: Any) -> tuple[StageSpec, StageSpec]:
+    """The encoder and the decoder; SAM-HQ's fine features go from the one to the other."""
+    side, channels = int(config.vision_config.image_size), int(config.vision_config.output_channels)
+    grid = int(config.prompt_encoder_config.image_embedding_size)
+    candidates = int(config.mask_decoder_config.num_multimask_outputs) + 1
+    vision_feat = TensorSpec("vision_feat", (1, channels, grid, grid))
+    fine = (TensorSpec("hq_feat", (1, channels // 8, 4 * grid, 4 * grid)),) if is_hq(config) else ()
+    return (
+        StageSpec(
+            "image_encoder",
+            inputs=(TensorSpec("image", (1, side, side, 3), "uint8"), TensorSpec("content_hw", (2,), "int64")),
+            outputs=(vision_feat, *fine),
+        ),
+        StageSpec(
+            "mask_decoder",
+            inputs=(
+                vision_feat,
+                TensorSpec("point_coords", ("objects", "points", 2)),
+                TensorSpec("point_labels", ("objects", "points"), "int64"),
+                TensorSpec("mask_prompt", ("objects", 1, 4 * grid, 4 * grid)),
+                TensorSpec("has_mask", ("objects",)),
+                *fine,
+            ),
+            outputs=(
+                TensorSpec("candidate_masks", ("objects", candidates, 4 * grid, 4 * grid)),
+                TensorSpec("candidate_ious", ("objects", candidates)),
+            ),
+        ),
+    )
+
+
+def decoder_cases() -> tuple[Case, ...]:
+    """A mixed batch, then clicks and boxes with and without an earlier mask."""
+    mixed = {"point_labels": [[2, 3, 0, 1], [1, 0, 1, -1]], "has_mask": [0, 1]}
+    return (
+        Case("2 prompts, one with a mask", {"objects": 2, "points": 4}, mixed),
+        Case("a click", {"objects": 1, "points": 2}, {"point_labels": [1, -1], "has_mask": 0}),
+        Case("a box", {"objects": 1, "points": 2}, {"point_labels": [2, 3], "has_mask": 0}),
+        Case("a box and a mask", {"objects": 1, "points": 2}, {"point_labels": [2, 3], "has_mask": 1}),
+        Case("a mask alone", {"objects": 1, "points": 2}, {"point_labels": -1, "has_mask": 1}),
+    )
