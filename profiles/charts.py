@@ -29,7 +29,9 @@ def stack(report: Report) -> str:
     series, colour = report.series, colours(report)
     edges = np.linspace(0, report.frames, min(report.frames, MOST_BARS) + 1).round().astype(int).tolist()
     sums = [sum(ms[n] for ms in series.parts_ms.values()) for n in range(report.frames)]
-    chart = Chart(Axis(0, report.frames, "measured frame"), Axis(0, max(sums) * 1.05 or 1.0, "ms"), 1100, 280)
+    chart = Chart(
+        Axis(0, report.frames, "measured frame", whole=True), Axis(0, max(sums) * 1.05 or 1.0, "ms"), 1100, 280
+    )
     for first, end in itertools.pairwise(edges):
         bottom = 0.0
         for name, ms in series.parts_ms.items():
@@ -45,14 +47,16 @@ def histogram(report: Report) -> str:
     ms = np.array(report.series.frame_ms)
     counts, edges = np.histogram(ms, bins=BINS, range=spread(ms.tolist()))
     chart = Chart(
-        Axis(float(edges[0]), float(edges[-1]), "capture to masks, ms"), Axis(0, float(counts.max()) * 1.2, "frames")
+        Axis(float(edges[0]), float(edges[-1]), "capture to masks, ms"),
+        Axis(0, float(counts.max()) * 1.2, "frames", whole=True),
     )
     for count, left, right in zip(counts.tolist(), edges.tolist(), edges[1:].tolist(), strict=False):
         chart.box(left, right, 0, count, "var(--accent)", f"{count} frames from {left:.1f} to {right:.1f} ms")
     marks = {"p50": report.frame.p50_ms, "p95": report.frame.p95_ms, "p99": report.frame.p99_ms}
     for row, (name, value) in enumerate(marks.items()):
         chart.line([(value, 0), (value, chart.y.high)], "var(--text)", "mark")
-        chart.text(value, chart.y.high, f"{name} {value:.1f}", dx=4, dy=10 + 12 * row)
+        beside, dx = ("note", 4) if chart.x.part(value) < 0.7 else ("note end", -4)
+        chart.text(value, chart.y.high, f"{name} {value:.1f}", beside, dx=dx, dy=10 + 12 * row)
     return str(chart)
 
 
@@ -122,7 +126,7 @@ def _cost(curves: Mapping[int, Sequence[tuple[float, float]]], axis: str, line: 
     if len(places) < 2:
         return None
     highest = max(ms for points in curves.values() for _, ms in points)
-    chart = Chart(Axis(0, places[-1] * 1.3, axis), Axis(0, highest * 1.1, "ms a frame"))
+    chart = Chart(Axis(0, places[-1] * 1.3, axis, whole=True), Axis(0, highest * 1.1, "ms a frame"))
     for n, (size, points) in enumerate(curves.items()):
         colour = STAGE_COLOURS[n % len(STAGE_COLOURS)]
         chart.line(points, colour)

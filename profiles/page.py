@@ -21,7 +21,7 @@ body { margin: 0 auto; padding: 28px 20px 60px; max-width: 1180px; background: v
 h1 { margin: 0 0 2px; font-size: 24px } h2 { margin: 0 0 8px; font-size: 16px }
 p { margin: 0 0 4px; color: var(--soft) }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(130px, 1fr)); gap: 12px; margin: 18px 0 }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 520px), 1fr)); gap: 12px }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 430px), 1fr)); gap: 12px }
 .card { padding: 14px 16px; background: var(--card); border: 1px solid var(--rule); border-radius: 8px }
 .wide { grid-column: 1 / -1 }
 .tile b { display: block; font-size: 22px; font-variant-numeric: tabular-nums }
@@ -83,11 +83,11 @@ def _cards(report: Report) -> Iterable[str]:
     yield _card(f"The typical frame, {report.typical.index}", typical)
     yield _card(f"The slowest frame, {report.slowest.index}", charts.timeline(report, report.slowest))
     origin = "swept" if report.growth else "in this run"
-    for name, chart in (
-        (f"Cost by objects, {origin}", charts.cost_by_objects(report)),
-        (f"Cost by memory frames, {origin}", charts.cost_by_memories(report)),
-    ):
-        yield _card(name, chart or "<p>Only one number occurred; --sweep goes through several.</p>")
+    by_objects, by_memories = charts.cost_by_objects(report), charts.cost_by_memories(report)
+    if by_objects:
+        yield _card(f"Cost by objects, {origin}", by_objects)
+    if by_memories:
+        yield _card(f"Cost by memory frames, {origin}", by_memories)
     if report.roofline:
         yield _card("Roofline", charts.roof(report.roofline, colour))
     yield _card("Parts of a frame", _parts_table(report), wide=True)
@@ -120,13 +120,14 @@ def _roofline_table(report: Report) -> str:
         [
             name,
             " ".join(f"{symbol}={size}" for symbol, size in s.sizes.items()),
+            s.calls,
             *(f"{value:.2f}" for value in (s.gflop, s.mbytes, s.p50_ms, s.limit_ms, s.gflops)),
             f"{s.share:.0%}",
             s.bound,
         ]
         for name, s in report.roofline.stages.items()
     ]
-    head = ["stage", "at", "GFLOP", "MB", "p50 ms", "limit ms", "GFLOP/s", "of the limit", "bound by"]
+    head = ["stage", "at", "calls", "GFLOP", "MB", "p50 ms", "limit ms", "GFLOP/s", "of the limit", "bound by"]
     return _table(head, rows)
 
 

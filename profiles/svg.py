@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 
-LEFT, RIGHT, TOP, BOTTOM = 56, 16, 12, 40  # pixels around the plot
+LEFT, RIGHT, TOP, BOTTOM = 64, 16, 12, 40  # pixels around the plot
 MOST_TICKS = 6
 FEW_DECADES = 300.0  # of a logarithmic axis: below it, ticks at 2 and 5 as well
 LINE = 12  # pixels of a line of text
@@ -13,12 +13,16 @@ LINE = 12  # pixels of a line of text
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """A range of numbers with a name; log: by powers of ten. Raises ValueError where the range is empty."""
+    """A range of numbers with a name. Raises ValueError where it is empty.
+
+    log: by powers of ten; whole: of things that are counted, with no ticks between them.
+    """
 
     low: float
     high: float
     name: str
     log: bool = False
+    whole: bool = False
 
     def __post_init__(self) -> None:
         if not self.low < self.high or (self.log and self.low <= 0):
@@ -37,7 +41,7 @@ class Axis:
             steps = (1, 2, 5) if self.high / self.low < FEW_DECADES else (1,)
             ticks = [step * 10.0**power for power in powers for step in steps]
             return [tick for tick in ticks if self.low <= tick <= self.high]
-        step = _round_step((self.high - self.low) / MOST_TICKS)
+        step = max(_round_step((self.high - self.low) / MOST_TICKS), 1.0 if self.whole else 0.0)
         first = math.ceil(self.low / step - 1e-9)
         return [n * step for n in range(first, math.floor(self.high / step + 1e-9) + 1)]
 

@@ -47,7 +47,7 @@ def headline(report: Report) -> Iterable[str]:
     yield f"[bold]{bundle.family} {bundle.variant}[/bold], {bundle.side} px, {bundle.backend}, {_precision(report)}"
     yield (
         f"{report.source.name}, {report.source.width}x{report.source.height}: {report.frames} frames measured after "
-        f"{report.warmup} of warm-up, {_range(series.objects)} objects, {_range(series.memories)} memory frames"
+        f"{report.warmup} of warm-up, {_range(series.objects, 'object')}, {_range(series.memories, 'memory frame')}"
     )
     frame = report.frame
     yield (
@@ -90,13 +90,14 @@ def roofline_table(found: Roofline) -> Table:
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for name in ("stage", "at"):
         table.add_column(name)
-    for name in ("GFLOP", "MB", "p50 ms", "limit ms", "GFLOP/s", "of the limit"):
+    for name in ("calls", "GFLOP", "MB", "p50 ms", "limit ms", "GFLOP/s", "of the limit"):
         table.add_column(name, justify="right")
     table.add_column("bound by")
     for name, stage in found.stages.items():
         at = " ".join(f"{symbol}={size}" for symbol, size in stage.sizes.items())
         figures = (stage.gflop, stage.mbytes, stage.p50_ms, stage.limit_ms, stage.gflops)
-        table.add_row(name, at, *(f"{value:.2f}" for value in figures), f"{stage.share:.0%}", stage.bound)
+        cells = (f"{value:.2f}" for value in figures)
+        table.add_row(name, at, str(stage.calls), *cells, f"{stage.share:.0%}", stage.bound)
     return table
 
 
@@ -165,9 +166,10 @@ def _percentiles(found: Latency) -> list[str]:
     return [f"{value:.2f}" for value in values]
 
 
-def _range(values: Sequence[int]) -> str:
+def _range(values: Sequence[int], thing: str) -> str:
     low, high = min(values), max(values)
-    return str(low) if low == high else f"{low} to {high}"
+    many = thing if high == 1 else f"{thing}s"
+    return f"{low} {many}" if low == high else f"{low} to {high} {many}"
 
 
 def _words(value: object) -> str:

@@ -155,6 +155,7 @@ def test_axes_have_round_ticks_within_their_range() -> None:
     assert Axis(2.5, 90, "x", log=True).ticks() == [5, 10, 20, 50]
     with pytest.raises(ValueError, match="no range"):
         Axis(1, 1, "x")
+    assert Axis(0, 3, "frames", whole=True).ticks() == [0, 1, 2, 3]
     assert spread([5, 5]) == (4.7, 5.3)
 
 
