@@ -29,9 +29,7 @@ def model_type(source: str) -> str:
         config, _ = transformers.PreTrainedConfig.get_config_dict(source)
     except (OSError, ValueError) as error:
         raise ExportError(f"{source}: {_cannot_be_had(source, error)}") from None
-    except TypeError:  # JSON, but no object
-        config = {}
-    kind = config.get("model_type")
+    kind = config.get("model_type") if isinstance(config, dict) else None
     if not isinstance(kind, str):
         raise ExportError(f"{source}: its config.json names no model_type")
     return kind

@@ -117,9 +117,8 @@ def resize(config: Any, side: int, source: str) -> None:
     _check_layout(config, source)
     unit = math.lcm(2 * STRIDE, backbone.patch_stride[0] * backbone.window_size_per_stage[0])
     if side < unit or side % unit:
-        raise ExportError(
-            f"{source}: image size {side} is no multiple of {unit}; try {max(unit, round(side / unit) * unit)}"
-        )
+        nearest = max(unit, round(side / unit) * unit)
+        raise ExportError(f"{source}: image size {side} is no multiple of {unit}; the nearest is {nearest}")
     config.image_size = config.prompt_encoder_config.image_size = side
     backbone.image_size = [side, side]
     vision.backbone_feature_sizes = [[side // s, side // s] for s in (STRIDE // 4, STRIDE // 2, STRIDE)]

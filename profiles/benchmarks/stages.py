@@ -1,9 +1,10 @@
 """Each stage in ONNX Runtime against transformers in torch eager, on a random hiera-tiny of real size.
 
-    python profiles/benchmarks/stages.py [--checkpoint FOLDER --bundle BUNDLE] [--rounds N] [--write]
+    python profiles/benchmarks/stages.py [--checkpoint FOLDER --bundle BUNDLE] [--rounds N] [--busy] [--write]
 
 The two take turns, A B A B, so that a machine that slows down slows both; figures are medians. Without a checkpoint
-and its bundle it draws and exports one first. --write keeps the table in stages.md beside this file.
+and its bundle it draws and exports one first. --busy is for a machine that others use at the same time: one thread,
+and seconds of the processor instead of the clock. --write keeps the table in stages.md beside this file.
 """
 
 import argparse
@@ -33,7 +34,6 @@ from masklet.runtime.backends.onnxrt import OnnxRuntime  # noqa: E402
 from masklet.runtime.bundle import Bundle  # noqa: E402
 from masklet.runtime.session import Sessions  # noqa: E402
 
-THREADS = 2
 POINTERS = 16
 TRACKED = {"point_labels": -1, "has_mask": 0, "multimask": 1, "memoryless": 0}
 
@@ -52,20 +52,30 @@ class Row:
         return self.torch_s / self.ort_s
 
 
-def alternate(a: Callable[[], Any], b: Callable[[], Any], rounds: int) -> tuple[float, float]:
+@dataclass(frozen=True)
+class Conditions:
+    """How to measure: threads of both sides, the clock that is read (in ns), how often."""
+
+    threads: int
+    clock: Callable[[], int]
+    rounds: int
+    described: str
+
+
+def alternate(a: Callable[[], Any], b: Callable[[], Any], under: Conditions) -> tuple[float, float]:
     """Median seconds of two calls that take turns, after one of each to warm up."""
     a(), b()
     times: tuple[list[float], list[float]] = ([], [])
-    for _ in range(rounds):
+    for _ in range(under.rounds):
         for call, taken in zip((a, b), times, strict=True):
-            start = time.perf_counter_ns()
+            start = under.clock()
             call()
-            taken.append((time.perf_counter_ns() - start) / 1e9)
+            taken.append((under.clock() - start) / 1e9)
     return statistics.median(times[0]), statistics.median(times[1])
 
 
 def eager_decoder(model: Any, feeds: dict[str, Any]) -> Callable[[], Any]:
-    """Prompts, decoder and pointer for all objects in one batch, as a call of the graph has them; no full-size masks."""
+    """Prompts, decoder and pointers, all objects in one batch as in a call of the graph; no full-size masks."""
     given = {name: torch.from_numpy(feed) for name, feed in feeds.items()}
 
     def run() -> Any:
@@ -106,7 +116,7 @@ def eager_memory_encoder(model: Any, feeds: dict[str, Any]) -> Callable[[], Any]
     return run
 
 
-def measure(model: Any, sessions: Sessions, rounds: int) -> list[Row]:
+def measure(model: Any, sessions: Sessions, under: Conditions) -> list[Row]:
     """Time every stage at the sizes that a tracked frame has."""
     stages = {stage.spec.name: stage for stage in FAMILY.stages(model)}
     rows = []
@@ -114,7 +124,7 @@ def measure(model: Any, sessions: Sessions, rounds: int) -> list[Row]:
     def add(name: str, size: str, case: Case, eager: Callable[[dict[str, Any]], Callable[[], Any]]) -> None:
         stage: ExportStage = stages[name]
         feeds = stage.feeds(case, seed=0)
-        times = alternate(eager(feeds), lambda: sessions.run(name, feeds), rounds)
+        times = alternate(eager(feeds), lambda: sessions.run(name, feeds), under)
         rows.append(Row(name, size, *times))
         print(
             f"{name:20} {size:24} torch {times[0]:.3f} s   ORT {times[1]:.3f} s   {times[0] / times[1]:.2f}x",
@@ -137,13 +147,13 @@ def measure(model: Any, sessions: Sessions, rounds: int) -> list[Row]:
     return rows
 
 
-def report(rows: list[Row]) -> str:
+def report(rows: list[Row], under: Conditions) -> str:
     """The table, with what is needed to repeat it."""
     versions = ", ".join(f"{p} {importlib.metadata.version(p)}" for p in ("torch", "transformers", "onnxruntime"))
     lines = [
         "# Stages: ONNX Runtime against transformers in torch eager",
         "",
-        f"{datetime.date.today().isoformat()}, {_cpu()}, {THREADS} threads, FP32. {versions}. SAM 2.1 hiera-tiny, "
+        f"{datetime.date.today().isoformat()}, {_cpu()}, {under.described}, FP32. {versions}. SAM 2.1 hiera-tiny, "
         "random weights. The two take turns; medians. `python profiles/benchmarks/stages.py --write`",
         "",
         "| stage | size | torch eager, s | ONNX Runtime, s | ratio |",
@@ -173,9 +183,15 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path)
     parser.add_argument("--bundle", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--busy", action="store_true")
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
-    torch.set_num_threads(THREADS)
+    under = Conditions(2, time.perf_counter_ns, given.rounds, "2 threads, wall clock")
+    if given.busy:
+        under = Conditions(
+            1, time.process_time_ns, given.rounds, "1 thread, processor time, on a machine in use (--busy)"
+        )
+    torch.set_num_threads(under.threads)
     with tempfile.TemporaryDirectory() as scratch:
         checkpoint = given.checkpoint or save_checkpoint(
             random_model(sam2_config(SIZES["tiny"])), Path(scratch) / "tiny"
@@ -184,8 +200,8 @@ def main() -> None:
         if not bundle.exists():
             export_bundle(str(checkpoint), bundle)
         model = FAMILY.load(str(checkpoint), None)
-        with Sessions.open(Bundle.load(bundle), OnnxRuntime(threads=THREADS)) as sessions:
-            text = report(measure(model, sessions, given.rounds))
+        with Sessions.open(Bundle.load(bundle), OnnxRuntime(threads=under.threads)) as sessions:
+            text = report(measure(model, sessions, under), under)
     print(text)
     if given.write:
         (HERE / "stages.md").write_text(text)
