@@ -16,7 +16,7 @@ TINY = Recipe(
     hidden=64, widths=(8, 16, 32, 64), workers=1, pictures=2, clips=1, pool=6, pool_frames=8, warm_up=2,
     kinds=(("cluttered", 1.0),),
 )  # fmt: skip
-STEPS = 8
+STEPS = 9
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +26,7 @@ def one_thread() -> None:
 
 def test_a_resumed_run_is_the_uninterrupted_one(tmp_path: Path) -> None:
     straight = train(tmp_path / "a", TINY, Budget(steps=STEPS))
-    train(tmp_path / "b", TINY, Budget(steps=STEPS), until_step=5)
+    train(tmp_path / "b", TINY, Budget(steps=STEPS), until_step=6)
     resumed = train(tmp_path / "b", TINY, Budget(steps=STEPS))
     assert straight.step == resumed.step == STEPS
     for name, value in straight.view.model.state_dict().items():
@@ -85,10 +85,10 @@ def test_a_budget_is_one_positive_figure(seconds: float | None, steps: int | Non
 
 
 def test_lessons_follow_the_budget() -> None:
-    assert Moment(0.1, 2).stills
-    assert not Moment(0.1, 2).is_clip
-    assert [Moment(0.6, step).is_clip for step in (2, 3)] == [True, False]
-    lengths = [Moment(progress, 2).clip_frames for progress in (0.43, 0.6, 0.99)]
+    assert Moment(0.1, 4).stills
+    assert not Moment(0.1, 4).is_clip
+    assert [Moment(0.6, step).is_clip for step in (4, 6)] == [True, False]
+    lengths = [Moment(progress, 4).clip_frames for progress in (0.43, 0.6, 0.99)]
     assert lengths == sorted(lengths)
     assert Moment(0.999, 1000).rate < 0.05 < Moment(0.2, 1000).rate
 
