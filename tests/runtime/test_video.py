@@ -104,7 +104,7 @@ def test_the_loop_is_the_references(sessions: Sessions, nano_checkpoint: Path) -
 def test_where_the_references_differ_we_follow_meta(
     sessions: Sessions, nano_checkpoint: Path, rule: str, frames: int
 ) -> None:
-    """With transformers' rule in place of Meta's the loop moves away from ours: the rule matters, and ours is Meta's."""
+    """With transformers' rule in place of Meta's the loop leaves ours: the rule matters, and ours is Meta's."""
     as_meta = np.mean(compare(sessions, nano_checkpoint, frames))
     as_transformers = np.mean(compare(sessions, nano_checkpoint, frames, frozenset({rule})))
     assert as_meta >= 0.999
