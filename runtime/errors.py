@@ -29,5 +29,9 @@ class SinkError(MaskletError):
     """Results cannot be written."""
 
 
+class StateError(MaskletError):
+    """A saved state cannot be gone on with."""
+
+
 class ExportError(MaskletError):
     """A checkpoint cannot be exported, or its graphs do not agree with it."""

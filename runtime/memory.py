@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from masklet.runtime.errors import PromptError
+from masklet.runtime.errors import PromptError, StateError
+from masklet.runtime.snapshot import KeptFrame, ObjectSnapshot, SlotsSnapshot
 from masklet.runtime.spec import MemoryPolicy, ModelSpec, Tensor
 
 
@@ -55,6 +56,24 @@ class FrameSlots:
         self._settle(time)
         pinned = self._pinned()
         return self._array[: len(self._kept)], [Attended(kept.time, kept.time in pinned) for kept in self._kept]
+
+    def snapshot(self) -> SlotsSnapshot:
+        """A copy of what is kept, in the order of its slots, with the present frame last."""
+        rows, kept = self._array[: len(self._kept)], self._kept
+        if self._present is not None:
+            rows, kept = np.concatenate([rows, self._present[1][None]]), [*kept, self._present[0]]
+        return SlotsSnapshot([KeptFrame(*k) for k in kept], rows.copy(), self._present is not None)
+
+    def restore(self, snapshot: SlotsSnapshot) -> None:
+        """Keep what a snapshot holds, slot by slot. Raises StateError where it is of another model."""
+        kept = [_Kept(frame.time, frame.prompted) for frame in snapshot.frames]
+        values, settled = snapshot.values, len(kept) - snapshot.last_is_present
+        fits = values.shape == (len(kept), *self._array.shape[1:]) and 0 <= settled <= len(self._array)
+        if not fits or values.dtype != self._array.dtype:
+            raise StateError(f"a state holds {values.dtype}{list(values.shape)} of {len(kept)} frames: another model's")
+        self._array[:settled] = values[:settled]
+        self._kept = kept[:settled]
+        self._present = (kept[-1], values[-1].copy()) if snapshot.last_is_present else None
 
     def _settle(self, time: int) -> None:
         """Take up the frame that was present before `time`, and let go of what a frame at `time` no longer needs."""
@@ -108,8 +127,7 @@ class MemoryBank:
     def keep(self, object_id: int, time: int, prompted: bool, memory: Tensor, pointer: Tensor) -> None:
         """Keep a frame of an object. memory: [tokens, channels]; pointer: [channels]."""
         if object_id not in self._spatial:
-            self._spatial[object_id] = self._slots("memory", self._policy.recent_frames)
-            self._pointers[object_id] = self._slots("pointers", self._policy.pointers - 1)
+            self._admit(object_id)
         self._spatial[object_id].put(time, prompted, memory)
         self._pointers[object_id].put(time, prompted, pointer)
 
@@ -156,6 +174,21 @@ class MemoryBank:
             "pointers": pointers,
             "pointer_time": distances / farthest,
         }
+
+    def snapshot(self) -> list[ObjectSnapshot]:
+        """A copy of every object's memories."""
+        return [ObjectSnapshot(i, self._spatial[i].snapshot(), self._pointers[i].snapshot()) for i in self._spatial]
+
+    def restore(self, objects: Iterable[ObjectSnapshot]) -> None:
+        """Take up objects from a snapshot. Raises StateError where it is of another model."""
+        for one in objects:
+            self._admit(one.object_id)
+            self._spatial[one.object_id].restore(one.spatial)
+            self._pointers[one.object_id].restore(one.pointers)
+
+    def _admit(self, object_id: int) -> None:
+        self._spatial[object_id] = self._slots("memory", self._policy.recent_frames)
+        self._pointers[object_id] = self._slots("pointers", self._policy.pointers - 1)
 
     def _slots(self, name: str, window: int) -> FrameSlots:
         tensor = self._inputs[name]

@@ -16,15 +16,19 @@ def check_parent(path: Path) -> None:
 class OutputFile:
     """A file open for writing, unbuffered: what `write` has taken survives the process. An old file is replaced.
 
+    keep: go on after so many bytes of a file that is there, rather than replace it.
     Raises SinkError at once where it cannot be opened, and from `write` where the disk is full.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, keep: int | None = None) -> None:
         self.path = path
-        self.written = 0
+        self.written = keep or 0
         check_parent(path)
         try:
-            self._file = open(path, "wb", buffering=0)  # noqa: SIM115 closed by close()
+            self._file = open(path, "wb" if keep is None else "r+b", buffering=0)  # noqa: SIM115 closed by close()
+            if keep is not None:
+                self._file.truncate(keep)
+                self._file.seek(keep)
         except OSError as error:
             raise SinkError(f"{path}: cannot be written: {error.strerror}") from None
 

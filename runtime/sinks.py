@@ -61,10 +61,11 @@ class MasksJsonl(Closing):
      "segmentation": {"size": [h, w], "counts": "<COCO RLE>"}}]}
 
     An object out of sight stays in the list, with an empty mask and the box [0, 0, 0, 0].
+    keep: go on after so many bytes of a file that is there, rather than replace it.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self._file = OutputFile(Path(path))
+    def __init__(self, path: str | Path, keep: int | None = None) -> None:
+        self._file = OutputFile(Path(path), keep)
 
     def write(self, frame: Frame, result: FrameResult) -> None:
         objects = object_records(result)

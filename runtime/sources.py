@@ -4,9 +4,8 @@ Frames are delivered in the order of the source, or backwards, one at a time. Wi
 prompts, masks and boxes then count in the pixels of the frames as delivered.
 """
 
-import re
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +17,7 @@ from masklet.runtime.errors import SourceError
 from masklet.runtime.results import Frame
 
 U8 = npt.NDArray[np.uint8]
-
-_LIVE = re.compile(r"\d+|/dev/video.*|csi:.*|gst:.*|[A-Za-z][A-Za-z0-9+.-]*://.*", re.DOTALL)
+Tell = Callable[[str, str], None]  # is told what happened, in one word, and the particulars
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +71,34 @@ class Cut:
         return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
+@dataclass(frozen=True, slots=True)
+class FeedOptions:
+    """What is asked of a camera, and what raw frames are.
+
+    size:         width and height in pixels; a camera's own choice where None.
+    rate:         frames per second; the same.
+    pixel_format: as FFmpeg names it (yuyv422, mjpeg, nv12, rgb24, ...); the same.
+    """
+
+    size: tuple[int, int] | None = None
+    rate: float | None = None
+    pixel_format: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.size is not None and min(self.size) < 1:
+            raise SourceError(f"a size of {self.size[0]}x{self.size[1]} pixels is none")
+        if self.rate is not None and not 0 < self.rate <= 1000:
+            raise SourceError(f"{self.rate} frames/s is not within 0..1000")
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Read WIDTHxHEIGHT in pixels. Raises SourceError."""
+    width, _, height = text.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise SourceError(f"--size {text}: expected WIDTHxHEIGHT in pixels, such as 1280x720")
+    return int(width), int(height)
+
+
 class Source(Closing):
     """Frames of one video, folder or feed; iterate over it, in a `with` block.
 
@@ -81,12 +107,19 @@ class Source(Closing):
     fps:     delivered frames per second of the source's time.
     frames:  how many will be delivered, None where nobody knows.
     corrupt: frames that could not be decoded so far and were left out.
+    reconnects: how often a lost camera or stream was found again.
+    lossy:   whether frames that are not taken in time are of no more use.
+    tell:    is told when a camera or stream is lost, found again, or changes.
     """
+
+    lossy = False
 
     def __init__(self, name: str, cut: Cut, source_hw: tuple[int, int], rate: float, total: int | None) -> None:
         self.name = name
         self.cut = cut
         self.corrupt = 0
+        self.reconnects = 0
+        self.tell: Tell = _nobody
         self._total = total
         height, width = cut.delivered_hw(source_hw)
         self.size = (width, height)
@@ -113,8 +146,18 @@ class Source(Closing):
     def __iter__(self) -> Iterator[Frame]:
         """Deliver the frames, from the first on. Raises SourceError where none can be read."""
 
+    def stop(self) -> None:
+        """Ask another thread's iteration to end where it waits for frames; files keep nobody waiting."""
+
+    def go_on(self, index: int, time_s: float) -> None:
+        """Number frames from `index` and time them from `time_s` on, as they went on before a restart (feeds only)."""
+
     def close(self) -> None:
         """Let go of files and devices. Files are open only while frames are read."""
+
+
+def _nobody(what: str, particulars: str) -> None:
+    """Takes no notice."""
 
 
 def open_source(
@@ -125,17 +168,22 @@ def open_source(
     stride: int = 1,
     max_side: int | None = None,
     reverse: bool = False,
+    feed: FeedOptions | None = None,
 ) -> Source:
-    """Open a video file, a folder of images or a single image.
+    """Open a video file, a folder of images, a single image, a camera or a stream.
 
-    The other arguments are those of `Cut`. Raises SourceError, one line, where frames cannot be read from it.
+    feed: what is asked of a camera, or told of raw frames. The other arguments are those of `Cut`. A camera or
+    stream is connected to at once. Raises SourceError, one line, where frames cannot be read from it.
     """
+    from masklet.runtime.feeds.kinds import is_feed, open_feed
     from masklet.runtime.image_files import ImageFiles, is_image, list_images
     from masklet.runtime.video_file import VideoFile
 
     cut = Cut(start, end, stride, max_side, reverse)
-    if _LIVE.fullmatch(spec):
-        raise SourceError(f"{spec}: cameras and streams cannot be read yet; give a video file or a folder of images")
+    if is_feed(spec):
+        return open_feed(spec, cut, feed or FeedOptions())
+    if feed not in (None, FeedOptions()):
+        raise SourceError(f"{spec}: a file has its own size, rate and pixel format; --max-side shrinks its frames")
     path = Path(spec)
     try:
         if path.is_dir():

@@ -28,7 +28,14 @@ NoHashes = Annotated[
 
 def run(
     bundle: BundleFolder,
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help="A video, a folder of images, or an image.")],
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE...",
+            help="Videos, folders of images, images; 0, /dev/video0, rtsp://HOST/PATH, csi://0, gst:PIPELINE, or - "
+            "for raw frames. Several run at once, numbered from 1.",
+        ),
+    ],
     points: Points = [],  # noqa: B006 typer copies the default
     negatives: Negatives = [],  # noqa: B006
     boxes: Boxes = [],  # noqa: B006
@@ -44,28 +51,72 @@ def run(
         typer.Option(min=16, help="Shrink frames to this longer side; prompts count in these pixels."),
     ] = None,
     reverse: Annotated[bool, typer.Option("--reverse", help="From the last frame to the first (files only).")] = False,
+    size: Annotated[str | None, typer.Option(metavar="WxH", help="Of a camera's or raw frames, in pixels.")] = None,
+    rate: Annotated[float | None, typer.Option(help="Of a camera or raw frames, in frames/s.")] = None,
+    pixel_format: Annotated[
+        str | None,
+        typer.Option(help="Of a camera's or raw frames: yuyv422, mjpeg, nv12, rgb24, ..."),
+    ] = None,
+    every_frame: Annotated[
+        bool | None,
+        typer.Option(
+            "--every-frame/--newest",
+            help="Run every frame, or drop those that come too fast; by default as files and cameras need it.",
+        ),
+    ] = None,
+    silence: Annotated[float, typer.Option(min=0.1, help="Say so after as many seconds without a frame.")] = 5.0,
+    give_up: Annotated[
+        float | None,
+        typer.Option(min=0.1, help="End after as many seconds without a frame; never by default."),
+    ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Keep the state there, and go on from it."),
+    ] = None,
+    state_every: Annotated[float, typer.Option(min=0.0, help="Seconds between two saves of it.")] = 10.0,
+    metrics: Annotated[
+        str | None,
+        typer.Option(metavar="[HOST:]PORT", help="Serve figures for Prometheus there."),
+    ] = None,
+    log_json: Annotated[bool, typer.Option("--log-json", help="Log as JSON, a line an event.")] = False,
     non_overlapping: Annotated[
         bool, typer.Option("--non-overlapping", help="Give each pixel to one object at most.")
     ] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads a stage; all cores by default.")] = None,
     no_hashes: NoHashes = False,
 ) -> None:
-    """Track prompted objects through a video."""
-    from masklet.runtime.prompt_forms import parse_prompts
-    from masklet.runtime.run import Outputs, track
+    """Track prompted objects through videos, cameras and streams.
 
-    prompts = parse_prompts(points=points, negatives=negatives, boxes=boxes, masks=masks_in)
-    outputs = Outputs(overlay=overlay, masks=masks, pngs=pngs)
-    track(
-        bundle,
-        source,
-        prompts,
-        outputs,
+    With several sources, a prompt STREAM/[ID][@FRAME]:... is for that one, any other for every one, and {stream} in
+    a path stands for the number.
+    """
+    from masklet.runtime.feeds.command import orders, run_streams
+    from masklet.runtime.feeds.opening import RunOptions, policy_of
+    from masklet.runtime.feeds.per_stream import prompts_of
+    from masklet.runtime.feeds.supervise import Patience
+    from masklet.runtime.prompt_forms import parse_prompts
+    from masklet.runtime.run import Outputs
+    from masklet.runtime.sources import FeedOptions, parse_size
+
+    forms = {"points": points, "negatives": negatives, "boxes": boxes, "masks": masks_in}
+    schedules = [
+        parse_prompts(**{form: prompts_of(texts, n, len(sources)) for form, texts in forms.items()})
+        for n in range(1, len(sources) + 1)
+    ]
+    options = RunOptions(
         cut={"start": start, "end": end, "stride": stride, "max_side": max_side, "reverse": reverse},
+        feed=FeedOptions(None if size is None else parse_size(size), rate, pixel_format),
+        policy=policy_of(every_frame),
+        patience=Patience(silence, give_up),
         non_overlapping=non_overlapping,
         threads=threads,
         check_hashes=not no_hashes,
+        state=state,
+        state_every_s=state_every,
+        metrics=metrics,
+        log_json=log_json,
     )
+    run_streams(bundle, orders(sources, schedules, Outputs(overlay, masks, pngs), options), options)
 
 
 def inspect(

@@ -1,11 +1,11 @@
 """VideoTracker: prompts on any frame become masklets, a frame at a time, without look-ahead (SAM 2's PVS task)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from masklet.runtime.bundle import Bundle
-from masklet.runtime.errors import PromptError
+from masklet.runtime.errors import PromptError, StateError
 from masklet.runtime.geometry import (
     Resizer,
     boxes_xyxy,
@@ -18,6 +18,7 @@ from masklet.runtime.memory import MemoryBank
 from masklet.runtime.prompts import PADDING, Mask, Prompt, check_prompt, encode_points
 from masklet.runtime.results import Frame, FrameResult
 from masklet.runtime.session import Sessions
+from masklet.runtime.snapshot import TrackerSnapshot
 from masklet.runtime.spec import Tensor
 
 LOGIT_LIMIT = 32.0  # earlier logits are clamped to this before they prompt again (vp 254)
@@ -68,6 +69,29 @@ class _Shown:
     without_memory: bool  # it was prompted before it was tracked here
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class PendingResult:
+    """A frame's result before its masks have the frame's size. `result` takes no session: another thread may call it.
+
+    low_res: [objects, h, w] logits, holes filled; scores: [objects] float32.
+    """
+
+    frame: Frame
+    object_ids: list[int]
+    low_res: Tensor
+    scores: Tensor
+    non_overlapping: bool
+
+    def result(self) -> FrameResult:
+        """Bring the masks to the frame's size."""
+        if self.object_ids:
+            masks = masks_to_source(self.low_res, self.frame.hw, non_overlapping=self.non_overlapping)
+        else:
+            masks = np.zeros((0, *self.frame.hw), bool)
+        ids = np.array(self.object_ids, np.int64)
+        return FrameResult(self.frame.index, self.frame.time_s, ids, masks, boxes_xyxy(masks), self.scores)
+
+
 class VideoTracker:
     """Tracks prompted objects through a stream of frames.
 
@@ -104,6 +128,10 @@ class VideoTracker:
                  as on its first frame; to correct what was tracked, call `refine` after this.
         Raises PromptError, before anything has changed, where a prompt does not fit the frame.
         """
+        return self.advance(frame, prompts).result()
+
+    def advance(self, frame: Frame, prompts: Mapping[int, Prompt] | None = None) -> PendingResult:
+        """As `step`, without bringing the masks to the frame's size yet, for a thread beside this one to do so."""
         prompts = dict(prompts or {})
         for object_id, prompt in prompts.items():
             self._check(object_id, prompt, frame)
@@ -114,7 +142,7 @@ class VideoTracker:
         decoded = [self._prompted(i, prompt) for i, prompt in prompts.items()]
         decoded += [self._tracked(ids) for ids in self._bank.batches(tracked, self._time, self._options.batch)]
         self._remember(decoded)
-        return self._result()
+        return self._pending()
 
     def refine(self, object_id: int, prompt: Prompt) -> FrameResult:
         """Prompt an object on the frame that was last given, after seeing its result.
@@ -125,12 +153,26 @@ class VideoTracker:
         """
         self._check(object_id, prompt, self._given())
         self._remember([self._prompted(object_id, prompt)])
-        return self._result()
+        return self._pending().result()
 
     def remove(self, object_id: int) -> None:
         """Stop tracking an object. Raises PromptError where there is none of that id."""
         self._bank.forget(object_id)
         self._shown.pop(object_id, None)
+
+    def snapshot(self) -> TrackerSnapshot:
+        """What is remembered after the last frame, for a tracker of the same model to go on from."""
+        return TrackerSnapshot(self._time, self._bank.snapshot())
+
+    def restore(self, snapshot: TrackerSnapshot) -> None:
+        """Go on from a snapshot: later frames come out as if there had been no break; `refine` waits for a frame.
+
+        Raises StateError where the snapshot is of another model, or this tracker was given frames already.
+        """
+        if self._time != -1:
+            raise StateError("a state can only be restored before the first frame")
+        self._bank.restore(snapshot.objects)
+        self._time = snapshot.time
 
     def _check(self, object_id: int, prompt: Prompt, frame: Frame) -> None:
         check_prompt(prompt, frame.hw)
@@ -263,24 +305,12 @@ class VideoTracker:
         area = self._options.fill_hole_area
         return fill_holes(low_res[:, 0], area)[:, None] if area else low_res
 
-    def _result(self) -> FrameResult:
-        frame = self._given()
+    def _pending(self) -> PendingResult:
         ids = [i for i in self._bank.object_ids if i in self._shown]
-        masks = self._masks([self._shown[i].low_res for i in ids])
-        return FrameResult(
-            frame.index,
-            frame.time_s,
-            np.array(ids, np.int64),
-            masks,
-            boxes_xyxy(masks),
-            np.array([self._shown[i].score for i in ids], np.float32),
-        )
-
-    def _masks(self, low_res: Iterable[Tensor]) -> Tensor:
-        logits = list(low_res)
-        if not logits:
-            return np.zeros((0, *self._given().hw), bool)
-        return masks_to_source(np.concatenate(logits), self._given().hw, non_overlapping=self._options.non_overlapping)
+        shown = [self._shown[i] for i in ids]
+        low_res = np.concatenate([each.low_res for each in shown]) if shown else np.zeros((0, 1, 1), np.float32)
+        scores = np.array([each.score for each in shown], np.float32)
+        return PendingResult(self._given(), ids, low_res, scores, self._options.non_overlapping)
 
     def _given(self) -> Frame:
         if self._frame is None:

@@ -1,0 +1,106 @@
+"""What `masklet run` does: sources through trackers into sinks, up to the end or Ctrl-C."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from masklet.runtime.backends.onnxrt import OnnxRuntime
+from masklet.runtime.bundle import Bundle
+from masklet.runtime.errors import PromptError, SourceError
+from masklet.runtime.feeds.bell import Bell
+from masklet.runtime.feeds.frame_queue import Captured
+from masklet.runtime.feeds.log import Log
+from masklet.runtime.feeds.metrics import Metrics, parse_address
+from masklet.runtime.feeds.opening import Opened, Order, RunOptions, open_stream
+from masklet.runtime.feeds.per_stream import outputs_of, path_of
+from masklet.runtime.feeds.runner import Runner
+from masklet.runtime.feeds.stream import Stream
+from masklet.runtime.feeds.supervise import Supervisor, progress_bar
+from masklet.runtime.prompts import Schedule
+from masklet.runtime.run import Outputs
+from masklet.runtime.session import Sessions
+from masklet.runtime.video import TrackerOptions, VideoTracker
+from rich.console import Console
+
+
+def orders(specs: Sequence[str], schedules: Sequence[Schedule], outputs: Outputs, options: RunOptions) -> list[Order]:
+    """What there is to do for each source. Raises MaskletError where it does not go together."""
+    if not all(schedules):
+        lone = "" if len(specs) == 1 else f" in source {[bool(s) for s in schedules].index(False) + 1}"
+        raise PromptError(f"nothing to track{lone}: give at least one of --point, --box and --mask")
+    if specs.count("-") > 1:
+        raise SourceError("standard input can be one source, not several")
+    count = len(specs)
+    wanted = [
+        Order(n, spec, schedule, outputs_of(outputs, n, count), path_of(options.state, n, count))
+        for n, (spec, schedule) in enumerate(zip(specs, schedules, strict=True), 1)
+    ]
+    for order in wanted:
+        for spec in specs:
+            order.outputs.spare(spec)
+    return wanted
+
+
+def run_streams(bundle: Path, wanted: Sequence[Order], options: RunOptions) -> None:
+    """Track prompted objects through sources and write what was asked for.
+
+    A source that cannot be opened ends the run where it is the only one; otherwise the others run without it.
+    """
+    model = Bundle.load(bundle, check_hashes=options.check_hashes)
+    console = Console(stderr=True)
+    log = Log(lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True), options.log_json)
+    with ExitStack() as stack:
+        metrics = stack.enter_context(Metrics(*parse_address(options.metrics))) if options.metrics else None
+        opened, failed = open_all(model, wanted, options, log, stack)
+        sessions = stack.enter_context(Sessions.open(model, OnnxRuntime(options.threads)))
+        bell = Bell()
+        streams = [_stream(one, sessions, bell, options, metrics) for one in opened]
+        if metrics is not None:
+            metrics.watch(streams)
+            log.event("metrics", f"served at {metrics.url}")
+        wrote = [str(one.outputs) for one in opened]
+        with progress_bar(console, not options.log_json) as progress:
+            supervisor = Supervisor(streams, wrote, log, options.patience, progress, numbered=len(wanted) > 1)
+            interrupted = supervisor.run(Runner(streams, bell))
+        supervisor.close(interrupted, unopened=failed)
+
+
+def open_all(
+    model: Bundle, wanted: Sequence[Order], options: RunOptions, log: Log, stack: ExitStack
+) -> tuple[list[Opened], int]:
+    """Open every source and its outputs, and count the sources that cannot be. Raises SourceError where none can."""
+    opened: list[Opened] = []
+    errors: list[SourceError] = []
+    for order in wanted:
+        number = order.number if len(wanted) > 1 else None
+        try:
+            opened.append(open_stream(order, model, options, log, number, stack))
+        except SourceError as error:
+            errors.append(error)
+            if number is not None:
+                log.event("failed", str(error), stream=number)
+    if not opened:
+        raise errors[-1]
+    return opened, len(errors)
+
+
+def _stream(one: Opened, sessions: Sessions, bell: Bell, options: RunOptions, metrics: Metrics | None) -> Stream:
+    tracker = VideoTracker(sessions, TrackerOptions(non_overlapping=options.non_overlapping))
+    if one.state is not None:
+        tracker.restore(one.state.tracker)
+
+    def written(captured: Captured, at_s: float) -> None:
+        if metrics is not None:
+            metrics.written(one.number, at_s - captured.at_s)
+
+    return Stream(
+        one.number,
+        one.source,
+        tracker,
+        one.prompts,
+        one.sinks,
+        one.policy,
+        bell,
+        keeping=one.keeping,
+        on_written=written,
+    )
