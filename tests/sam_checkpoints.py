@@ -50,6 +50,10 @@ def random_sam(config: Any, seed: int = 0) -> Any:
     for name, parameter in model.mask_decoder.transformer.named_parameters():
         if name.endswith(("q_proj.weight", "k_proj.weight")):
             parameter.mul_(0.3)
+    # Masks with clear edges, and predicted IoUs about a half.
+    for mlp in model.mask_decoder.output_hypernetworks_mlps:
+        mlp.proj_out.weight.mul_(8)
+    model.mask_decoder.iou_prediction_head.proj_out.bias.add_(0.5)
     model.prompt_encoder.shared_embedding.positional_embedding.copy_(model.shared_image_embedding.positional_embedding)
     return model
 
