@@ -35,9 +35,11 @@ def model_type(source: str) -> str:
     return kind
 
 
-def load_weights(architecture: Any, config: Any, source: str) -> Any:
+def load_weights(architecture: Any, config: Any, source: str, twins: tuple[str, ...] = ()) -> Any:
     """Load a checkpoint into an architecture, in float32 and for inference.
 
+    twins: names of one and the same tensor; a checkpoint may have it under any of them only, as some versions of
+           transformers save tied tensors.
     Raises ExportError where weights are missing or of other shapes: transformers would draw them at random.
     """
     try:
@@ -52,6 +54,11 @@ def load_weights(architecture: Any, config: Any, source: str) -> Any:
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ExportError(f"{source}: {_cannot_be_had(source, error)}") from None
     missing = sorted(info["missing_keys"])
+    if absent := set(missing) & set(twins):
+        present = next((name for name in twins if name not in absent), None)
+        for name in absent if present else ():
+            model.get_buffer(name).copy_(model.get_buffer(present))
+            missing.remove(name)
     if missing:
         raise ExportError(f"{source}: the checkpoint lacks {_some(missing)}; it is not a whole {architecture.__name__}")
     mismatched = sorted(key for key, *_ in info["mismatched_keys"])

@@ -17,6 +17,7 @@ from transformers import Sam2VideoConfig, Sam2VideoModel
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 STRIDE = 16  # pixels of a cell of the feature map that is attended and decoded
 MEMORY_WIDTH = 64  # fixed in transformers' cross-attention
+FOURIER = ("shared_image_embedding.positional_embedding", "prompt_encoder.shared_embedding.positional_embedding")
 UNLIMITED_PROMPTED = 8  # prompted frames kept where the configuration sets no limit: the bank is bounded
 
 
@@ -30,7 +31,7 @@ class Sam2:
         """Load a checkpoint for square frames of image_size pixels; its own size where None."""
         config = Sam2VideoConfig.from_pretrained(source)
         resize(config, image_size or int(config.image_size), source)
-        return load_weights(Sam2VideoModel, config, source)
+        return load_weights(Sam2VideoModel, config, source, twins=FOURIER)
 
     def spec(self, model: Any) -> ModelSpec:
         """Declare the model."""

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from checkpoints import nano_config, random_model, save_checkpoint, save_image_checkpoint
 from masklet.export import verbs
+from masklet.export.checkpoint import fingerprint
+from masklet.export.families.sam2 import FAMILY, FOURIER
 from masklet.runtime.bundle import Bundle
 from masklet.runtime.cli import main
 from safetensors.torch import load_file, save_file
@@ -109,6 +111,15 @@ def test_missing_weights(cli: Cli, checkpoint: Path, tmp_path: Path) -> None:
     del weights["no_memory_embedding"]
     save_file(weights, checkpoint / WEIGHTS, metadata={"format": "pt"})
     assert "lacks no_memory_embedding" in refused(cli, checkpoint, tmp_path)
+
+
+@pytest.mark.parametrize("name", FOURIER)
+def test_tensor_saved_under_one_of_its_two_names(name: str, checkpoint: Path) -> None:
+    whole = fingerprint(FAMILY.load(str(checkpoint), None))
+    weights = load_file(checkpoint / WEIGHTS)
+    del weights[name]
+    save_file(weights, checkpoint / WEIGHTS, metadata={"format": "pt"})
+    assert fingerprint(FAMILY.load(str(checkpoint), None)) == whole
 
 
 def test_mismatched_weights(cli: Cli, checkpoint: Path, tmp_path: Path) -> None:
