@@ -1,7 +1,7 @@
 """SAM 2 and SAM 2.1: all four sizes, and any other size that transformers' Sam2VideoConfig describes."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from masklet.export import sam2_reference as reference
@@ -57,51 +57,8 @@ class Sam2:
 
     def stages(self, model: Any) -> Iterator[ExportStage]:
         """Build each stage's graph module and its reference."""
-        specs = {spec.name: spec for spec in declare(model.config)}
-        side = int(model.config.image_size)
-        yield ExportStage(
-            specs["image_encoder"],
-            HieraEncoder(model, side, MEAN, STD),
-            reference.image_encoder(model, MEAN, STD),
-            cases=(Case("smooth image"),),
-            draws={"image": reference.draw_image},
-        )
-        yield ExportStage(
-            specs["memory_attention"],
-            MemoryAttention(model, side // STRIDE),
-            reference.memory_attention(model),
-            cases=attention_cases(int(model.config.num_maskmem)),
-            draws={
-                "memory_time": lambda rng, shape: rng.integers(0, model.config.num_maskmem, shape),
-                "pointer_time": lambda rng, shape: rng.uniform(0, 1, shape),
-            },
-        )
-        yield ExportStage(
-            specs["mask_decoder"],
-            MaskDecoder(model, side),
-            reference.mask_decoder(model),
-            cases=decoder_cases(),
-            draws={
-                "point_coords": lambda rng, shape: rng.uniform(0, side, shape),
-                "mask_prompt": reference.draw_logits,
-            },
-            decided=reference.decoder_decided(model),
-        )
-        yield ExportStage(
-            specs["memory_encoder"],
-            MemoryEncoder(model, side),
-            reference.memory_encoder(model),
-            cases=memory_encoder_cases(),
-            draws={"low_res_mask": reference.draw_logits},
-            rounded=frozenset({"new_memory"}),
-        )
-        yield ExportStage(
-            specs["mask_prompt_encoder"],
-            MaskPromptEncoder(model, side),
-            reference.mask_prompt_encoder(model),
-            cases=(Case("2 objects", {"objects": 2}), Case("1 object", {"objects": 1})),
-            draws={"mask": reference.draw_mask},
-        )
+        for spec in declare(model.config):
+            yield BUILDERS[spec.name](spec, model)
 
 
 FAMILY = Sam2()
@@ -252,3 +209,72 @@ def _variant(config: Any) -> str:
     size = published.get((int(backbone.hidden_size), sum(backbone.blocks_per_stage)), "custom")
     version = "2.1" if config.enable_occlusion_spatial_embedding else "2.0"
     return f"{version}-hiera-{size}"
+
+
+def _image_encoder(spec: StageSpec, model: Any) -> ExportStage:
+    return ExportStage(
+        spec,
+        HieraEncoder(model, model.config.image_size, MEAN, STD),
+        reference.image_encoder(model, MEAN, STD),
+        cases=(Case("a smooth image"),),
+        draws={"image": reference.draw_image},
+    )
+
+
+def _memory_attention(spec: StageSpec, model: Any) -> ExportStage:
+    rows = int(model.config.num_maskmem)
+    return ExportStage(
+        spec,
+        MemoryAttention(model, model.config.image_size // STRIDE),
+        reference.memory_attention(model),
+        cases=attention_cases(rows),
+        draws={
+            "memory_time": lambda rng, shape: rng.integers(0, rows, shape),
+            "pointer_time": lambda rng, shape: rng.uniform(0, 1, shape),
+        },
+    )
+
+
+def _mask_decoder(spec: StageSpec, model: Any) -> ExportStage:
+    side = int(model.config.image_size)
+    return ExportStage(
+        spec,
+        MaskDecoder(model, side),
+        reference.mask_decoder(model),
+        cases=decoder_cases(),
+        draws={
+            "point_coords": lambda rng, shape: rng.uniform(0, side, shape),
+            "mask_prompt": reference.draw_logits,
+        },
+        decided=reference.decoder_decided(model),
+    )
+
+
+def _memory_encoder(spec: StageSpec, model: Any) -> ExportStage:
+    return ExportStage(
+        spec,
+        MemoryEncoder(model, model.config.image_size),
+        reference.memory_encoder(model),
+        cases=memory_encoder_cases(),
+        draws={"low_res_mask": reference.draw_logits},
+        rounded=frozenset({"new_memory"}),
+    )
+
+
+def _mask_prompt_encoder(spec: StageSpec, model: Any) -> ExportStage:
+    return ExportStage(
+        spec,
+        MaskPromptEncoder(model, model.config.image_size),
+        reference.mask_prompt_encoder(model),
+        cases=(Case("2 objects", {"objects": 2}), Case("1 object", {"objects": 1})),
+        draws={"mask": reference.draw_mask},
+    )
+
+
+BUILDERS: dict[str, Callable[[StageSpec, Any], ExportStage]] = {
+    "image_encoder": _image_encoder,
+    "memory_attention": _memory_attention,
+    "mask_decoder": _mask_decoder,
+    "memory_encoder": _memory_encoder,
+    "mask_prompt_encoder": _mask_prompt_encoder,
+}
