@@ -113,7 +113,9 @@ class MemoryBank:
 
     def __init__(self, model: ModelSpec) -> None:
         if model.memory is None:
-            raise PromptError(f"{model.family}/{model.variant} has no memory: it segments images, not videos")
+            raise PromptError(
+                f"{model.family}/{model.variant} has no memory: it segments images, not videos; use `masklet segment`"
+            )
         self._policy: MemoryPolicy = model.memory
         self._inputs = {t.name: t for t in model.stage("memory_attention").inputs}
         self._spatial: dict[int, FrameSlots] = {}
