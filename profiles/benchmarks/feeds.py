@@ -1,0 +1,196 @@
+"""What running beside the sessions gains, and what several streams cost.
+
+    python profiles/benchmarks/feeds.py BUNDLE SOURCE --point 480,270 [--frames 60] [--rounds 5] [--write]
+
+Overlap: the sequential loop (decode, track, write, one after the other) against a stream whose capture, upsampling
+and sinks run beside the tracker, one thread a stage; they take turns, and ratios are medians of the rounds'. Seconds
+of the clock say what was gained here and now, also where others use the machine. Processor seconds say what idle
+cores would give: the loop's thread does everything in turn, the tracker's thread only its part, and all threads
+together have so many cores. Four streams: processor seconds inside the sessions, against one stream's.
+"""
+
+import argparse
+import datetime
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from masklet.profiles.device import conditions, device
+from masklet.runtime.backends.onnxrt import OnnxRuntime
+from masklet.runtime.bundle import Bundle
+from masklet.runtime.feeds.bell import Bell
+from masklet.runtime.feeds.frame_queue import Policy
+from masklet.runtime.feeds.prompt_book import PromptBook
+from masklet.runtime.feeds.runner import Runner
+from masklet.runtime.feeds.stream import Stream
+from masklet.runtime.prompt_forms import parse_prompts
+from masklet.runtime.prompts import Schedule
+from masklet.runtime.run import Outputs, follow
+from masklet.runtime.session import Feeds, Session, Sessions
+from masklet.runtime.sources import open_source
+from masklet.runtime.spec import StageSpec, Tensor
+from masklet.runtime.video import VideoTracker
+
+STREAMS = 4
+CORES = 2
+
+
+class Spent:
+    """A session that sums up the processor seconds of its thread; one thread a stage, so that is all of them."""
+
+    seconds = 0.0
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    @property
+    def spec(self) -> StageSpec:
+        return self._session.spec
+
+    def run(self, feeds: Feeds) -> dict[str, Tensor]:
+        began = time.thread_time()
+        found = self._session.run(feeds)
+        Spent.seconds += time.thread_time() - began
+        return found
+
+    def close(self) -> None:
+        self._session.close()
+
+
+class TimedRunner(Runner):
+    """A runner that knows the processor seconds of its thread."""
+
+    seconds = 0.0
+
+    def _run(self) -> None:
+        super()._run()
+        self.seconds = time.thread_time()
+
+
+@dataclass(frozen=True)
+class Took:
+    """Seconds of a run: by the clock, of the processor in the tracker's thread, and in all threads."""
+
+    clock: float
+    tracker: float
+    everything: float
+
+    @property
+    def on_idle_cores(self) -> float:
+        """Seconds that it would take at least where every core is its own."""
+        return max(self.tracker, self.everything / CORES)
+
+
+class Runs:
+    """The same frames, prompts and outputs, run in one way or the other."""
+
+    def __init__(self, sessions: Sessions, source: str, schedule: Schedule, frames: int, folder: Path) -> None:
+        self._sessions, self._source, self._schedule = sessions, source, schedule
+        self._frames, self._folder = frames, folder
+
+    def sequential(self) -> float:
+        """Returns the processor seconds of the thread that does it all."""
+        began = time.thread_time()
+        with open_source(self._source, end=self._frames) as source, self._outputs(0).open(source.fps) as sinks:
+            for frame, result in follow(VideoTracker(self._sessions), source, self._schedule):
+                sinks.write(frame, result)
+        return time.thread_time() - began
+
+    def overlapped(self, streams: int = 1) -> float:
+        """Returns the processor seconds of the thread that has the sessions."""
+        bell = Bell()
+        made = [self._stream(n, bell) for n in range(streams)]
+        runner = TimedRunner(made, bell)
+        runner.start()
+        runner.wait()
+        for stream in made:
+            if stream.error is not None:
+                raise stream.error
+        return runner.seconds
+
+    def _stream(self, number: int, bell: Bell) -> Stream:
+        source = open_source(self._source, end=self._frames)
+        tracker, prompts = VideoTracker(self._sessions), PromptBook(self._schedule, exact=True)
+        sinks = self._outputs(number).open(source.fps)
+        return Stream(number + 1, source, tracker, prompts, sinks, Policy.EVERY, bell)
+
+    def _outputs(self, number: int) -> Outputs:
+        return Outputs(overlay=self._folder / f"{number}.mp4", masks=self._folder / f"{number}.jsonl")
+
+
+def took(run: Callable[[], float]) -> Took:
+    clock, everything = time.perf_counter(), time.process_time()
+    tracker = run()
+    return Took(time.perf_counter() - clock, tracker, time.process_time() - everything)
+
+
+def session_seconds(run: Callable[[], float]) -> float:
+    before = Spent.seconds
+    run()
+    return Spent.seconds - before
+
+
+def row(
+    name: str, rounds: list[tuple[Took, Took]], figure: Callable[[Took], float], frames: int, wanted: str = ""
+) -> str:
+    """A line of the table: medians a frame of both, and the median of their ratios."""
+    before, after = (statistics.median(figure(pair[n]) for pair in rounds) * 1e3 / frames for n in (0, 1))
+    ratio = statistics.median(figure(a) / figure(b) for a, b in rounds)
+    return f"| {name} | {before:.1f} | {after:.1f} | {ratio:.2f} | {wanted} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("source")
+    parser.add_argument("--point", required=True, help="a click on frame 0: X,Y")
+    parser.add_argument("--frames", type=int, default=60)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--write", action="store_true", help="write the table beside this script")
+    given = parser.parse_args()
+    bundle = Bundle.load(given.bundle)
+    schedule = parse_prompts(points=[given.point], negatives=(), boxes=(), masks=())
+    with tempfile.TemporaryDirectory() as scratch, Sessions.open(bundle, OnnxRuntime(1), Spent) as sessions:
+        runs = Runs(sessions, given.source, schedule, given.frames, Path(scratch))
+        runs.sequential()
+        rounds = [(took(runs.sequential), took(runs.overlapped)) for _ in range(given.rounds)]
+        costs = [
+            (session_seconds(runs.overlapped), session_seconds(lambda: runs.overlapped(STREAMS)))
+            for _ in range(max(1, given.rounds // 2))
+        ]
+    alone, four = (statistics.median(column) for column in zip(*costs, strict=True))
+    cost = statistics.median(b / a for a, b in costs)
+    here, load = device(), conditions().load_average
+    text = "\n".join(
+        [
+            "# Feeds: overlap, and several streams",
+            "",
+            f"{datetime.date.today().isoformat()}, {here.board or here.cpu}, {here.cores} cores, load "
+            f"{load[0] if load else 'unknown'}, one thread a stage. {bundle.model.family} {bundle.model.variant} at "
+            f"{bundle.model.preprocess.side} px, one object, {given.frames} frames, {given.rounds} rounds in turns, "
+            "medians; overlay video and masks are written. "
+            "`python profiles/benchmarks/feeds.py BUNDLE SOURCE --point X,Y --write`",
+            "",
+            "| one stream | one after the other | beside the sessions | ratio | wanted |",
+            "| --- | ---: | ---: | ---: | ---: |",
+            row("ms a frame, by the clock", rounds, lambda run: run.clock, given.frames),
+            row("processor ms a frame, the tracker's thread", rounds, lambda run: run.tracker, given.frames),
+            row("processor ms a frame, all threads", rounds, lambda run: run.everything, given.frames),
+            row(f"so, on {CORES} idle cores, ms a frame", rounds, lambda run: run.on_idle_cores, given.frames, "1.15"),
+            "",
+            "| figure | 1 stream | 4 streams | ratio | wanted |",
+            "| --- | ---: | ---: | ---: | ---: |",
+            f"| processor seconds in the sessions | {alone:.2f} | {four:.2f} | {cost:.2f} | at most 4.1 |",
+            "",
+        ]
+    )
+    print(text)
+    if given.write:
+        Path(__file__).with_suffix(".md").write_text(text)
+
+
+if __name__ == "__main__":
+    main()
