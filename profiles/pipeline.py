@@ -128,9 +128,10 @@ def _follow(
     """Run the pipeline to its end; True where Ctrl-C ended it before."""
     sink = recorder.sink(sinks)
     try:
-        for frame, result in follow(VideoTracker(sessions), recorder.frames(source), schedule):
+        results = follow(VideoTracker(sessions), recorder.frames(source), schedule)
+        for done, (frame, result) in enumerate(results, start=1):
             sink.write(frame, result)
-            progress("profiling", len(recorder.frames_recorded), source.frames)
+            progress("profiling", done, source.frames)
     except KeyboardInterrupt:
         return True
     return False

@@ -15,8 +15,9 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import BinaryIO, NamedTuple, Protocol
 
 from masklet.runtime.errors import MaskletError
 from masklet.runtime.results import Frame, FrameResult
@@ -25,6 +26,7 @@ from masklet.runtime.spec import StageSpec, Tensor
 
 Clock = Callable[[], int]  # monotonic, in nanoseconds
 RssMeter = Callable[[], int | None]  # bytes of this process in memory now, None where nobody says
+RSS_EVERY_NS = 50_000_000
 Sizes = Mapping[str, int]  # a stage's symbols ("objects", "memories", ...) and their sizes in one call
 
 
@@ -53,7 +55,7 @@ class FrameTimes:
     masks_ns:    the tracker gave its masks; capture-to-mask time ends here.
     done_ns:     the sinks had taken them.
     objects:     objects in the result.
-    rss_bytes:   resident memory afterwards.
+    rss_bytes:   resident memory, as last read.
     Raises MaskletError where the times do not follow one another, as when two trackers share a recorder.
     """
 
@@ -92,10 +94,9 @@ class ResidentMemory:
     """Bytes of this process in memory now (Linux; None elsewhere). Keeps its file open, so that a reading is quick."""
 
     def __init__(self) -> None:
-        try:
+        self._file: BinaryIO | None = None
+        with suppress(OSError):  # other systems have no such file
             self._file = open("/proc/self/statm", "rb", buffering=0)  # noqa: SIM115 lives as long as its owner
-        except OSError:
-            self._file = None
         self._page = os.sysconf("SC_PAGE_SIZE")
 
     def __call__(self) -> int | None:
@@ -111,18 +112,29 @@ def peak_resident_bytes() -> int:
 
 
 class Recorder:
-    """Records frames through what it wraps. Costs a few microseconds a call (benchmarks/profile_overhead.md).
+    """Records frames through what it wraps (what that costs: benchmarks/profile_overhead.md).
 
-    clock, rss: injected by tests; memory is read after a frame is done, outside of what is timed.
+    Between the stages it only notes clock readings and sizes; they become frames when somebody asks for them.
+    clock, rss: injected by tests; memory is read after a frame is done, outside of what is timed, and not more often
+    than every RSS_EVERY_NS, since it is the dearest part.
     """
 
     def __init__(self, clock: Clock = time.perf_counter_ns, rss: RssMeter | None = None) -> None:
         self.clock = clock
-        self.frames_recorded: list[FrameTimes] = []
         self._rss = rss or ResidentMemory()
-        self._calls: list[Call] = []
-        self._asked_ns = 0
-        self._captured_ns = 0
+        self._rss_bytes: int | None = None
+        self._rss_read_ns: int | None = None
+        self._asked_ns = self._captured_ns = 0
+        self._calls: list[_RawCall] = []
+        self._raw: list[_RawFrame] = []
+        self._frames: list[FrameTimes] = []
+
+    @property
+    def frames_recorded(self) -> list[FrameTimes]:
+        """All frames that were recorded so far."""
+        self._frames += [_frame_times(*raw) for raw in self._raw]
+        self._raw.clear()
+        return self._frames
 
     def wrap(self, session: Session) -> "RecordedSession":
         """Record every call of a session; give this to `Sessions.open`."""
@@ -144,39 +156,25 @@ class Recorder:
         """The same sink; what is written to it ends a frame."""
         return RecordedSink(sink, self)
 
-    def called(self, stage: str, began_ns: int, ended_ns: int, sizes: Sizes) -> None:
+    def called(self, call: "_RawCall") -> None:
         """Note a call of a stage on the present frame."""
-        self._calls.append(Call(stage, began_ns, ended_ns, sizes))
+        self._calls.append(call)
 
-    def finished(self, frame: Frame, result: FrameResult, masks_ns: int, done_ns: int) -> None:
+    def finished(self, index: int, objects: int, masks_ns: int, done_ns: int) -> None:
         """Note the end of the present frame."""
-        self.frames_recorded.append(
-            FrameTimes(
-                frame.index,
-                self._asked_ns,
-                self._captured_ns,
-                masks_ns,
-                done_ns,
-                tuple(self._calls),
-                len(result),
-                self._rss(),
-            )
-        )
+        if self._rss_read_ns is None or done_ns - self._rss_read_ns >= RSS_EVERY_NS:
+            self._rss_bytes, self._rss_read_ns = self._rss(), done_ns
+        moments = (self._asked_ns, self._captured_ns, masks_ns, done_ns)
+        self._raw.append((index, moments, self._calls, objects, self._rss_bytes))
 
 
 class RecordedSession:
-    """A session that notes when each call of another began and ended, and the sizes that it had."""
+    """A session that notes when each call of another began and ended, and the shapes that it had."""
 
     def __init__(self, session: Session, recorder: Recorder) -> None:
         self._session = session
         self._recorder = recorder
-        self._name = session.spec.name
-        self._symbols = [
-            (symbol, tensor.name, axis)
-            for tensor in session.spec.inputs
-            for axis, symbol in enumerate(tensor.shape)
-            if isinstance(symbol, str)
-        ]
+        self._names = [tensor.name for tensor in session.spec.inputs if any(isinstance(s, str) for s in tensor.shape)]
 
     @property
     def spec(self) -> StageSpec:
@@ -187,8 +185,7 @@ class RecordedSession:
         began_ns = clock()
         outputs = self._session.run(feeds)
         ended_ns = clock()
-        sizes = {symbol: feeds[name].shape[axis] for symbol, name, axis in self._symbols}
-        self._recorder.called(self._name, began_ns, ended_ns, sizes)
+        self._recorder.called((self.spec, began_ns, ended_ns, [feeds[name].shape for name in self._names]))
         return outputs
 
     def close(self) -> None:
@@ -205,4 +202,22 @@ class RecordedSink:
     def write(self, frame: Frame, result: FrameResult) -> None:
         masks_ns = self._recorder.clock()
         self._sink.write(frame, result)
-        self._recorder.finished(frame, result, masks_ns, self._recorder.clock())
+        self._recorder.finished(frame.index, len(result), masks_ns, self._recorder.clock())
+
+
+_RawCall = tuple[StageSpec, int, int, list[tuple[int, ...]]]  # shapes of the inputs that have symbols
+_RawFrame = tuple[int, tuple[int, int, int, int], list[_RawCall], int, int | None]
+
+
+def _frame_times(
+    index: int, moments: tuple[int, int, int, int], calls: list[_RawCall], objects: int, rss: int | None
+) -> FrameTimes:
+    return FrameTimes(index, *moments, tuple(_call(*call) for call in calls), objects, rss)
+
+
+def _call(spec: StageSpec, began_ns: int, ended_ns: int, shapes: list[tuple[int, ...]]) -> Call:
+    sizes: dict[str, int] = {}
+    sized = [tensor for tensor in spec.inputs if any(isinstance(s, str) for s in tensor.shape)]
+    for tensor, shape in zip(sized, shapes, strict=True):
+        tensor.bind(shape, sizes)
+    return Call(spec.name, began_ns, ended_ns, sizes)

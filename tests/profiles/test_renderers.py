@@ -138,7 +138,7 @@ def test_the_terminal_shows_a_tree_with_every_part() -> None:
 
 def test_a_tree_of_what_a_recorder_recorded() -> None:
     recorder = Recorder()
-    recorder.frames_recorded += FRAMES
+    recorder.frames_recorded.extend(FRAMES)
     out = io.StringIO()
     Console(file=out, width=130).print(stage_tree(recorder, STAGES, warmup=7))
     assert re.search(r"image_encoder .* 47\.00 +47\.00 +47\.00 +47\.00 +47\.00 +1", out.getvalue())

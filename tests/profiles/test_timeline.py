@@ -108,3 +108,14 @@ def test_memory_is_read_from_the_system() -> None:
     now, peak = ResidentMemory()(), peak_resident_bytes()
     assert now is not None
     assert 1e7 < now <= peak + 1e7
+
+
+def test_memory_is_read_now_and_then() -> None:
+    """Frames of 20 ms: read after the first, and again when 50 ms have passed."""
+    clock, readings = Clock(), iter(range(100))
+    recorder = Recorder(clock, rss=lambda: next(readings))
+    sink = recorder.sink(SlowSink(clock))
+    for given_frame in recorder.frames(map(frame, range(6))):
+        clock.pass_ms(15)
+        sink.write(given_frame, result())
+    assert [f.rss_bytes for f in recorder.frames_recorded] == [0, 0, 0, 1, 1, 1]
