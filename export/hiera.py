@@ -129,7 +129,8 @@ class HieraEncoder(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """image: uint8 [1, side, side, 3]. Returns feat_s0, feat_s1 and vision_feat, [1, channels, height, width]."""
-        pixels = image.permute(0, 3, 1, 2).to(torch.float32) * (1 / 255)
+        # The cast comes first: TensorRT takes bytes as an input, and does nothing else with them.
+        pixels = image.to(torch.float32).permute(0, 3, 1, 2) * (1 / 255)
         x = self.patch(pixels).permute(0, 2, 3, 1)
         x = (tile(x, self.window) if self.window else x) + self.offset
         levels = []

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 class MemoryAttentionLayer(nn.Module):
     """Self-attention, cross-attention to the memory and a perceptron, each on a normed residual stream."""
 
-    def __init__(self, layer: Any, rotary: HalfSplitRotary) -> None:
-        """layer: transformers' Sam2VideoMemoryAttentionLayer."""
+    def __init__(self, layer: Any, rotary: HalfSplitRotary, memory_rotary: HalfSplitRotary) -> None:
+        """layer: transformers' memory attention layer. rotary, memory_rotary: of the frame's cells and of a memory's."""
         super().__init__()
         own, cross = layer.self_attn, layer.cross_attn_image
-        self.rotary = rotary
+        self.rotary, self.memory_rotary = rotary, memory_rotary
         self.heads, self.scale = int(own.num_attention_heads), float(own.scaling)
         rows = half_split_rows(own.internal_dim, self.heads)
         self.own_query, self.own_key, self.cross_query, self.cross_key = (
@@ -24,7 +24,8 @@ class MemoryAttentionLayer(nn.Module):
         self.own_value, self.own_out = own.v_proj, own.o_proj
         self.cross_out = self._absorb_value(cross)
         self.norm1, self.norm2, self.norm3 = layer.layer_norm1, layer.layer_norm2, layer.layer_norm3
-        self.widen, self.activation, self.narrow = layer.linear1, layer.activation, layer.linear2
+        inner = layer.mlp if hasattr(layer, "mlp") else nn.Sequential(layer.linear1, layer.activation, layer.linear2)
+        self.perceptron: nn.Module = inner
 
     @staticmethod
     def _absorb_value(cross: Any) -> nn.Linear:
@@ -53,9 +54,9 @@ class MemoryAttentionLayer(nn.Module):
         pointer_keys: [objects, tokens, 64], not rotated; values: [objects, memories * positions + tokens, heads * 64].
         """
         query = self.rotary(self.cross_query(self.norm2(x))).expand(values.shape[0], -1, -1)
-        keys = torch.cat([self.rotary(self.cross_key(spatial)).flatten(1, 2), self.cross_key(pointer_keys)], dim=1)
+        keys = torch.cat([self.memory_rotary(self.cross_key(spatial)).flatten(1, 2), self.cross_key(pointer_keys)], dim=1)
         x = x + self.cross_out(attend(query, keys, values, self.heads, self.scale))
-        added: Tensor = self.narrow(self.activation(self.widen(self.norm3(x))))
+        added: Tensor = self.perceptron(self.norm3(x))
         return x + added
 
 
@@ -76,8 +77,8 @@ class MemoryAttention(nn.Module):
         attention = model.memory_attention
         self.grid = grid
         self.memory_width = int(model.mem_dim)
-        self.register_buffer("positions", 0.1 * _sine(model.vision_encoder.neck, model.hidden_dim, grid))
-        self.register_buffer("memory_positions", _sine(model.memory_encoder, self.memory_width, grid))
+        self.register_buffer("positions", 0.1 * sine(model.vision_encoder.neck.position_encoding, model.hidden_dim, grid))
+        self.register_buffer("memory_positions", self.positions_in_memory(model, grid))
         self.register_buffer("temporal", model.memory_temporal_positional_encoding.detach().flatten(1).clone())
         self.timed_pointers = bool(model.config.enable_temporal_pos_encoding_for_object_pointers)
         self.time_projection = model.temporal_positional_encoding_projection_layer
@@ -86,8 +87,17 @@ class MemoryAttention(nn.Module):
         cos, sin = attention.rotary_emb(torch.zeros(1), attention.position_ids)
         heads = int(model.config.memory_attention_num_attention_heads)
         self.rotary = HalfSplitRotary(cos.flatten(0, -2), sin.flatten(0, -2), heads)
-        self.layers = nn.ModuleList(MemoryAttentionLayer(layer, self.rotary) for layer in attention.layers)
+        memory_rotary = self.rotary_of_memory(model, heads)
+        self.layers = nn.ModuleList(MemoryAttentionLayer(one, self.rotary, memory_rotary) for one in attention.layers)
         self.norm = attention.layer_norm
+
+    def positions_in_memory(self, model: Any, grid: int) -> Tensor:
+        """Where the tokens of one memory lie, [1, positions, 64]: cell by cell in SAM 2."""
+        return sine(model.memory_encoder.position_encoding, int(model.mem_dim), grid)
+
+    def rotary_of_memory(self, model: Any, heads: int) -> HalfSplitRotary:
+        """How the keys of one memory are rotated: as the frame's cells in SAM 2."""
+        return self.rotary
 
     def forward(
         self,
@@ -142,6 +152,13 @@ class MemoryEncoder(nn.Module):
 
         Both references keep the bank in bfloat16; rounding here keeps every runtime's bank the same.
         """
+        memory = self.fused(vision_feat, low_res_mask, binarize, object_score)
+        return memory.to(torch.bfloat16).to(torch.float32)
+
+    def fused(
+        self, vision_feat: Tensor, low_res_mask: Tensor, binarize: Tensor, object_score: Tensor | None = None
+    ) -> Tensor:
+        """The memory as one token a cell, [objects, g * g, 64], before any rounding."""
         logits = F.interpolate(low_res_mask, size=(self.side, self.side), mode="bilinear", align_corners=False)
         hard = (binarize > 0)[:, None, None, None]
         mask = torch.where(hard, (logits > 0).to(logits.dtype), torch.sigmoid(logits)) * self.scale + self.bias
@@ -149,12 +166,12 @@ class MemoryEncoder(nn.Module):
         memory: Tensor = self.out(fused).flatten(2).transpose(1, 2)
         if object_score is not None:
             memory = memory + ((object_score <= 0).to(memory.dtype) * self.occlusion)[:, None]
-        return memory.to(torch.bfloat16).to(torch.float32)
+        return memory
 
 
-def _sine(owner: Any, width: int, grid: int) -> Tensor:
-    """The sine position encoding that a module of the model adds to a map, as [1, grid * grid, width]."""
+def sine(encoding: Any, width: int, grid: int) -> Tensor:
+    """What a sine position encoding of the model adds to a map, as [1, grid * grid, width]."""
     with torch.no_grad():
-        table = owner.position_encoding(torch.Size((1, width, grid, grid)), torch.device("cpu"), torch.float32)
-    encoding: Tensor = table.flatten(2).transpose(1, 2).contiguous().clone()
-    return encoding
+        table = encoding(torch.Size((1, width, grid, grid)), torch.device("cpu"), torch.float32)
+    places: Tensor = table.flatten(2).transpose(1, 2).contiguous().clone()
+    return places

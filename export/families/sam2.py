@@ -35,25 +35,7 @@ class Sam2:
 
     def spec(self, model: Any) -> ModelSpec:
         """Declare the model."""
-        config = model.config
-        limit = int(config.max_cond_frame_num)
-        return ModelSpec(
-            family=self.name,
-            variant=_variant(config),
-            pipeline="video",
-            preprocess=Preprocess(side=int(config.image_size), mean=MEAN, std=STD),
-            stages=declare(config),
-            prompting=PromptPolicy(
-                multimask_min_points=int(config.multimask_min_pt_num),
-                multimask_max_points=int(config.multimask_max_pt_num) if config.multimask_output_in_sam else -1,
-                multimask_when_tracking=bool(config.multimask_output_for_tracking),
-            ),
-            memory=MemoryPolicy(
-                recent_frames=int(config.num_maskmem) - 1,
-                prompted_frames=limit if limit > 0 else UNLIMITED_PROMPTED,
-                pointers=int(config.max_object_pointers_in_encoder),
-            ),
-        )
+        return describe(self.name, _variant(model.config), model.config, declare(model.config))
 
     def stages(self, model: Any) -> Iterator[ExportStage]:
         """Build each stage's graph module and its reference."""
@@ -102,10 +84,40 @@ def _check_layout(config: Any, source: str) -> None:
         raise ExportError(f"{source}: the sam2 graphs are laid out for {failed[0]}, which its configuration is not")
 
 
-def declare(config: Any) -> tuple[StageSpec, ...]:
-    """The stages and their tensors; SAM 2.0 has neither pointer_time nor the memory encoder's object_score."""
+def describe(family: str, variant: str, config: Any, stages: tuple[StageSpec, ...]) -> ModelSpec:
+    """A video model whose configuration is SAM 2's or, under the same names, that of a model made from it."""
+    limit = int(config.max_cond_frame_num)
+    return ModelSpec(
+        family=family,
+        variant=variant,
+        pipeline="video",
+        preprocess=Preprocess(side=int(config.image_size), mean=MEAN, std=STD),
+        stages=stages,
+        prompting=PromptPolicy(
+            multimask_min_points=int(config.multimask_min_pt_num),
+            multimask_max_points=int(config.multimask_max_pt_num) if config.multimask_output_in_sam else -1,
+            multimask_when_tracking=bool(config.multimask_output_for_tracking),
+            stability_delta=float(config.mask_decoder_config.dynamic_multimask_stability_delta),
+            stability_threshold=float(config.mask_decoder_config.dynamic_multimask_stability_thresh)
+            if config.mask_decoder_config.dynamic_multimask_via_stability
+            else 0.0,
+        ),
+        memory=MemoryPolicy(
+            recent_frames=int(config.num_maskmem) - 1,
+            prompted_frames=limit if limit > 0 else UNLIMITED_PROMPTED,
+            pointers=int(config.max_object_pointers_in_encoder),
+        ),
+    )
+
+
+def declare(config: Any, memory_tokens: int | None = None) -> tuple[StageSpec, ...]:
+    """The stages and their tensors; SAM 2.0 has neither pointer_time nor the memory encoder's object_score.
+
+    memory_tokens: tokens of one memory; one a cell where None.
+    """
     side, channels = int(config.image_size), int(config.vision_config.fpn_hidden_size)
     grid = side // STRIDE
+    tokens = memory_tokens or grid * grid
     candidates = int(config.mask_decoder_config.num_multimask_outputs) + 1
     feat_s0 = TensorSpec("feat_s0", (1, channels // 8, 4 * grid, 4 * grid))
     feat_s1 = TensorSpec("feat_s1", (1, channels // 4, 2 * grid, 2 * grid))
@@ -125,7 +137,7 @@ def declare(config: Any) -> tuple[StageSpec, ...]:
             "memory_attention",
             inputs=(
                 vision_feat,
-                TensorSpec("memory", ("objects", "memories", grid * grid, MEMORY_WIDTH)),
+                TensorSpec("memory", ("objects", "memories", tokens, MEMORY_WIDTH)),
                 TensorSpec("memory_time", ("objects", "memories"), "int64"),
                 TensorSpec("pointers", ("objects", "pointers", channels)),
                 *((pointer_time,) if config.enable_temporal_pos_encoding_for_object_pointers else ()),
@@ -160,7 +172,7 @@ def declare(config: Any) -> tuple[StageSpec, ...]:
                 TensorSpec("binarize", ("objects",)),
                 *((object_score,) if config.enable_occlusion_spatial_embedding else ()),
             ),
-            outputs=(TensorSpec("new_memory", ("objects", grid * grid, MEMORY_WIDTH)),),
+            outputs=(TensorSpec("new_memory", ("objects", tokens, MEMORY_WIDTH)),),
         ),
         StageSpec(
             "mask_prompt_encoder",
@@ -235,7 +247,8 @@ def _memory_attention(spec: StageSpec, model: Any) -> ExportStage:
     )
 
 
-def _mask_decoder(spec: StageSpec, model: Any) -> ExportStage:
+def mask_decoder_stage(spec: StageSpec, model: Any) -> ExportStage:
+    """The mask decoder of SAM 2 and of models made from it."""
     side = int(model.config.image_size)
     return ExportStage(
         spec,
@@ -261,7 +274,8 @@ def _memory_encoder(spec: StageSpec, model: Any) -> ExportStage:
     )
 
 
-def _mask_prompt_encoder(spec: StageSpec, model: Any) -> ExportStage:
+def mask_prompt_encoder_stage(spec: StageSpec, model: Any) -> ExportStage:
+    """The mask prompt encoder of SAM 2 and of models made from it."""
     return ExportStage(
         spec,
         MaskPromptEncoder(model, model.config.image_size),
@@ -274,7 +288,7 @@ def _mask_prompt_encoder(spec: StageSpec, model: Any) -> ExportStage:
 BUILDERS: dict[str, Callable[[StageSpec, Any], ExportStage]] = {
     "image_encoder": _image_encoder,
     "memory_attention": _memory_attention,
-    "mask_decoder": _mask_decoder,
+    "mask_decoder": mask_decoder_stage,
     "memory_encoder": _memory_encoder,
-    "mask_prompt_encoder": _mask_prompt_encoder,
+    "mask_prompt_encoder": mask_prompt_encoder_stage,
 }
