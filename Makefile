@@ -28,6 +28,7 @@ lint: $(READY)
 bench: $(READY)
 	$(BIN)/python profiles/benchmarks/stages.py
 	$(BIN)/python profiles/benchmarks/host.py
+	$(BIN)/python profiles/benchmarks/feeds.py
 
 clean:
 	rm -rf $(VENV) $(OUT)
