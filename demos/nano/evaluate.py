@@ -12,7 +12,8 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from baselines import BASELINES, Start
 from clicks import Point, box, centre_click, correction
 from masklet.calibration.accuracy import region_similarity
 from masklet.runtime import Box, Bundle, Frame, MaskletError, Points, Sessions, VideoTracker
+from masklet.runtime.backends.onnxrt import OnnxRuntime
 from numpy.typing import NDArray
 from scenes import Clip, held_out
 from scoring import Figures, Track, figures
@@ -126,27 +128,41 @@ def _row(name: str, scored: Figures, boxes: float | None = None) -> str:
     return f"{name:<20}" + "".join(f"{cell:>9}" for cell in shown) + f"{scored.fps:9.1f}"
 
 
-def evaluate(checkpoint: Path, kind: str, clips: int, size: int, frames: int) -> tuple[Figures, list[str]]:
-    """Export a checkpoint, run it and the baselines, and return its figures and the lines of the table."""
-    from masklet.export.pipeline import export_bundle
+@contextmanager
+def opened(checkpoint: Path, threads: int | None) -> Iterator[Sessions]:
+    """Sessions of a bundle, or of a checkpoint that is exported for the occasion.
 
+    threads: of ONNX Runtime; 1 measures fastest on a busy machine, the default on a quiet one.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = checkpoint
+        if not (checkpoint / "manifest.json").exists():
+            from masklet.export.pipeline import export_bundle
+
+            bundle = Path(folder) / "nano.bundle"
+            export_bundle(str(checkpoint), bundle)
+        sessions = Sessions.open(Bundle.load(bundle), OnnxRuntime(threads))
+        try:
+            yield sessions
+        finally:
+            sessions.close()
+
+
+def evaluate(sessions: Sessions, kind: str, clips: int, size: int, frames: int) -> tuple[Figures, list[str]]:
+    """Run a model and the baselines on held-out clips; its figures and the lines of the table."""
     scenes = list(held_out(kind, clips, size, frames))
     tracks: list[Track] = []
     boxes: list[float] = []
     mended: list[Corrected] = []
     seconds = 0.0
-    with tempfile.TemporaryDirectory() as folder:
-        export_bundle(str(checkpoint), Path(folder) / "nano.bundle")
-        sessions = Sessions.open(Bundle.load(Path(folder) / "nano.bundle"))
-        follow(sessions, scenes[0])  # the first calls of a session are slower
-        for clip in scenes:
-            found, spent = follow(sessions, clip)
-            tracks += found
-            seconds += spent
-            boxes += boxed_first(sessions, clip)
-            if (pair := corrected(sessions, clip, found)) is not None:
-                mended.append(pair)
-        sessions.close()
+    boxed_first(sessions, scenes[0])  # the first calls of a session are slower
+    for clip in scenes:
+        found, spent = follow(sessions, clip)
+        tracks += found
+        seconds += spent
+        boxes += boxed_first(sessions, clip)
+        if (pair := corrected(sessions, clip, found)) is not None:
+            mended.append(pair)
     scored = figures(tracks, clips * frames / seconds)
     titles = ("J", "F", "J&F", "J first", "J box", "absent", "recovery", "fps")
     lines = [f"{kind}: {clips} held-out clips of {frames} frames, {size} px, 2 objects, one click each", ""]
@@ -163,16 +179,18 @@ def evaluate(checkpoint: Path, kind: str, clips: int, size: int, frames: int) ->
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, print the table, write the JSON."""
     parser = argparse.ArgumentParser(prog="evaluate.py", description=__doc__)
-    parser.add_argument("checkpoint", type=Path, nargs="?", default=CHECKPOINT)
+    parser.add_argument("checkpoint", type=Path, nargs="?", default=CHECKPOINT, help="a checkpoint or a bundle")
     parser.add_argument("--scenes", default="cluttered", help="plain, cluttered or rich")
     parser.add_argument("--clips", type=int, default=20)
     parser.add_argument("--frames", type=int, default=30)
     parser.add_argument("--size", type=int, default=128, help="edge of the scenes in pixels")
+    parser.add_argument("--threads", type=int, help="of ONNX Runtime; its own choice if absent")
     parser.add_argument("--json", type=Path, help="file for the figures")
     chosen = parser.parse_args(arguments)
     cv2.setNumThreads(1)
     try:
-        scored, lines = evaluate(chosen.checkpoint, chosen.scenes, chosen.clips, chosen.size, chosen.frames)
+        with opened(chosen.checkpoint, chosen.threads) as sessions:
+            scored, lines = evaluate(sessions, chosen.scenes, chosen.clips, chosen.size, chosen.frames)
         print("\n".join(lines))
         if chosen.json is not None:
             chosen.json.write_text(json.dumps(scored.as_json(), indent=2) + "\n")

@@ -5,14 +5,13 @@ python demos/nano/sheet.py sheet.png --scenes cluttered --clips 8
 
 import argparse
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
-from evaluate import CHECKPOINT, follow
-from masklet.runtime import Bundle, MaskletError, Sessions
+from evaluate import CHECKPOINT, follow, opened
+from masklet.runtime import MaskletError
 from numpy.typing import NDArray
 from scenes import Clip, held_out
 from scoring import Track
@@ -42,13 +41,8 @@ def strip(clip: Clip, tracks: Sequence[Track]) -> Bytes:
 
 def sheet(checkpoint: Path, kind: str, clips: int) -> Bytes:
     """Export a checkpoint, track held-out clips, and stack their rows."""
-    from masklet.export.pipeline import export_bundle
-
-    with tempfile.TemporaryDirectory() as folder:
-        export_bundle(str(checkpoint), Path(folder) / "nano.bundle")
-        sessions = Sessions.open(Bundle.load(Path(folder) / "nano.bundle"))
+    with opened(checkpoint, threads=None) as sessions:
         rows = [strip(clip, follow(sessions, clip)[0]) for clip in held_out(kind, clips)]
-        sessions.close()
     return np.concatenate(rows, axis=0)
 
 
