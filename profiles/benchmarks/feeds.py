@@ -1,6 +1,8 @@
 """What running beside the sessions gains, and what several streams cost.
 
-    python profiles/benchmarks/feeds.py BUNDLE SOURCE --point 480,270 [--frames 60] [--rounds 5] [--write]
+    python profiles/benchmarks/feeds.py [BUNDLE SOURCE --point 480,270] [--frames 60] [--rounds 5] [--write]
+
+Without a bundle and a source it exports a random nano model and draws a clip of 960 x 540 pixels.
 
 Overlap: the sequential loop (decode, track, write, one after the other) against a stream whose capture, upsampling
 and sinks run beside the tracker, one thread a stage; they take turns, and ratios are medians of the rounds'. Seconds
@@ -12,12 +14,16 @@ together have so many cores. Four streams: processor seconds inside the sessions
 import argparse
 import datetime
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
+import numpy as np
 from masklet.profiles.device import conditions, device
 from masklet.runtime.backends.onnxrt import OnnxRuntime
 from masklet.runtime.bundle import Bundle
@@ -28,8 +34,10 @@ from masklet.runtime.feeds.runner import Runner
 from masklet.runtime.feeds.stream import Stream
 from masklet.runtime.prompt_forms import parse_prompts
 from masklet.runtime.prompts import Schedule
+from masklet.runtime.results import Frame, FrameResult
 from masklet.runtime.run import Outputs, follow
 from masklet.runtime.session import Feeds, Session, Sessions
+from masklet.runtime.sinks import OverlayVideo
 from masklet.runtime.sources import open_source
 from masklet.runtime.spec import StageSpec, Tensor
 from masklet.runtime.video import VideoTracker
@@ -121,6 +129,35 @@ class Runs:
         return Outputs(overlay=self._folder / f"{number}.mp4", masks=self._folder / f"{number}.jsonl")
 
 
+def exported(folder: Path) -> Path:
+    """The bundle of a random nano model."""
+    sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
+    from checkpoints import nano_config, random_model, save_checkpoint
+    from masklet.export.pipeline import export_bundle
+
+    export_bundle(str(save_checkpoint(random_model(nano_config()), folder / "nano")), folder / "nano.bundle")
+    return folder / "nano.bundle"
+
+
+def drawn(path: Path, frames: int) -> Path:
+    """A disc that goes round on a smooth background."""
+    rng = np.random.default_rng(0)
+    background = cv2.resize(rng.uniform(0, 255, (9, 16, 3)), (960, 540), interpolation=cv2.INTER_CUBIC)
+    nothing = (
+        np.zeros(0, np.int64),
+        np.zeros((0, 540, 960), bool),
+        np.zeros((0, 4), np.float32),
+        np.zeros(0, np.float32),
+    )
+    with OverlayVideo(path, 30) as video:
+        for n in range(frames):
+            image = np.clip(background, 0, 255).astype(np.uint8)
+            x, y = 480 + 200 * np.sin(n / 20), 270 + 100 * np.sin(n / 15)
+            cv2.circle(image, (round(x), round(y)), 70, (230, 40, 60), -1)
+            video.write(Frame(n, n / 30, image), FrameResult(n, n / 30, *nothing))
+    return path
+
+
 def took(run: Callable[[], float]) -> Took:
     clock, everything = time.perf_counter(), time.process_time()
     tracker = run()
@@ -144,17 +181,20 @@ def row(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("bundle", type=Path)
-    parser.add_argument("source")
-    parser.add_argument("--point", required=True, help="a click on frame 0: X,Y")
+    parser.add_argument("bundle", type=Path, nargs="?")
+    parser.add_argument("source", nargs="?")
+    parser.add_argument("--point", default="480,270", help="a click on frame 0: X,Y")
     parser.add_argument("--frames", type=int, default=60)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--write", action="store_true", help="write the table beside this script")
     given = parser.parse_args()
-    bundle = Bundle.load(given.bundle)
     schedule = parse_prompts(points=[given.point], negatives=(), boxes=(), masks=())
-    with tempfile.TemporaryDirectory() as scratch, Sessions.open(bundle, OnnxRuntime(1), Spent) as sessions:
-        runs = Runs(sessions, given.source, schedule, given.frames, Path(scratch))
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        bundle = Bundle.load(given.bundle or exported(scratch))
+        source = given.source or str(drawn(scratch / "clip.mp4", given.frames))
+        sessions = stack.enter_context(Sessions.open(bundle, OnnxRuntime(1), Spent))
+        runs = Runs(sessions, source, schedule, given.frames, scratch)
         runs.sequential()
         rounds = [(took(runs.sequential), took(runs.overlapped)) for _ in range(given.rounds)]
         costs = [
@@ -172,7 +212,7 @@ def main() -> None:
             f"{load[0] if load else 'unknown'}, one thread a stage. {bundle.model.family} {bundle.model.variant} at "
             f"{bundle.model.preprocess.side} px, one object, {given.frames} frames, {given.rounds} rounds in turns, "
             "medians; overlay video and masks are written. "
-            "`python profiles/benchmarks/feeds.py BUNDLE SOURCE --point X,Y --write`",
+            "`python profiles/benchmarks/feeds.py --write`",
             "",
             "| one stream | one after the other | beside the sessions | ratio | wanted |",
             "| --- | ---: | ---: | ---: | ---: |",

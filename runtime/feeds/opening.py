@@ -90,8 +90,9 @@ def open_stream(
     source = open_source(order.spec, **options.cut, feed=options.feed)
     stack.enter_context(source)
     finite, outputs = source.frames is not None, order.outputs
+    policy = options.policy or (Policy.NEWEST if source.lossy else Policy.EVERY)
     given = () if state is None else state.given
-    prompts = PromptBook(order.schedule, exact=finite, given=given)
+    prompts = PromptBook(order.schedule, exact=finite and policy is Policy.EVERY, given=given)
     if state is not None and order.state is not None:
         outputs, there = go_on_with(outputs, state, finite=finite)
         last = max(state.frame_index, -1 if there.frame is None else there.frame)
@@ -103,5 +104,4 @@ def open_stream(
     check_frames_come(prompts.frames if finite else (), source)
     source.tell = lambda what, detail: log.event(what, detail, stream=label)
     sinks = stack.enter_context(outputs.open(source.fps))
-    policy = options.policy or (Policy.NEWEST if source.lossy else Policy.EVERY)
     return Opened(order.number, source, outputs, sinks, prompts, policy, state, keeping)

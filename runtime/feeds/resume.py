@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from masklet.runtime.errors import StateError
+from masklet.runtime.errors import SourceError
 from masklet.runtime.feeds.state import StreamState
 from masklet.runtime.run import Outputs
 from masklet.runtime.sources import Source
@@ -24,12 +24,12 @@ class Written:
 
 
 def cut_after(state: StreamState, path: Path, source: Source, cut: Mapping[str, Any]) -> dict[str, Any]:
-    """The cut of a file's frames that were not run yet. path: the state's. Raises StateError where none is left."""
+    """The cut of a file's frames that were not run yet. path: the state's. Raises SourceError where none is left."""
     wanted = source.cut.indices((source.frames or 0) * source.cut.stride + source.cut.start)
     last = state.frame_index
     left = [i for i in wanted if (i < last if source.cut.reverse else i > last)]
     if not left:
-        raise StateError(f"{path}: {state.source} was run to its end; move the file away to run it again")
+        raise SourceError(f"{path}: {state.source} was run to its end; move the file away to run it again")
     return {**cut, "start": min(left), "end": max(left) + 1}
 
 

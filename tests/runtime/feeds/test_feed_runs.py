@@ -205,6 +205,16 @@ def test_prompts_and_paths_find_their_stream() -> None:
         path_of(Path("o.mp4"), 1, 2)
 
 
+def test_a_file_can_be_run_like_a_camera(cli: Cli, nano_bundle: Path, folder: Path, tmp_path: Path) -> None:
+    masks = tmp_path / "m.jsonl"
+    code, err = cli("run", nano_bundle, folder, *CLICK, "--newest", "--masks", masks)
+    assert code == 0, err
+    found = lines(masks)
+    assert found[-1]["frame"] == FRAMES - 1
+    assert found[-1]["objects"][0]["id"] == 1, "a prompt of a dropped frame is given on the next"
+    assert len(found) == FRAMES or f"{FRAMES - len(found)} dropped" in err
+
+
 def test_threads_are_gone_after_a_run(cli: Cli, nano_bundle: Path, folder: Path) -> None:
     before = threading.active_count()
     assert cli("run", nano_bundle, folder, *CLICK, "--end", 2)[0] == 0

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from fake_feeds import FakeCamera, ListSource, frames, picture
-from masklet.runtime.errors import StateError
+from masklet.runtime.errors import SourceError
 from masklet.runtime.feeds.resume import Written, cut_after, go_on_with, written
 from masklet.runtime.feeds.state import StreamState
 from masklet.runtime.run import Outputs
@@ -46,7 +46,7 @@ def test_a_file_goes_on_with_what_is_left(cut: dict[str, Any], last: int, left: 
 
 
 def test_a_file_that_was_run_to_its_end_is_said_to_be() -> None:
-    with pytest.raises(StateError, match="was run to its end; move the file away"):
+    with pytest.raises(SourceError, match="was run to its end; move the file away"):
         cut_after(state(19), Path("s"), source(), {})
 
 

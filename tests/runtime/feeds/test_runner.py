@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -11,7 +12,8 @@ from masklet.runtime.feeds.bell import Bell
 from masklet.runtime.feeds.frame_queue import Policy
 from masklet.runtime.feeds.prompt_book import PromptBook
 from masklet.runtime.feeds.runner import Runner
-from masklet.runtime.feeds.stream import Stream
+from masklet.runtime.feeds.state import load_state
+from masklet.runtime.feeds.stream import Keeping, Stream
 from masklet.runtime.prompts import Points, Schedule
 from masklet.runtime.results import Frame, FrameResult
 from masklet.runtime.sinks import Sinks
@@ -48,9 +50,10 @@ def stream(
     bell: Bell,
     policy: Policy = Policy.EVERY,
     schedule: Schedule | None = None,
+    keeping: Keeping | None = None,
 ) -> Stream:
     prompts = PromptBook(schedule or {}, exact=policy is Policy.EVERY)
-    return Stream(1, source, cast(VideoTracker, tracker), prompts, Sinks([sink]), policy, bell)
+    return Stream(1, source, cast(VideoTracker, tracker), prompts, Sinks([sink]), policy, bell, keeping=keeping)
 
 
 def run(streams: Sequence[Stream], bell: Bell) -> None:
@@ -198,3 +201,28 @@ def test_a_prompt_of_a_camera_waits_for_the_next_frame_that_is_run() -> None:
     assert list(book.due(6)) == [2, 3]
     assert book.given == [(0, 1), (4, 2), (5, 2), (5, 3)]
     book.check_used()
+
+
+@pytest.mark.parametrize(("fails_at", "last"), [(None, 29), (12, 11)])
+def test_the_state_is_that_of_the_last_frame_that_was_written(tmp_path: Path, fails_at: int | None, last: int) -> None:
+    bell, path = Bell(), tmp_path / "state"
+    keeping, sink = Keeping(path, 0.0, "bundle", "clip"), Noted(fails_at=fails_at)
+    one = stream(ListSource("clip", frames(30)), FakeTracker(), sink, bell, schedule={3: {1: CLICK}}, keeping=keeping)
+    run([one], bell)
+    state = load_state(path, "bundle", "clip", print)
+    assert state is not None
+    assert state.frame_index == sink.frames[-1] == last
+    assert state.tracker.time == last
+    assert state.given == [(3, 1)]
+
+
+def test_a_state_that_cannot_be_written_is_told_and_stops_nothing(tmp_path: Path) -> None:
+    bell, told, sink = Bell(), list[str](), Noted()
+    source = ListSource("clip", frames(10))
+    source.tell = lambda what, detail: told.append(what)
+    keeping = Keeping(tmp_path / "gone" / "state", 0.0, "bundle", "clip")
+    one = stream(source, FakeTracker(), sink, bell, keeping=keeping)
+    run([one], bell)
+    assert one.error is None
+    assert sink.frames == list(range(10))
+    assert set(told) == {"unsaved"}
