@@ -5,10 +5,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
+from masklet.export.families.sam2 import FAMILY
 from masklet.profiles.graph_cost import GraphCost, graph_cost
 from masklet.runtime.bundle import Bundle
 from masklet.runtime.spec import StageSpec, Tensor, TensorSpec
 from onnx import TensorProto, helper, numpy_helper
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 X = TensorSpec("x", ("n", 3, 8, 8))
 
@@ -124,3 +128,18 @@ def test_both_graphs_of_a_stage_cost_the_same(nano_bundle: Path, memories: int) 
     one_memory = 2 * tokens * tokens * (width + 64) * layers  # scores and mix of the cross-attention
     keys = 2 * tokens * 64 * width * layers  # keys of the 64-channel memory
     assert flops("onnx", 1, memories + 1) - flops("onnx", 1, memories) == one_memory + keys
+
+
+STAGES = ["image_encoder", "memory_attention", "mask_decoder", "memory_encoder", "mask_prompt_encoder"]
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_graph_costs_what_torch_counts_of_its_module(nano_bundle: Path, nano_checkpoint: Path, name: str) -> None:
+    """torch counts the calls that the module makes; attention is made to run as its two products, which it can see."""
+    export_stage = next(s for s in FAMILY.stages(FAMILY.load(str(nano_checkpoint), None)) if s.spec.name == name)
+    feeds = export_stage.feeds(export_stage.cases[-1], seed=0)
+    with FlopCounterMode(display=False) as counted, sdpa_kernel(SDPBackend.MATH), torch.no_grad():
+        export_stage.module(**{name: torch.from_numpy(feed.copy()) for name, feed in feeds.items()})
+    bundle = Bundle.load(nano_bundle)
+    path = bundle.path(bundle.artifact(name, ["onnx"]))
+    assert graph_cost(path, export_stage.spec, export_stage.spec.check(feeds)).flops == counted.get_total_flops()
