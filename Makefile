@@ -14,7 +14,7 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 demo: $(READY)
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python demos/first_masklet.py -o $(OUT)/demo
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python demos/nano/demo.py -o $(OUT)/demo
 
 test: $(READY)
 	$(BIN)/pytest

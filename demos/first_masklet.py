@@ -1,14 +1,13 @@
 """Track one clicked object through a video, from Python.
 
-    masklet export facebook/sam2.1-hiera-tiny -o tiny.bundle
-    python demos/first_masklet.py tiny.bundle clip.mp4 480 270
+masklet export facebook/sam2.1-hiera-tiny -o tiny.bundle
+python demos/first_masklet.py tiny.bundle clip.mp4 480 270
 """
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
-
 from masklet.runtime import Bundle, MasksJsonl, OverlayVideo, Points, VideoTracker, open_source
 
 
@@ -21,13 +20,13 @@ def main(
 ) -> None:
     """Write an overlay video and the masks of the object at (x, y)."""
     tracker = VideoTracker(Bundle.load(bundle))
-    with open_source(video) as frames, OverlayVideo(overlay, frames.fps) as drawn:
-        with MasksJsonl(overlay.with_suffix(".jsonl")) as masks:
-            for frame in frames:
-                result = tracker.step(frame, {1: Points.click(x, y)} if frame.index == 0 else {})
-                drawn.write(frame, result)
-                masks.write(frame, result)
-                print(f"frame {frame.index}: {result.masks.sum()} pixels, score {result.scores[0]:.2f}")
+    frames = open_source(video)
+    with frames, OverlayVideo(overlay, frames.fps) as drawn, MasksJsonl(overlay.with_suffix(".jsonl")) as masks:
+        for frame in frames:
+            result = tracker.step(frame, {1: Points.click(x, y)} if frame.index == 0 else {})
+            drawn.write(frame, result)
+            masks.write(frame, result)
+            print(f"frame {frame.index}: {result.masks.sum()} pixels, score {result.scores[0]:.2f}")
 
 
 if __name__ == "__main__":

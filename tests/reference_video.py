@@ -16,11 +16,10 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from transformers import Sam2VideoModel
-from transformers.models.sam2_video.modeling_sam2_video import Sam2VideoInferenceSession
-
 from masklet.runtime.prompts import Mask, Prompt, encode_points
 from masklet.runtime.spec import Tensor
+from transformers import Sam2VideoModel
+from transformers.models.sam2_video.modeling_sam2_video import Sam2VideoInferenceSession
 
 MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
 
