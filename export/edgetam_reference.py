@@ -50,7 +50,7 @@ def memory_attention(model: Any) -> Reference:
 
 
 def _places(model: Any, memory: torch.Tensor) -> torch.Tensor:
-    """The positions that the perceiver returns beside its latents, [1, latents, 64]; they do not depend on its input."""
+    """The positions that the perceiver returns with its latents, [1, latents, 64]; its input does not matter."""
     grid = model.config.memory_attention_rope_feat_sizes[0]
     blank = torch.zeros(1, memory.shape[-1], grid, grid)
     places: torch.Tensor = model.spatial_perceiver(blank, blank)[1]

@@ -12,7 +12,7 @@ class MemoryAttentionLayer(nn.Module):
     """Self-attention, cross-attention to the memory and a perceptron, each on a normed residual stream."""
 
     def __init__(self, layer: Any, rotary: HalfSplitRotary, memory_rotary: HalfSplitRotary) -> None:
-        """layer: transformers' memory attention layer. rotary, memory_rotary: of the frame's cells and of a memory's."""
+        """layer: transformers' own. rotary, memory_rotary: of the frame's cells and of a memory's."""
         super().__init__()
         own, cross = layer.self_attn, layer.cross_attn_image
         self.rotary, self.memory_rotary = rotary, memory_rotary
@@ -54,7 +54,9 @@ class MemoryAttentionLayer(nn.Module):
         pointer_keys: [objects, tokens, 64], not rotated; values: [objects, memories * positions + tokens, heads * 64].
         """
         query = self.rotary(self.cross_query(self.norm2(x))).expand(values.shape[0], -1, -1)
-        keys = torch.cat([self.memory_rotary(self.cross_key(spatial)).flatten(1, 2), self.cross_key(pointer_keys)], dim=1)
+        keys = torch.cat(
+            [self.memory_rotary(self.cross_key(spatial)).flatten(1, 2), self.cross_key(pointer_keys)], dim=1
+        )
         x = x + self.cross_out(attend(query, keys, values, self.heads, self.scale))
         added: Tensor = self.perceptron(self.norm3(x))
         return x + added
@@ -77,7 +79,9 @@ class MemoryAttention(nn.Module):
         attention = model.memory_attention
         self.grid = grid
         self.memory_width = int(model.mem_dim)
-        self.register_buffer("positions", 0.1 * sine(model.vision_encoder.neck.position_encoding, model.hidden_dim, grid))
+        self.register_buffer(
+            "positions", 0.1 * sine(model.vision_encoder.neck.position_encoding, model.hidden_dim, grid)
+        )
         self.register_buffer("memory_positions", self.positions_in_memory(model, grid))
         self.register_buffer("temporal", model.memory_temporal_positional_encoding.detach().flatten(1).clone())
         self.timed_pointers = bool(model.config.enable_temporal_pos_encoding_for_object_pointers)

@@ -116,6 +116,12 @@ def random_model(config: Any, seed: int = 0) -> Any:
     """A Sam2VideoModel with conditioned random weights; the same for the same seed."""
     torch.manual_seed(seed)
     model = Sam2VideoModel(config).eval().requires_grad_(False)
+    condition(model, seed)
+    return model
+
+
+def condition(model: Any, seed: int) -> None:
+    """Draw the weights of a model of SAM 2's layout."""
     generator = torch.Generator().manual_seed(seed + 1)
     for name, parameter in model.named_parameters():
         parameter.copy_(_conditioned(name, parameter, generator))
@@ -125,7 +131,6 @@ def random_model(config: Any, seed: int = 0) -> Any:
     model.mask_decoder.pred_obj_score_head.proj_out.bias.fill_(3.0)  # objects are present unless a test says otherwise
     # The two are one tensor in a trained model, and are drawn one by one by the library.
     model.prompt_encoder.shared_embedding.positional_embedding.copy_(model.shared_image_embedding.positional_embedding)
-    return model
 
 
 def _conditioned(name: str, parameter: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

@@ -4,6 +4,7 @@ Whatever is not named here is SAM 2's own.
 """
 
 import importlib
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,7 +12,7 @@ from masklet.export import edgetam_reference, sam2_reference
 from masklet.export.checkpoint import load_weights
 from masklet.export.families import sam2
 from masklet.export.family import Case, ExportStage
-from masklet.export.perceiver import LatentMemoryAttention, LatentMemoryEncoder, latent_grid
+from masklet.export.perceiver import LatentMemoryAttention, LatentMemoryEncoder
 from masklet.export.repvit import RepViTEncoder
 from masklet.runtime.errors import ExportError
 from masklet.runtime.spec import ModelSpec, StageSpec
@@ -22,7 +23,7 @@ class EdgeTam:
     """The family of EdgeTAM."""
 
     name = "edgetam"
-    model_types = ("edgetam_video", "edgetam")
+    model_types: tuple[str, ...] = ("edgetam_video", "edgetam")
 
     def load(self, source: str, image_size: int | None) -> Any:
         """Load a checkpoint for square frames of image_size pixels; its own size where None."""
@@ -67,7 +68,7 @@ def resize(config: Any, side: int, source: str) -> None:
     Raises ExportError where the size does not fit the strides and windows, or the layout is none that the stages know.
     """
     vision = config.vision_config
-    latents = round(float(config.perceiver_resampler_num_latents_2d) ** 0.5)
+    latents = math.isqrt(int(config.perceiver_resampler_num_latents_2d))
     wanted = {
         "a backbone of timm": getattr(vision.backbone_config, "model_type", None) == "timm_wrapper",
         "a pyramid of 1x1 convolutions, three levels": vision.fpn_kernel_size == 1 and vision.num_feature_levels == 3,

@@ -69,7 +69,7 @@ class Reference:
         for mask, iou in self._predict(pixels, points * [x1 - x0, y1 - y0]):
             if iou <= self.options.min_predicted_iou:
                 continue
-            stability = amg._compute_stability_score(mask[None], 0, self.options.stability_offset)[0]  # type: ignore[arg-type]
+            stability = amg._compute_stability_score(mask[None], 0, self.options.stability_offset)[0]
             if stability < self.options.min_stability:
                 continue
             box = amg._batched_mask_to_box((mask > 0)[None])

@@ -1,0 +1,35 @@
+"""Sessions that run a family's torch modules themselves: the runtime on a model without tracing it first."""
+
+from typing import Any
+
+import torch
+from masklet.export.family import ExportStage, Family
+from masklet.runtime.session import Feeds, Sessions
+from masklet.runtime.spec import StageSpec, Tensor
+
+
+class TorchSession:
+    """One stage, run by the module that would be exported."""
+
+    def __init__(self, stage: ExportStage) -> None:
+        self._stage = stage
+        self._module = stage.module.eval()
+
+    @property
+    def spec(self) -> StageSpec:
+        return self._stage.spec
+
+    def run(self, feeds: Feeds) -> dict[str, Tensor]:
+        self.spec.check(feeds)
+        with torch.inference_mode():
+            outputs = self._module(**{name: torch.tensor(feed) for name, feed in feeds.items()})
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        return {t.name: out.numpy() for t, out in zip(self.spec.outputs, outputs, strict=True)}
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def torch_sessions(family: Family, model: Any) -> Sessions:
+    """Every stage of a model, on torch."""
+    return Sessions(family.spec(model), {stage.spec.name: TorchSession(stage) for stage in family.stages(model)})
