@@ -41,7 +41,10 @@ class HieraBlock(nn.Module):
         incoming: window of the stream that it receives; 0 is the whole map."""
         super().__init__()
         self.norm1, self.norm2, self.perceptron = block.layer_norm1, block.layer_norm2, block.mlp
-        self.qkv, self.out = block.attn.qkv, block.attn.proj
+        # Three layers and not one that is split afterwards: splitting copies all of it.
+        weights, biases = block.attn.qkv.weight.chunk(3), block.attn.qkv.bias.chunk(3)
+        self.query, self.key, self.value = (linear(w, b) for w, b in zip(weights, biases, strict=True))
+        self.out = block.attn.proj
         self.heads, self.scale = int(block.attn.num_attention_heads), float(block.attn.scale)
         self.widen = block.proj if block.dim != block.dim_out else None
         self.pool = int(block.query_stride[0]) if block.query_stride else 1
@@ -66,8 +69,7 @@ class HieraBlock(nn.Module):
     def _attention(self, normed: Tensor) -> Tensor:
         padded = self.window > 0 and not self.exact
         windows = tile(normed, self.window) if padded else normed
-        query, key, value = self.qkv(windows).chunk(3, dim=-1)
-        query = self._pooled(query)
+        query, key, value = self._pooled(self.query(windows)), self.key(windows), self.value(windows)
         mixed = attend(query.flatten(1, 2), key.flatten(1, 2), value.flatten(1, 2), self.heads, self.scale)
         mixed = mixed.reshape(query.shape)
         if padded:  # the padding goes before the projection, not after it: fewer rows
@@ -76,9 +78,16 @@ class HieraBlock(nn.Module):
         return projected
 
     def _pooled(self, x: Tensor) -> Tensor:
+        """The largest of each square of pool x pool cells, first of its rows and then of its columns.
+
+        Two reductions of contiguous channels; a pooling operator would want the channels first, and back.
+        """
         if self.pool == 1:
             return x
-        return F.max_pool2d(x.permute(0, 3, 1, 2), self.pool).permute(0, 2, 3, 1)
+        windows, height, width, channels = x.shape
+        rows = x.reshape(windows * height // self.pool, self.pool, width * channels).amax(dim=1)
+        columns = rows.reshape(windows * height * width // self.pool**2, self.pool, channels).amax(dim=1)
+        return columns.reshape(windows, height // self.pool, width // self.pool, channels)
 
 
 class HieraEncoder(nn.Module):
