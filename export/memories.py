@@ -84,7 +84,6 @@ class MemoryAttention(nn.Module):
         )
         self.register_buffer("memory_positions", self.positions_in_memory(model, grid))
         self.register_buffer("temporal", model.memory_temporal_positional_encoding.detach().flatten(1).clone())
-        self.timed_pointers = bool(model.config.enable_temporal_pos_encoding_for_object_pointers)
         self.time_projection = model.temporal_positional_encoding_projection_layer
         half = int(model.hidden_dim) // 2  # get_1d_sine_pe: temperature 10000
         self.register_buffer("periods", 10000 ** (2 * (torch.arange(half) // 2) / half))
