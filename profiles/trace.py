@@ -42,13 +42,15 @@ def _slices(frame: FrameTimes, tracks: dict[str, int], origin_ns: int, warmup: b
 
 
 def _counters(frame: FrameTimes, origin_ns: int) -> Iterable[Event]:
-    found: dict[str, float] = {"objects": frame.objects, "memory frames": frame.memories}
+    """Viewers show a counter under its own name and its unit's."""
+    found: dict[tuple[str, str], float] = {
+        ("objects", "count"): frame.objects,
+        ("memory frames", "count"): frame.memories,
+    }
     if frame.rss_bytes is not None:
-        found["RSS MB"] = frame.rss_bytes / 1e6
-    ts = (frame.done_ns - origin_ns) / 1e3
-    return [
-        {"ph": "C", "name": name, "pid": PROCESS, "tid": 0, "ts": ts, "args": {name: v}} for name, v in found.items()
-    ]
+        found["RSS", "MB"] = frame.rss_bytes / 1e6
+    shared = {"ph": "C", "pid": PROCESS, "tid": 0, "ts": (frame.done_ns - origin_ns) / 1e3}
+    return [{**shared, "name": name, "args": {unit: value}} for (name, unit), value in found.items()]
 
 
 def _slice(name: str, began_ns: int, ended_ns: int, tid: int, origin_ns: int, args: dict[str, int]) -> Event:

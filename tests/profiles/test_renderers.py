@@ -63,8 +63,8 @@ def test_slices_of_a_track_nest() -> None:
 def test_a_trace_counts_and_tells_the_warm_up() -> None:
     found = events()
     counters = [e for e in found if e["ph"] == "C"]
-    assert {e["name"] for e in counters} == {"objects", "memory frames", "RSS MB"}
-    assert [e["args"]["memory frames"] for e in counters if e["name"] == "memory frames"] == [1, 1, 2, 2, 3, 3, 4, 4]
+    assert {e["name"] for e in counters} == {"objects", "memory frames", "RSS"}
+    assert [e["args"]["count"] for e in counters if e["name"] == "memory frames"] == [1, 1, 2, 2, 3, 3, 4, 4]
     assert [e["name"] for e in found if e["name"].startswith("frame ")][:3] == [
         "frame 0 (warm-up)",
         "frame 1 (warm-up)",
