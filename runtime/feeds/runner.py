@@ -18,7 +18,7 @@ class Runner:
 
     def __init__(self, streams: Sequence[Stream], bell: Bell) -> None:
         self._streams, self._bell = streams, bell
-        self._stopped = threading.Event()
+        self._stopped, self._over = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="sessions", daemon=True)
 
     def start(self) -> None:
@@ -28,11 +28,15 @@ class Runner:
 
     @property
     def running(self) -> bool:
-        return self._thread.is_alive()
+        return not self._over.is_set()
 
     def wait(self, timeout_s: float | None = None) -> None:
-        """Wait for the end, at most so many seconds."""
-        self._thread.join(timeout_s)
+        """Wait for the end, at most so many seconds.
+
+        Not by joining alone: a join that Ctrl-C interrupts takes the thread for ended from then on (bpo-45274).
+        """
+        if self._over.wait(timeout_s):
+            self._thread.join()
 
     def stop(self) -> None:
         """End all streams after the frame that is being run; what was run is written."""
@@ -40,6 +44,12 @@ class Runner:
         self._bell.ring()
 
     def _run(self) -> None:
+        try:
+            self._take_turns()
+        finally:
+            self._over.set()
+
+    def _take_turns(self) -> None:
         alive = list(self._streams)
         while alive and not self._stopped.is_set():
             worked = False

@@ -1,8 +1,10 @@
 """Several streams at once: in turn, apart in their faults, in order, and with counters that add up."""
 
+import signal
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 from typing import cast
 
 import pytest
@@ -143,6 +145,29 @@ def test_a_slow_sink_holds_back_its_own_stream_alone() -> None:
     gate.set()
     runner.wait(30)
     assert held.counts.processed == 30
+
+
+def test_an_interrupted_wait_does_not_take_the_runner_for_ended() -> None:
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    bell, gate = Bell(), threading.Event()
+    sink = Noted(gate=gate)
+    one = stream(ListSource("held", frames(3)), FakeTracker(), sink, bell)
+    runner = Runner([one], bell)
+    runner.start()
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with pytest.raises(KeyboardInterrupt):
+            runner.wait(30)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert runner.running
+    gate.set()
+    runner.wait(30)
+    assert not runner.running
+    assert sink.frames == [0, 1, 2]
 
 
 @pytest.mark.parametrize("policy", Policy)
