@@ -27,9 +27,9 @@ def publish(run: Path, destination: Path) -> int:
         raise ValueError(f"{run}: {size / 2**20:.1f} MB in FP16, expected at most {LARGEST_BYTES / 2**20:.0f}")
     destination.mkdir(parents=True, exist_ok=True)
     model.half().eval().save_pretrained(destination)
-    weights = destination / "model.safetensors"
-    weights.chmod(0o644)  # safetensors writes it for its owner alone
-    return weights.stat().st_size
+    written = destination / "model.safetensors"
+    written.chmod(0o644)  # safetensors writes it for its owner alone
+    return written.stat().st_size
 
 
 def main(arguments: list[str] | None = None) -> int:

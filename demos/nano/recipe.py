@@ -7,7 +7,7 @@ from pool import PoolPlan
 
 STILLS_UNTIL = 0.28
 """Share of the budget for stage A, before clips come in."""
-CLIP_FRAMES = ((0.15, 3), (0.5, 5), (1.0, 8))
+CLIP_FRAMES = ((0.15, 3), (0.8, 5), (1.0, 8))
 CLIP_EVERY = 4
 """Frames of a clip by progress in stage B: up to 15 % of it 3, then 5, then 8.
 Every fourth step is a clip: it costs four times as much as one of pictures, and following is learned faster than

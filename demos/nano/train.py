@@ -30,7 +30,7 @@ from warmup import warm_up
 Clock = Callable[[], float]
 ALONE = Crew()
 MOST_PARAMETERS = 4_000_000
-SLOWEST_STEP_S = 10.0
+SLOWEST_STEP_S = 30.0
 """A step never counts for more: a stopped process spends no budget."""
 SAVE_EVERY_S, LOG_EVERY_S, VALIDATE_EVERY_S = 120.0, 30.0, 420.0
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from evaluate import CHECKPOINT, boxed_first, corrected, follow, opened
 from masklet.calibration.accuracy import region_similarity
 from masklet.runtime import Frame, Points, Sessions, TrackerOptions, VideoTracker
@@ -14,6 +15,7 @@ from reference_video import ReferenceTracker
 from safetensors import safe_open
 from scenes import Clip, held_out
 from scoring import figures
+from transformers import Sam2VideoModel
 
 AS_REFERENCE = TrackerOptions(fill_hole_area=0, pin_corrections=False)
 
@@ -57,9 +59,12 @@ def test_a_correction_improves_the_rest_of_the_clip(sessions: Sessions, cluttere
     assert np.mean(changes) > 0
 
 
-def test_the_loop_agrees_with_transformers_on_trained_weights(sessions: Sessions, cluttered: list[Clip]) -> None:
+def test_the_loop_agrees_with_transformers_on_trained_weights(
+    sessions: Sessions, cluttered: list[Clip], tmp_path: Path
+) -> None:
     clip = cluttered[1]
-    ours, theirs = VideoTracker(sessions, AS_REFERENCE), ReferenceTracker(str(CHECKPOINT))
+    Sam2VideoModel.from_pretrained(CHECKPOINT, dtype=torch.float32).save_pretrained(tmp_path)
+    ours, theirs = VideoTracker(sessions, AS_REFERENCE), ReferenceTracker(str(tmp_path))
     given: dict[int, Prompt] = {1: Points.click(*_middle(clip, 1)), 2: Points.click(*_middle(clip, 2))}
     agreement = []
     for index, picture in enumerate(clip.frames):
