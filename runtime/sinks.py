@@ -4,7 +4,6 @@ Every sink opens its output when it is made, so that a wrong path is found befor
 is replaced. Whatever ends a run early, what was written up to there stays readable.
 """
 
-import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,11 +14,9 @@ import numpy as np
 from masklet.runtime.closing import Closing
 from masklet.runtime.errors import MaskletError, SinkError
 from masklet.runtime.output_file import OutputFile, check_parent
-from masklet.runtime.overlay import colour
 from masklet.runtime.overlay_video import OverlayVideo as OverlayVideo
+from masklet.runtime.palette import palette_png
 from masklet.runtime.results import Frame, FrameResult
-
-MAX_PALETTE_ID = 255
 
 
 class Sink(Protocol):
@@ -117,22 +114,10 @@ class MaskPngs(Closing):
             self._folder.mkdir(exist_ok=True)
         except OSError as error:
             raise SinkError(f"{folder}: cannot be made a folder: {error.strerror}") from None
-        self._palette = [0, 0, 0, *(part for n in range(1, MAX_PALETTE_ID + 1) for part in colour(n))]
 
     def write(self, frame: Frame, result: FrameResult) -> None:
-        from PIL import Image
-
-        too_high = result.object_ids[result.object_ids > MAX_PALETTE_ID]
-        if len(too_high):
-            raise SinkError(f"{self._folder}: object id {too_high[0]} is above 255, the highest that a PNG can hold")
-        ids = np.zeros(result.masks.shape[1:], np.uint8)
-        for n in np.argsort(result.scores, kind="stable"):
-            ids[result.masks[n]] = result.object_ids[n]
-        image = Image.fromarray(ids)
-        image.putpalette(self._palette)
-        encoded = io.BytesIO()
-        image.save(encoded, "PNG", compress_level=1)  # few colours: higher levels gain little
-        self._store(self._folder / f"{result.frame_index:05d}.png", encoded.getvalue())
+        encoded = palette_png(result, self._folder)
+        self._store(self._folder / f"{result.frame_index:05d}.png", encoded)
 
     def _store(self, path: Path, data: bytes) -> None:
         file = OutputFile(path)
