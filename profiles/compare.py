@@ -16,6 +16,7 @@ from masklet.profiles.report import Report
 FEWEST = 8  # frames of a run that allow a verdict
 RESAMPLES = 1000
 INTERVAL = (2.5, 97.5)  # percent
+LONGEST = 60  # characters of a value: a hash is known by its beginning
 WHOLE = "capture to masks"
 F64 = npt.NDArray[np.float64]
 
@@ -102,7 +103,8 @@ def _words(value: Any) -> str:
         return " ".join(f"{name}={item}" for name, item in value.items()) or "none"
     if isinstance(value, list | tuple):
         return " ".join(map(_words, value)) or "none"
-    return "unknown" if value is None else str(value)
+    text = "none" if value is None else str(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 def _resampled(rng: np.random.Generator, ms: F64) -> F64:

@@ -79,7 +79,7 @@ def profile(bundle: Bundle, request: Request, progress: Progress) -> Profile:
         **msgspec.structs.asdict(found),
         device=Measured(**msgspec.structs.asdict(device()), before=before, after=after),
         bundle=bundle_facts(bundle, backend.formats, request.threads),
-        source=SourceFacts(request.source, *size, str(request.outputs)),
+        source=SourceFacts(request.source, *size, _kinds(request.outputs)),
         warmup=warmup,
         frames=len(frames) - warmup,
         memory=memory,
@@ -172,6 +172,12 @@ def _check_length(frames: int, warmup: int, source: Source) -> None:
             f"{source.name}: {frames} frames leave nothing to measure after {warmup} of warm-up; "
             "give a longer clip or a smaller --warmup"
         )
+
+
+def _kinds(outputs: Outputs) -> str:
+    """The outputs that were written, without their paths, which say nothing of the cost."""
+    kinds = {"overlay": outputs.overlay, "masks": outputs.masks, "pngs": outputs.pngs}
+    return ", ".join(kind for kind, path in kinds.items() if path is not None) or "none"
 
 
 def _memory(frames: Sequence[FrameTimes]) -> Memory:

@@ -13,7 +13,7 @@ def profile(
         Path | None, typer.Argument(metavar="BUNDLE", help="A folder that `masklet export` wrote.")
     ] = None,
     source: Annotated[str | None, typer.Argument(metavar="SOURCE", help="A video, or a folder of images.")] = None,
-    sizes: Annotated[list[str] | None, typer.Argument(metavar="[SIZES]...", help="More sizes of --sweep.")] = None,
+    sizes: Annotated[list[str] | None, typer.Argument(metavar="SIZES", help="More sizes of --sweep.")] = None,
     points: Points = [],  # noqa: B006 typer copies the default
     negatives: Negatives = [],  # noqa: B006
     boxes: Boxes = [],  # noqa: B006

@@ -70,7 +70,7 @@ def test_what_is_not_the_same_is_named() -> None:
     )
     named = list(differences(a, b))
     assert "device cpu: A Some CPU, B Other CPU" in named
-    assert "device power mode: A 15W, B unknown" in named
+    assert "device power mode: A 15W, B none" in named
     assert any(line.startswith("bundle precision: A image_encoder=fp32") for line in named)
     assert "warmup frames: A 2, B 5" in named
     assert "run objects: A 2, B 3" in named
