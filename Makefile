@@ -11,6 +11,7 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "masklet needs Python 3.11 or newer")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[export,dev]'
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt timm  # EdgeTAM's tests skip without it
 	touch $@
 
 demo: $(READY)
@@ -28,6 +29,7 @@ lint: $(READY)
 bench: $(READY)
 	$(BIN)/python profiles/benchmarks/stages.py
 	$(BIN)/python profiles/benchmarks/host.py
+	$(BIN)/python profiles/benchmarks/image.py
 	$(BIN)/python profiles/benchmarks/feeds.py
 
 clean:

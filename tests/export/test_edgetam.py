@@ -1,6 +1,7 @@
 """EdgeTAM against transformers: stage by stage, and through a video with the tracker of SAM 2."""
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ from masklet.runtime.video import TrackerOptions, VideoTracker
 from torch_sessions import TorchSession, torch_sessions
 from transformers.models.edgetam_video.modeling_edgetam_video import EdgeTamVideoInferenceSession
 
+pytestmark = pytest.mark.skipif(
+    find_spec("timm") is None, reason="timm has EdgeTAM's backbone: pip install --no-deps timm"
+)
 EXACT = 1e-5  # relative, FP32: nothing but the order of sums may differ
 SIDE, FRAMES = 128, 12
 MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
