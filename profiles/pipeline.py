@@ -19,7 +19,7 @@ from masklet.runtime.bundle import MANIFEST, Bundle
 from masklet.runtime.errors import MaskletError, PromptError
 from masklet.runtime.prompts import Schedule
 from masklet.runtime.run import Outputs, follow
-from masklet.runtime.session import Sessions
+from masklet.runtime.session import Backend, Sessions
 from masklet.runtime.sinks import Sinks
 from masklet.runtime.sources import Source, open_source
 from masklet.runtime.spec import ModelSpec
@@ -69,11 +69,10 @@ def profile(bundle: Bundle, request: Request, progress: Progress) -> Profile:
         sweep = request.sweep and check_sweep(request.sweep, model, source.frames)
         with request.outputs.open(source.fps) as sinks, Sessions.open(bundle, backend, recorder.wrap) as sessions:
             interrupted = _follow(sessions, recorder, source, request.schedule, sinks, progress)
-            frames = list(recorder.frames_recorded)
-            _check_measured(frames, warmup, source)
-            after, memory = conditions(), _memory(frames[warmup:])
-            growth = _sweep(sessions, recorder, request, sweep, progress) if sweep and not interrupted else None
-            size = source.size
+        frames, size = recorder.frames_recorded, source.size
+        _check_measured(frames, warmup, source)
+    after, memory = conditions(), _memory(frames[warmup:])
+    growth = _sweep(bundle, backend, request, sweep, progress) if sweep and not interrupted else None
     found = measurements(frames[warmup:], [stage.name for stage in model.stages])
     report = Report(
         **msgspec.structs.asdict(found),
@@ -137,17 +136,20 @@ def _follow(
     return False
 
 
-def _sweep(sessions: Sessions, recorder: Recorder, request: Request, sweep: Sweep, progress: Progress) -> Growth:
+def _sweep(bundle: Bundle, backend: Backend, request: Request, sweep: Sweep, progress: Progress) -> Growth:
     """Run a sweep over the frames from the first prompted one on, with its prompts."""
     prompted = min(request.schedule)
     prompts = list(request.schedule[prompted].values())
-    measured = len(recorder.frames_recorded)
+    recorder = Recorder()
+    with (
+        open_source(request.source, **{**request.cut, "start": prompted}) as frames,
+        Sessions.open(bundle, backend, recorder.wrap) as sessions,
+    ):
 
-    def tracker() -> VideoTracker:
-        progress("sweeping", len(recorder.frames_recorded) - measured, None)
-        return VideoTracker(sessions)
+        def tracker() -> VideoTracker:
+            progress("sweeping", len(recorder.frames_recorded), None)
+            return VideoTracker(sessions)
 
-    with open_source(request.source, **{**request.cut, "start": prompted}) as frames:
         return grow(tracker, recorder, frames, prompts, sweep)
 
 
