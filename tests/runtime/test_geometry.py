@@ -14,7 +14,9 @@ from masklet.runtime.geometry import (
     F32,
     BoolArray,
     boxes_xyxy,
+    content_hw,
     fill_holes,
+    logits_to_source,
     masks_to_source,
     non_overlapping,
     resize_mask,
@@ -170,3 +172,17 @@ def test_boxes_are_those_of_pycocotools(masks: BoolArray) -> None:
         x, y, width, height = coco.toBbox(coco.encode(np.asfortranarray(mask.astype(np.uint8))))
         want = [x, y, x + width, y + height] if mask.any() else [0, 0, 0, 0]
         assert box.tolist() == want
+
+
+@pytest.mark.parametrize("hw", [(90, 160), (160, 90), (1, 300)], ids=str)
+def test_logits_of_a_fitted_frame_come_back_as_sam_brings_them(hw: tuple[int, int]) -> None:
+    """Sam.postprocess_masks: to the square, cut, to the image; both steps bilinear."""
+    side = 128
+    low = torch.from_numpy(np.random.default_rng(1).normal(0, 4, (2, 3, side // 4, side // 4)).astype(np.float32))
+    rows, columns = content_hw(hw, side, "longest_side")
+    square = torch.nn.functional.interpolate(low, size=(side, side), mode="bilinear", align_corners=False)
+    want = torch.nn.functional.interpolate(square[..., :rows, :columns], size=hw, mode="bilinear", align_corners=False)
+    got = logits_to_source(low.numpy(), hw, side, "longest_side")
+    np.testing.assert_allclose(got, want.numpy(), atol=1e-3)
+    corner = to_model_points(np.array([[hw[1], hw[0]]], np.float32), hw, side, "longest_side")
+    np.testing.assert_allclose(corner, [[columns, rows]], rtol=1e-6)

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from masklet.runtime.errors import SourceError
-from masklet.runtime.resizer import MAX_SIZES, Resizer
+from masklet.runtime.resizer import MAX_SIZES, Resizer, content_hw
 from masklet.runtime.shrink import triangle_weights
 from PIL import Image
 
@@ -102,3 +102,19 @@ def test_the_filter_keeps_brightness(n_in: int, n_out: int) -> None:
 def test_what_is_no_frame_is_refused(image: U8) -> None:
     with pytest.raises(SourceError, match=r"a frame must be uint8\[H, W, 3\], got"):
         Resizer(8)(image)
+
+
+@pytest.mark.parametrize("hw", [(1200, 1800), (1800, 1200), (30, 57), (1, 20_000), (64, 64)], ids=str)
+def test_the_longest_side_is_fitted_as_sam_does(hw: tuple[int, int]) -> None:
+    """segment_anything's ResizeLongestSide: one scale for both axes, rounded half up; the rest of the square is 0."""
+    side = 64
+    image = np.maximum(noise(*hw), 1)
+    scale = side / max(hw)
+    rows, columns = (max(1, int(length * scale + 0.5)) for length in hw)
+    pixels = torch.tensor(image).permute(2, 0, 1)[None].float()
+    want = torch.nn.functional.interpolate(pixels, size=(rows, columns), mode="bilinear", antialias=True)
+    got = Resizer(side, "longest_side")(image)
+    assert content_hw(hw, side, "longest_side") == (rows, columns)
+    assert np.abs(got[:rows, :columns] - want[0].permute(1, 2, 0).round().numpy()).max() <= 1
+    assert not got[rows:].any()
+    assert not got[:, columns:].any()
