@@ -69,7 +69,7 @@ def profile(bundle: Bundle, request: Request, progress: Progress) -> Profile:
         sweep = request.sweep and check_sweep(request.sweep, model, source.frames)
         with request.outputs.open(source.fps) as sinks, Sessions.open(bundle, backend, recorder.wrap) as sessions:
             interrupted = _follow(sessions, recorder, source, request.schedule, sinks, progress)
-        frames, size = recorder.frames_recorded, source.size
+        frames, size, name = recorder.frames_recorded, source.size, source.name  # the name hides a password
         _check_measured(frames, warmup, source)
     after, memory = conditions(), _memory(frames[warmup:])
     growth = _sweep(bundle, backend, request, sweep, progress) if sweep and not interrupted else None
@@ -78,7 +78,7 @@ def profile(bundle: Bundle, request: Request, progress: Progress) -> Profile:
         **msgspec.structs.asdict(found),
         device=Measured(**msgspec.structs.asdict(device()), before=before, after=after),
         bundle=bundle_facts(bundle, backend.formats, request.threads),
-        source=SourceFacts(request.source, *size, _kinds(request.outputs)),
+        source=SourceFacts(name, *size, _kinds(request.outputs)),
         warmup=warmup,
         frames=len(frames) - warmup,
         memory=memory,

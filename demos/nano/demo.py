@@ -20,6 +20,7 @@ from scenes import HELD_OUT_SEED, Clip, render
 
 HERE = Path(__file__).parent
 KIND, SEED, SIZE, FRAMES = "cluttered", HELD_OUT_SEED + 4, 384, 40
+SUFFIX = {"json": "json", "trace": "trace.json", "html": "html"}
 SHOWN = (0, 12, 24, 36)  # frames of the picture
 
 
@@ -68,7 +69,8 @@ def main() -> None:
         for word in ("--point", "{}:{:.0f},{:.0f}".format(label, *centre_click(clip.labels[0] == label)))
     ]
     run("masklet", "run", bundle, scene / "frames", *clicks, "-o", overlay, "--masks", masks)
-    run("masklet", "profile", bundle, scene / "frames", *clicks, "--html", out / "profile.html")
+    reports = [word for kind in ("json", "trace", "html") for word in (f"--{kind}", out / f"profile.{SUFFIX[kind]}")]
+    run("masklet", "profile", bundle, scene / "frames", *clicks, *reports)
 
     print("\nagreement with the scene's true masks (one click an object):")
     for label, found in score(clip, masks).items():
