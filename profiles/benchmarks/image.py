@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parents[1] / "tests")]
+sys.path.insert(0, str(HERE.parents[1] / "tests"))
 
 from checkpoints import SIZES, random_model, sam2_config, save_checkpoint  # noqa: E402
 from edgetam_checkpoints import edgetam_config, random_edgetam  # noqa: E402
@@ -32,6 +32,7 @@ from masklet.export import sam2_reference  # noqa: E402
 from masklet.export.families.edgetam import FAMILY  # noqa: E402
 from masklet.export.families.sam2 import MEAN, STD  # noqa: E402
 from masklet.export.pipeline import export_bundle  # noqa: E402
+from masklet.profiles.benchmarks.stages import Conditions, _cpu, alternate  # noqa: E402
 from masklet.runtime.backends.onnxrt import OnnxRuntime  # noqa: E402
 from masklet.runtime.bundle import Bundle  # noqa: E402
 from masklet.runtime.image import ImagePredictor  # noqa: E402
@@ -40,7 +41,6 @@ from masklet.runtime.results import Frame  # noqa: E402
 from masklet.runtime.session import Sessions  # noqa: E402
 from masklet.runtime.video import VideoTracker  # noqa: E402
 from sam_checkpoints import random_sam, sam_config  # noqa: E402
-from stages import Conditions, _cpu, alternate  # noqa: E402
 
 POINTS, BATCHES = 32, (8, 32)  # prompts that are timed, and how many of them share a call
 FULL_BANK = 8  # frames until hiera-tiny attends to seven memories
