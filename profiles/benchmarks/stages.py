@@ -60,6 +60,7 @@ class Conditions:
     clock: Callable[[], int]
     rounds: int
     described: str
+    options: str
 
 
 def alternate(a: Callable[[], Any], b: Callable[[], Any], under: Conditions) -> tuple[float, float]:
@@ -135,7 +136,12 @@ def measure(model: Any, sessions: Sessions, under: Conditions) -> list[Row]:
     add("image_encoder", "1024 px", Case("image"), lambda feeds: lambda: encoder(feeds))
     for memories in (1, 3, 7):
         sizes = {"objects": 1, "memories": memories, "pointers": POINTERS}
-        add("memory_attention", f"{memories} memories", Case("M", sizes), lambda feeds: lambda: attention(feeds))
+        add(
+            "memory_attention",
+            "1 memory" if memories == 1 else f"{memories} memories",
+            Case("M", sizes),
+            lambda feeds: lambda: attention(feeds),
+        )
     for objects in (1, 4):
         case = Case("B", {"objects": objects, "points": 2}, TRACKED)
         add("mask_decoder", _objects(objects), case, lambda feeds: eager_decoder(model, feeds))
@@ -154,7 +160,7 @@ def report(rows: list[Row], under: Conditions) -> str:
         "# Stages: ONNX Runtime against transformers in torch eager",
         "",
         f"{datetime.date.today().isoformat()}, {_cpu()}, {under.described}, FP32. {versions}. SAM 2.1 hiera-tiny, "
-        "random weights. The two take turns; medians. `python profiles/benchmarks/stages.py --write`",
+        f"random weights. The two take turns; medians. `python profiles/benchmarks/stages.py {under.options} --write`",
         "",
         "| stage | size | torch eager, s | ONNX Runtime, s | ratio |",
         "| --- | --- | ---: | ---: | ---: |",
@@ -186,7 +192,7 @@ def main() -> None:
     parser.add_argument("--busy", action="store_true")
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
-    under = Conditions(2, time.perf_counter_ns, given.rounds, "2 threads, wall clock")
+    under = Conditions(2, time.perf_counter_ns, given.rounds, "2 threads, wall clock", f"--rounds {given.rounds}")
     if given.busy:
         under = Conditions(
             1, time.process_time_ns, given.rounds, "1 thread, processor time, on a machine in use (--busy)"
