@@ -60,7 +60,7 @@ class Conditions:
     clock: Callable[[], int]
     rounds: int
     described: str
-    options: str
+    options: str = ""
 
 
 def alternate(a: Callable[[], Any], b: Callable[[], Any], under: Conditions) -> tuple[float, float]:
@@ -194,9 +194,8 @@ def main() -> None:
     given = parser.parse_args()
     under = Conditions(2, time.perf_counter_ns, given.rounds, "2 threads, wall clock", f"--rounds {given.rounds}")
     if given.busy:
-        under = Conditions(
-            1, time.process_time_ns, given.rounds, "1 thread, processor time, on a machine in use (--busy)"
-        )
+        described = "1 thread, processor time, on a machine in use"
+        under = Conditions(1, time.process_time_ns, given.rounds, described, f"--busy --rounds {given.rounds}")
     torch.set_num_threads(under.threads)
     with tempfile.TemporaryDirectory() as scratch:
         checkpoint = given.checkpoint or save_checkpoint(
