@@ -1,10 +1,32 @@
-"""Checkpoints and bundles that several tests share; a session makes each once."""
+"""What several tests share: the command line, and checkpoints and bundles, each made once a session."""
 
+import signal
+import sys
 from pathlib import Path
 
 import pytest
 from checkpoints import nano_config, random_model, save_checkpoint
+from command_line import Cli
 from sam_checkpoints import random_sam, sam_config
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Cli:
+    """Run a command line in this process; returns the exit code, stdout and stderr."""
+    from masklet.runtime.cli import main
+
+    def run(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["masklet", *map(str, words)])
+        capfd.readouterr()
+        handler = signal.getsignal(signal.SIGTERM)
+        with pytest.raises(SystemExit) as end:
+            main()
+        signal.signal(signal.SIGTERM, handler)
+        out, err = capfd.readouterr()
+        code = end.value.code
+        return code if isinstance(code, int) else 0, out, err
+
+    return run
 
 
 @pytest.fixture(scope="session")

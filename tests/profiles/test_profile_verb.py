@@ -1,42 +1,26 @@
 """`masklet profile` as a user meets it: four outputs of a real run, a comparison, and one line for bad input."""
 
 import json
-import signal
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from command_line import Cli
 from masklet.profiles.machine import Machine
-from masklet.runtime.cli import main
 from masklet.runtime.results import Frame
 from masklet.runtime.sinks import MasksJsonl
 
-Cli = Callable[..., tuple[int, str, str]]
 FRAMES, WARMUP = 12, 7
 PROMPTS = ("--point", "1:30,30", "--box", "2:10,10,40,40")
 ONE_THREAD = ("--threads", 1)
 
 
 @pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Cli:
-    """Run `masklet profile`; returns the exit code, stdout and stderr. The machine's peaks are given."""
+def profile(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Cli:
+    """Run `masklet profile` on a machine whose peaks are given."""
     monkeypatch.setattr("masklet.profiles.pipeline.measure", lambda threads: Machine(100.0, 10.0, threads))
-
-    def run(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["masklet", "profile", *map(str, words)])
-        capfd.readouterr()
-        handler = signal.getsignal(signal.SIGTERM)
-        with pytest.raises(SystemExit) as end:
-            main()
-        signal.signal(signal.SIGTERM, handler)
-        out, err = capfd.readouterr()
-        code = end.value.code
-        return code if isinstance(code, int) else 0, out, err
-
-    return run
+    return lambda *words: cli("profile", *words)
 
 
 @pytest.fixture(scope="module")
@@ -51,12 +35,12 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_run_gives_all_four_outputs(cli: Cli, nano_bundle: Path, clip: Path, tmp_path: Path) -> None:
+def test_a_run_gives_all_four_outputs(profile: Cli, nano_bundle: Path, clip: Path, tmp_path: Path) -> None:
     paths = {form: tmp_path / f"p.{form}" for form in ("json", "trace", "html")}
     outputs = [word for form, path in paths.items() for word in (f"--{form}", path)]
     sizes = ("--sweep", "objects=1,2", "memory=1,7")
     jsonl = tmp_path / "masks.jsonl"
-    code, out, err = cli(nano_bundle, clip, *PROMPTS, *ONE_THREAD, *outputs, *sizes, "--masks", jsonl)
+    code, out, err = profile(nano_bundle, clip, *PROMPTS, *ONE_THREAD, *outputs, *sizes, "--masks", jsonl)
     assert code == 0, err
     assert f"{FRAMES - WARMUP} frames measured after {WARMUP} of warm-up, 2 objects, 7 memory frames" in out
     found = json.loads(paths["json"].read_text())
@@ -74,13 +58,13 @@ def test_a_run_gives_all_four_outputs(cli: Cli, nano_bundle: Path, clip: Path, t
     assert len(jsonl.read_text().splitlines()) == FRAMES
     assert {p.name for p in tmp_path.iterdir()} == {"p.json", "p.trace", "p.html", "masks.jsonl"}
 
-    code, out, err = cli("--compare", paths["json"], paths["json"])
+    code, out, err = profile("--compare", paths["json"], paths["json"])
     assert code == 0, err
     assert "no verdict from 5 frames" in out
 
 
-def test_an_object_may_join_within_the_run(cli: Cli, nano_bundle: Path, clip: Path) -> None:
-    code, out, err = cli(nano_bundle, clip, "--point", "30,30", "--point", "2@9:40,30", "--warmup", 4, *ONE_THREAD)
+def test_an_object_may_join_within_the_run(profile: Cli, nano_bundle: Path, clip: Path) -> None:
+    code, out, err = profile(nano_bundle, clip, "--point", "30,30", "--point", "2@9:40,30", "--warmup", 4, *ONE_THREAD)
     assert code == 0, err
     assert "1 to 2 objects, 4 to 7 memory frames" in out
 
@@ -102,9 +86,9 @@ BAD: list[tuple[str, tuple[object, ...]]] = [
 
 @pytest.mark.parametrize(("message", "words"), BAD, ids=[message for message, _ in BAD])
 def test_bad_input_is_one_line(
-    cli: Cli, nano_bundle: Path, clip: Path, message: str, words: tuple[object, ...]
+    profile: Cli, nano_bundle: Path, clip: Path, message: str, words: tuple[object, ...]
 ) -> None:
-    code, out, err = cli(nano_bundle, clip, *PROMPTS, *words)
+    code, out, err = profile(nano_bundle, clip, *PROMPTS, *words)
     assert code == 2
     assert out == ""
     assert message in err
@@ -112,23 +96,23 @@ def test_bad_input_is_one_line(
     assert err.count("\n") == 1
 
 
-def test_nothing_to_do_is_bad_input(cli: Cli, nano_bundle: Path, clip: Path) -> None:
-    assert "wanted BUNDLE and SOURCE" in cli()[2]
-    assert "nothing to track" in cli(nano_bundle, clip)[2]
+def test_nothing_to_do_is_bad_input(profile: Cli, nano_bundle: Path, clip: Path) -> None:
+    assert "wanted BUNDLE and SOURCE" in profile()[2]
+    assert "nothing to track" in profile(nano_bundle, clip)[2]
 
 
 @pytest.mark.parametrize(("text", "message"), [("{}", "not a profile"), ('{"schema": 7}', "a profile of schema 7")])
-def test_a_comparison_with_something_else(cli: Cli, tmp_path: Path, text: str, message: str) -> None:
+def test_a_comparison_with_something_else(profile: Cli, tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "other.json"
     path.write_text(text)
-    code, _, err = cli("--compare", path, path)
+    code, _, err = profile("--compare", path, path)
     assert (code, err.count("\n")) == (2, 1)
     assert message in err
-    assert "No such file" in cli("--compare", tmp_path / "none.json", path)[2]
+    assert "No such file" in profile("--compare", tmp_path / "none.json", path)[2]
 
 
 def test_an_interrupted_run_reports_what_it_has(
-    cli: Cli, nano_bundle: Path, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    profile: Cli, nano_bundle: Path, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken = MasksJsonl.write
 
@@ -139,17 +123,17 @@ def test_an_interrupted_run_reports_what_it_has(
 
     monkeypatch.setattr(MasksJsonl, "write", interrupted)
     report = tmp_path / "p.json"
-    code, _, err = cli(nano_bundle, clip, *PROMPTS, *ONE_THREAD, "--masks", tmp_path / "m.jsonl", "--json", report)
+    code, _, err = profile(nano_bundle, clip, *PROMPTS, *ONE_THREAD, "--masks", tmp_path / "m.jsonl", "--json", report)
     assert code == 130
     assert "the report is of the frames up to here" in err
     assert json.loads(report.read_text())["frames"] == 2
 
 
 def test_a_missing_onnx_leaves_the_roofline_out(
-    cli: Cli, nano_bundle: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
+    profile: Cli, nano_bundle: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("masklet.profiles.pipeline.find_spec", lambda name: None)
-    code, out, err = cli(nano_bundle, clip, *PROMPTS, *ONE_THREAD)
+    code, out, err = profile(nano_bundle, clip, *PROMPTS, *ONE_THREAD)
     assert code == 0
     assert "Roofline" not in out
     assert "pip install onnx" in err

@@ -14,27 +14,10 @@ import av
 import cv2
 import numpy as np
 import pytest
-from masklet.runtime.cli import main
+from command_line import Cli
 from pycocotools import mask as coco
 
-Cli = Callable[..., tuple[int, str, str]]
 WIDTH, HEIGHT, FRAMES = 96, 64, 8
-
-
-@pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Cli:
-    """Run a command line; returns the exit code, stdout and stderr."""
-
-    def run(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["masklet", *map(str, words)])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as end:
-            main()
-        out, err = capfd.readouterr()
-        code = end.value.code
-        return code if isinstance(code, int) else 0, out, err
-
-    return run
 
 
 @pytest.fixture(scope="module")

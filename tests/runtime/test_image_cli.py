@@ -1,37 +1,18 @@
 """`masklet segment` and `masklet everything` as a user meets them."""
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from masklet.runtime.cli import main
+from command_line import Cli
 from masklet.runtime.image_files import read_image
 from PIL import Image
 from pycocotools import mask as coco
 from pycocotools.coco import COCO
 
-Cli = Callable[..., tuple[int, str, str]]
 WIDTH, HEIGHT = 90, 60
-
-
-@pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Cli:
-    """Run a command line; returns the exit code, stdout and stderr."""
-
-    def run(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["masklet", *map(str, words)])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as end:
-            main()
-        out, err = capfd.readouterr()
-        code = end.value.code
-        return code if isinstance(code, int) else 0, out, err
-
-    return run
 
 
 @pytest.fixture(scope="module")

@@ -8,35 +8,18 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from masklet.runtime.cli import main
+from command_line import Cli
 from masklet.runtime.errors import PromptError, SinkError
 from masklet.runtime.feeds.per_stream import path_of, prompts_of
 
-Cli = Callable[..., tuple[int, str]]
 FRAMES = 40
 CLICK = ("--point", "30,30", "--threads", "1")
-
-
-@pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Cli:
-    """Run a command line; returns the exit code and stderr."""
-
-    def run(*words: object) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["masklet", *map(str, words)])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as end:
-            main()
-        code = end.value.code
-        return code if isinstance(code, int) else 0, capfd.readouterr().err
-
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +43,9 @@ def test_several_sources_with_prompts_and_outputs_of_their_own(
 ) -> None:
     masks = tmp_path / "m-{stream}.jsonl"
     prompts = (*CLICK, "--box", "2/7@3:10,10,50,50")
-    code, err = cli("run", nano_bundle, folder, folder, tmp_path / "none.mp4", *prompts, "--masks", masks, "--end", 8)
+    code, _, err = cli(
+        "run", nano_bundle, folder, folder, tmp_path / "none.mp4", *prompts, "--masks", masks, "--end", 8
+    )
     assert code == 3, "a source that is missing does not stop the others, but is told"
     assert "failed (stream 3)" in err
     assert "stream 1: 8 frames, 1 objects" in err
@@ -102,11 +87,11 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(cli: Cli, nano_bundle: Path
     cut_off = broken.read_text()
     assert 10 <= cut_off.count("\n") < FRAMES
     broken.write_text(cut_off + '{"frame": 99, "ti')  # a line that was being written
-    code, err = cli(*words)
+    code, _, err = cli(*words)
     assert code == 0, err
     assert "goes on after frame" in err
     assert broken.read_text() == whole.read_text(), "the same ids, scores and masks, each frame once"
-    code, err = cli(*words)
+    code, _, err = cli(*words)
     assert code == 2
     assert "was run to its end" in err
 
@@ -117,11 +102,11 @@ def test_a_damaged_state_is_said_and_another_bundles_refused(
     state = tmp_path / "state"
     state.write_bytes(b"rubbish")
     words = ("run", nano_bundle, folder, *CLICK, "--end", 3, "--state", state)
-    code, err = cli(*words)
+    code, _, err = cli(*words)
     assert code == 0
     assert "the state is damaged or none; kept as" in err
     assert (tmp_path / "state.damaged-1").read_bytes() == b"rubbish"
-    code, err = cli("run", nano_bundle, folder / "000.png", *CLICK, "--state", state)
+    code, _, err = cli("run", nano_bundle, folder / "000.png", *CLICK, "--state", state)
     assert code == 2
     assert "give that source, or another --state" in err
 
@@ -165,7 +150,7 @@ def test_an_endless_silence_is_said_and_given_up(cli: Cli, nano_bundle: Path, mo
     reading, writing = os.pipe()
     monkeypatch.setattr(sys, "stdin", os.fdopen(reading))
     words = ("run", nano_bundle, "-", "--size", "96x64", *CLICK, "--silence", 0.3, "--give-up", 0.8)
-    code, err = cli(*words)
+    code, _, err = cli(*words)
     os.close(writing)
     assert code == 2
     assert "silent: standard input: no frame has come for" in err
@@ -186,7 +171,7 @@ def test_an_endless_silence_is_said_and_given_up(cli: Cli, nano_bundle: Path, mo
     ],
 )
 def test_what_does_not_go_together(cli: Cli, nano_bundle: Path, words: tuple[str, ...], message: str) -> None:
-    code, err = cli("run", nano_bundle, *words)
+    code, _, err = cli("run", nano_bundle, *words)
     assert code == 2
     assert message in err
     assert "Traceback" not in err
@@ -207,7 +192,7 @@ def test_prompts_and_paths_find_their_stream() -> None:
 
 def test_a_file_can_be_run_like_a_camera(cli: Cli, nano_bundle: Path, folder: Path, tmp_path: Path) -> None:
     masks = tmp_path / "m.jsonl"
-    code, err = cli("run", nano_bundle, folder, *CLICK, "--newest", "--masks", masks)
+    code, _, err = cli("run", nano_bundle, folder, *CLICK, "--newest", "--masks", masks)
     assert code == 0, err
     found = lines(masks)
     assert found[-1]["frame"] == FRAMES - 1
