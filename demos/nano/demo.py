@@ -19,9 +19,9 @@ from pycocotools import mask as coco
 from scenes import HELD_OUT_SEED, Clip, render
 
 HERE = Path(__file__).parent
-KIND, SEED, SIZE, FRAMES = "cluttered", HELD_OUT_SEED + 4, 384, 40
+KIND, SEED, SIZE, FRAMES = "cluttered", HELD_OUT_SEED + 103, 256, 40
 SUFFIX = {"json": "json", "trace": "trace.json", "html": "html"}
-SHOWN = (0, 12, 24, 36)  # frames of the picture
+SHOWN = (0, 12, 19, 30, 39)  # frames of the picture
 
 
 def run(*words: object) -> None:
