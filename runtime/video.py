@@ -149,7 +149,8 @@ class VideoTracker:
 
         A known object is corrected: the decoder sees its memory and its present logits beside the new prompt (vp
         249-262), and the frame's memory is encoded anew. As in Meta's predictor the clicks given here stand alone: give
-        earlier ones of the frame again where they still hold. An unknown object joins. Returns the frame's result, renewed.
+        earlier ones of the frame again where they still hold. An unknown object joins. Returns the frame's result,
+        renewed.
         Raises PromptError where there is no frame yet or the prompt does not fit it.
         """
         self._check(object_id, prompt, self._given())
