@@ -18,7 +18,7 @@ from masklet.runtime.backends.onnxrt import OnnxRuntime
 from masklet.runtime.bundle import MANIFEST, Bundle
 from masklet.runtime.errors import MaskletError, PromptError
 from masklet.runtime.prompts import Schedule
-from masklet.runtime.run import Outputs, follow
+from masklet.runtime.run import Outputs, check_frames_come, follow
 from masklet.runtime.session import Backend, Sessions
 from masklet.runtime.sinks import Sinks
 from masklet.runtime.sources import Source, open_source
@@ -155,9 +155,7 @@ def _sweep(bundle: Bundle, backend: Backend, request: Request, sweep: Sweep, pro
 
 def _check(request: Request, source: Source, warmup: int) -> None:
     """Refuse what cannot come to a measurement, where the source knows its frames."""
-    for index in sorted(request.schedule):
-        if not source.will_yield(index):
-            raise PromptError(f"a prompt is for frame {index}, which does not come: {source.name} gives {source.range}")
+    check_frames_come(request.schedule, source)
     if source.frames is not None:
         _check_length(source.frames, warmup, source)
 

@@ -1,12 +1,12 @@
 """Writing a clip as DAVIS does: a video, its frames, and masks as palette PNGs (index = object id)."""
 
-import struct
-import zlib
+import io
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 Bytes = NDArray[np.uint8]
 
@@ -23,24 +23,13 @@ def davis_palette() -> Bytes:
     return palette
 
 
-def _chunk(tag: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + tag + body + struct.pack(">I", zlib.crc32(tag + body))
-
-
 def palette_png(labels: Bytes) -> bytes:
-    """Encode labels [H, W] as an 8-bit indexed PNG (PNG specification, colour type 3); OpenCV cannot."""
-    height, width = labels.shape
-    header = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)
-    rows = np.concatenate([np.zeros((height, 1), np.uint8), labels], axis=1)  # filter 0 before each row
-    return b"".join(
-        (
-            b"\x89PNG\r\n\x1a\n",
-            _chunk(b"IHDR", header),
-            _chunk(b"PLTE", davis_palette().tobytes()),
-            _chunk(b"IDAT", zlib.compress(rows.tobytes(), 6)),
-            _chunk(b"IEND", b""),
-        )
-    )
+    """Encode labels [H, W] as an 8-bit indexed PNG; OpenCV cannot."""
+    image = Image.fromarray(labels)
+    image.putpalette(davis_palette().tobytes())
+    encoded = io.BytesIO()
+    image.save(encoded, "PNG")
+    return encoded.getvalue()
 
 
 def write_video(path: Path, frames: Bytes, fps: float = 10.0) -> None:
