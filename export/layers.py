@@ -39,21 +39,34 @@ class HalfSplitRotary(nn.Module):
 
     cos: Tensor
     sin: Tensor
+    first: Tensor
 
     def __init__(self, cos: Tensor, sin: Tensor, heads: int) -> None:
         """cos, sin: [positions, d], every value twice in a row, as the references have them."""
         super().__init__()
         self.heads = heads
-        for name, table in (("cos", cos), ("sin", sin)):
-            halves = table[:, 0::2]
-            self.register_buffer(name, (halves if heads == 1 else halves[:, None]).contiguous())
+        self.register_buffer("cos", cos[:, 0::2].contiguous())
+        self.register_buffer("sin", sin[:, 0::2].contiguous())
+        self.register_buffer("first", torch.zeros(1, dtype=torch.int64))
 
     def forward(self, x: Tensor) -> Tensor:
-        """x: [..., positions, heads * d]. Returns the same shape, rotated."""
-        by_head = x if self.heads == 1 else torch.unflatten(x, -1, (self.heads, -1))
-        first, second = by_head.chunk(2, dim=-1)
-        turned = torch.cat([first * self.cos - second * self.sin, second * self.cos + first * self.sin], dim=-1)
-        return turned if self.heads == 1 else turned.flatten(-2)
+        """x: [batch, positions, heads * d]. Returns the same shape, rotated.
+
+        While a graph is traced this is one com.microsoft.RotaryEmbedding, which passes over x once.
+        """
+        if torch.onnx.is_in_onnx_export():
+            rotated: Tensor = torch.onnx.ops.symbolic(
+                "com.microsoft::RotaryEmbedding",
+                [x, self.first, self.cos, self.sin],
+                {"num_heads": self.heads},
+                dtype=x.dtype,
+                shape=x.shape,
+                version=1,
+            )
+            return rotated
+        cos, sin = self.cos[:, None], self.sin[:, None]
+        one, other = torch.unflatten(x, -1, (self.heads, -1)).chunk(2, dim=-1)
+        return torch.cat([one * cos - other * sin, other * cos + one * sin], dim=-1).flatten(-2)
 
 
 def half_split_rows(width: int, heads: int) -> Tensor:

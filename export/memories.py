@@ -54,9 +54,9 @@ class MemoryAttentionLayer(nn.Module):
         pointer_keys: [objects, tokens, 64], not rotated; values: [objects, memories * positions + tokens, heads * 64].
         """
         query = self.rotary(self.cross_query(self.norm2(x))).expand(values.shape[0], -1, -1)
-        keys = torch.cat(
-            [self.memory_rotary(self.cross_key(spatial)).flatten(1, 2), self.cross_key(pointer_keys)], dim=1
-        )
+        turned = self.memory_rotary(self.cross_key(spatial.flatten(0, 1)))
+        turned = torch.unflatten(turned, 0, spatial.shape[:2]).flatten(1, 2)
+        keys = torch.cat([turned, self.cross_key(pointer_keys)], dim=1)
         x = x + self.cross_out(attend(query, keys, values, self.heads, self.scale))
         added: Tensor = self.perceptron(self.norm3(x))
         return x + added

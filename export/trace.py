@@ -1,7 +1,7 @@
 """A stage's torch module to ONNX: one trace, two graphs.
 
-ONNX Runtime's CPU wants fused attention (com.microsoft.MultiHeadAttention), other engines want standard operators.
-The second graph is the first with that operator written out, not a second trace, and both read the same weights.
+ONNX Runtime's CPU wants its own fused operators, other engines want standard ones. The second graph is the first with
+those written out (standard_operators.py), not a second trace, and both read the same weights.
 """
 
 import contextlib
@@ -18,8 +18,9 @@ import numpy as np
 import onnx
 import torch
 from masklet.export.family import ExportStage
+from masklet.export.standard_operators import CONTRIB, plain
 from masklet.runtime.errors import ExportError
-from masklet.runtime.spec import StageSpec, Tensor, TensorSpec
+from masklet.runtime.spec import StageSpec, TensorSpec
 from onnx import TensorProto, helper, numpy_helper
 from onnxscript import FLOAT
 from onnxscript import opset19 as op
@@ -27,7 +28,6 @@ from onnxscript import opset19 as op
 OPSET = 19  # what every engine that is built for here reads, TensorRT 10.3 included
 INLINE_BYTES = 1024  # smaller constants stay in the graph, where shape inference can see them
 ALIGNMENT = 64  # of a tensor in the weights file, in bytes
-CONTRIB = "com.microsoft"
 # Data-dependent shapes and control flow, which engines with fixed memory plans cannot build or do slowly.
 UNWANTED = frozenset({"If", "Loop", "Scan", "NonZero", "ScatterND", "ScatterElements", "OneHot"})
 
@@ -49,7 +49,8 @@ class Graphs:
         _save(self.plain, root / files["onnx"][0])
         if self.fused is not None:
             for tensor in self.fused.graph.initializer:
-                tensor.CopyFrom(offsets[tensor.name])
+                if tensor.name in offsets:
+                    tensor.CopyFrom(offsets[tensor.name])
             files["onnx-ort"] = (f"{self.spec.name}.ort.onnx", weights)
             _save(self.fused, root / files["onnx-ort"][0])
         return files
@@ -91,56 +92,6 @@ def trace(stage: ExportStage) -> Graphs:
 def _gelu(x: FLOAT, approximate: str = "none") -> FLOAT:
     """x (1 + erf(x / sqrt 2)) / 2 in the order of factors that ONNX Runtime fuses; torch's own order it does not."""
     return op.Mul(op.Mul(x, op.Add(op.Erf(op.Div(x, math.sqrt(2.0))), 1.0)), 0.5)
-
-
-def plain(fused: onnx.ModelProto) -> onnx.ModelProto:
-    """The same graph with every fused attention written out in standard operators."""
-    model = onnx.ModelProto()
-    model.CopyFrom(fused)
-    nodes = list(model.graph.node)
-    del model.graph.node[:]
-    layouts: dict[int, str] = {}
-    for node in nodes:
-        if node.domain != CONTRIB:
-            model.graph.node.append(node)
-        elif node.op_type == "MultiHeadAttention":
-            model.graph.node.extend(_attention(model.graph, node, layouts))
-        else:
-            raise ExportError(f"operator {node.domain}.{node.op_type} has no form in standard operators")
-    kept = [o for o in model.opset_import if o.domain != CONTRIB]
-    del model.opset_import[:]
-    model.opset_import.extend(kept)
-    return model
-
-
-def _attention(graph: onnx.GraphProto, node: onnx.NodeProto, layouts: dict[int, str]) -> Iterator[onnx.NodeProto]:
-    """softmax(scale Q K^T) V for each head. Q is scaled before the product, which FP16 needs."""
-    attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-    heads, scale = int(attributes["num_heads"]), float(attributes["scale"])
-    name, (query, key, value) = node.name, node.input[:3]
-    split = _constant(graph, f"heads_{heads}", np.array([0, 0, heads, -1], np.int64))
-    join = _constant(graph, "heads_joined", np.array([0, 0, -1], np.int64))
-    factor = _constant(graph, f"{name}_scale", np.array(scale, np.float32))
-    order = {"q": [0, 2, 1, 3], "k": [0, 2, 3, 1], "v": [0, 2, 1, 3]}
-    yield helper.make_node("Mul", [query, factor], [f"{name}_scaled"], f"{name}_scale_query")
-    for short, tensor in (("q", f"{name}_scaled"), ("k", key), ("v", value)):
-        yield helper.make_node("Reshape", [tensor, split], [f"{name}_{short}_split"], f"{name}_split_{short}")
-        yield helper.make_node(
-            "Transpose", [f"{name}_{short}_split"], [f"{name}_{short}"], f"{name}_order_{short}", perm=order[short]
-        )
-    yield helper.make_node("MatMul", [f"{name}_q", f"{name}_k"], [f"{name}_scores"], f"{name}_compare")
-    yield helper.make_node("Softmax", [f"{name}_scores"], [f"{name}_weights"], f"{name}_softmax", axis=-1)
-    yield helper.make_node("MatMul", [f"{name}_weights", f"{name}_v"], [f"{name}_mixed"], f"{name}_mix")
-    yield helper.make_node(
-        "Transpose", [f"{name}_mixed"], [f"{name}_by_query"], f"{name}_order_mixed", perm=[0, 2, 1, 3]
-    )
-    yield helper.make_node("Reshape", [f"{name}_by_query", join], [node.output[0]], f"{name}_join")
-
-
-def _constant(graph: onnx.GraphProto, name: str, value: Tensor) -> str:
-    if all(t.name != name for t in graph.initializer):
-        graph.initializer.append(numpy_helper.from_array(value, name))
-    return name
 
 
 def _dynamic_shapes(spec: StageSpec) -> dict[str, dict[int, torch.export.Dim]]:

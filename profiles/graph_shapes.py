@@ -1,8 +1,8 @@
 """Shapes of every tensor of an ONNX graph at given input sizes.
 
 ONNX's own inference stops where a graph computes a shape from its inputs' shapes, and at operators of other domains.
-So what depends on shapes alone is folded into constants, and fused attentions are written out, until inference gets
-through.
+So what depends on shapes alone is folded into constants, fused attentions are written out and rotations passed over,
+until inference gets through.
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Shape = tuple[int, ...]
 Constants = dict[str, npt.NDArray[Any]]
-FUSED_ATTENTION = "MultiHeadAttention"
+FUSED_ATTENTION, FUSED_ROTATION = "MultiHeadAttention", "RotaryEmbedding"
 SCORES = "_masklet_scores"  # marks the tensor between the two products of a fused attention
 FOLDED = frozenset(
     ("Gather", "Concat", "Unsqueeze", "Squeeze", "Slice", "Add", "Sub", "Mul", "Div", "Cast", "Reshape", "Constant")
@@ -40,6 +40,8 @@ def shaped_graph(path: Path, stage: StageSpec, sizes: Sizes) -> "onnx.GraphProto
     _set_inputs(model.graph, stage, sizes)
     for node in [n for n in model.graph.node if n.op_type == FUSED_ATTENTION]:
         _write_out_attention(model.graph, node)
+    for node in [n for n in model.graph.node if n.op_type == FUSED_ROTATION]:
+        node.CopyFrom(onnx.helper.make_node("Identity", node.input[:1], node.output, node.name))
     while True:
         inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
         if not _fold(model.graph, known_shapes(inferred)):

@@ -11,7 +11,8 @@ import torch
 from masklet.export import trace
 from masklet.export.families.sam2 import FAMILY
 from masklet.export.family import Case, ExportStage
-from masklet.export.layers import attend
+from masklet.export.layers import HalfSplitRotary, attend
+from masklet.export.standard_operators import plain
 from masklet.runtime.errors import ExportError
 from masklet.runtime.spec import StageSpec, TensorSpec
 from onnx import TensorProto, helper
@@ -82,10 +83,31 @@ def test_fused_attention_written_out(heads: int, width: int, value_width: int, t
     feeds = {name: rng.standard_normal(shape, dtype=np.float32) for name, shape in shapes.items()}
     query, key, value = (torch.from_numpy(f) for f in feeds.values())
     wanted = attend(query, key, value, heads, 0.3).numpy()
-    for model in (fused, trace.plain(fused)):
+    for model in (fused, plain(fused)):
         session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
         assert np.allclose(session.run(None, feeds)[0], wanted, atol=1e-5)
-    assert {n.domain for n in trace.plain(fused).graph.node} == {""}
+    assert {n.domain for n in plain(fused).graph.node} == {""}
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+def test_fused_rotation_written_out(heads: int) -> None:
+    """Both forms against complex numbers: real parts are the first half of a head, imaginary parts the other."""
+    rng = np.random.default_rng(0)
+    x, angle = rng.standard_normal((3, 5, heads * 8), dtype=np.float32), rng.standard_normal((5, 4)).astype(np.float32)
+    rotary = HalfSplitRotary(*(torch.from_numpy(t.repeat(2, axis=1)) for t in (np.cos(angle), np.sin(angle))), heads)
+    by_head = x.reshape(3, 5, heads, 2, 4)
+    turned = (by_head[..., 0, :] + 1j * by_head[..., 1, :]) * np.exp(1j * angle)[:, None]
+    wanted = np.stack([turned.real, turned.imag], axis=-2).reshape(x.shape)
+    tensor = TensorSpec("x", ("batch", 5, heads * 8))
+    spec = StageSpec("rotary", inputs=(tensor,), outputs=(TensorSpec("y", tensor.shape),))
+    graphs = trace.trace(ExportStage(spec, rotary, lambda feeds: dict(feeds), cases=(Case("", {"batch": 2}),)))
+    assert graphs.fused is not None
+    assert [n.op_type for n in graphs.fused.graph.node] == ["RotaryEmbedding"]
+    assert {n.domain for n in graphs.plain.graph.node} == {""}
+    for model in (graphs.fused, graphs.plain):
+        session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+        assert np.allclose(session.run(None, {"x": x})[0], wanted, atol=1e-5)
+    assert np.allclose(rotary(torch.from_numpy(x)).numpy(), wanted, atol=1e-5)
 
 
 class NonZero(torch.nn.Module):
