@@ -41,6 +41,10 @@ def main() -> None:
         _end(f"error: {error}", BAD_INPUT)
     except KeyboardInterrupt:
         _end("interrupted", INTERRUPTED)
+    except SystemExit as end:
+        if not _was_interrupted(end):
+            raise
+        _end("interrupted", INTERRUPTED)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has gone; nobody is left to tell
         sys.exit(0)
@@ -53,6 +57,11 @@ def main() -> None:
 
 def _every_verb() -> None:
     """Make typer keep the verb's name on the command line even if only one is installed."""
+
+
+def _was_interrupted(end: SystemExit) -> bool:
+    """Whether typer made this end out of a Ctrl-C that no verb answered to, which it does without a word."""
+    return end.__context__ is not None and isinstance(end.__context__.__cause__, KeyboardInterrupt)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -94,7 +94,8 @@ def test_fused_rotation_written_out(heads: int) -> None:
     """Both forms against complex numbers: real parts are the first half of a head, imaginary parts the other."""
     rng = np.random.default_rng(0)
     x, angle = rng.standard_normal((3, 5, heads * 8), dtype=np.float32), rng.standard_normal((5, 4)).astype(np.float32)
-    rotary = HalfSplitRotary(*(torch.from_numpy(t.repeat(2, axis=1)) for t in (np.cos(angle), np.sin(angle))), heads)
+    cos, sin = (torch.from_numpy(table.repeat(2, axis=1)) for table in (np.cos(angle), np.sin(angle)))
+    rotary = HalfSplitRotary(cos, sin, heads)
     by_head = x.reshape(3, 5, heads, 2, 4)
     turned = (by_head[..., 0, :] + 1j * by_head[..., 1, :]) * np.exp(1j * angle)[:, None]
     wanted = np.stack([turned.real, turned.imag], axis=-2).reshape(x.shape)
