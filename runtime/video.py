@@ -5,23 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from masklet.runtime.bundle import Bundle
-from masklet.runtime.errors import PromptError, StateError
-from masklet.runtime.geometry import (
-    Resizer,
-    boxes_xyxy,
-    fill_holes,
-    masks_to_source,
-    non_overlapping,
-    resize_mask,
-)
-from masklet.runtime.memory import MemoryBank
-from masklet.runtime.prompts import PADDING, Mask, Prompt, check_prompt, encode_points
+from masklet.runtime.errors import PromptError
+from masklet.runtime.geometry import boxes_xyxy, fill_holes, masks_to_source, non_overlapping, resize_mask
+from masklet.runtime.masklets import Decoded, Masklets
+from masklet.runtime.prompts import Mask, Prompt, check_prompt
 from masklet.runtime.results import Frame, FrameResult
 from masklet.runtime.session import Sessions
 from masklet.runtime.snapshot import TrackerSnapshot
 from masklet.runtime.spec import Tensor
-
-LOGIT_LIMIT = 32.0  # earlier logits are clamped to this before they prompt again (vp 254)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,21 +34,6 @@ class TrackerOptions:
     pin_corrections: bool = True
     forget_around_prompts: bool = False
     batch: int = 8
-
-
-@dataclass(slots=True)
-class _Decoded:
-    """A batch of objects on one frame, between the decoder and the memory encoder.
-
-    low_res: [objects, 1, h, w] logits; score: [objects, 1] logit of being visible; pointer: [objects, channels].
-    """
-
-    object_ids: list[int]
-    low_res: Tensor
-    score: Tensor
-    pointer: Tensor
-    prompted: bool
-    pinned: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +82,9 @@ class VideoTracker:
     """
 
     def __init__(self, sessions: Bundle | Sessions, options: TrackerOptions | None = None) -> None:
-        self._sessions = sessions if isinstance(sessions, Sessions) else Sessions.open(sessions)
-        self._model = self._sessions.model
+        self._masklets = Masklets(sessions if isinstance(sessions, Sessions) else Sessions.open(sessions))
+        self._bank = self._masklets.bank
         self._options = options or TrackerOptions()
-        self._bank = MemoryBank(self._model)
-        self._resize = Resizer(self._model.preprocess.side)
-        self._time = -1
-        self._frame: Frame | None = None
-        self._features: dict[str, Tensor] | None = None
         self._shown: dict[int, _Shown] = {}
 
     @property
@@ -135,12 +106,11 @@ class VideoTracker:
         prompts = dict(prompts or {})
         for object_id, prompt in prompts.items():
             self._check(object_id, prompt, frame)
-        self._time += 1
-        self._frame, self._features = frame, None
+        self._masklets.begin(frame)
         self._shown.clear()
         tracked = [i for i in self._bank.object_ids if i not in prompts]
         decoded = [self._prompted(i, prompt) for i, prompt in prompts.items()]
-        decoded += [self._tracked(ids) for ids in self._bank.batches(tracked, self._time, self._options.batch)]
+        decoded += self._masklets.tracked(tracked, self._options.batch)
         self._remember(decoded)
         return self._pending()
 
@@ -153,7 +123,7 @@ class VideoTracker:
         renewed.
         Raises PromptError where there is no frame yet or the prompt does not fit it.
         """
-        self._check(object_id, prompt, self._given())
+        self._check(object_id, prompt, self._masklets.frame)
         self._remember([self._prompted(object_id, prompt)])
         return self._pending().result()
 
@@ -164,140 +134,54 @@ class VideoTracker:
 
     def snapshot(self) -> TrackerSnapshot:
         """What is remembered after the last frame, for a tracker of the same model to go on from."""
-        return TrackerSnapshot(self._time, self._bank.snapshot())
+        return self._masklets.snapshot()
 
     def restore(self, snapshot: TrackerSnapshot) -> None:
         """Go on from a snapshot: later frames come out as if there had been no break; `refine` waits for a frame.
 
         Raises StateError where the snapshot is of another model, or this tracker was given frames already.
         """
-        if self._time != -1:
-            raise StateError("a state can only be restored before the first frame")
-        self._bank.restore(snapshot.objects)
-        self._time = snapshot.time
+        self._masklets.restore(snapshot)
 
     def _check(self, object_id: int, prompt: Prompt, frame: Frame) -> None:
         check_prompt(prompt, frame.hw)
-        side = self._model.preprocess.side
+        side = self._masklets.mask_side
         if isinstance(prompt, Mask) and not resize_mask(prompt.mask, side).any():
             raise PromptError(
                 f"object {object_id}: its mask of {int(prompt.mask.sum())} pixels vanishes at the model's "
                 f"{side} x {side}; give a larger one"
             )
 
-    def _current(self) -> dict[str, Tensor]:
-        """Features of the current frame, computed when first asked for: a frame without objects costs nothing."""
-        if self._features is None:
-            image = self._resize(self._given().image)[None]
-            self._features = self._sessions.run("image_encoder", {"image": image})
-        return self._features
-
-    def _prompted(self, object_id: int, prompt: Prompt) -> _Decoded:
+    def _prompted(self, object_id: int, prompt: Prompt) -> Decoded:
         """Segment one object from a prompt: without memory where it was not tracked onto this frame (vp 228)."""
         shown = self._shown.get(object_id)
-        pinned = shown is None or shown.without_memory or self._options.pin_corrections
-        if isinstance(prompt, Mask):
-            return self._from_mask(object_id, prompt, pinned)
         without_memory = shown is None or shown.without_memory
-        embed = self._current()["vision_feat"] if without_memory else self._attend([object_id])
-        coords, labels = encode_points(prompt, self._given().hw, self._model.preprocess.side)
-        out = self._decode(
-            embed,
-            coords[None],
-            labels[None],
-            previous=None if shown is None else np.clip(shown.low_res[None], -LOGIT_LIMIT, LOGIT_LIMIT),
-            multimask=self._model.prompting.multimask(len(labels) - 1, first_prompt=without_memory),
-            without_memory=without_memory,
+        pinned = without_memory or self._options.pin_corrections
+        if isinstance(prompt, Mask):
+            return self._masklets.from_mask(
+                object_id, resize_mask(prompt.mask, self._masklets.mask_side), pinned=pinned
+            )
+        earlier = None if shown is None else shown.low_res
+        decoded = self._masklets.from_points(
+            object_id, prompt, earlier=earlier, with_memory=not without_memory, pinned=pinned
         )
-        low_res = self._filled(out["low_res_mask"])
-        return _Decoded([object_id], low_res, out["object_score"], out["pointer"], True, pinned)
+        decoded.low_res = self._filled(decoded.low_res)
+        return decoded
 
-    def _from_mask(self, object_id: int, prompt: Mask, pinned: bool) -> _Decoded:
-        """Take a given mask for the output; only the pointer comes from the decoder (sb 415-455)."""
-        mask = resize_mask(prompt.mask, self._model.preprocess.side)
-        given = self._sessions.run("mask_prompt_encoder", {"mask": mask[None]})
-        nothing = np.full((1, 2), PADDING, np.int64)
-        out = self._decode(
-            self._current()["vision_feat"],
-            np.zeros((1, 2, 2), np.float32),
-            nothing,
-            previous=given["mask_prompt"],
-            multimask=False,
-            without_memory=False,
-        )
-        visible = np.full((1, 1), 10.0, np.float32)
-        return _Decoded([object_id], given["low_res_mask"], visible, out["pointer"], True, pinned)
-
-    def _tracked(self, object_ids: list[int]) -> _Decoded:
-        """Follow a batch of objects from their memories."""
-        count = len(object_ids)
-        out = self._decode(
-            self._attend(object_ids),
-            np.zeros((count, 2, 2), np.float32),
-            np.full((count, 2), PADDING, np.int64),
-            previous=None,
-            multimask=self._model.prompting.multimask(0, first_prompt=False),
-            without_memory=False,
-        )
-        return _Decoded(object_ids, out["low_res_mask"], out["object_score"], out["pointer"], False, False)
-
-    def _attend(self, object_ids: list[int]) -> Tensor:
-        feeds = {"vision_feat": self._current()["vision_feat"], **self._bank.feeds(object_ids, self._time)}
-        return self._sessions.run("memory_attention", feeds)["image_embed"]
-
-    def _decode(
-        self,
-        embed: Tensor,
-        coords: Tensor,
-        labels: Tensor,
-        *,
-        previous: Tensor | None,
-        multimask: bool,
-        without_memory: bool,
-    ) -> dict[str, Tensor]:
-        """Run the mask decoder on a batch. previous: [objects, 1, h, w] logits or None."""
-        count = len(labels)
-        features = self._current()
-        if previous is None:
-            low_side = features["feat_s0"].shape[-2:]
-            mask_prompt: Tensor = np.zeros((count, 1, *low_side), np.float32)
-        else:
-            mask_prompt = previous
-        feeds = {
-            "image_embed": embed,
-            "feat_s0": features["feat_s0"],
-            "feat_s1": features["feat_s1"],
-            "point_coords": coords,
-            "point_labels": labels,
-            "mask_prompt": mask_prompt,
-            "has_mask": np.full(count, previous is not None, np.float32),
-            "multimask": np.full(count, multimask, np.float32),
-            "memoryless": np.full(count, without_memory, np.float32),
-        }
-        return self._sessions.run("mask_decoder", feeds)
-
-    def _remember(self, decoded: list[_Decoded]) -> None:
+    def _remember(self, decoded: list[Decoded]) -> None:
         """Encode what was decoded into memory and take it for what is shown of each object."""
         masks = [d.low_res for d in decoded]
         if self._options.non_overlapping_memory and masks:
             apart = non_overlapping(np.concatenate(masks)[:, 0])[:, None]
             masks = np.split(apart, np.cumsum([len(m) for m in masks])[:-1])
         for part, mask in zip(decoded, masks, strict=True):
-            memory = self._sessions.run(
-                "memory_encoder",
-                {
-                    "vision_feat": self._current()["vision_feat"],
-                    "low_res_mask": mask,
-                    "object_score": part.score,
-                    "binarize": np.full(len(mask), part.prompted, np.float32),
-                },
-            )["new_memory"]
+            if part.prompted and self._options.forget_around_prompts:
+                for object_id in set(part.object_ids) & set(self._bank.object_ids):
+                    self._bank.forget_recent(object_id, self._masklets.time)
+            self._masklets.remember(part, mask)
             low_res = part.low_res if part.prompted else self._filled(part.low_res)
             visible = 1.0 / (1.0 + np.exp(-part.score[:, 0].astype(np.float64)))
             for row, object_id in enumerate(part.object_ids):
-                if part.prompted and self._options.forget_around_prompts and object_id in self._bank.object_ids:
-                    self._bank.forget_recent(object_id, self._time)
-                self._bank.keep(object_id, self._time, part.pinned, memory[row], part.pointer[row])
                 before = self._shown.get(object_id)
                 alone = part.prompted and (before is None or before.without_memory)
                 self._shown[object_id] = _Shown(low_res[row], float(visible[row]), alone)
@@ -312,9 +196,4 @@ class VideoTracker:
         shown = [self._shown[i] for i in ids]
         low_res = np.concatenate([each.low_res for each in shown]) if shown else np.zeros((0, 1, 1), np.float32)
         scores = np.array([each.score for each in shown], np.float32)
-        return PendingResult(self._given(), ids, low_res, scores, self._options.non_overlapping)
-
-    def _given(self) -> Frame:
-        if self._frame is None:
-            raise PromptError("no frame was given yet; call step() first")
-        return self._frame
+        return PendingResult(self._masklets.frame, ids, low_res, scores, self._options.non_overlapping)
