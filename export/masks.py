@@ -52,12 +52,12 @@ class MaskDecoder(nn.Module):
 
     image_positions: Tensor
 
-    def __init__(self, model: Any, side: int) -> None:
-        """model: transformers' Sam2VideoModel. side: edge of the image, in pixels."""
+    def __init__(self, model: Any, side: int, grid: int) -> None:
+        """model: transformers' Sam2VideoModel. side, grid: edge of the image, in pixels and in cells."""
         super().__init__()
         self.prompts, self.decoder = PromptEmbedding(model.prompt_encoder, side), model.mask_decoder
         self.transformer = TwoWayTransformer(model.mask_decoder.transformer)
-        self.upscale = Upscaling(model.mask_decoder, side // 16)
+        self.upscale = Upscaling(model.mask_decoder, grid)
         self.pointer_projection, self.no_pointer = model.object_pointer_proj, model.no_object_pointer
         self.no_memory = nn.Parameter(model.no_memory_embedding.detach().reshape(1, -1, 1, 1), requires_grad=False)
         config = model.config.mask_decoder_config
@@ -170,7 +170,7 @@ class MaskPromptEncoder(nn.Module):
     shrink: Tensor
 
     def __init__(self, model: Any, side: int) -> None:
-        """model: transformers' Sam2VideoModel. side: edge of the image, in pixels."""
+        """model: transformers' Sam2VideoModel. side: edge of the mask, in pixels."""
         super().__init__()
         self.downsample = model.mask_downsample
         self.register_buffer("shrink", downsampling_matrix(side, 4))

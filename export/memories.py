@@ -73,15 +73,13 @@ class MemoryAttention(nn.Module):
     temporal: Tensor
     periods: Tensor
 
-    def __init__(self, model: Any, grid: int) -> None:
-        """model: transformers' Sam2VideoModel. grid: edge of the feature map, image side / 16."""
+    def __init__(self, model: Any, neck: Any, grid: int) -> None:
+        """model: transformers' Sam2VideoModel. neck: its feature pyramid. grid: edge of the feature map, in cells."""
         super().__init__()
         attention = model.memory_attention
         self.grid = grid
         self.memory_width = int(model.mem_dim)
-        self.register_buffer(
-            "positions", 0.1 * sine(model.vision_encoder.neck.position_encoding, model.hidden_dim, grid)
-        )
+        self.register_buffer("positions", 0.1 * sine(neck.position_encoding, model.hidden_dim, grid))
         self.register_buffer("memory_positions", self.positions_in_memory(model, grid))
         self.register_buffer("temporal", model.memory_temporal_positional_encoding.detach().flatten(1).clone())
         self.time_projection = model.temporal_positional_encoding_projection_layer
@@ -138,7 +136,7 @@ class MemoryEncoder(nn.Module):
     """A frame's features and an object's mask to the memory that is kept (sam2_base.py 682-732)."""
 
     def __init__(self, model: Any, side: int) -> None:
-        """model: transformers' Sam2VideoModel. side: edge of the image, in pixels."""
+        """model: transformers' Sam2VideoModel. side: edge that masks are enlarged to, in pixels."""
         super().__init__()
         encoder = model.memory_encoder
         self.side = side

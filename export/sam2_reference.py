@@ -32,7 +32,7 @@ def image_encoder(model: Any, mean: tuple[float, ...], std: tuple[float, ...]) -
     return run
 
 
-def memory_attention(model: Any) -> Reference:
+def memory_attention(model: Any, neck: Any) -> Reference:
     """Memories, then pointers split into tokens, as `_prepare_memory_conditioned_features` joins them."""
 
     def one(vision: torch.Tensor, feeds: Feeds, index: int) -> torch.Tensor:
@@ -49,7 +49,7 @@ def memory_attention(model: Any) -> Reference:
         tokens = pointers.reshape(len(pointers) * splits, model.mem_dim)[:, None]
         attended: torch.Tensor = model.memory_attention(
             current_vision_features=vision.flatten(2).permute(2, 0, 1),
-            current_vision_position_embeddings=_sine(model.vision_encoder.neck, model.hidden_dim, grid),
+            current_vision_position_embeddings=_sine(neck, model.hidden_dim, grid),
             memory=torch.cat([memory.flatten(0, 1)[:, None], tokens]),
             memory_posision_embeddings=torch.cat([*where, when.repeat_interleave(splits, dim=0)[:, None]]),
             num_object_pointer_tokens=len(tokens),
@@ -143,12 +143,13 @@ def decoder_decided(model: Any) -> Callable[[Feeds], bool]:
 
 
 def memory_encoder(model: Any) -> Reference:
-    """`_encode_new_memory` up to its rounding to bfloat16, from the mask at full resolution."""
+    """`_encode_new_memory` up to its rounding to bfloat16, from the mask at the resolution that it is encoded in."""
     config = model.config
+    size = tuple(4 * edge for edge in model.prompt_encoder.mask_input_size)
 
     def one(vision: torch.Tensor, feeds: Feeds, index: int) -> torch.Tensor:
         low = torch.from_numpy(feeds["low_res_mask"][index : index + 1])
-        logits = F.interpolate(low, size=(model.image_size,) * 2, mode="bilinear", align_corners=False)
+        logits = F.interpolate(low, size=size, mode="bilinear", align_corners=False)
         mask = (logits > 0).float() if feeds["binarize"][index] else torch.sigmoid(logits)
         mask = mask * config.sigmoid_scale_for_mem_enc + config.sigmoid_bias_for_mem_enc
         memory: torch.Tensor = model.memory_encoder(vision, mask)[0]

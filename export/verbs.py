@@ -41,8 +41,7 @@ def verify(bundle: BundlePath, reference: Reference = None) -> None:
     from masklet.runtime.bundle import Bundle
 
     loaded = Bundle.load(bundle)
-    files = {file.path for artifact in loaded.manifest.artifacts for file in artifact.files}
-    typer.echo(f"{bundle}: {len(files)} files, every hash matches the manifest")
+    typer.echo(f"{bundle}: {len(loaded.manifest.files())} files, every hash matches the manifest")
     if reference is None:
         return
     require_export_extra()

@@ -65,7 +65,7 @@ class Checkpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What manifest.json holds."""
+    """What manifest.json holds. assets: files that the runtime reads beside the graphs, such as a tokenizer."""
 
     schema: int
     model: ModelSpec
@@ -73,6 +73,11 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     artifacts: tuple[Artifact, ...]
     parity: tuple[Parity, ...] = ()
     made_with: dict[str, str] = {}
+    assets: tuple[ArtifactFile, ...] = ()
+
+    def files(self) -> tuple[ArtifactFile, ...]:
+        """Every file that the manifest names; one that two artifacts share is there once."""
+        return tuple(dict.fromkeys((*(f for a in self.artifacts for f in a.files), *self.assets)))
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,7 @@ class Bundle:
         """
         root = Path(root)
         bundle = cls(root, _read_manifest(root))
-        for file in dict.fromkeys(f for a in bundle.manifest.artifacts for f in a.files):
+        for file in bundle.manifest.files():
             _check_file(root, file, check_hashes)
         for stage in bundle.model.stages:
             if not any(a.stage == stage.name for a in bundle.manifest.artifacts):
@@ -118,6 +123,13 @@ class Bundle:
     def path(self, artifact: Artifact) -> Path:
         """The graph or engine of an artifact."""
         return self.root / artifact.files[0].path
+
+    def asset(self, name: str) -> Path:
+        """A file that the runtime reads beside the graphs. Raises BundleError where there is none of that name."""
+        if all(file.path != name for file in self.manifest.assets):
+            have = ", ".join(file.path for file in self.manifest.assets) or "none"
+            raise BundleError(f"{self.root}: has no asset {name!r}, it has {have}; export the model again")
+        return self.root / name
 
 
 def bank_bytes(model: ModelSpec) -> int:
@@ -182,11 +194,16 @@ class BundleWriter:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._artifacts: list[Artifact] = []
+        self._assets: list[ArtifactFile] = []
         self._hashed: dict[str, ArtifactFile] = {}
 
     def add(self, stage: str, format: str, precision: str, files: Sequence[str]) -> None:
         """Take up an artifact whose files were written below `root`; the graph's path comes first."""
         self._artifacts.append(Artifact(stage, format, precision, tuple(self._file(f) for f in files)))
+
+    def add_asset(self, name: str) -> None:
+        """Take up a file written below `root` that the runtime reads beside the graphs."""
+        self._assets.append(self._file(name))
 
     def seal(
         self,
@@ -196,7 +213,15 @@ class BundleWriter:
         made_with: dict[str, str] | None = None,
     ) -> None:
         """Write the manifest and its hash; what is not sealed is thrown away."""
-        manifest = Manifest(SCHEMA, model, checkpoint, tuple(self._artifacts), tuple(parity), made_with or {})
+        manifest = Manifest(
+            SCHEMA,
+            model,
+            checkpoint,
+            tuple(self._artifacts),
+            tuple(parity),
+            made_with or {},
+            tuple(self._assets),
+        )
         raw = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
         (self.root / MANIFEST).write_bytes(raw)
         (self.root / SEAL).write_text(hashlib.sha256(raw).hexdigest() + "\n")

@@ -38,7 +38,7 @@ def show(root: Path, *, as_json: bool, check_hashes: bool) -> None:
 
 def bundle_bytes(bundle: Bundle) -> int:
     """Bytes of all the files that the manifest names; a file that two artifacts share counts once."""
-    return sum({f.path: f.bytes for a in bundle.manifest.artifacts for f in a.files}.values())
+    return sum(file.bytes for file in bundle.manifest.files())
 
 
 def _stage_table(bundle: Bundle) -> Table:

@@ -27,6 +27,7 @@ from masklet.runtime.session import Sessions
 from masklet.runtime.spec import Tensor
 
 LOGIT_LIMIT = 32.0  # logits are clamped to this before they prompt again (sip 424)
+FINER = 4  # times the edge of the decoder's masks is the edge at which a given mask is looked at (sam2_base.py 424)
 MASK_LOGIT = 10.0  # of a mask that is given as a prompt, negative outside it (sam2_base.py 421)
 ENCODER, DECODER = "image_encoder", "mask_decoder"
 
@@ -163,13 +164,14 @@ class ImagePredictor:
         side, fit = self._preprocess.side, self._preprocess.resize
         if not isinstance(prompt, Mask):
             return *encode_points(prompt, hw, side, fit, padded_boxes=self._policy.padded_boxes), None
-        square = resize_mask(prompt.mask, side, fit).astype(np.float32)
+        rows, columns = self._low_hw()
+        edge = FINER * rows
+        square = resize_mask(prompt.mask, edge, fit).astype(np.float32)
         if not square.any():
             raise PromptError(
-                f"a mask of {int(prompt.mask.sum())} pixels vanishes at the model's {side} x {side}; give a larger one"
+                f"a mask of {int(prompt.mask.sum())} pixels vanishes at the model's {edge} x {edge}; give a larger one"
             )
-        rows, columns = self._low_hw()
-        share = square.reshape(rows, side // rows, columns, side // columns).mean(axis=(1, 3))
+        share = square.reshape(rows, FINER, columns, FINER).mean(axis=(1, 3))
         nothing = np.full(2, PADDING, np.int64)  # two padding points where nothing is clicked (sam2_base.py 318)
         return np.zeros((2, 2), np.float32), nothing, (2 * share - 1) * np.float32(MASK_LOGIT)
 

@@ -162,10 +162,23 @@ class PromptPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return allowed and self.multimask_min_points <= points <= self.multimask_max_points
 
 
+class ConceptPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How phrases and exemplars are put to a detector of concepts (SAM 3).
+
+    tokenizer:       the bundle's asset that makes `text_ids` of a phrase, a file of the tokenizers library: it adds
+                     start and end, pads to the text encoder's length and cuts nothing off.
+    exemplar_phrase: the phrase where exemplars are given alone (sam3_image_processor.py 138).
+    """
+
+    tokenizer: str = "tokenizer.json"
+    exemplar_phrase: str = "visual"
+
+
 class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A model: its family and variant, how frames enter it, its stages, and what its memory keeps.
 
     pipeline: "image" (prompts on single images) or "video" (masklets; images as well).
+    concepts: where a phrase or an exemplar finds every instance; None where the model has no such detector.
     """
 
     family: str
@@ -175,6 +188,7 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stages: tuple[StageSpec, ...]
     prompting: PromptPolicy = PromptPolicy()
     memory: MemoryPolicy | None = None
+    concepts: ConceptPolicy | None = None
 
     def __post_init__(self) -> None:
         names = [s.name for s in self.stages]

@@ -106,7 +106,7 @@ def _memory_attention(spec: StageSpec, model: Any) -> ExportStage:
     rows = int(model.config.num_maskmem)
     return ExportStage(
         spec,
-        LatentMemoryAttention(model, int(model.config.image_size) // sam2.STRIDE),
+        LatentMemoryAttention(model, model.vision_encoder.neck, sam2.grid_of(model)),
         edgetam_reference.memory_attention(model),
         cases=sam2.attention_cases(rows),
         draws={

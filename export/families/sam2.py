@@ -11,11 +11,20 @@ from masklet.export.hiera import HieraEncoder
 from masklet.export.masks import MaskDecoder, MaskPromptEncoder
 from masklet.export.memories import MemoryAttention, MemoryEncoder
 from masklet.runtime.errors import ExportError
-from masklet.runtime.spec import MemoryPolicy, ModelSpec, Preprocess, PromptPolicy, StageSpec, TensorSpec
+from masklet.runtime.spec import (
+    ConceptPolicy,
+    MemoryPolicy,
+    ModelSpec,
+    Preprocess,
+    PromptPolicy,
+    StageSpec,
+    TensorSpec,
+)
 from transformers import Sam2VideoConfig, Sam2VideoModel
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 STRIDE = 16  # pixels of a cell of the feature map that is attended and decoded
+MASK_STRIDE = 16  # pixels of a cell in masks that prompt or are remembered, whatever the image's stride is
 MEMORY_WIDTH = 64  # fixed in transformers' cross-attention
 FOURIER = ("shared_image_embedding.positional_embedding", "prompt_encoder.shared_embedding.positional_embedding")
 UNLIMITED_PROMPTED = 8  # prompted frames kept where the configuration sets no limit: the bank is bounded
@@ -84,14 +93,23 @@ def _check_layout(config: Any, source: str) -> None:
         raise ExportError(f"{source}: the sam2 graphs are laid out for {failed[0]}, which its configuration is not")
 
 
-def describe(family: str, variant: str, config: Any, stages: tuple[StageSpec, ...]) -> ModelSpec:
+def describe(
+    family: str,
+    variant: str,
+    config: Any,
+    stages: tuple[StageSpec, ...],
+    *,
+    mean: tuple[float, float, float] = MEAN,
+    std: tuple[float, float, float] = STD,
+    concepts: ConceptPolicy | None = None,
+) -> ModelSpec:
     """A video model whose configuration is SAM 2's or, under the same names, that of a model made from it."""
     limit = int(config.max_cond_frame_num)
     return ModelSpec(
         family=family,
         variant=variant,
         pipeline="video",
-        preprocess=Preprocess(side=int(config.image_size), mean=MEAN, std=STD),
+        preprocess=Preprocess(side=int(config.image_size), mean=mean, std=std),
         stages=stages,
         prompting=PromptPolicy(
             multimask_min_points=int(config.multimask_min_pt_num),
@@ -107,16 +125,18 @@ def describe(family: str, variant: str, config: Any, stages: tuple[StageSpec, ..
             prompted_frames=limit if limit > 0 else UNLIMITED_PROMPTED,
             pointers=int(config.max_object_pointers_in_encoder),
         ),
+        concepts=concepts,
     )
 
 
-def declare(config: Any, memory_tokens: int | None = None) -> tuple[StageSpec, ...]:
+def declare(config: Any, memory_tokens: int | None = None, stride: int = STRIDE) -> tuple[StageSpec, ...]:
     """The stages and their tensors; SAM 2.0 has neither pointer_time nor the memory encoder's object_score.
 
     memory_tokens: tokens of one memory; one a cell where None.
+    stride:        pixels of the image in a cell.
     """
     side, channels = int(config.image_size), int(config.vision_config.fpn_hidden_size)
-    grid = side // STRIDE
+    grid = side // stride
     tokens = memory_tokens or grid * grid
     candidates = int(config.mask_decoder_config.num_multimask_outputs) + 1
     feat_s0 = TensorSpec("feat_s0", (1, channels // 8, 4 * grid, 4 * grid))
@@ -176,7 +196,7 @@ def declare(config: Any, memory_tokens: int | None = None) -> tuple[StageSpec, .
         ),
         StageSpec(
             "mask_prompt_encoder",
-            inputs=(TensorSpec("mask", ("objects", side, side), "uint8"),),
+            inputs=(TensorSpec("mask", ("objects", MASK_STRIDE * grid, MASK_STRIDE * grid), "uint8"),),
             outputs=(mask_prompt, low_res_mask),
         ),
     )
@@ -233,12 +253,22 @@ def _image_encoder(spec: StageSpec, model: Any) -> ExportStage:
     )
 
 
+def grid_of(model: Any) -> int:
+    """Edge of the feature map that is attended and decoded, in cells."""
+    return int(model.prompt_encoder.image_embedding_size[0])
+
+
 def _memory_attention(spec: StageSpec, model: Any) -> ExportStage:
+    return memory_attention_stage(spec, model, model.vision_encoder.neck)
+
+
+def memory_attention_stage(spec: StageSpec, model: Any, neck: Any) -> ExportStage:
+    """The memory attention of SAM 2 and SAM 3. neck: the pyramid that makes the model's features."""
     rows = int(model.config.num_maskmem)
     return ExportStage(
         spec,
-        MemoryAttention(model, model.config.image_size // STRIDE),
-        reference.memory_attention(model),
+        MemoryAttention(model, neck, grid_of(model)),
+        reference.memory_attention(model, neck),
         cases=attention_cases(rows),
         draws={
             "memory_time": lambda rng, shape: rng.integers(0, rows, shape),
@@ -252,7 +282,7 @@ def mask_decoder_stage(spec: StageSpec, model: Any) -> ExportStage:
     side = int(model.config.image_size)
     return ExportStage(
         spec,
-        MaskDecoder(model, side),
+        MaskDecoder(model, side, grid_of(model)),
         reference.mask_decoder(model),
         cases=decoder_cases(),
         draws={
@@ -263,10 +293,11 @@ def mask_decoder_stage(spec: StageSpec, model: Any) -> ExportStage:
     )
 
 
-def _memory_encoder(spec: StageSpec, model: Any) -> ExportStage:
+def memory_encoder_stage(spec: StageSpec, model: Any) -> ExportStage:
+    """The memory encoder of SAM 2 and SAM 3."""
     return ExportStage(
         spec,
-        MemoryEncoder(model, model.config.image_size),
+        MemoryEncoder(model, MASK_STRIDE * grid_of(model)),
         reference.memory_encoder(model),
         cases=memory_encoder_cases(),
         draws={"low_res_mask": reference.draw_logits},
@@ -278,7 +309,7 @@ def mask_prompt_encoder_stage(spec: StageSpec, model: Any) -> ExportStage:
     """The mask prompt encoder of SAM 2 and of models made from it."""
     return ExportStage(
         spec,
-        MaskPromptEncoder(model, model.config.image_size),
+        MaskPromptEncoder(model, MASK_STRIDE * grid_of(model)),
         reference.mask_prompt_encoder(model),
         cases=(Case("2 objects", {"objects": 2}), Case("1 object", {"objects": 1})),
         draws={"mask": reference.draw_mask},
@@ -289,6 +320,6 @@ BUILDERS: dict[str, Callable[[StageSpec, Any], ExportStage]] = {
     "image_encoder": _image_encoder,
     "memory_attention": _memory_attention,
     "mask_decoder": mask_decoder_stage,
-    "memory_encoder": _memory_encoder,
+    "memory_encoder": memory_encoder_stage,
     "mask_prompt_encoder": mask_prompt_encoder_stage,
 }

@@ -132,7 +132,8 @@ def measure(model: Any, sessions: Sessions, under: Conditions) -> list[Row]:
             flush=True,
         )
 
-    encoder, attention = reference.image_encoder(model, MEAN, STD), reference.memory_attention(model)
+    encoder = reference.image_encoder(model, MEAN, STD)
+    attention = reference.memory_attention(model, model.vision_encoder.neck)
     add("image_encoder", "1024 px", Case("image"), lambda feeds: lambda: encoder(feeds))
     for memories in (1, 3, 7):
         sizes = {"objects": 1, "memories": memories, "pointers": POINTERS}
