@@ -1,10 +1,10 @@
 """Each stage in ONNX Runtime against transformers in torch eager, on a random hiera-tiny of real size.
 
-    python profiles/benchmarks/stages.py [--checkpoint FOLDER --bundle BUNDLE] [--rounds N] [--busy] [--write]
+    python profiles/benchmarks/stages.py [--checkpoint FOLDER --bundle BUNDLE] [--rounds N] [--threads N ...] [--write]
 
 The two take turns, A B A B, so that a machine that slows down slows both; figures are medians. Without a checkpoint
-and its bundle it draws and exports one first. --busy is for a machine that others use at the same time: one thread,
-and seconds of the processor instead of the clock. --write keeps the table in stages.md beside this file.
+and its bundle it draws and exports one first. Several numbers of threads make a table each. --write keeps the tables
+in stages.md beside this file.
 """
 
 import argparse
@@ -52,26 +52,15 @@ class Row:
         return self.torch_s / self.ort_s
 
 
-@dataclass(frozen=True)
-class Conditions:
-    """How to measure: threads of both sides, the clock that is read (in ns), how often."""
-
-    threads: int
-    clock: Callable[[], int]
-    rounds: int
-    described: str
-    options: str = ""
-
-
-def alternate(a: Callable[[], Any], b: Callable[[], Any], under: Conditions) -> tuple[float, float]:
+def alternate(a: Callable[[], Any], b: Callable[[], Any], rounds: int) -> tuple[float, float]:
     """Median seconds of two calls that take turns, after one of each to warm up."""
     a(), b()
     times: tuple[list[float], list[float]] = ([], [])
-    for _ in range(under.rounds):
+    for _ in range(rounds):
         for call, taken in zip((a, b), times, strict=True):
-            start = under.clock()
+            start = time.perf_counter()
             call()
-            taken.append((under.clock() - start) / 1e9)
+            taken.append(time.perf_counter() - start)
     return statistics.median(times[0]), statistics.median(times[1])
 
 
@@ -117,7 +106,7 @@ def eager_memory_encoder(model: Any, feeds: dict[str, Any]) -> Callable[[], Any]
     return run
 
 
-def measure(model: Any, sessions: Sessions, under: Conditions) -> list[Row]:
+def measure(model: Any, sessions: Sessions, rounds: int) -> list[Row]:
     """Time every stage at the sizes that a tracked frame has."""
     stages = {stage.spec.name: stage for stage in FAMILY.stages(model)}
     rows = []
@@ -125,7 +114,7 @@ def measure(model: Any, sessions: Sessions, under: Conditions) -> list[Row]:
     def add(name: str, size: str, case: Case, eager: Callable[[dict[str, Any]], Callable[[], Any]]) -> None:
         stage: ExportStage = stages[name]
         feeds = stage.feeds(case, seed=0)
-        times = alternate(eager(feeds), lambda: sessions.run(name, feeds), under)
+        times = alternate(eager(feeds), lambda: sessions.run(name, feeds), rounds)
         rows.append(Row(name, size, *times))
         print(
             f"{name:20} {size:24} torch {times[0]:.3f} s   ORT {times[1]:.3f} s   {times[0] / times[1]:.2f}x",
@@ -154,21 +143,26 @@ def measure(model: Any, sessions: Sessions, under: Conditions) -> list[Row]:
     return rows
 
 
-def report(rows: list[Row], under: Conditions) -> str:
-    """The table, with what is needed to repeat it."""
+def report(tables: dict[int, list[Row]], rounds: int) -> str:
+    """A table for each number of threads, with what is needed to repeat it."""
     versions = ", ".join(f"{p} {importlib.metadata.version(p)}" for p in ("torch", "transformers", "onnxruntime"))
+    threads = " ".join(str(count) for count in tables)
     lines = [
         "# Stages: ONNX Runtime against transformers in torch eager",
         "",
-        f"{datetime.date.today().isoformat()}, {_cpu()}, {under.described}, FP32. {versions}. SAM 2.1 hiera-tiny, "
-        f"random weights. The two take turns; medians. `python profiles/benchmarks/stages.py {under.options} --write`",
-        "",
-        "| stage | size | torch eager, s | ONNX Runtime, s | ratio |",
-        "| --- | --- | ---: | ---: | ---: |",
-        *(f"| {r.stage} | {r.size} | {r.torch_s:.3f} | {r.ort_s:.3f} | {r.ratio:.2f} |" for r in rows),
-        "",
+        f"{datetime.date.today().isoformat()}, {_cpu()}, FP32. {versions}. SAM 2.1 hiera-tiny, random weights. The two "
+        f"take turns; medians of {rounds}. `python profiles/benchmarks/stages.py --rounds {rounds} --threads {threads} "
+        "--write`",
     ]
-    return "\n".join(lines)
+    for count, rows in tables.items():
+        lines += [
+            "",
+            f"## {count} thread{'s' if count > 1 else ''}",
+            "| stage | size | torch eager, s | ONNX Runtime, s | ratio |",
+            "| --- | --- | ---: | ---: | ---: |",
+            *(f"| {r.stage} | {r.size} | {r.torch_s:.3f} | {r.ort_s:.3f} | {r.ratio:.2f} |" for r in rows),
+        ]
+    return "\n".join([*lines, ""])
 
 
 def _objects(count: int) -> str:
@@ -190,14 +184,9 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path)
     parser.add_argument("--bundle", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--busy", action="store_true")
+    parser.add_argument("--threads", type=int, nargs="+", default=[2, 1])
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
-    under = Conditions(2, time.perf_counter_ns, given.rounds, "2 threads, wall clock", f"--rounds {given.rounds}")
-    if given.busy:
-        described = "1 thread, processor time, on a machine in use"
-        under = Conditions(1, time.process_time_ns, given.rounds, described, f"--busy --rounds {given.rounds}")
-    torch.set_num_threads(under.threads)
     with tempfile.TemporaryDirectory() as scratch:
         checkpoint = given.checkpoint or save_checkpoint(
             random_model(sam2_config(SIZES["tiny"])), Path(scratch) / "tiny"
@@ -206,8 +195,13 @@ def main() -> None:
         if not bundle.exists():
             export_bundle(str(checkpoint), bundle)
         model = FAMILY.load(str(checkpoint), None)
-        with Sessions.open(Bundle.load(bundle), OnnxRuntime(threads=under.threads)) as sessions:
-            text = report(measure(model, sessions, under), under)
+        tables = {}
+        for threads in given.threads:
+            torch.set_num_threads(threads)
+            print(f"threads: {threads}")
+            with Sessions.open(Bundle.load(bundle), OnnxRuntime(threads=threads)) as sessions:
+                tables[threads] = measure(model, sessions, given.rounds)
+        text = report(tables, given.rounds)
     print(text)
     if given.write:
         (HERE / "stages.md").write_text(text)
