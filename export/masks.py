@@ -1,6 +1,7 @@
 """SAM 2's mask decoder with its prompts, and the encoding of a mask given as a prompt."""
 
 import math
+from itertools import product
 from typing import Any
 
 import torch
@@ -12,7 +13,10 @@ NO_OBJECT_LOGIT = -1024.0  # of every mask pixel where the object is absent (sam
 
 
 class PromptEmbedding(nn.Module):
-    """Clicks, box corners and an earlier mask as what the decoder attends to; the same in SAM and SAM 2."""
+    """Clicks, box corners and an earlier mask as what the decoder attends to; the same in SAM and SAM 2.
+
+    The convolutions of a mask do not overlap: they are products of 4 x 4 patches, and stay in the layout of cells.
+    """
 
     label_table: Tensor
 
@@ -25,12 +29,26 @@ class PromptEmbedding(nn.Module):
         weights = [kinds.weight] if isinstance(kinds, nn.Embedding) else [kind.weight for kind in kinds]
         with torch.no_grad():
             self.register_buffer("label_table", torch.cat([encoder.not_a_point_embed.weight, *weights]).clone())
+        embed = encoder.mask_embed
+        self.patch = _four_by_four(embed.conv1)
+        self.merge = linear(embed.conv2.weight.detach().permute(0, 2, 3, 1).flatten(1), embed.conv2.bias)
+        self.widen = linear(embed.conv3.weight.detach().flatten(1), embed.conv3.bias)
 
-    def masks(self, mask_prompt: Tensor, has_mask: Tensor) -> Tensor:
-        """mask_prompt: [objects, 1, 4g, 4g]; has_mask: [objects]. Returns [objects, C, g, g]."""
-        embedded = self.encoder.mask_embed(mask_prompt)
-        nothing = self.encoder.no_mask_embed.weight[:, :, None, None]
-        return torch.where(per_object(has_mask) > 0, embedded, nothing)
+    def masks(self, mask_prompt: Tensor, has_mask: Tensor, beside: Tensor | None = None) -> Tensor:
+        """What is added to an image's cells: the embedding of a mask, or the learned one for no mask.
+
+        mask_prompt: [objects, 1, 4g, 4g]; has_mask: [objects], 0 or 1; beside: [objects, 1, C], added for each cell.
+        Returns [objects, g * g, C].
+        """
+        embed, given = self.encoder.mask_embed, has_mask[:, None, None]
+        fine = torch.unflatten(self.patch(mask_prompt).flatten(2).transpose(1, 2), 2, (4, -1))
+        fine = embed.activation(_normalised(fine, embed.layer_norm1)).flatten(2)
+        coarse = embed.activation(_normalised(self.merge(fine), embed.layer_norm2))
+        row = given * self.widen.bias + (1 - given) * self.encoder.no_mask_embed.weight
+        row = row if beside is None else row + beside
+        # What all cells of an object get is one more row of the product: a pass over the cells less.
+        ones = torch.ones_like(coarse[:, :, :1])
+        return torch.matmul(torch.cat([coarse, ones], dim=2), torch.cat([given * self.widen.weight.T, row], dim=1))
 
     def points(self, coords: Tensor, labels: Tensor) -> Tensor:
         """Fourier features of a point and an embedding of its label; label -1 has no place, only an embedding.
@@ -59,7 +77,7 @@ class MaskDecoder(nn.Module):
         self.transformer = TwoWayTransformer(model.mask_decoder.transformer)
         self.upscale = Upscaling(model.mask_decoder, grid)
         self.pointer_projection, self.no_pointer = model.object_pointer_proj, model.no_object_pointer
-        self.no_memory = nn.Parameter(model.no_memory_embedding.detach().reshape(1, -1, 1, 1), requires_grad=False)
+        self.no_memory = nn.Parameter(model.no_memory_embedding.detach().reshape(1, 1, -1), requires_grad=False)
         config = model.config.mask_decoder_config
         self.fallback = bool(config.dynamic_multimask_via_stability)
         self.delta = float(config.dynamic_multimask_stability_delta)
@@ -80,8 +98,9 @@ class MaskDecoder(nn.Module):
         memoryless: Tensor,
     ) -> tuple[Tensor, ...]:
         """Shapes as the stage declares them. Returns its outputs in their order."""
-        image = image_embed + per_object(memoryless) * self.no_memory + self.prompts.masks(mask_prompt, has_mask)
-        tokens, masks = self._decode(image, feat_s0, feat_s1, self.prompts.points(point_coords, point_labels))
+        prompted = self.prompts.masks(mask_prompt, has_mask, memoryless[:, None, None] * self.no_memory)
+        cells = image_embed.flatten(2).transpose(1, 2) + prompted
+        tokens, masks = self._decode(cells, feat_s0, feat_s1, self.prompts.points(point_coords, point_labels))
         ious = self.decoder.iou_prediction_head(tokens[:, 1])
         score = self.decoder.pred_obj_score_head(tokens[:, 0])
         chosen, kept = self._choose(masks, ious, multimask)
@@ -93,12 +112,12 @@ class MaskDecoder(nn.Module):
         pointer = torch.where(present, self.pointer_projection(token), self.no_pointer)
         return mask, iou, score, pointer, masks, ious
 
-    def _decode(self, image: Tensor, feat_s0: Tensor, feat_s1: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the tokens [objects, 6 + points, C] (score, IoU, masks, points) and masks [objects, 4, 4g, 4g]."""
+    def _decode(self, cells: Tensor, feat_s0: Tensor, feat_s1: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the tokens [objects, 6, C] (score, IoU, masks) and masks [objects, 4, 4g, 4g]."""
         decoder = self.decoder
         learned = torch.cat([decoder.obj_score_token.weight, decoder.iou_token.weight, decoder.mask_tokens.weight])
         tokens = torch.cat([learned.expand(points.shape[0], -1, -1), points], dim=1)
-        tokens, cells = self.transformer(tokens, image.flatten(2).transpose(1, 2), self.image_positions)
+        tokens, cells = self.transformer(tokens, cells, self.image_positions, len(learned))
         filters = [mlp(tokens[:, 2 + i]) for i, mlp in enumerate(decoder.output_hypernetworks_mlps)]
         return tokens, self.upscale(cells, feat_s0, feat_s1, torch.stack(filters, dim=1))
 
@@ -144,12 +163,9 @@ class Upscaling(nn.Module):
         """
         up = torch.unflatten(self.widen1(cells), 2, (4, -1))
         up = up if feat_s1 is None else up + self._nested(feat_s1, 1)
-        up = self.activation(
-            nn.functional.layer_norm(up, up.shape[-1:], self.norm.weight, self.norm.bias, self.norm.eps)
-        )
-        up = torch.unflatten(self.widen2(up), 3, (4, -1))
-        up = up if feat_s0 is None else up + self._nested(feat_s0, 2)
-        up = self.activation(up).flatten(1, 3)  # [objects, g * g * 16, C / 8]
+        up = self.widen2(self.activation(_normalised(up, self.norm)))
+        up = up if feat_s0 is None else torch.unflatten(up, 3, (4, -1)) + self._nested(feat_s0, 2)
+        up = self.activation(up).reshape(up.shape[0], 16 * self.grid**2, -1)  # squares in squares, channels last
         masks = torch.matmul(filters, up.transpose(1, 2))
         square = torch.unflatten(masks, 2, (self.grid, self.grid, 2, 2, 2, 2))
         return square.permute(0, 1, 2, 4, 6, 3, 5, 7).reshape(*masks.shape[:2], 4 * self.grid, 4 * self.grid)
@@ -187,12 +203,25 @@ def as_cells(feature_map: Tensor) -> Tensor:
     return feature_map.flatten(2).transpose(1, 2).contiguous()
 
 
+def _normalised(x: Tensor, norm: Any) -> Tensor:
+    """transformers' layer norm of feature maps, on channels that come last."""
+    return nn.functional.layer_norm(x, x.shape[-1:], norm.weight, norm.bias, norm.eps)
+
+
+def _four_by_four(convolution: Any) -> nn.Conv2d:
+    """A 2x2 convolution of stride 2 and one channel, [4, 1, 2, 2], on the four squares of a 4x4 patch at once: to
+    4 * 4 channels, square after square."""
+    weight = convolution.weight.detach()
+    patch = nn.Conv2d(1, 4 * len(weight), kernel_size=4, stride=4)
+    squares = torch.zeros(2, 2, len(weight), 1, 4, 4)
+    for row, column in product(range(2), range(2)):
+        squares[row, column, :, :, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2] = weight
+    patch.weight = nn.Parameter(squares.flatten(0, 2), requires_grad=False)
+    patch.bias = nn.Parameter(convolution.bias.detach().repeat(4), requires_grad=False)
+    return patch
+
+
 def _as_linear(convolution: Any) -> nn.Linear:
     """A transposed 2x2 convolution of stride 2 as a linear layer to [4 * out]: the square's rows, then its columns."""
     weight = convolution.weight.detach().permute(2, 3, 1, 0).flatten(0, 2)
     return linear(weight, convolution.bias.detach().repeat(4))
-
-
-def per_object(flag: Tensor) -> Tensor:
-    """A flag [objects] that multiplies maps [objects, C, height, width]."""
-    return flag[:, None, None, None]

@@ -41,10 +41,10 @@ class SamMaskDecoder(nn.Module):
         hq_feat: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Shapes as the stage declares them. Returns candidate_masks and candidate_ious."""
-        image = vision_feat + self.prompts.masks(mask_prompt, has_mask)
+        cells = vision_feat.flatten(2).transpose(1, 2) + self.prompts.masks(mask_prompt, has_mask)
         points = self.prompts.points(point_coords, point_labels)
         tokens = torch.cat([self.learned.expand(points.shape[0], -1, -1), points], dim=1)
-        tokens, cells = self.transformer(tokens, image.flatten(2).transpose(1, 2), self.image_positions)
+        tokens, cells = self.transformer(tokens, cells, self.image_positions, len(self.learned))
         mlps = self.decoder.output_hypernetworks_mlps
         filters = torch.stack([mlp(tokens[:, 1 + i]) for i, mlp in enumerate(mlps)], dim=1)
         masks = self.upscale(cells, None, None, filters)

@@ -80,8 +80,9 @@ class ImageToTokens(_Heads):
         constant = torch.matmul(key, self.query_bias.transpose(1, 2)).flatten(1)[:, None]
         scores = torch.matmul(cells, moved.transpose(1, 2)) + constant
         weights = torch.softmax(scores.reshape(*scores.shape[:2], self.heads, -1), dim=-1).flatten(2)
-        bias: Tensor = self.out.bias
-        return torch.matmul(weights, torch.matmul(value, self.out_by_head).flatten(1, 2)) + bias
+        # A cell's weights sum to one for each head: a share of the bias in every value adds up to the bias.
+        mixed = torch.matmul(value, self.out_by_head) + self.out.bias / self.heads
+        return torch.matmul(weights, mixed.flatten(1, 2))
 
 
 class TwoWayLayer(nn.Module):
@@ -127,13 +128,15 @@ class TwoWayTransformer(nn.Module):
         self.final = TokensToImage(transformer.final_attn_token_to_image)
         self.norm = transformer.layer_norm_final_attn
 
-    def forward(self, prompts: Tensor, cells: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, prompts: Tensor, cells: Tensor, positions: Tensor, wanted: int) -> tuple[Tensor, Tensor]:
         """prompts: [objects, tokens, C]; cells: [objects, cells, C]; positions: [1, cells, C].
 
-        Returns the tokens and the cells, in the shapes of prompts and cells.
+        wanted: the first so many tokens are returned; the others have told what they know before the last attention.
+        Returns the tokens, [objects, wanted, C], and the cells in their shape.
         """
         tokens = prompts
         for layer in self.layers:
             tokens, cells = layer(tokens, cells, prompts, positions)
+        tokens, prompts = tokens[:, :wanted], prompts[:, :wanted]
         tokens = self.norm(tokens + self.final(tokens + prompts, cells + positions, cells))
         return tokens, cells
