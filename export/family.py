@@ -58,7 +58,7 @@ class ExportStage:
             shape = tensor.sized(case.sizes)
             if tensor.name in case.fixed:
                 value = np.asarray(case.fixed[tensor.name], tensor.dtype)
-                feeds[tensor.name] = np.ascontiguousarray(np.broadcast_to(value, shape))
+                feeds[tensor.name] = np.array(np.broadcast_to(value, shape))
             else:
                 draw = self.draws.get(tensor.name, _uniform_bytes if tensor.dtype == "uint8" else _normal)
                 feeds[tensor.name] = draw(rng, shape).astype(tensor.dtype)

@@ -29,6 +29,53 @@ def attend(query: Tensor, key: Tensor, value: Tensor, heads: int, scale: float) 
     return F.scaled_dot_product_attention(q, k, v, scale=scale).transpose(1, 2).flatten(2)
 
 
+def attend_written_out(
+    query: Tensor, key: Tensor, value: Tensor, heads: int, scale: float, bias: Tensor | None = None
+) -> Tensor:
+    """Attention in standard operators: for few queries or few keys, where storing the scores costs nothing.
+
+    query: [batch, queries, heads * d]; key, value: [batch or 1, keys, heads * d].
+    bias:  added to the scores; broadcasts to [batch, heads, queries, keys].
+    Returns [batch, queries, heads * d].
+    """
+    q, k, v = (torch.unflatten(x, -1, (heads, -1)).transpose(1, 2) for x in (query * scale, key, value))
+    scores = torch.matmul(q, k.transpose(2, 3))
+    weights = torch.softmax(scores if bias is None else scores + bias, dim=-1)
+    return torch.matmul(weights, v).transpose(1, 2).flatten(2)
+
+
+def padding_bias(valid: Tensor) -> Tensor:
+    """What keeps attention off padding: valid [batch, keys], 1 or 0, as a bias [batch, 1, 1, keys].
+
+    -1e4 and not minus infinity: it has the same effect, and FP16 can hold it.
+    """
+    return ((valid - 1) * 1e4)[:, None, None]
+
+
+class Attention(nn.Module):
+    """Attention with its projections, of transformers' modules that name them q_proj, k_proj, v_proj and o_proj."""
+
+    def __init__(self, attention: Any) -> None:
+        """attention: Sam3Attention or its like; that of text encoders calls the last one out_proj."""
+        super().__init__()
+        self.query, self.key, self.value = attention.q_proj, attention.k_proj, attention.v_proj
+        self.out = attention.o_proj if hasattr(attention, "o_proj") else attention.out_proj
+        self.heads = int(getattr(attention, "num_attention_heads", None) or attention.num_heads)
+        self.scale = float(self.query.out_features // self.heads) ** -0.5
+
+    def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Over whole sequences of one batch size, [batch, tokens, C]. Returns the shape of query."""
+        projected = self.query(query), self.key(key), self.value(value)
+        mixed: Tensor = self.out(attend(*projected, self.heads, self.scale))
+        return mixed
+
+    def biased(self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
+        """With a bias, or with keys that all of a batch share; see `attend_written_out`."""
+        projected = self.query(query), self.key(key), self.value(value)
+        mixed: Tensor = self.out(attend_written_out(*projected, self.heads, self.scale, bias))
+        return mixed
+
+
 class HalfSplitRotary(nn.Module):
     """Axial rotary position encoding with the two members of a pair half a head apart.
 
@@ -89,6 +136,28 @@ def chained(first: Any, second: Any) -> nn.Linear:
     """
     w1, w2 = (m.weight.detach().double().flatten(1) for m in (first, second))
     return linear(w2 @ w1, w2 @ first.bias.detach().double() + second.bias.detach().double())
+
+
+def doubled(convolution: Any, after: Any = None) -> nn.Linear:
+    """A transposed 2x2 convolution of stride 2, and a 1x1 convolution after it, as a linear layer to [4 * out].
+
+    The four results are those of the square that a cell becomes: its rows, then its columns.
+    """
+    weight, bias = convolution.weight.detach().double().permute(2, 3, 1, 0), convolution.bias.detach().double()
+    if after is not None:
+        pointwise = after.weight.detach().double().flatten(1)
+        weight, bias = pointwise @ weight, pointwise @ bias + after.bias.detach().double()
+    return linear(weight.flatten(0, 2), bias.repeat(4))
+
+
+def followed(convolution: Any, after: Any) -> nn.Conv2d:
+    """A convolution and a 1x1 convolution after it as one, multiplied in double precision."""
+    pointwise = after.weight.detach().double().flatten(1)
+    weight = torch.einsum("om,mihw->oihw", pointwise, convolution.weight.detach().double())
+    bias = pointwise @ convolution.bias.detach().double() + after.bias.detach().double()
+    both = nn.Conv2d(weight.shape[1], len(weight), convolution.kernel_size, padding=convolution.padding)
+    both.weight, both.bias = (nn.Parameter(x.float(), requires_grad=False) for x in (weight, bias))
+    return both
 
 
 def downsampling_matrix(side: int, factor: int) -> Tensor:

@@ -53,9 +53,19 @@ def export_bundle(
         model = family.load(source, image_size)
         spec = family.spec(model)
         checkpoint = Checkpoint(source, fingerprint(model))
+        if spec.concepts:
+            _add_tokenizer(spec.concepts.tokenizer, source, spec, writer)
         figures = tuple(f for stage in family.stages(model) for f in _export_stage(stage, writer, progress))
         writer.seal(spec, checkpoint, figures, {name: importlib.metadata.version(name) for name in MADE_WITH})
     return Exported(spec, figures)
+
+
+def _add_tokenizer(name: str, source: str, spec: ModelSpec, writer: BundleWriter) -> None:
+    from masklet.export.tokenizer import tokenizer_file
+
+    ids = next(t for t in spec.stage("text_encoder").inputs if t.name == "text_ids")
+    (writer.root / name).write_bytes(tokenizer_file(source, int(ids.shape[1])))
+    writer.add_asset(name)
 
 
 def _export_stage(stage: ExportStage, writer: BundleWriter, progress: Progress) -> list[Parity]:

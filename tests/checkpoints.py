@@ -120,11 +120,16 @@ def random_model(config: Any, seed: int = 0) -> Any:
     return model
 
 
-def condition(model: Any, seed: int) -> None:
-    """Draw the weights of a model of SAM 2's layout."""
+def draw(model: Any, seed: int) -> None:
+    """Draw the weights of a model."""
     generator = torch.Generator().manual_seed(seed + 1)
     for name, parameter in model.named_parameters():
         parameter.copy_(_conditioned(name, parameter, generator))
+
+
+def condition(model: Any, seed: int) -> None:
+    """Draw the weights of a model of SAM 2's layout."""
+    draw(model, seed)
     for name, parameter in model.mask_decoder.transformer.named_parameters():
         if name.endswith(("q_proj.weight", "k_proj.weight")):
             parameter.mul_(0.3)
@@ -140,7 +145,7 @@ def _conditioned(name: str, parameter: torch.Tensor, generator: torch.Generator)
     small = ("pos_embed", "no_mem", "memory_temporal", "no_object", "occlusion")
     if parameter.ndim >= 2 and any(part in name for part in small):
         return normal(0.2)
-    if name.endswith(".scale"):
+    if name.endswith((".scale", ".layer_scale")):
         return torch.rand(parameter.shape, generator=generator) * 0.3 + 0.1
     if name.endswith(".bias"):
         return normal(0.05)

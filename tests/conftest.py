@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from checkpoints import nano_config, random_model, save_checkpoint
 from command_line import Cli
+from sam3_checkpoints import random_sam3, save_sam3, video_config
 from sam_checkpoints import random_sam, sam_config
 
 
@@ -58,4 +59,20 @@ def sam_bundle(sam_checkpoint: Path) -> Path:
 
     bundle = sam_checkpoint.parent / "sam.bundle"
     export_bundle(str(sam_checkpoint), bundle)
+    return bundle
+
+
+@pytest.fixture(scope="session")
+def sam3_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random SAM 3, detector and tracker, for 112 px, as a folder with a small tokenizer."""
+    return save_sam3(random_sam3(video_config()), tmp_path_factory.mktemp("sam3") / "checkpoint")
+
+
+@pytest.fixture(scope="session")
+def sam3_bundle(sam3_checkpoint: Path) -> Path:
+    """The bundle of `sam3_checkpoint`."""
+    from masklet.export.pipeline import export_bundle
+
+    bundle = sam3_checkpoint.parent / "sam3.bundle"
+    export_bundle(str(sam3_checkpoint), bundle)
     return bundle
