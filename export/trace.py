@@ -34,23 +34,28 @@ UNWANTED = frozenset({"If", "Loop", "Scan", "NonZero", "ScatterND", "ScatterElem
 
 @dataclass(frozen=True)
 class Graphs:
-    """A traced stage: the graph with standard operators, and the one with ONNX Runtime's where they differ."""
+    """A traced stage: the graph with standard operators, and the one with ONNX Runtime's where they differ.
+
+    weights: the large constants of both. The graphs say where each is in the file that `write` makes of them, since
+             a graph that holds more than 2 GB itself can be neither checked nor written.
+    """
 
     spec: StageSpec
     plain: onnx.ModelProto
     fused: onnx.ModelProto | None
+    weights: tuple[bytes, ...]
 
     def write(self, root: Path) -> dict[str, tuple[str, ...]]:
         """Write the graphs and their weights below root; returns the files of each format, the graph first."""
-        weights = f"{self.spec.name}.weights"
-        _write_weights(self.plain, root / weights)
-        offsets = {t.name: t for t in self.plain.graph.initializer}
+        weights = _weights_file(self.spec)
+        with (root / weights).open("wb") as file:
+            for raw in self.weights:
+                file.write(b"\0" * (-file.tell() % ALIGNMENT))
+                file.write(raw)
         files: dict[str, tuple[str, ...]] = {"onnx": (f"{self.spec.name}.onnx", weights)}
         _save(self.plain, root / files["onnx"][0])
+        onnx.checker.check_model(root / files["onnx"][0])
         if self.fused is not None:
-            for tensor in self.fused.graph.initializer:
-                if tensor.name in offsets:
-                    tensor.CopyFrom(offsets[tensor.name])
             files["onnx-ort"] = (f"{self.spec.name}.ort.onnx", weights)
             _save(self.fused, root / files["onnx-ort"][0])
         return files
@@ -81,10 +86,13 @@ def trace(stage: ExportStage) -> Graphs:
         raise ExportError(f"stage {spec.name!r}: torch cannot trace it: {reason}") from error
     if program is None:
         raise ExportError(f"stage {spec.name!r}: torch returned no graph")
-    model = program.model_proto
-    _tidy(model, spec)
+    whole = program.model_proto
+    _tidy(whole, spec)
+    weights = _detach_weights(whole, _weights_file(spec))
+    model = onnx.ModelProto()
+    model.CopyFrom(whole)  # a message keeps the memory of what was taken out of it
     fused = any(node.domain == CONTRIB for node in model.graph.node)
-    graphs = Graphs(spec, plain(model) if fused else model, model if fused else None)
+    graphs = Graphs(spec, plain(model) if fused else model, model if fused else None, weights)
     _check(graphs.plain, spec)
     return graphs
 
@@ -142,27 +150,31 @@ def _value_info(tensor: TensorSpec) -> onnx.ValueInfoProto:
 
 
 def _check(model: onnx.ModelProto, spec: StageSpec) -> None:
-    onnx.checker.check_model(model)
     unwanted = sorted({n.op_type for n in model.graph.node if n.op_type in UNWANTED or n.domain})
     if unwanted:
         raise ExportError(f"stage {spec.name!r}: the graph has {', '.join(unwanted)}, which engines cannot build")
 
 
-def _write_weights(model: onnx.ModelProto, path: Path) -> None:
-    """Move the large constants of a graph into a file, in the order of the graph."""
-    with path.open("wb") as file:
-        for tensor in model.graph.initializer:
-            raw = tensor.raw_data or numpy_helper.to_array(tensor).tobytes()
-            if len(raw) < INLINE_BYTES:
-                continue
-            file.write(b"\0" * (-file.tell() % ALIGNMENT))
-            place = {"location": path.name, "offset": str(file.tell()), "length": str(len(raw))}
-            file.write(raw)
-            tensor.ClearField("raw_data")
-            tensor.data_location = TensorProto.EXTERNAL
-            del tensor.external_data[:]
-            for key, value in place.items():
-                tensor.external_data.add(key=key, value=value)
+def _weights_file(spec: StageSpec) -> str:
+    return f"{spec.name}.weights"
+
+
+def _detach_weights(model: onnx.ModelProto, file: str) -> tuple[bytes, ...]:
+    """Take the large constants out of a graph, in its order; what is left says where in the file they will be."""
+    weights, end = [], 0
+    for tensor in model.graph.initializer:
+        raw = tensor.raw_data or numpy_helper.to_array(tensor).tobytes()
+        if len(raw) < INLINE_BYTES:
+            continue
+        start = end + -end % ALIGNMENT
+        end = start + len(raw)
+        tensor.ClearField("raw_data")
+        tensor.data_location = TensorProto.EXTERNAL
+        del tensor.external_data[:]
+        for key, value in {"location": file, "offset": start, "length": len(raw)}.items():
+            tensor.external_data.add(key=key, value=str(value))
+        weights.append(raw)
+    return tuple(weights)
 
 
 def _save(model: onnx.ModelProto, path: Path) -> None:
