@@ -1,0 +1,57 @@
+// Mask logits to a picture of the mask.
+const TINT = [56, 132, 255]; // of the mask, red green blue
+const INSIDE = 120, EDGE = 255; // how opaque it is, out of 255
+
+// logits: the model's square, low[0] x low[1]. Returns the mask in the image's pixels, 1 and 0. An image that covers
+// the square in part is cut out of it at the square's own size, as SAM does.
+export function enlarge(logits, low, { side, covered, fit }, height, width) {
+  const cut = covered.map((length, n) => (length * low[n]) / side);
+  const large = fit === "stretch"
+    ? resize(logits, low, low, [height, width])
+    : resize(resize(logits, low, cut, covered), covered, covered, [height, width]);
+  return Uint8Array.from(large, (logit) => logit > 0);
+}
+
+// Bilinear, corners not aligned: the first `span` of a map of `size`, rows and columns, becomes a map of `wanted`.
+function resize(map, [rows, columns], span, [height, width]) {
+  const [down, across] = [axis(height, span[0], rows), axis(width, span[1], columns)];
+  const resized = new Float32Array(height * width);
+  const mixed = new Float32Array(columns);
+  for (let y = 0, n = 0; y < height; y++) {
+    const [above, below, share] = [down.first[y] * columns, down.second[y] * columns, down.share[y]];
+    for (let c = 0; c < columns; c++) mixed[c] = map[above + c] + (map[below + c] - map[above + c]) * share;
+    for (let x = 0; x < width; x++, n++) {
+      const left = mixed[across.first[x]];
+      resized[n] = left + (mixed[across.second[x]] - left) * across.share[x];
+    }
+  }
+  return resized;
+}
+
+// For each of `length` pixels, the two of `last` low ones between which it lies and the second one's share.
+function axis(length, span, last) {
+  const first = new Int32Array(length), second = new Int32Array(length), share = new Float32Array(length);
+  for (let n = 0; n < length; n++) {
+    const place = Math.max(0, ((n + 0.5) * span) / length - 0.5);
+    first[n] = Math.min(Math.floor(place), last - 1);
+    second[n] = Math.min(first[n] + 1, last - 1);
+    share[n] = place - first[n];
+  }
+  return { first, second, share };
+}
+
+// Draw a mask, tinted and with an edge around it; pixels outside it stay transparent.
+export function paint(canvas, mask) {
+  const { width, height } = canvas;
+  const picture = new ImageData(width, height);
+  for (let y = 0, n = 0; y < height; y++) {
+    for (let x = 0; x < width; x++, n++) {
+      if (!mask[n]) continue;
+      const inner = x > 0 && x < width - 1 && y > 0 && y < height - 1;
+      const whole = inner && mask[n - 1] && mask[n + 1] && mask[n - width] && mask[n + width];
+      picture.data.set(TINT, 4 * n);
+      picture.data[4 * n + 3] = whole ? INSIDE : EDGE;
+    }
+  }
+  canvas.getContext("2d").putImageData(picture, 0, 0);
+}
