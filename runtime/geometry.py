@@ -65,13 +65,21 @@ def masks_to_source(logits: F32, source_hw: tuple[int, int], *, non_overlapping:
         return winner & (scores > 0)
     masks = np.zeros((len(logits), height, width), np.bool_)
     for logit, mask in zip(logits, masks, strict=True):
-        x, y, columns, rows = cv2.boundingRect((logit > 0).view(np.uint8))
-        if columns:
-            low_y, high_y = _aligned(y, y + rows, logit.shape[0], height)
-            low_x, high_x = _aligned(x, x + columns, logit.shape[1], width)
-            region = mask[high_y, high_x]
-            np.greater(_upsample(logit[low_y, low_x], region.shape), 0, out=region)
+        draw_mask(logit, mask)
     return masks
+
+
+def draw_mask(logit: F32, mask: BoolArray) -> None:
+    """Bring logits [h, w] to the size of an empty mask [H, W], as `masks_to_source` does, and set it where they are > 0.
+
+    Only the part around the foreground is enlarged.
+    """
+    x, y, columns, rows = cv2.boundingRect((logit > 0).view(np.uint8))
+    if columns:
+        low_y, high_y = _aligned(y, y + rows, logit.shape[0], mask.shape[0])
+        low_x, high_x = _aligned(x, x + columns, logit.shape[1], mask.shape[1])
+        region = mask[high_y, high_x]
+        np.greater(_upsample(logit[low_y, low_x], region.shape), 0, out=region)
 
 
 def logits_to_source(logits: F32, source_hw: tuple[int, int], side: int, fit: Fit = "stretch") -> F32:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from masklet.runtime.errors import PromptError, StateError
-from masklet.runtime.geometry import F32, U8, Resizer
+from masklet.runtime.geometry import F32, U8, Resizer, resize_mask
 from masklet.runtime.memory import MemoryBank
-from masklet.runtime.prompts import PADDING, Box, Points, encode_points
+from masklet.runtime.prompts import PADDING, Box, Mask, Points, Prompt, check_prompt, encode_points
 from masklet.runtime.results import Frame
 from masklet.runtime.session import Sessions
 from masklet.runtime.snapshot import TrackerSnapshot
@@ -64,9 +64,19 @@ class Masklets:
 
     @property
     def mask_side(self) -> int:
-        """Edge of the square masks that `from_mask` takes, in pixels."""
+        """Edge of the square masks that `from_masks` takes, in pixels."""
         mask = self.model.stage("mask_prompt_encoder").inputs[0]
         return int(mask.shape[-1])
+
+    def check(self, object_id: int, prompt: Prompt, frame: Frame) -> None:
+        """Raise PromptError where a prompt does not fit a frame, or its mask would not survive the model's size."""
+        check_prompt(prompt, frame.hw)
+        side = self.mask_side
+        if isinstance(prompt, Mask) and not resize_mask(prompt.mask, side).any():
+            raise PromptError(
+                f"object {object_id}: its mask of {int(prompt.mask.sum())} pixels vanishes at the model's "
+                f"{side} x {side}; give a larger one"
+            )
 
     def begin(self, frame: Frame) -> None:
         """Go to the next frame."""
@@ -93,19 +103,23 @@ class Masklets:
         )
         return Decoded([object_id], out["low_res_mask"], out["object_score"], out["pointer"], True, pinned)
 
-    def from_mask(self, object_id: int, mask: U8, *, pinned: bool) -> Decoded:
-        """Take a mask [mask_side, mask_side] for the output; only the pointer comes from the decoder (sb 415-455)."""
-        given = self.sessions.run("mask_prompt_encoder", {"mask": mask[None]})
+    def from_masks(self, object_ids: list[int], masks: U8, *, pinned: bool) -> Decoded:
+        """Take masks [objects, mask_side, mask_side], 0 or 1, for the output.
+
+        Only the pointers come from the decoder (sb 415-455).
+        """
+        count = len(object_ids)
+        given = self.sessions.run("mask_prompt_encoder", {"mask": masks})
         out = self._decode(
-            self.features["vision_feat"],
-            np.zeros((1, 2, 2), np.float32),
-            np.full((1, 2), PADDING, np.int64),
+            np.repeat(self.features["vision_feat"], count, axis=0),
+            np.zeros((count, 2, 2), np.float32),
+            np.full((count, 2), PADDING, np.int64),
             previous=given["mask_prompt"],
             multimask=False,
             without_memory=False,
         )
-        visible = np.full((1, 1), VISIBLE, np.float32)
-        return Decoded([object_id], given["low_res_mask"], visible, out["pointer"], True, pinned)
+        visible = np.full((count, 1), VISIBLE, np.float32)
+        return Decoded(object_ids, given["low_res_mask"], visible, out["pointer"], True, pinned)
 
     def remember(self, decoded: Decoded, low_res: Tensor) -> None:
         """Encode masks [objects, 1, h, w], which need not be the decoded ones, and keep them with the pointers."""

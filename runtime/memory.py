@@ -5,7 +5,7 @@ whatever the length of the stream, its prompted frames (pinned, up to a cap) and
 a spatial memory and an object pointer (SAM 2: sam2_base.py 497-645, "MemoryBank" in section 4 of the paper).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -50,6 +50,12 @@ class FrameSlots:
         """Let go of the unprompted frames kept from `since` up to `time`."""
         self._settle(time)
         self._drop(self._where(lambda kept: not kept.prompted and kept.time >= since))
+
+    def unpin(self, times: Collection[int]) -> None:
+        """Let frames of these times count as unprompted ones."""
+        self._kept = [k._replace(prompted=k.prompted and k.time not in times) for k in self._kept]
+        if self._present is not None and self._present[0].time in times:
+            self._present = self._present[0]._replace(prompted=False), self._present[1]
 
     def attended(self, time: int) -> tuple[Tensor, list[Attended]]:
         """What a frame at `time` attends to: a view [kept, ...] and, in the same order, what each of them is."""
@@ -144,6 +150,11 @@ class MemoryBank:
         since = time - self._policy.recent_frames - 1
         self._spatial[object_id].forget_recent(time, since)
         self._pointers[object_id].forget_recent(time, since)
+
+    def unpin(self, object_id: int, times: Collection[int]) -> None:
+        """Let an object's frames of these times count as unprompted ones."""
+        self._spatial[object_id].unpin(times)
+        self._pointers[object_id].unpin(times)
 
     def batches(self, object_ids: Iterable[int], time: int, largest: int) -> list[list[int]]:
         """Objects that can attend in one call, because they keep equally many frames; at most `largest` a batch."""

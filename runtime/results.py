@@ -32,6 +32,17 @@ class Frame:
         return height, width
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """How an object was found. phrase: what it is an instance of, None for one that a user's points added.
+
+    presence: how likely the phrase is in the frame at all, 0..1; None where the detector was not asked.
+    """
+
+    phrase: str | None
+    presence: float | None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameResult:
     """The tracked objects of one frame, in its pixels. An object that is out of sight keeps its row, with no mask.
@@ -41,6 +52,8 @@ class FrameResult:
     boxes_xyxy: [N, 4] float32, tight; left, top, right, bottom, the last two exclusive; zeros where the mask
                 is empty.
     scores:     [N] float32, how sure the model is that the object is in sight, 0..1.
+    findings:   [N], of objects that a phrase or an exemplar found; empty where none were asked for. Their score is that
+                of the detection that each began with, and those out of sight are left out.
     """
 
     frame_index: int
@@ -49,6 +62,7 @@ class FrameResult:
     masks: npt.NDArray[np.bool_]
     boxes_xyxy: npt.NDArray[np.float32]
     scores: npt.NDArray[np.float32]
+    findings: tuple[Finding, ...] = ()
 
     def __post_init__(self) -> None:
         count = len(self.object_ids)
@@ -64,6 +78,8 @@ class FrameResult:
                     f"result of frame {self.frame_index}: {name} of {count} objects must be "
                     f"{np.dtype(dtype)}{list(shape)}, got {array.dtype}{list(array.shape)}"
                 )
+        if self.findings and len(self.findings) != count:
+            raise MaskletError(f"result of frame {self.frame_index}: {len(self.findings)} findings of {count} objects")
         if len(set(self.object_ids.tolist())) != count:
             raise MaskletError(f"result of frame {self.frame_index}: object ids repeat in {self.object_ids.tolist()}")
 

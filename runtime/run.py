@@ -1,15 +1,46 @@
 """What every run has: outputs, and frames that meet their prompts in a tracker."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from masklet.runtime.errors import PromptError, SinkError
-from masklet.runtime.prompts import Schedule
+from masklet.runtime.prompts import Prompt, Schedule
 from masklet.runtime.results import Frame, FrameResult
 from masklet.runtime.sinks import MaskPngs, MasksJsonl, OverlayVideo, Sink, Sinks
+from masklet.runtime.snapshot import TrackerSnapshot
 from masklet.runtime.sources import Source
-from masklet.runtime.video import VideoTracker
+
+
+class Pending(Protocol):
+    """A frame's result before its masks have the frame's size. `result` takes no session: any thread may call it."""
+
+    @property
+    def frame(self) -> Frame: ...
+
+    def result(self) -> FrameResult: ...
+
+
+class Tracker(Protocol):
+    """What frames go through: VideoTracker, ConceptTracker."""
+
+    @property
+    def object_ids(self) -> list[int]:
+        """The objects that are followed."""
+        ...
+
+    def advance(self, frame: Frame, prompts: Mapping[int, Prompt] | None = None) -> Sequence[Pending]:
+        """Take the next frame; returns the results that are due, in the order of their frames."""
+        ...
+
+    def late(self) -> Sequence[Pending]:
+        """The results that are still to come after the last frame."""
+        ...
+
+    def snapshot(self) -> TrackerSnapshot:
+        """What is remembered; StateError where it cannot be kept."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +73,17 @@ class Outputs:
         return ", ".join(str(path) for path in (self.overlay, self.masks, self.pngs) if path is not None)
 
 
-def follow(tracker: VideoTracker, frames: Iterable[Frame], schedule: Schedule) -> Iterator[tuple[Frame, FrameResult]]:
+def follow(tracker: Tracker, frames: Iterable[Frame], schedule: Schedule) -> Iterator[tuple[Frame, FrameResult]]:
     """Run frames through a tracker, giving each prompt on its frame.
 
     Raises PromptError after the last frame where a prompt's frame did not come.
     """
     pending = dict(schedule)
     for frame in frames:
-        yield frame, tracker.step(frame, pending.pop(frame.index, None))
+        for due in tracker.advance(frame, pending.pop(frame.index, None)):
+            yield due.frame, due.result()
+    for due in tracker.late():
+        yield due.frame, due.result()
     if pending:
         raise PromptError(f"prompts for frame {min(pending)} were not used: that frame did not come")
 

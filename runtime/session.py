@@ -1,10 +1,12 @@
 """A session runs one stage. Whatever wraps a stage (recording, timing, comparing) is a session around a session."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
 from masklet.runtime.bundle import Bundle
+from masklet.runtime.errors import BundleError
 from masklet.runtime.spec import ModelSpec, StageSpec, Tensor
 
 Feeds = Mapping[str, Tensor]
@@ -45,11 +47,17 @@ class Backend(Protocol):
 
 
 class Sessions:
-    """The opened stages of one model. Trackers of several streams may share them."""
+    """The opened stages of one model. Trackers of several streams may share them.
 
-    def __init__(self, model: ModelSpec, by_stage: Mapping[str, Session]) -> None:
+    assets: says where the model's files beside its graphs are; None where there are none.
+    """
+
+    def __init__(
+        self, model: ModelSpec, by_stage: Mapping[str, Session], assets: Callable[[str], Path] | None = None
+    ) -> None:
         self.model = model
         self._by_stage = dict(by_stage)
+        self._assets = assets
 
     @classmethod
     def open(
@@ -65,7 +73,7 @@ class Sessions:
 
             backend = OnnxRuntime()
         opened = {stage.name: backend.open(bundle, stage) for stage in bundle.model.stages}
-        return cls(bundle.model, {name: wrap(s) if wrap else s for name, s in opened.items()})
+        return cls(bundle.model, {name: wrap(s) if wrap else s for name, s in opened.items()}, bundle.asset)
 
     def run(self, stage: str, feeds: Feeds) -> dict[str, Tensor]:
         """Run a stage; feeds that this variant of the model does not take are left out."""
@@ -75,6 +83,12 @@ class Sessions:
     def has(self, stage: str) -> bool:
         """Whether the model has such a stage."""
         return stage in self._by_stage
+
+    def asset(self, name: str) -> Path:
+        """A file that the model needs beside its graphs. Raises BundleError where it is not there."""
+        if self._assets is None:
+            raise BundleError(f"model {self.model.family}/{self.model.variant} was opened without its asset {name!r}")
+        return self._assets(name)
 
     def close(self) -> None:
         """Close every session."""

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from masklet.runtime.bundle import Bundle
-from masklet.runtime.errors import PromptError
 from masklet.runtime.geometry import boxes_xyxy, fill_holes, masks_to_source, non_overlapping, resize_mask
 from masklet.runtime.masklets import Decoded, Masklets
-from masklet.runtime.prompts import Mask, Prompt, check_prompt
+from masklet.runtime.prompts import Mask, Prompt
 from masklet.runtime.results import Frame, FrameResult
 from masklet.runtime.session import Sessions
 from masklet.runtime.snapshot import TrackerSnapshot
@@ -99,20 +98,27 @@ class VideoTracker:
                  as on its first frame; to correct what was tracked, call `refine` after this.
         Raises PromptError, before anything has changed, where a prompt does not fit the frame.
         """
-        return self.advance(frame, prompts).result()
+        return self.advance(frame, prompts)[0].result()
 
-    def advance(self, frame: Frame, prompts: Mapping[int, Prompt] | None = None) -> PendingResult:
-        """As `step`, without bringing the masks to the frame's size yet, for a thread beside this one to do so."""
+    def advance(self, frame: Frame, prompts: Mapping[int, Prompt] | None = None) -> list[PendingResult]:
+        """As `step`, without bringing the masks to the frame's size yet, for a thread beside this one to do so.
+
+        Returns the results that are due: the frame's own.
+        """
         prompts = dict(prompts or {})
         for object_id, prompt in prompts.items():
-            self._check(object_id, prompt, frame)
+            self._masklets.check(object_id, prompt, frame)
         self._masklets.begin(frame)
         self._shown.clear()
         tracked = [i for i in self._bank.object_ids if i not in prompts]
         decoded = [self._prompted(i, prompt) for i, prompt in prompts.items()]
         decoded += self._masklets.tracked(tracked, self._options.batch)
         self._remember(decoded)
-        return self._pending()
+        return [self._pending()]
+
+    def late(self) -> list[PendingResult]:
+        """The results that are still to come after the last frame: none, they are never late."""
+        return []
 
     def refine(self, object_id: int, prompt: Prompt) -> FrameResult:
         """Prompt an object on the frame that was last given, after seeing its result.
@@ -123,7 +129,7 @@ class VideoTracker:
         renewed.
         Raises PromptError where there is no frame yet or the prompt does not fit it.
         """
-        self._check(object_id, prompt, self._masklets.frame)
+        self._masklets.check(object_id, prompt, self._masklets.frame)
         self._remember([self._prompted(object_id, prompt)])
         return self._pending().result()
 
@@ -143,24 +149,14 @@ class VideoTracker:
         """
         self._masklets.restore(snapshot)
 
-    def _check(self, object_id: int, prompt: Prompt, frame: Frame) -> None:
-        check_prompt(prompt, frame.hw)
-        side = self._masklets.mask_side
-        if isinstance(prompt, Mask) and not resize_mask(prompt.mask, side).any():
-            raise PromptError(
-                f"object {object_id}: its mask of {int(prompt.mask.sum())} pixels vanishes at the model's "
-                f"{side} x {side}; give a larger one"
-            )
-
     def _prompted(self, object_id: int, prompt: Prompt) -> Decoded:
         """Segment one object from a prompt: without memory where it was not tracked onto this frame (vp 228)."""
         shown = self._shown.get(object_id)
         without_memory = shown is None or shown.without_memory
         pinned = without_memory or self._options.pin_corrections
         if isinstance(prompt, Mask):
-            return self._masklets.from_mask(
-                object_id, resize_mask(prompt.mask, self._masklets.mask_side), pinned=pinned
-            )
+            mask = resize_mask(prompt.mask, self._masklets.mask_side)
+            return self._masklets.from_masks([object_id], mask[None], pinned=pinned)
         earlier = None if shown is None else shown.low_res
         decoded = self._masklets.from_points(
             object_id, prompt, earlier=earlier, with_memory=not without_memory, pinned=pinned

@@ -89,7 +89,7 @@ class ComingAndGoing(VideoTracker):
 
     joined = left = 0
 
-    def advance(self, frame: Frame, prompts: Mapping[int, Prompt] | None = None) -> PendingResult:
+    def advance(self, frame: Frame, prompts: Mapping[int, Prompt] | None = None) -> list[PendingResult]:
         cycle, phase = divmod(frame.index, 100)
         guest, here = cycle + 2, self.object_ids
         given: dict[int, Prompt] = {} if 1 in here else {1: Points.click(250, 120)}

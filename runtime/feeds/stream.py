@@ -1,7 +1,8 @@
 """One stream of a run: its source's thread, its tracker, its writer's thread, its prompts and its state."""
 
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +15,9 @@ from masklet.runtime.feeds.prompt_book import PromptBook
 from masklet.runtime.feeds.state import StreamState, save_state
 from masklet.runtime.feeds.writer import Done, OnWritten, Writer
 from masklet.runtime.results import Frame
+from masklet.runtime.run import Pending, Tracker
 from masklet.runtime.sinks import Sinks
 from masklet.runtime.sources import Source
-from masklet.runtime.video import VideoTracker
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Stream:
         self,
         number: int,
         source: Source,
-        tracker: VideoTracker,
+        tracker: Tracker,
         prompts: PromptBook,
         sinks: Sinks,
         policy: Policy,
@@ -59,6 +60,7 @@ class Stream:
         self._writer = Writer(sinks, bell, on_written, clock)
         self._bell = bell
         self._latest: Frame | None = None
+        self._behind: deque[Captured] = deque()  # frames that were run and whose results are still to come
         self._kept_s = clock()
         self._failed_frames = 0
 
@@ -120,6 +122,7 @@ class Stream:
     def finish(self, *, stopped: bool) -> None:
         """Stop capturing, write what was run, and the state. stopped: before the source's end."""
         self._capture.stop()
+        self._put(self._tracker.late())
         self._keep()
         self._writer.close()
         self._capture.join()
@@ -132,11 +135,16 @@ class Stream:
 
     def _step(self, captured: Captured) -> None:
         prompts = self._prompts.due(captured.frame.index)
-        pending = self._tracker.advance(captured.frame, prompts)
+        self._behind.append(captured)
+        self._put(self._tracker.advance(captured.frame, prompts))
         self._latest = captured.frame
-        self._writer.put(Done(captured, pending))
         if self._keeping is not None and self._clock() - self._kept_s >= self._keeping.every_s:
             self._keep()
+
+    def _put(self, due: Sequence[Pending]) -> None:
+        """Hand results to the writer; they come in the order of their frames."""
+        for pending in due:
+            self._writer.put(Done(self._behind.popleft(), pending))
 
     def _keep(self) -> None:
         """Have the state saved once the results up to here are written, so that neither runs ahead of the other."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from masklet.runtime.errors import MaskletError
 from masklet.runtime.feeds.bell import Bell
 from masklet.runtime.feeds.frame_queue import Captured
+from masklet.runtime.run import Pending
 from masklet.runtime.sinks import Sinks
-from masklet.runtime.video import PendingResult
 
 BEHIND = 4  # results that wait for the writer at most
 
@@ -20,7 +20,7 @@ class Done:
     """A frame that was run, and its result."""
 
     captured: Captured
-    pending: PendingResult
+    pending: Pending
 
 
 After = Callable[[], None]  # done once everything before it was written

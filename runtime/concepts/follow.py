@@ -1,0 +1,230 @@
+"""A frame of a concept tracker: detections meet tracks, and what each track becomes (V: _det_track_one_frame)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from masklet.runtime.concepts.associate import Association, associate, best_new
+from masklet.runtime.concepts.detector import Detections
+from masklet.runtime.concepts.lifecycle import Lifecycle, Track
+from masklet.runtime.concepts.mask_cleaning import clean
+from masklet.runtime.concepts.options import ConceptOptions
+from masklet.runtime.concepts.overlaps import BLANK, kept_share, recently_occluded
+from masklet.runtime.concepts.packed_masks import PackedMasks, suppress
+from masklet.runtime.concepts.pending import PendingConcepts, Shown
+from masklet.runtime.geometry import F32, U8, masks_to_source
+from masklet.runtime.masklets import VISIBLE, Decoded, Masklets
+
+FIRST_ID = 1  # Meta counts from 0, which is the background of a palette PNG
+
+
+@dataclass(slots=True, eq=False)
+class Propagated:
+    """The tracks on the current frame, a row each.
+
+    logits: [N, h, w], cleaned; visible: [N], logits of being visible; pointers: [N, channels].
+    """
+
+    tracks: list[Track]
+    logits: F32
+    visible: F32
+    pointers: F32
+    packed: PackedMasks
+
+    def groups(self) -> list[list[int]]:
+        """The rows of each concept; masks are kept apart, and blanked, within one."""
+        concepts = {track.concept for track in self.tracks}
+        return [[row for row, t in enumerate(self.tracks) if t.concept == concept] for concept in concepts]
+
+    def row(self, object_id: int) -> int:
+        """Where a track is."""
+        return next(row for row, track in enumerate(self.tracks) if track.object_id == object_id)
+
+    def blank(self, row: int) -> None:
+        """Let a track be out of sight."""
+        self.logits[row] = BLANK
+        self.packed.bits[row], self.packed.areas[row], self.packed.boxes[row] = 0, 0, 0
+
+
+class Follower:
+    """The tracks of one stream from frame to frame."""
+
+    def __init__(self, masklets: Masklets, life: Lifecycle, options: ConceptOptions) -> None:
+        self._masklets, self._life, self._options = masklets, life, options
+        self.next_id = FIRST_ID
+        self._latest: dict[int, F32] = {}
+
+    def update(self, pending: PendingConcepts, found: Sequence[Detections | None]) -> set[int]:
+        """Carry the tracks onto the current frame, compare them with what the detector found, and begin new ones.
+
+        found: of each concept, None where the detector was not asked. pending: takes what is to be shown.
+        Returns the ids of tracks that turned out to be none, and are let go.
+        """
+        tracks = self._propagate()
+        asked = {concept: self._suppressed(one) for concept, one in enumerate(found) if one is not None}
+        associations = {concept: self._associate(concept, one, tracks) for concept, one in asked.items()}
+        removed, hidden = self._judge(associations, tracks)
+        pinned = self._reconditioned(associations, asked, tracks)
+        if self._options.occlusion_overlap > 0:
+            self._blank_recently_occluded(tracks)
+        self._remember(tracks, pinned)
+        self._show(tracks, {concept: one.presence for concept, one in asked.items()}, pending)
+        for concept, association in associations.items():
+            self._begin(concept, asked[concept].take(association.new), pending)
+        for object_id in removed:
+            self._masklets.bank.forget(object_id)
+            self._life.remove(object_id)
+        pending.hidden |= hidden
+        pending.unconfirmed |= self._life.unconfirmed()
+        return removed
+
+    def logits(self, object_id: int) -> F32 | None:
+        """The logits [h, w] of an object on the current frame; None where it was not on it."""
+        return self._latest.get(object_id)
+
+    def show(self, track: Track, logits: F32, visible: float, presence: float | None, pending: PendingConcepts) -> None:
+        """Let an object of the current frame be shown."""
+        self._latest[track.object_id] = logits
+        pending.shown[track.object_id] = Shown.of(logits, visible, track.score, track.concept, presence)
+
+    def _show(self, tracks: Propagated, presence: Mapping[int, float], pending: PendingConcepts) -> None:
+        self._latest.clear()
+        for row, track in enumerate(tracks.tracks):
+            visible = float(1.0 / (1.0 + np.exp(-np.float64(tracks.visible[row]))))
+            there = None if track.concept is None else presence.get(track.concept)
+            self.show(track, tracks.logits[row], visible, there, pending)
+
+    def _suppressed(self, found: Detections) -> Detections:
+        """Detections of a concept without those that a better one overlaps (V: nms_masks)."""
+        packed = PackedMasks.of(found.logits)
+        return found.take(suppress(packed.iou(packed), found.scores, self._options.suppress_overlap))
+
+    def _propagate(self) -> Propagated:
+        """Follow every track from its memories onto the current frame."""
+        rows = {object_id: row for row, object_id in enumerate(self._life.tracks)}
+        decoded = self._masklets.tracked(rows, self._options.object_batch)
+        if not decoded:
+            none = np.zeros((0, 1, 1), np.float32)
+            return Propagated([], none, none[:, 0, 0], none[:, 0], PackedMasks.of(none))
+        order = np.argsort([rows[object_id] for one in decoded for object_id in one.object_ids])
+        logits = clean(np.concatenate([one.low_res[:, 0] for one in decoded])[order], self._options.clean_area)
+        visible = np.concatenate([one.score[:, 0] for one in decoded])[order]
+        pointers = np.concatenate([one.pointer for one in decoded])[order]
+        return Propagated(list(self._life.tracks.values()), logits, visible, pointers, PackedMasks.of(logits))
+
+    def _associate(self, concept: int, found: Detections, tracks: Propagated) -> Association:
+        """Compare a concept's detections with its tracks, and with those that a user added to no concept."""
+        rows = [row for row, track in enumerate(tracks.tracks) if track.concept in (concept, None)]
+        mine, ids = tracks.packed[rows], [tracks.tracks[row].object_id for row in rows]
+        ious = PackedMasks.of(found.logits).iou(mine) if rows else np.zeros((len(found), 0), np.float32)
+        association = associate(found.scores, ious, ids, mine.nonempty, self._options)
+        room = self._options.max_objects - len(self._life.of(concept))
+        return Association(
+            best_new(association.new, found.scores, room),
+            association.matched,
+            association.unmatched,
+            association.confirmed,
+        )
+
+    def _judge(self, associations: dict[int, Association], tracks: Propagated) -> tuple[set[int], set[int]]:
+        in_sight = zip(tracks.tracks, tracks.packed.nonempty, strict=True)
+        return self._life.judge(
+            self._masklets.time,
+            [ids for one in associations.values() for ids in one.matched],
+            {object_id for one in associations.values() for object_id in one.unmatched},
+            {track.object_id for track, there in in_sight if not there},
+        )
+
+    def _reconditioned(
+        self, associations: dict[int, Association], found: dict[int, Detections], tracks: Propagated
+    ) -> set[int]:
+        """Rows of the tracks that sure detections confirm; their pointers are taken from those (V 440-500).
+
+        Their memory is made of their own masks all the same, since it is encoded after this (V 770).
+        """
+        every = self._options.recondition_every
+        if not every or self._masklets.time % every:
+            return set()
+        pinned = {}
+        for concept, association in associations.items():
+            for object_id, detection in association.confirmed.items():
+                row = tracks.row(object_id)
+                if tracks.visible[row] > self._options.recondition_visible:
+                    pinned[row] = found[concept].logits[detection]
+        for row, logits in pinned.items():
+            track = tracks.tracks[row]
+            decoded = self._masklets.from_masks([track.object_id], self._enlarged(logits[None]), pinned=True)
+            tracks.pointers[row] = decoded.pointer[0]
+            since = self._masklets.time - self._options.refine_window
+            track.detector_times = [*(t for t in track.detector_times if t >= since), self._masklets.time]
+        return set(pinned)
+
+    def _blank_recently_occluded(self, tracks: Propagated) -> None:
+        for rows in tracks.groups():
+            mine = tracks.packed[rows]
+            last = np.array([tracks.tracks[row].last_occluded for row in rows], np.int64)
+            blanked = recently_occluded(mine.iou(mine), last, self._options.occlusion_overlap)
+            for place, row in enumerate(rows):
+                if blanked[place]:
+                    tracks.blank(row)
+                if not tracks.packed.areas[row]:
+                    tracks.tracks[row].last_occluded = self._masklets.time
+
+    def _remember(self, tracks: Propagated, pinned: set[int]) -> None:
+        """Encode every track into memory; one that has hardly a pixel of its own, as absent."""
+        absent: set[int] = set()
+        for rows in tracks.groups():
+            mine = tracks.packed[rows]
+            kept = kept_share([tracks.logits[row] for row in rows], mine.boxes, mine.areas)
+            absent |= {row for row, share in zip(rows, kept, strict=True) if share < self._options.min_kept_share}
+        plain = [row for row in range(len(tracks.tracks)) if row not in pinned]
+        for rows, pin in ((plain, False), (sorted(pinned), True)):
+            for start in range(0, len(rows), self._options.object_batch):
+                self._remember_batch(tracks, rows[start : start + self._options.object_batch], absent, pin)
+
+    def _remember_batch(self, tracks: Propagated, rows: list[int], absent: set[int], pinned: bool) -> None:
+        low_res = tracks.logits[rows][:, None]
+        for place, row in enumerate(rows):
+            if row in absent:
+                np.minimum(low_res[place], BLANK, out=low_res[place])
+        ids = [tracks.tracks[row].object_id for row in rows]
+        decoded = Decoded(ids, low_res, _in_sight(low_res), tracks.pointers[rows], prompted=False, pinned=pinned)
+        self._masklets.remember(decoded, low_res)
+
+    def _begin(self, concept: int, found: Detections, pending: PendingConcepts) -> None:
+        """Let detections become objects (V: _tracker_add_new_objects)."""
+        ids = list(range(self.next_id, self.next_id + len(found)))
+        self.next_id += len(found)
+        shown = clean(found.logits, self._options.clean_area)
+        for object_id, logits, score in zip(ids, shown, found.scores.tolist(), strict=True):
+            track = self._life.begin(object_id, concept, self._masklets.time, score)
+            track.detector_times.append(self._masklets.time)
+            self.show(track, logits, score, found.presence, pending)
+        self._life.confirm_new(ids)
+        low_res = _last_has_it(found.logits)[:, None]
+        for start in range(0, len(ids), self._options.object_batch):
+            part = slice(start, start + self._options.object_batch)
+            decoded = self._masklets.from_masks(ids[part], self._enlarged(found.logits[part]), pinned=True)
+            decoded.score = _in_sight(low_res[part])
+            self._masklets.remember(decoded, low_res[part])
+
+    def _enlarged(self, logits: F32) -> U8:
+        """Masks of logits [N, h, w] as the mask prompt encoder takes them."""
+        side = self._masklets.mask_side
+        return masks_to_source(logits, (side, side)).view(np.uint8)
+
+
+def _in_sight(low_res: F32) -> F32:
+    """The score of masks [N, 1, h, w] by whether they have any pixel, [N, 1] (V: object_score_logits)."""
+    there = (low_res > 0).any(axis=(1, 2, 3))
+    return np.where(there, VISIBLE, -VISIBLE).astype(np.float32)[:, None]
+
+
+def _last_has_it(logits: F32) -> F32:
+    """Of objects that begin together the last one has the pixels that they share (sam3_tracking_predictor.py 422)."""
+    cut = logits.copy()
+    taken = np.zeros(logits.shape[1:], np.bool_)
+    for logit, own in zip(logits[::-1], cut[::-1], strict=True):
+        own[taken] = BLANK
+        taken |= logit > 0
+    return cut

@@ -1,0 +1,136 @@
+"""What becomes of tracks: hotstart, duplicates, keep-alive and confirmation (V: _process_hotstart).
+
+Nothing here grows with the stream: counts are kept of tracks that are there, and pairs only while the younger of the
+two may still be removed.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from masklet.runtime.concepts.options import ConceptOptions
+from masklet.runtime.concepts.overlaps import NEVER
+
+
+@dataclass(slots=True)
+class Track:
+    """An object that is followed.
+
+    concept:        index of what it is an instance of; None for one that a user's points added among several concepts.
+    born:           time of its first frame; `found` says whether a detection was its beginning, not a user.
+    score:          of the detection that it began with; 1 once a user prompted it.
+    keep_alive, unmatched, matched_running: counts of frames (ConceptOptions).
+    last_occluded:  time at which it was last out of sight.
+    by_user:        a user prompted it: it is never removed or hidden by a rule.
+    detector_times: frames of its memory that are pinned because of a detection.
+    """
+
+    object_id: int
+    concept: int | None
+    born: int
+    score: float
+    keep_alive: int
+    unmatched: int = 0
+    matched_running: int = 0
+    confirmed: bool = False
+    last_occluded: int = NEVER
+    by_user: bool = False
+    detector_times: list[int] = field(default_factory=list)
+
+
+class Lifecycle:
+    """Every track of one stream, in the order in which they joined."""
+
+    def __init__(self, options: ConceptOptions) -> None:
+        self.tracks: dict[int, Track] = {}
+        self._options = options
+        self._shared: Counter[tuple[int, int]] = Counter()  # (elder, younger): frames on which they were one detection
+
+    def of(self, concept: int) -> list[Track]:
+        """The tracks of a concept."""
+        return [track for track in self.tracks.values() if track.concept == concept]
+
+    def begin(self, object_id: int, concept: int | None, time: int, score: float) -> Track:
+        """Take up a new track."""
+        track = Track(object_id, concept, time, score, self._options.keep_alive_start)
+        self.tracks[object_id] = track
+        return track
+
+    def judge(
+        self,
+        time: int,
+        matched: Iterable[Sequence[int]],
+        unmatched: Collection[int],
+        empty: Collection[int],
+    ) -> tuple[set[int], set[int]]:
+        """Count a frame, before its new objects join: which tracks are to be removed, and which are hidden on it.
+
+        matched: for each detection the ids of the tracks that it is; unmatched, empty: ids of tracks that no detection
+        covers, and of those out of sight.
+        """
+        matched = list(matched)
+        for object_id in {i for ids in matched for i in ids}:
+            track = self.tracks[object_id]
+            track.keep_alive = min(self._options.keep_alive_max, track.keep_alive + 1)
+        for object_id in unmatched:
+            self.tracks[object_id].unmatched += 1
+            self._wear(object_id)
+        if self._options.keep_alive_counts_empty:
+            for object_id in empty:
+                self._wear(object_id)
+        self._count_shared(matched)
+        self._confirm({i for ids in matched for i in ids})
+        young = [t for t in self.tracks.values() if t.born > time - self._options.hotstart and not t.by_user]
+        removed = {t.object_id for t in young if t.unmatched >= self._options.hotstart_unmatched}
+        removed |= self._duplicates({track.object_id for track in young})
+        return removed, self._hidden() - removed
+
+    def confirm_new(self, object_ids: Iterable[int]) -> None:
+        """Count the frame for tracks that began on it."""
+        for object_id in object_ids:
+            self._count_match(self.tracks[object_id])
+
+    def remove(self, object_id: int) -> None:
+        """Forget a track."""
+        del self.tracks[object_id]
+        for pair in [pair for pair in self._shared if object_id in pair]:
+            del self._shared[pair]
+
+    def unconfirmed(self) -> set[int]:
+        """Tracks that were not matched often enough yet to be shown."""
+        if not self._options.confirm:
+            return set()
+        return {track.object_id for track in self.tracks.values() if not (track.confirmed or track.by_user)}
+
+    def _wear(self, object_id: int) -> None:
+        track = self.tracks[object_id]
+        track.keep_alive = max(self._options.keep_alive_min, track.keep_alive - 1)
+
+    def _count_shared(self, matched: Iterable[Sequence[int]]) -> None:
+        for ids in matched:
+            if len(ids) > 1:
+                elder = min(ids, key=lambda object_id: self.tracks[object_id].born)
+                self._shared.update((elder, object_id) for object_id in ids if object_id != elder)
+
+    def _duplicates(self, young: set[int]) -> set[int]:
+        """Young tracks that shared too many detections with an elder one; pairs of two old ones are let go."""
+        for pair in [pair for pair in self._shared if pair[1] not in young]:
+            del self._shared[pair]
+        return {pair[1] for pair, frames in self._shared.items() if frames >= self._options.hotstart_duplicates}
+
+    def _confirm(self, matched: set[int]) -> None:
+        for track in self.tracks.values():
+            if track.object_id in matched:
+                self._count_match(track)
+            else:
+                track.matched_running = 0
+
+    def _count_match(self, track: Track) -> None:
+        track.matched_running += 1
+        track.confirmed |= track.matched_running >= self._options.confirm_frames
+
+    def _hidden(self) -> set[int]:
+        if not self._options.hide_unmatched:
+            return set()
+        worn = (t for t in self.tracks.values() if t.unmatched and t.keep_alive <= 0 and not t.by_user)
+        return {track.object_id for track in worn}

@@ -1,0 +1,54 @@
+"""Where masks of one concept overlap: which is blanked, which is remembered as absent, which keeps a pixel."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from masklet.runtime.concepts.packed_masks import I64
+from masklet.runtime.geometry import F32, BoolArray
+
+NEVER = -1  # the time of an occlusion that never was
+BLANK = -10.0  # the logits of a mask that is blanked
+
+
+def recently_occluded(ious: F32, last_occluded: I64, threshold: float) -> BoolArray:
+    """Of two tracks that overlap so much, the one that was out of sight more recently gives way (V 888).
+
+    ious: [N, N]; last_occluded: [N], the time at which each was last out of sight, NEVER where it never was. One that
+    never was lets the other be. Returns [N].
+    """
+    overlap = np.triu(ious >= np.float32(threshold), k=1)
+    overlap |= overlap.T
+    later = (last_occluded[:, None] > last_occluded[None]) & (last_occluded[None] > NEVER)
+    gives_way: BoolArray = (overlap & later).any(axis=1)
+    return gives_way
+
+
+def kept_share(logits: Sequence[F32], boxes: I64, areas: I64) -> F32:
+    """The share of its area that each mask keeps where every pixel goes to the highest logit (V 1478).
+
+    logits: N of [h, w]; boxes, areas: of the masks above 0, as PackedMasks has them. Of equal logits the first mask has
+    the pixel; an empty mask keeps nothing. Returns [N] float32.
+    """
+    highest = np.zeros(logits[0].shape, np.float32)
+    owner = np.full(logits[0].shape, len(logits), np.int64)
+    for index, (logit, (x0, y0, x1, y1)) in enumerate(zip(logits, boxes.tolist(), strict=True)):
+        part = np.s_[y0:y1, x0:x1]
+        wins = logit[part] > highest[part]
+        highest[part][wins] = logit[part][wins]
+        owner[part][wins] = index
+    kept = np.bincount(owner.ravel(), minlength=len(logits) + 1)[: len(logits)]
+    return kept.astype(np.float32) / np.maximum(areas, 1).astype(np.float32)
+
+
+def apart(masks: Sequence[BoolArray], boxes: F32, visible: F32) -> None:
+    """Give every pixel that masks share to the object that is most surely visible (I: _postprocess_output).
+
+    masks: N of [H, W], changed in place; boxes: [N, 4], around each, right and bottom exclusive; visible: [N]. Of equal
+    ones the first has it.
+    """
+    taken = np.zeros(masks[0].shape, np.bool_)
+    for index in np.argsort(-visible, kind="stable").tolist():
+        x0, y0, x1, y1 = boxes[index].astype(int).tolist()
+        part = np.s_[y0:y1, x0:x1]
+        masks[index][part] &= ~taken[part]
+        taken[part] |= masks[index][part]

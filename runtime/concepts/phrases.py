@@ -1,0 +1,103 @@
+"""Phrases as the model reads them: tokens, and features that are computed once a phrase."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from masklet.runtime.errors import BundleError, PromptError
+from masklet.runtime.geometry import F32
+from masklet.runtime.prompts import I64
+from masklet.runtime.session import Sessions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+REMEMBERED = 1024  # phrases whose features are kept; 32 KB each in the released models
+
+
+class PhraseTokenizer:
+    """The tokenizer that travels in the bundle. length: tokens that the text encoder takes, start and end included."""
+
+    def __init__(self, path: "Path", length: int) -> None:
+        try:
+            from tokenizers import Tokenizer
+        except ImportError:
+            raise BundleError("phrases need the package tokenizers; pip install 'masklet[text]'") from None
+        try:
+            self._tokenizer: Any = Tokenizer.from_file(str(path))
+        except Exception as error:  # tokenizers raises nothing more specific
+            raise BundleError(f"{path}: cannot be read as a tokenizer: {error}") from None
+        self._length = length
+
+    def encode(self, phrase: str) -> tuple[I64, F32]:
+        """Tokens [length] of a phrase, and which of them are none of the padding.
+
+        Raises PromptError for a phrase that is too long, or has letters that the tokenizer can only spell as bytes:
+        the model has never read those.
+        """
+        encoding = self._tokenizer.encode(phrase)
+        used = int(sum(encoding.attention_mask))
+        if used > self._length:
+            raise PromptError(
+                f"the phrase {shortened(phrase)!r} is {used - 2} tokens long; the model reads {self._length - 2}: "
+                "name the thing in a few words"
+            )
+        strange = _strange(phrase, encoding, self._tokenizer.model.unk_token)
+        if strange:
+            raise PromptError(
+                f"the phrase {shortened(phrase)!r}: the model does not read {strange!r}; describe it in English"
+            )
+        tokens, valid = np.zeros(self._length, np.int64), np.zeros(self._length, np.float32)
+        count = min(len(encoding.ids), self._length)
+        tokens[:count], valid[:count] = encoding.ids[:count], encoding.attention_mask[:count]
+        return tokens, valid
+
+
+def shortened(phrase: str, most: int = 40) -> str:
+    """A phrase as a message quotes it."""
+    return phrase if len(phrase) <= most else phrase[: most - 3] + "..."
+
+
+def _strange(phrase: str, encoding: Any, unknown: str | None) -> str:
+    """The characters of a phrase that no token covers whole, each once. unknown: the token of what is not known.
+
+    A byte-level vocabulary can spell everything, but a character in pieces is one that it was never trained on; other
+    vocabularies leave such a character out, or call it unknown.
+    """
+    pieces = [0] * len(phrase)
+    for (begin, end), token in zip(encoding.offsets, encoding.tokens, strict=True):
+        for place in range(begin, end):
+            pieces[place] += 2 if token == unknown else 1
+    return "".join(dict.fromkeys(c for c, n in zip(phrase, pieces, strict=True) if n != 1 and not c.isspace()))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PhraseFeatures:
+    """What the detector reads of a phrase: text_feat [tokens, channels], valid [tokens] with 0 for padding."""
+
+    text_feat: F32
+    valid: F32
+
+
+class PhraseEncoder:
+    """Encodes phrases, each once; the last ones are remembered. Shared by whatever uses the same sessions."""
+
+    def __init__(self, sessions: Sessions, tokenizer: PhraseTokenizer) -> None:
+        self._sessions, self._tokenizer = sessions, tokenizer
+        self._known: OrderedDict[str, PhraseFeatures] = OrderedDict()
+
+    def encode(self, phrases: Sequence[str]) -> list[PhraseFeatures]:
+        """Features of phrases, in their order. Raises PromptError for one that the model cannot read."""
+        new = [phrase for phrase in dict.fromkeys(phrases) if phrase not in self._known]
+        if new:
+            tokens, valid = (np.stack(parts) for parts in zip(*map(self._tokenizer.encode, new), strict=True))
+            features = self._sessions.run("text_encoder", {"text_ids": tokens, "text_valid": valid})["text_feat"]
+            self._known.update({p: PhraseFeatures(features[n], valid[n]) for n, p in enumerate(new)})
+        found = [self._known[phrase] for phrase in phrases]
+        for phrase in phrases:
+            self._known.move_to_end(phrase)
+        while len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
+        return found

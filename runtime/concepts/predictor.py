@@ -1,0 +1,88 @@
+"""ConceptPredictor: set an image once, then find every instance of any number of phrases and exemplars in it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from masklet.runtime.bundle import Bundle
+from masklet.runtime.concepts.concept import Concept, concepts_of
+from masklet.runtime.concepts.detector import ConceptDetector, Detections
+from masklet.runtime.concepts.options import ConceptOptions
+from masklet.runtime.errors import PromptError
+from masklet.runtime.geometry import F32, U8, BoolArray, Resizer, logits_to_source, masks_to_source
+from masklet.runtime.image import Embedding
+from masklet.runtime.session import Sessions
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """The N instances of a concept in an image, the model's own order.
+
+    presence:   how likely the concept is in the image at all, 0..1.
+    scores:     [N] float32, of each instance, presence included.
+    masks:      [N, H, W] bool, source pixels.
+    boxes_xyxy: [N, 4] float32, source pixels, as the detector gives them: not from the masks.
+    semantic:   [H, W] bool, source pixels that belong to any instance, by a head of its own; where no instance is
+                found the mask head is not run, and it is empty.
+    """
+
+    concept: Concept
+    presence: float
+    scores: F32
+    masks: BoolArray
+    boxes_xyxy: F32
+    semantic: BoolArray
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+
+class ConceptPredictor:
+    """Every instance of a concept in single images.
+
+        predictor = ConceptPredictor(Bundle.load("sam3.bundle"))
+        predictor.set_image(image)
+        cars, dogs = predictor.find(["car", "brown dog"])
+        (more,) = predictor.find(Concept("car", (Exemplar(Box(10, 20, 110, 220)),)))
+
+    A phrase is encoded once, whatever the number of images, and an image once, whatever the number of phrases. No
+    instance is suppressed for overlapping another (Meta's Sam3Processor).
+    sessions: a bundle, opened on ONNX Runtime's CPU provider, or sessions that are open already (and then shared).
+    Raises SpecError where the model has no detector of concepts.
+    """
+
+    def __init__(self, sessions: Bundle | Sessions, options: ConceptOptions | None = None) -> None:
+        self._sessions = sessions if isinstance(sessions, Sessions) else Sessions.open(sessions)
+        self._detector = ConceptDetector(self._sessions, options or ConceptOptions())
+        self._side = self._sessions.model.preprocess.side
+        self._resize = Resizer(self._side)
+        self._embedding: Embedding | None = None
+
+    def set_image(self, image: U8 | Embedding) -> None:
+        """Take an image, [H, W, 3] uint8 RGB, or one that was embedded before. Raises SourceError for other arrays."""
+        self._embedding = image if isinstance(image, Embedding) else self.embed(image)
+
+    def embed(self, image: U8) -> Embedding:
+        """Run the image encoder on [H, W, 3] uint8 RGB without setting the image."""
+        features = self._sessions.run("image_encoder", {"image": self._resize(image)[None]})
+        return Embedding((image.shape[0], image.shape[1]), features)
+
+    def find(self, concepts: Concept | str | Iterable[Concept | str]) -> list[Found]:
+        """The instances of each concept in the image that was set.
+
+        Raises PromptError where no image is set, an exemplar reaches beyond it, or a phrase cannot be read.
+        """
+        wanted = concepts_of(concepts)
+        if self._embedding is None:
+            raise PromptError("no image is set; call set_image() first")
+        hw = self._embedding.source_hw
+        found = self._detector.find(self._embedding.features, wanted, hw)
+        return [self._in_source(concept, one, hw) for concept, one in zip(wanted, found, strict=True)]
+
+    def _in_source(self, concept: Concept, found: Detections, hw: tuple[int, int]) -> Found:
+        boxes = found.boxes_xyxy * np.array([hw[1], hw[0], hw[1], hw[0]], np.float32)
+        semantic = np.zeros(hw, np.bool_)
+        if found.semantic is not None:
+            semantic = logits_to_source(found.semantic, hw, self._side) > 0
+        masks = masks_to_source(found.logits, hw)
+        return Found(concept, found.presence, found.scores, masks, boxes.astype(np.float32), semantic)
