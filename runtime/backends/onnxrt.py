@@ -1,5 +1,6 @@
 """Sessions on ONNX Runtime."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from masklet.runtime.bundle import Bundle
@@ -48,6 +49,10 @@ class OnnxRuntime:
         self._threads = threads
 
     def open(self, bundle: Bundle, stage: StageSpec) -> OnnxRuntimeSession:
+        return self.open_graph(bundle.path(bundle.artifact(stage.name, self.formats)), stage)
+
+    def open_graph(self, path: Path, stage: StageSpec) -> OnnxRuntimeSession:
+        """Open a graph of a stage. Raises SessionError naming the stage and what ONNX Runtime said."""
         try:
             import onnxruntime
         except ImportError:
@@ -58,7 +63,6 @@ class OnnxRuntime:
         options.log_severity_level = 3  # errors; the default prints warnings about harmless initialisers
         if self._threads is not None:
             options.intra_op_num_threads = self._threads
-        path = bundle.path(bundle.artifact(stage.name, self.formats))
         try:
             session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:
