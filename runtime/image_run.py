@@ -8,10 +8,11 @@ from typing import Any
 import cv2
 import numpy as np
 import typer
+from masklet.runtime.automatic.everything import Everything, EverythingOptions
+from masklet.runtime.automatic.segments import coco_dataset, picture
 from masklet.runtime.backends.onnxrt import OnnxRuntime
 from masklet.runtime.bundle import Bundle
 from masklet.runtime.errors import PromptError, SinkError
-from masklet.runtime.everything import Everything, EverythingOptions
 from masklet.runtime.geometry import U8, boxes_xyxy
 from masklet.runtime.image import ImagePredictor, Prediction
 from masklet.runtime.image_files import read_image
@@ -20,7 +21,6 @@ from masklet.runtime.overlay import draw
 from masklet.runtime.palette import palette_png
 from masklet.runtime.prompts import Prompt, Schedule
 from masklet.runtime.results import FrameResult
-from masklet.runtime.segments import coco_dataset, picture
 from masklet.runtime.session import Sessions
 from masklet.runtime.sinks import object_records
 from rich.console import Console
@@ -39,16 +39,19 @@ class ImageOutputs:
     def __post_init__(self) -> None:
         if self.every and not self.json:
             raise PromptError("--all is for --json: a picture shows one mask of each object")
-        check_outputs(self.mask, self.overlay)
+        for path in (self.mask, self.overlay):
+            check_output(path, ".png")
 
 
-def check_outputs(*paths: Path | None) -> None:
-    """Raise SinkError before any work is done where a file cannot be written for want of its folder."""
-    for path in paths:
-        if path is not None:
-            check_parent(path)
-            if path.is_dir():
-                raise SinkError(f"{path}: is a folder; give a file")
+def check_output(path: Path | None, suffix: str) -> None:
+    """Raise SinkError before any work is done where a file cannot be written, or its name promises another kind."""
+    if path is None:
+        return
+    check_parent(path)
+    if path.is_dir():
+        raise SinkError(f"{path}: is a folder; give a file")
+    if path.suffix.lower() != suffix:
+        raise SinkError(f"{path}: is written as {suffix[1:].upper()}; give a name that ends in {suffix}")
 
 
 def segment_image(
@@ -121,13 +124,15 @@ def everything_in_image(
     check_hashes: bool,
 ) -> None:
     """Find every mask of an image, with a progress bar, and write a COCO dataset and a picture."""
-    check_outputs(output, overlay)
+    check_output(output, ".json")
+    check_output(overlay, ".png")
     model = Bundle.load(bundle, check_hashes=check_hashes)
     pixels = read_image(image)
     columns = (TextColumn("points"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
     with (
         Sessions.open(model, OnnxRuntime(threads)) as sessions,
-        Progress(*columns, console=Console(stderr=True), transient=True) as bar,
+        Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar,
     ):
         task = bar.add_task("points", total=None)
         found = Everything(sessions, options).segment(

@@ -66,7 +66,7 @@ def everything(
     no_hashes: NoHashes = False,
 ) -> None:
     """Find every mask of an image, without a prompt."""
-    from masklet.runtime.everything import EverythingOptions
+    from masklet.runtime.automatic.everything import EverythingOptions
     from masklet.runtime.image_run import everything_in_image
 
     options = EverythingOptions(

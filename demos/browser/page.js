@@ -54,6 +54,7 @@ function clear() {
   mask.getContext("2d").clearRect(0, 0, mask.width, mask.height);
   mark();
   status.value = "ready";
+  delete status.dataset.clicks;
 }
 
 function ask(wanted, preview) {

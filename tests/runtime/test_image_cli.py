@@ -113,6 +113,8 @@ def one_line(err: str) -> str:
         (("--point", "5,5", "--all"), "--all is for --json"),
         (("--point", "300:5,5", "-o", "MASK"), "object id 300 is above 255"),
         (("--point", "5,5", "--overlay", "."), "is a folder; give a file"),
+        (("--point", "5,5", "--overlay", "o.jpg"), "o.jpg: is written as PNG; give a name that ends in .png"),
+        (("--point", "5,5", "-o", "m.gif"), "m.gif: is written as PNG; give a name that ends in .png"),
     ],
 )
 def test_bad_input_to_segment(
@@ -134,10 +136,22 @@ def test_files_that_are_no_image(cli: Cli, nano_bundle: Path, tmp_path: Path) ->
             assert str(path) in one_line(err)
 
 
-def test_settings_out_of_range(cli: Cli, nano_bundle: Path, photo: Path) -> None:
-    code, _, err = cli("everything", nano_bundle, photo, "--points-per-side", 0)
-    assert code == 2
-    assert "points_per_side 0 is out of range; give 1 or more" in one_line(err)
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--points-per-side", 0), "points_per_side 0 is out of range; give 1 to 1024"),
+        (("--points-per-side", 100_000), "points_per_side 100000 is out of range; give 1 to 1024"),
+        (("--crop-layers", 7), "crop_layers 7 is out of range; give 0 to 4"),
+        (("--min-area", -1), "min_area -1 is out of range; give 0 or more"),
+        (("-o", "masks.txt"), "masks.txt: is written as JSON; give a name that ends in .json"),
+    ],
+)
+def test_bad_input_to_everything(
+    cli: Cli, nano_bundle: Path, photo: Path, words: tuple[object, ...], said: str
+) -> None:
+    code, out, err = cli("everything", nano_bundle, photo, *words)
+    assert (code, out) == (2, "")
+    assert said in one_line(err)
 
 
 def test_an_image_model_does_not_track(cli: Cli, sam_bundle: Path, photo: Path, tmp_path: Path) -> None:

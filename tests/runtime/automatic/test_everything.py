@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from masklet.runtime.automatic.crops import Crop, crops, cut_off, point_grid
+from masklet.runtime.automatic.everything import Everything, EverythingOptions
+from masklet.runtime.automatic.nms import nms
+from masklet.runtime.automatic.regions import without_small_regions
+from masklet.runtime.automatic.segments import coco_dataset, picture
 from masklet.runtime.bundle import Bundle
-from masklet.runtime.crops import Crop, crops, cut_off, point_grid
 from masklet.runtime.errors import PromptError
-from masklet.runtime.everything import Everything, EverythingOptions
-from masklet.runtime.nms import nms
-from masklet.runtime.regions import without_small_regions
-from masklet.runtime.segments import coco_dataset, picture
 from masklet.runtime.session import Sessions
 from pycocotools.coco import COCO
 from transformers import SamModel

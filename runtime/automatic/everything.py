@@ -8,18 +8,26 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 
 import numpy as np
+from masklet.runtime.automatic.crops import Crop, crops, cut_off, point_grid
+from masklet.runtime.automatic.nms import nms
+from masklet.runtime.automatic.regions import without_small_regions
+from masklet.runtime.automatic.segments import Segment, last_pixels
 from masklet.runtime.bundle import Bundle
-from masklet.runtime.crops import Crop, crops, cut_off, point_grid
 from masklet.runtime.errors import PromptError
 from masklet.runtime.geometry import F32, U8
 from masklet.runtime.image import ImagePredictor
-from masklet.runtime.nms import nms
 from masklet.runtime.prompts import Points
-from masklet.runtime.regions import without_small_regions
-from masklet.runtime.segments import Segment, last_pixels
 from masklet.runtime.session import Sessions
 
 Progress = Callable[[int, int], None]  # points done, points in all
+# Of settings, where 0 or more is not the range. Beyond these bounds memory runs out before masks get better.
+_RANGES: dict[str, tuple[float, float]] = {
+    "points_per_side": (1, 1024),
+    "points_per_batch": (1, 1024),
+    "crop_layers": (0, 4),
+    "crop_overlap_ratio": (0, 0.99),
+    "crop_points_downscale": (1, np.inf),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +63,11 @@ class EverythingOptions:
     min_area: int = 0
 
     def __post_init__(self) -> None:
-        least = {"points_per_side": 1, "points_per_batch": 1, "crop_points_downscale": 1}
         for field in fields(self):
-            value, low = getattr(self, field.name), least.get(field.name, 0)
-            if not (np.isfinite(value) and value >= low):
-                raise PromptError(f"{field.name} {value} is out of range; give {low} or more")
-        if self.crop_layers > 4 or self.crop_overlap_ratio >= 1:
-            raise PromptError("crop_layers goes up to 4 and crop_overlap_ratio stays below 1")
+            value, (least, most) = getattr(self, field.name), _RANGES.get(field.name, (0, np.inf))
+            if not (np.isfinite(value) and least <= value <= most):
+                wanted = f"{least} or more" if np.isinf(most) else f"{least} to {most}"
+                raise PromptError(f"{field.name} {value} is out of range; give {wanted}")
 
 
 def silent(done: int, total: int) -> None:

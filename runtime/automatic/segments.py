@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import cv2
 import numpy as np
-from masklet.runtime.crops import Crop
+from masklet.runtime.automatic.crops import Crop
 from masklet.runtime.geometry import F32, U8, BoolArray, boxes_xyxy
 from masklet.runtime.overlay import TINT, colour
 
