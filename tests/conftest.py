@@ -1,5 +1,6 @@
 """What several tests share: the command line, and checkpoints and bundles, each made once a session."""
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -9,6 +10,14 @@ from checkpoints import nano_config, random_model, save_checkpoint
 from command_line import Cli
 from sam3_checkpoints import random_sam3, save_sam3, video_config
 from sam_checkpoints import random_sam, sam_config
+
+
+def pytest_configure() -> None:
+    """Give each worker of pytest-xdist a core: pools of threads that share cores wait for each other."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker and hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
 
 
 @pytest.fixture
