@@ -110,13 +110,16 @@ class FakeTracker:
         self.prompts: dict[int, dict[int, Prompt]] = {}
         self.object_ids: list[int] = []
 
-    def advance(self, frame: Frame, prompts: Mapping[int, Prompt] | None = None) -> PendingResult:
+    def advance(self, frame: Frame, prompts: Mapping[int, Prompt] | None = None) -> list[PendingResult]:
         if frame.index == self._fails_at:
             raise RuntimeError(f"{self.name} failed")
         self.seen.append((self.name, frame.index))
         if prompts:
             self.prompts[frame.index] = dict(prompts)
-        return PendingResult(frame, [], np.zeros((0, 1, 1), np.float32), np.zeros(0, np.float32), False)
+        return [PendingResult(frame, [], np.zeros((0, 1, 1), np.float32), np.zeros(0, np.float32), False)]
+
+    def late(self) -> list[PendingResult]:
+        return []
 
     def snapshot(self) -> TrackerSnapshot:
         return TrackerSnapshot(len(self.seen) - 1, [])

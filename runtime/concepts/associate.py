@@ -43,8 +43,8 @@ def associate(
     nearest = ious.argmax(axis=1)
     return Association(
         new=np.flatnonzero(is_new).tolist(),
-        matched=[[object_ids[m] for m in np.flatnonzero(row)] for row in is_match],
-        unmatched=[object_ids[m] for m in np.flatnonzero(in_sight & ~covered)],
+        matched=[[object_ids[m] for m in np.flatnonzero(row).tolist()] for row in is_match],
+        unmatched=[object_ids[m] for m in np.flatnonzero(in_sight & ~covered).tolist()],
         confirmed={object_ids[nearest[n]]: n for n in np.flatnonzero(sure).tolist()},
     )
 

@@ -90,6 +90,7 @@ def _exemplar(text: str) -> Exemplar:
     if len(corners) != 4:
         raise PromptError(f"--exemplar {text}: expected [+|-]X0,Y0,X1,Y1 in pixels, such as +10,20,110,220")
     try:
-        return Exemplar(Box(*corners), _SIGN.get(sign, True))
+        x0, y0, x1, y1 = corners
+        return Exemplar(Box(x0, y0, x1, y1), _SIGN.get(sign, True))
     except PromptError as error:
         raise PromptError(f"--exemplar {text}: {error}") from None

@@ -91,8 +91,8 @@ class ConceptOptions:
     def __post_init__(self) -> None:
         least = {"concept_batch": 1, "max_objects": 1, "confirm_frames": 1, "object_batch": 1}
         free = ("keep_alive_start", "keep_alive_max", "keep_alive_min", "recondition_visible")
-        shares = ("min_presence", "min_score", "suppress_overlap", "match_overlap", "track_overlap", "new_score")
-        shares += ("recondition_score", "recondition_overlap", "occlusion_overlap", "min_kept_share")
+        shares = {"min_presence", "min_score", "suppress_overlap", "match_overlap", "track_overlap", "new_score"}
+        shares |= {"recondition_score", "recondition_overlap", "occlusion_overlap", "min_kept_share"}
         for field in fields(self):
             value = getattr(self, field.name)
             low = least.get(field.name, 0)

@@ -16,10 +16,8 @@ def recently_occluded(ious: F32, last_occluded: I64, threshold: float) -> BoolAr
     ious: [N, N]; last_occluded: [N], the time at which each was last out of sight, NEVER where it never was. One that
     never was lets the other be. Returns [N].
     """
-    overlap = np.triu(ious >= np.float32(threshold), k=1)
-    overlap |= overlap.T
     later = (last_occluded[:, None] > last_occluded[None]) & (last_occluded[None] > NEVER)
-    gives_way: BoolArray = (overlap & later).any(axis=1)
+    gives_way: BoolArray = ((ious >= np.float32(threshold)) & later).sum(axis=1) > 0
     return gives_way
 
 
@@ -37,7 +35,8 @@ def kept_share(logits: Sequence[F32], boxes: I64, areas: I64) -> F32:
         highest[part][wins] = logit[part][wins]
         owner[part][wins] = index
     kept = np.bincount(owner.ravel(), minlength=len(logits) + 1)[: len(logits)]
-    return kept.astype(np.float32) / np.maximum(areas, 1).astype(np.float32)
+    share: F32 = np.divide(kept, np.maximum(areas, 1), dtype=np.float32)
+    return share
 
 
 def apart(masks: Sequence[BoolArray], boxes: F32, visible: F32) -> None:

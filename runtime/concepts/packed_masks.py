@@ -88,9 +88,9 @@ def _counted(bits: U64) -> I64:
 
 def _boxes(bits: U64, padded: npt.NDArray[np.uint8]) -> I64:
     boxes = np.zeros((len(bits), 4), np.int64)
-    rows = bits.any(axis=2)
-    columns = np.unpackbits(np.bitwise_or.reduce(padded, axis=1), axis=-1).astype(bool)
-    there = rows.any(axis=1)
+    rows = np.bitwise_or.reduce(bits, axis=2) > 0
+    columns = np.unpackbits(np.bitwise_or.reduce(padded, axis=1), axis=-1) > 0
+    there = np.flatnonzero(rows.sum(axis=1))
     for axis, used in ((0, columns), (1, rows)):
         boxes[there, axis] = used[there].argmax(axis=1)
         boxes[there, axis + 2] = used.shape[1] - used[there, ::-1].argmax(axis=1)
