@@ -48,6 +48,7 @@ class Parity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How far a stage's output is from the checkpoint's own, over the feeds that were tried.
 
     relative: ||got - want|| / ||want||, the worst of all feeds; max_abs: the largest single difference.
+    Of a stage at a low precision: from the FP32 graph, over recorded frames.
     """
 
     stage: str
@@ -64,6 +65,28 @@ class Checkpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sha256: str
 
 
+class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a low precision cost, over the frames it was measured on; `masklet calibrate` writes it.
+
+    method:       how INT8 ranges were found.
+    stages:       the precision of each, in words, with what stayed higher.
+    iou:          mean mask IoU with the FP32 pipeline.
+    jf, jf_fp32:  J&F with true masks, in points of 100; None where there were none.
+    max_drop, min_iou: what was allowed; within: whether it was kept to.
+    """
+
+    precision: str
+    method: str
+    stages: dict[str, str]
+    frames: int
+    iou: float
+    jf: float | None
+    jf_fp32: float | None
+    max_drop: float
+    min_iou: float
+    within: bool
+
+
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What manifest.json holds. assets: files that the runtime reads beside the graphs, such as a tokenizer."""
 
@@ -74,6 +97,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     parity: tuple[Parity, ...] = ()
     made_with: dict[str, str] = {}
     assets: tuple[ArtifactFile, ...] = ()
+    calibration: Calibration | None = None
 
     def files(self) -> tuple[ArtifactFile, ...]:
         """Every file that the manifest names; one that two artifacts share is there once."""
@@ -211,6 +235,7 @@ class BundleWriter:
         checkpoint: Checkpoint,
         parity: Sequence[Parity] = (),
         made_with: dict[str, str] | None = None,
+        calibration: Calibration | None = None,
     ) -> None:
         """Write the manifest and its hash; what is not sealed is thrown away."""
         manifest = Manifest(
@@ -221,6 +246,7 @@ class BundleWriter:
             tuple(parity),
             made_with or {},
             tuple(self._assets),
+            calibration,
         )
         raw = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
         (self.root / MANIFEST).write_bytes(raw)
@@ -242,7 +268,7 @@ def write_bundle(destination: str | Path, *, replace: bool = False) -> Iterator[
     block early (an error, Ctrl-C) leaves neither the destination nor the temporary folder behind.
     """
     target = Path(destination)
-    _check_destination(target, replace)
+    check_destination(target, replace)
     try:
         root = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
     except OSError as error:
@@ -258,7 +284,8 @@ def write_bundle(destination: str | Path, *, replace: bool = False) -> Iterator[
         shutil.rmtree(root, ignore_errors=True)
 
 
-def _check_destination(target: Path, replace: bool) -> None:
+def check_destination(target: Path, replace: bool) -> None:
+    """Raise BundleError where no bundle can be written, or one is there that is not to be replaced."""
     if not target.parent.is_dir():
         raise BundleError(f"{target}: the folder {target.parent} does not exist")
     if not target.exists():

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import msgspec
-from masklet.runtime.bundle import Artifact, Bundle, Parity, bank_bytes
+from masklet.runtime.bundle import Artifact, Bundle, Calibration, Parity, bank_bytes
 from masklet.runtime.spec import ModelSpec
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -32,8 +32,23 @@ def show(root: Path, *, as_json: bool, check_hashes: bool) -> None:
             f"memory bank {_size(bank_bytes(model))} an object when full: {model.memory.prompted_frames} prompted and "
             f"{model.memory.recent_frames} recent frames, pointers over {model.memory.pointers} frames"
         )
+    if bundle.manifest.calibration:
+        console.print(_calibration(bundle.manifest.calibration), highlight=False)
     console.print(_stage_table(bundle))
     console.print(_tensor_table(model))
+
+
+def _calibration(found: Calibration) -> str:
+    lost = (
+        ""
+        if found.jf is None or found.jf_fp32 is None
+        else f", J&F {found.jf:.2f}, FP32 {found.jf_fp32:.2f} (at most {found.max_drop} lost)"
+    )
+    verdict = "within" if found.within else "[bold red]beyond[/bold red]"
+    return (
+        f"{found.precision}, {verdict} its bound over {found.frames} frames: "
+        f"mask IoU with FP32 {found.iou:.4f} (from {found.min_iou}){lost}"
+    )
 
 
 def bundle_bytes(bundle: Bundle) -> int:

@@ -35,3 +35,7 @@ class StateError(MaskletError):
 
 class ExportError(MaskletError):
     """A checkpoint cannot be exported, or its graphs do not agree with it."""
+
+
+class CalibrationError(MaskletError):
+    """A bundle cannot be calibrated on what was given, or loses more accuracy than it may."""

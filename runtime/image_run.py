@@ -67,14 +67,19 @@ def segment_image(
         found = predictor.predict(list(prompts.values()))
         several = predictor.predict(list(prompts.values()), choice="all") if outputs.every else None
     result = _result(list(prompts), found, 0)
-    if outputs.mask is not None:
-        _write(outputs.mask, palette_png(result, outputs.mask))
-    if outputs.overlay is not None:
-        _write_picture(outputs.overlay, draw(pixels, result))
+    write_outputs(outputs, pixels, result)
     if outputs.json:
         typer.echo(json.dumps(_document(image, result, list(prompts), several)))
     else:
         _say(result, outputs)
+
+
+def write_outputs(outputs: ImageOutputs, pixels: U8, result: FrameResult) -> None:
+    """Write the files that were asked for. pixels: the image, [H, W, 3] RGB."""
+    if outputs.mask is not None:
+        _write(outputs.mask, palette_png(result, outputs.mask))
+    if outputs.overlay is not None:
+        _write_picture(outputs.overlay, draw(pixels, result))
 
 
 def _of_the_image(schedule: Schedule) -> dict[int, Prompt]:

@@ -20,6 +20,8 @@ def segment(
     negatives: Negatives = [],  # noqa: B006
     boxes: Boxes = [],  # noqa: B006
     masks_in: Masks = [],  # noqa: B006
+    texts: Texts = [],  # noqa: B006
+    exemplars: Exemplars = [],  # noqa: B006
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", metavar="MASK.png", help="Palette PNG; a pixel's value is its object's id."),
@@ -31,10 +33,11 @@ def segment(
     every: Annotated[
         bool, typer.Option("--all", help="With --json: all three masks of each prompt, not only the best.")
     ] = False,
+    min_score: MinScore = 0.5,
     threads: Threads = None,
     no_hashes: NoHashes = False,
 ) -> None:
-    """Segment prompted objects in one image."""
+    """Segment prompted objects, or every instance of a phrase, in one image."""
     from masklet.runtime.image_run import ImageOutputs, segment_image
     from masklet.runtime.prompt_forms import parse_prompts
 

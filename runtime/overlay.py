@@ -49,16 +49,17 @@ def draw(image: U8, result: FrameResult) -> U8:
         thickness = max(1, round(min(canvas.shape[:2]) / 400))
         cv2.drawContours(canvas, contours, -1, colour(object_id), thickness, offset=(x0, y0))
     for n in seen:  # labels come last, so that no mask covers one
-        _label(canvas, boxes[n][:2], int(result.object_ids[n]), float(result.scores[n]))
+        phrase = result.findings[n].phrase if result.findings else None
+        _label(canvas, boxes[n][:2], int(result.object_ids[n]), phrase or "", float(result.scores[n]))
     return canvas
 
 
-def _label(canvas: U8, corner: tuple[int, ...], object_id: int, score: float) -> None:
-    """Write id and score above the box's corner, moved into the frame where it would leave it."""
+def _label(canvas: U8, corner: tuple[int, ...], object_id: int, phrase: str, score: float) -> None:
+    """Write id, phrase and score above the box's corner, moved into the frame where it would leave it."""
     height, width = canvas.shape[:2]
     scale = max(0.4, min(height, width) / 900)
     thickness = max(1, round(scale * 1.6))
-    text = f"{object_id}  {score:.2f}"
+    text = f"{object_id} {phrase} {score:.2f}"
     (text_width, text_height), below = cv2.getTextSize(text, _FONT, scale, thickness)
     pad = max(2, text_height // 3)
     box_width, box_height = text_width + 2 * pad, text_height + below + pad

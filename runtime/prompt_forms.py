@@ -11,8 +11,10 @@ several.
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from masklet.runtime.errors import PromptError
 from masklet.runtime.geometry import BoolArray
 from masklet.runtime.prompts import Box, Mask, Points, Prompt, Schedule, ScheduledPrompt, schedule
@@ -83,6 +85,16 @@ def read_mask(path: Path, value: int | None = None) -> BoolArray:
     Returns [H, W] bool. Raises PromptError for a file that is missing, not such a PNG, cut off, or without
     the value.
     """
+    pixels = read_labels(path)
+    mask: BoolArray = pixels != 0 if value is None else pixels == value
+    if value is not None and not mask.any():
+        there = np.unique(pixels)[:20].tolist()
+        raise PromptError(f"{path}: no pixel is {value}; it has {there}")
+    return mask
+
+
+def read_labels(path: Path) -> npt.NDArray[Any]:
+    """Read the values (palette indices) of a 1-bit, grey or palette PNG [H, W]. Raises PromptError as `read_mask`."""
     from PIL import Image, UnidentifiedImageError
 
     if not path.is_file():
@@ -91,7 +103,7 @@ def read_mask(path: Path, value: int | None = None) -> BoolArray:
         with Image.open(path, formats=["PNG"]) as image:
             if image.mode not in _MODES:
                 raise PromptError(f"{path}: a mask is a 1-bit, grey or palette PNG, this one is {image.mode}")
-            pixels = np.asarray(image)
+            return np.asarray(image)
     except UnidentifiedImageError:
         raise PromptError(f"{path}: not a PNG") from None
     except (
@@ -100,8 +112,3 @@ def read_mask(path: Path, value: int | None = None) -> BoolArray:
         Image.DecompressionBombError,
     ) as error:  # Pillow calls a broken PNG a SyntaxError
         raise PromptError(f"{path}: cannot be read: {error}") from None
-    mask: BoolArray = pixels != 0 if value is None else pixels == value
-    if value is not None and not mask.any():
-        there = np.unique(pixels)[:20].tolist()
-        raise PromptError(f"{path}: no pixel is {value}; it has {there}")
-    return mask

@@ -19,6 +19,19 @@ Boxes = Annotated[
 Masks = Annotated[
     list[str], typer.Option("--mask", metavar="[ID][@FRAME]:FILE.png", help="The object's mask; repeats.")
 ]
+Texts = Annotated[
+    list[str],
+    typer.Option("--text", metavar="PHRASE", help="Find every instance of it, such as 'yellow bus' (SAM 3); repeats."),
+]
+Exemplars = Annotated[
+    list[str],
+    typer.Option(
+        "--exemplar",
+        metavar="[+|-]X0,Y0,X1,Y1",
+        help="A box around an example of what to find, or of what not; on the first frame of a video; repeats.",
+    ),
+]
+MinScore = Annotated[float, typer.Option(min=0.0, max=1.0, help="Of what --text and --exemplar find.")]
 BundleFolder = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A folder that `masklet export` wrote.")]
 NoHashes = Annotated[
     bool,
@@ -40,6 +53,8 @@ def run(
     negatives: Negatives = [],  # noqa: B006
     boxes: Boxes = [],  # noqa: B006
     masks_in: Masks = [],  # noqa: B006
+    texts: Texts = [],  # noqa: B006
+    exemplars: Exemplars = [],  # noqa: B006
     overlay: Annotated[Path | None, typer.Option("-o", "--overlay", help="Video with the masks drawn in.")] = None,
     masks: Annotated[Path | None, typer.Option("--masks", help="JSON lines with COCO RLE, a line a frame.")] = None,
     pngs: Annotated[Path | None, typer.Option("--pngs", help="Folder of palette PNGs as DAVIS has them.")] = None,
@@ -79,17 +94,28 @@ def run(
         typer.Option(metavar="[HOST:]PORT", help="Serve figures for Prometheus there."),
     ] = None,
     log_json: Annotated[bool, typer.Option("--log-json", help="Log as JSON, a line an event.")] = False,
+    min_score: MinScore = 0.5,
+    hotstart: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="With --text: hold results back for so many frames less one, to leave out what turns out to be "
+            "nothing; 0 for results at once.",
+        ),
+    ] = 15,
     non_overlapping: Annotated[
         bool, typer.Option("--non-overlapping", help="Give each pixel to one object at most.")
     ] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads a stage; all cores by default.")] = None,
     no_hashes: NoHashes = False,
 ) -> None:
-    """Track prompted objects through videos, cameras and streams.
+    """Track prompted objects, or every instance of a phrase, through videos, cameras and streams.
 
+    Text finds, points refine: with --text, prompts count from the second frame on, and name objects by their ids.
     With several sources, a prompt STREAM/[ID][@FRAME]:... is for that one, any other for every one, and {stream} in
     a path stands for the number.
     """
+    from masklet.runtime.concepts.concept import parse_concepts
     from masklet.runtime.feeds.command import orders, run_streams
     from masklet.runtime.feeds.opening import RunOptions, policy_of
     from masklet.runtime.feeds.per_stream import prompts_of
@@ -108,6 +134,9 @@ def run(
         feed=FeedOptions(None if size is None else parse_size(size), rate, pixel_format),
         policy=policy_of(every_frame),
         patience=Patience(silence, give_up),
+        concepts=parse_concepts(texts, exemplars),
+        min_score=min_score,
+        hotstart=hotstart,
         non_overlapping=non_overlapping,
         threads=threads,
         check_hashes=not no_hashes,

@@ -6,7 +6,10 @@ from pathlib import Path
 
 from masklet.runtime.backends.onnxrt import OnnxRuntime
 from masklet.runtime.bundle import Bundle
-from masklet.runtime.errors import PromptError, SourceError
+from masklet.runtime.concepts.detector import ConceptDetector, check_concepts
+from masklet.runtime.concepts.options import ConceptOptions
+from masklet.runtime.concepts.tracker import FIRST_ALONE, NO_STATE, ConceptTracker
+from masklet.runtime.errors import PromptError, SourceError, StateError
 from masklet.runtime.feeds.bell import Bell
 from masklet.runtime.feeds.frame_queue import Captured
 from masklet.runtime.feeds.log import Log
@@ -17,7 +20,7 @@ from masklet.runtime.feeds.runner import Runner
 from masklet.runtime.feeds.stream import Stream
 from masklet.runtime.feeds.supervise import Supervisor, progress_bar
 from masklet.runtime.prompts import Schedule
-from masklet.runtime.run import Outputs
+from masklet.runtime.run import Outputs, Tracker
 from masklet.runtime.session import Sessions
 from masklet.runtime.video import TrackerOptions, VideoTracker
 from rich.console import Console
@@ -25,9 +28,11 @@ from rich.console import Console
 
 def orders(specs: Sequence[str], schedules: Sequence[Schedule], outputs: Outputs, options: RunOptions) -> list[Order]:
     """What there is to do for each source. Raises MaskletError where it does not go together."""
-    if not all(schedules):
+    if options.concepts:
+        _check_with_concepts(schedules, options)
+    elif not all(schedules):
         lone = "" if len(specs) == 1 else f" in source {[bool(s) for s in schedules].index(False) + 1}"
-        raise PromptError(f"nothing to track{lone}: give at least one of --point, --box and --mask")
+        raise PromptError(f"nothing to track{lone}: give at least one of --point, --box, --mask and --text")
     if specs.count("-") > 1:
         raise SourceError("standard input can be one source, not several")
     count = len(specs)
@@ -41,12 +46,22 @@ def orders(specs: Sequence[str], schedules: Sequence[Schedule], outputs: Outputs
     return wanted
 
 
+def _check_with_concepts(schedules: Sequence[Schedule], options: RunOptions) -> None:
+    """Raise MaskletError for what cannot be asked for beside phrases and exemplars."""
+    if options.state is not None:
+        raise StateError(NO_STATE)
+    if any(frame <= options.cut["start"] for schedule in schedules for frame in schedule):
+        raise PromptError(FIRST_ALONE)
+
+
 def run_streams(bundle: Path, wanted: Sequence[Order], options: RunOptions) -> None:
     """Track prompted objects through sources and write what was asked for.
 
     A source that cannot be opened ends the run where it is the only one; otherwise the others run without it.
     """
     model = Bundle.load(bundle, check_hashes=options.check_hashes)
+    if options.concepts:
+        check_concepts(model.model, model.asset, options.concepts)
     console = Console(stderr=True)
     log = Log(lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True), options.log_json)
     with ExitStack() as stack:
@@ -54,7 +69,11 @@ def run_streams(bundle: Path, wanted: Sequence[Order], options: RunOptions) -> N
         opened, failed = open_all(model, wanted, options, log, stack)
         sessions = stack.enter_context(Sessions.open(model, OnnxRuntime(options.threads)))
         bell = Bell()
-        streams = [_stream(one, sessions, bell, options, metrics) for one in opened]
+        detector = ConceptDetector(sessions, _concept_options(options)) if options.concepts else None
+        streams = [_stream(one, sessions, detector, bell, options, metrics) for one in opened]
+        if detector is not None and any(one.source.frames is None for one in opened):
+            delay = _concept_options(options).delay
+            log.event("delay", f"results come {delay} frames late; --hotstart 0 gives them at once")
         if metrics is not None:
             metrics.watch(streams)
             log.event("metrics", f"served at {metrics.url}")
@@ -84,10 +103,28 @@ def open_all(
     return opened, len(errors)
 
 
-def _stream(one: Opened, sessions: Sessions, bell: Bell, options: RunOptions, metrics: Metrics | None) -> Stream:
+def _concept_options(options: RunOptions) -> ConceptOptions:
+    """What was asked for; a hotstart that is shorter than Meta's takes as much of it to call a track nothing."""
+    return ConceptOptions.of(options.min_score, options.hotstart)
+
+
+def _tracker(one: Opened, sessions: Sessions, detector: ConceptDetector | None, options: RunOptions) -> Tracker:
+    if detector is not None:
+        return ConceptTracker(sessions, options.concepts, _concept_options(options), detector)
     tracker = VideoTracker(sessions, TrackerOptions(non_overlapping=options.non_overlapping))
     if one.state is not None:
         tracker.restore(one.state.tracker)
+    return tracker
+
+
+def _stream(
+    one: Opened,
+    sessions: Sessions,
+    detector: ConceptDetector | None,
+    bell: Bell,
+    options: RunOptions,
+    metrics: Metrics | None,
+) -> Stream:
 
     def written(captured: Captured, at_s: float) -> None:
         if metrics is not None:
@@ -96,7 +133,7 @@ def _stream(one: Opened, sessions: Sessions, bell: Bell, options: RunOptions, me
     return Stream(
         one.number,
         one.source,
-        tracker,
+        _tracker(one, sessions, detector, options),
         one.prompts,
         one.sinks,
         one.policy,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from masklet.runtime.bundle import MANIFEST, Bundle
+from masklet.runtime.concepts.concept import Concept
 from masklet.runtime.feeds.frame_queue import Policy
 from masklet.runtime.feeds.log import Log
 from masklet.runtime.feeds.password import hide_password
@@ -27,6 +28,7 @@ class RunOptions:
     """How to run.
 
     cut:     which frames, as `open_source` takes them (start, end, stride, max_side, reverse).
+    concepts: what to look for; none where all objects are prompted. min_score, hotstart: as in ConceptOptions.
     policy:  every frame of files and raw frames, the newest of cameras, where None.
     state:   where streams keep their state, every `state_every_s` seconds; None for nowhere.
     metrics: [HOST:]PORT to serve figures at; None for none.
@@ -36,6 +38,9 @@ class RunOptions:
     feed: FeedOptions
     policy: Policy | None
     patience: Patience
+    concepts: tuple[Concept, ...]
+    min_score: float
+    hotstart: int
     non_overlapping: bool
     threads: int | None
     check_hashes: bool

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
-import numpy as np
 from masklet.runtime.errors import StateError
+from masklet.runtime.packed import pack, unpack
 from masklet.runtime.snapshot import TrackerSnapshot
 
 MAGIC = b"masklet state 1\n"
@@ -35,15 +34,9 @@ class StreamState:
     tracker: TrackerSnapshot
 
 
-class _Array(msgspec.Struct, frozen=True):
-    dtype: str
-    shape: list[int]
-    data: bytes
-
-
 def save_state(path: Path, state: StreamState) -> None:
     """Write a state so that a crash at any moment leaves either the one before or this one. Raises StateError."""
-    body = msgspec.msgpack.encode(state, enc_hook=_plain)
+    body = pack(state)
     beside = path.with_name(f".{path.name}.tmp")
     try:
         with open(beside, "wb") as file:
@@ -88,20 +81,9 @@ def _decoded(raw: bytes) -> StreamState | None:
     if not raw.startswith(MAGIC) or hashlib.sha256(body).digest() != digest:
         return None
     try:
-        return msgspec.msgpack.decode(body, type=StreamState, dec_hook=_array)
+        return unpack(body, StreamState)
     except (msgspec.DecodeError, msgspec.ValidationError):
         return None
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        return _Array(value.dtype.str, list(value.shape), value.tobytes())
-    raise NotImplementedError(type(value))
-
-
-def _array(kind: type, value: Any) -> Any:
-    array = msgspec.convert(value, _Array)
-    return np.frombuffer(bytearray(array.data), np.dtype(array.dtype)).reshape(array.shape)
 
 
 def _check_folder(path: Path) -> None:

@@ -1,0 +1,196 @@
+"""The command `masklet calibrate`: checks first, then recording, search, gate, bundle and report."""
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import typer
+from masklet.calibration.clips import Clip, check_clips
+from masklet.calibration.evaluate import Bound, Evaluation, evaluate
+from masklet.calibration.lower import FULL, Choice, Choices
+from masklet.calibration.page import page
+from masklet.calibration.record import Recording, record
+from masklet.calibration.report import Report, report
+from masklet.calibration.search import Search
+from masklet.calibration.terminal import show
+from masklet.calibration.truth import MasksByFrame, open_truth
+from masklet.calibration.variants import Variants
+from masklet.runtime.bundle import Bundle, Parity, check_destination, write_bundle
+from masklet.runtime.errors import CalibrationError, MaskletError
+from masklet.runtime.prompts import Schedule
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+NEEDED = ("onnx", "onnxruntime", "jinja2")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to make of a bundle, and what it may cost."""
+
+    bundle: Path
+    output: Path
+    precision: str
+    method: str
+    bound: Bound
+    search: bool
+    seed: int
+    threads: int | None
+    force: bool
+    check_hashes: bool
+
+
+def run_calibrate(
+    request: Request,
+    sources: Sequence[str],
+    schedules: Sequence[Schedule],
+    truths: Sequence[Path],
+    cut: Mapping[str, Any],
+) -> None:
+    """Calibrate, report, write. Ctrl-C keeps what was recorded: the same command goes on from there."""
+    _require_extra()
+    bundle = Bundle.load(request.bundle, check_hashes=request.check_hashes)
+    _check_full(bundle)
+    check_destination(request.output, request.force)
+    opened: list[MasksByFrame | None] = [open_truth(path) for path in truths]
+    opened = opened or [None] * len(sources)
+    clips = [Clip(*each[:2], cut, each[2]) for each in zip(sources, schedules, opened, strict=True)]
+    for remark in check_clips(clips, bundle.model.preprocess.side):
+        typer.echo(f"masklet: {remark}", err=True)
+    with _work_folder(request.output) as folder, _progress() as progress:
+        recording = record(
+            bundle, clips, folder / "recording", seed=request.seed, threads=request.threads, progress=progress
+        )
+        found, search = _search(bundle, recording, clips, request, folder, progress)
+        _write_reports(request.output, found, page(found, search.evaluation(_choices(found)).worst))
+        show(found)
+        _check_gate(found, request)
+        _write(bundle, search.variants, found, request)
+    typer.echo(f"{request.output}: {found.precision}, {found.bytes / found.fp32_bytes:.2f} of the size")
+
+
+def _search(
+    bundle: Bundle,
+    recording: Recording,
+    clips: Sequence[Clip],
+    request: Request,
+    folder: Path,
+    progress: Callable[[str, int, int | None], None],
+) -> tuple[Report, Search]:
+    variants = Variants(bundle, recording, request.precision, request.method, folder / "variants", request.threads)
+    masks = [recording.masks(number) for number in range(len(clips))]
+
+    def judge(why: str, choices: Choices) -> Evaluation:
+        done = 0
+
+        def told(frames: int) -> None:
+            nonlocal done
+            done += frames
+            progress(why, done, recording.frames)
+
+        return evaluate(variants.open(choices), clips, masks, told)
+
+    search = Search(variants, judge, request.bound)
+    if request.search:
+        chosen = search.run()
+    else:
+        chosen = variants.lowest()
+        search.attempt("every stage low", chosen)
+    if all(choice == FULL for choice in chosen.values()) and not request.force:
+        raise CalibrationError(
+            f"{request.bundle}: no stage can be {request.precision} within the bound; allow more with --max-drop or "
+            "--min-iou, or try --precision fp16"
+        )
+    sources = [clip.source for clip in clips]
+    return report(bundle, search, chosen, method=request.method, seed=request.seed, sources=sources), search
+
+
+def _write(bundle: Bundle, variants: Variants, found: Report, request: Request) -> None:
+    full = [p for p in bundle.manifest.parity if found.stages[p.stage].choice == FULL]
+    low: list[Parity] = [p for stage in found.stages.values() for p in stage.parity]
+    with write_bundle(request.output, replace=request.force) as writer:
+        variants.write(writer, _choices(found))
+        manifest = bundle.manifest
+        writer.seal(manifest.model, manifest.checkpoint, [*full, *low], found.made_with, found.summary())
+
+
+def _choices(found: Report) -> dict[str, Choice]:
+    return {stage: each.choice for stage, each in found.stages.items()}
+
+
+def _check_gate(found: Report, request: Request) -> None:
+    if found.within or request.force:
+        return
+    figures, bound = found.figures, found.bound
+    lost = "" if figures.drop is None else f" and {figures.drop:.2f} points of J&F lost, at most {bound.max_drop}"
+    advice = "" if request.search else "leave out --no-search, "
+    raise CalibrationError(
+        f"{request.output} was not written: mask IoU with FP32 is {figures.iou:.4f}, wanted {bound.min_iou}{lost}; the "
+        f"worst stage is {found.worst_stage}; {advice}allow more, or write it all the same with --force"
+    )
+
+
+def _check_full(bundle: Bundle) -> None:
+    low = sorted({a.precision for a in bundle.manifest.artifacts} - {"fp32"})
+    if low:
+        raise CalibrationError(f"{bundle.root}: is {', '.join(low)} already; calibrate the FP32 bundle it came from")
+    if bundle.model.pipeline != "video":
+        raise CalibrationError(f"{bundle.root}: segments images; calibration runs the pipeline of video models")
+
+
+def _require_extra() -> None:
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise CalibrationError(f"calibrating needs {', '.join(missing)}; pip install 'masklet[calibrate]'")
+
+
+def _write_reports(output: Path, found: Report, html: str) -> None:
+    json = msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n"
+    for suffix, data in ((".report.json", json), (".report.html", html.encode())):
+        path = output.with_suffix(suffix)
+        beside = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            beside.write_bytes(data)
+            beside.replace(path)
+        except OSError as error:
+            raise CalibrationError(f"{path}: cannot be written: {error.strerror}") from None
+        finally:
+            beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def _work_folder(output: Path) -> Iterator[Path]:
+    """A folder beside the output, kept where going on from it makes sense: after Ctrl-C."""
+    folder = output.with_name(f".{output.name}.calibration")
+    try:
+        folder.mkdir(exist_ok=True)
+        yield folder
+    except KeyboardInterrupt:
+        typer.echo(f"masklet: what was recorded is kept in {folder}; the same command goes on from there", err=True)
+        raise
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise CalibrationError(f"{folder}: cannot be written: {error.strerror or error}; nothing was kept") from None
+    except MaskletError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int | None], None]]:
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("opening the bundle", total=None)
+
+        def told(what: str, done: int, total: int | None) -> None:
+            bar.update(task, description=what, completed=done, total=total)
+
+        yield told

@@ -1,0 +1,107 @@
+"""Masks by frame and object: the true ones that a user has, and those that a run wrote."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from masklet.runtime.errors import CalibrationError
+from masklet.runtime.prompt_forms import read_labels
+from pycocotools import mask as coco
+
+BoolArray = npt.NDArray[np.bool_]
+_NUMBER = re.compile(r"(\d+)\D*$")
+
+
+class MasksByFrame(Protocol):
+    """Masks of a clip."""
+
+    def masks(self, frame: int, hw: tuple[int, int]) -> Mapping[int, BoolArray] | None:
+        """The masks [H, W] of a frame by object id; None where nothing is known of the frame.
+
+        hw: height and width that they must have; raises CalibrationError otherwise.
+        """
+        ...
+
+
+class LabelPngs:
+    """A folder of palette PNGs as DAVIS has them: the number in the name is the frame, a pixel's value the object.
+
+    An object is taken for absent where no pixel has its value. Raises CalibrationError for a folder without such files.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        numbered = ((path, _NUMBER.search(path.stem)) for path in sorted(folder.glob("*.png")))
+        self._paths = {int(match[1]): path for path, match in numbered if match}
+        if not self._paths:
+            raise CalibrationError(f"{folder}: no masks; wanted PNGs with the frame's number in their names, 00000.png")
+
+    def masks(self, frame: int, hw: tuple[int, int]) -> Mapping[int, BoolArray] | None:
+        if frame not in self._paths:
+            return None
+        labels = read_labels(self._paths[frame])
+        _check_size(self._paths[frame], frame, labels.shape, hw)
+        return _Labels(labels)
+
+
+class _Labels(Mapping[int, BoolArray]):
+    """The mask of any object of a label image; empty where it is absent."""
+
+    def __init__(self, labels: npt.NDArray[Any]) -> None:
+        self._labels = labels
+
+    def __getitem__(self, object_id: int) -> BoolArray:
+        mask: BoolArray = self._labels == object_id
+        return mask
+
+    def __iter__(self) -> Any:
+        return iter(int(value) for value in np.unique(self._labels) if value)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+class MaskLines:
+    """The JSON lines with COCO RLE that `masklet run --masks` writes, read where they are needed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offsets: dict[int, int] = {}
+        try:
+            with path.open("rb") as file:
+                while line := file.readline():
+                    self._offsets[int(json.loads(line)["frame"])] = file.tell() - len(line)
+        except OSError as error:
+            raise CalibrationError(f"{path}: cannot be read: {error.strerror}") from None
+        except (ValueError, KeyError, TypeError):
+            raise CalibrationError(f"{path}: not the JSON lines that `masklet run --masks` writes") from None
+        if not self._offsets:
+            raise CalibrationError(f"{path}: holds no frame")
+
+    def masks(self, frame: int, hw: tuple[int, int]) -> Mapping[int, BoolArray] | None:
+        if frame not in self._offsets:
+            return None
+        with self._path.open("rb") as file:
+            file.seek(self._offsets[frame])
+            objects = json.loads(file.readline())["objects"]
+        for each in objects:
+            _check_size(self._path, frame, tuple(each["segmentation"]["size"]), hw)
+        return {each["id"]: coco.decode(each["segmentation"]).astype(bool) for each in objects}
+
+
+def open_truth(path: Path) -> MasksByFrame:
+    """True masks: a folder of DAVIS PNGs, or a file of JSON lines with COCO RLE. Raises CalibrationError."""
+    if not path.exists():
+        raise CalibrationError(f"{path}: no such truth; give a folder of palette PNGs, or masks as JSON lines")
+    return LabelPngs(path) if path.is_dir() else MaskLines(path)
+
+
+def _check_size(path: Path, frame: int, shape: tuple[int, ...], hw: tuple[int, int]) -> None:
+    if shape != hw:
+        raise CalibrationError(
+            f"{path}: masks of frame {frame} are {' x '.join(map(str, shape[::-1]))} pixels, the source's frames "
+            f"{hw[1]} x {hw[0]}"
+        )

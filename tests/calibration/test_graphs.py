@@ -1,0 +1,240 @@
+"""INT8 and FP16 graphs: where Q/DQ stand, that both forms compute the same, and that engines can be built."""
+
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from calibration_scenes import Scene
+from masklet.calibration.clips import Clip
+from masklet.calibration.fp16 import LARGEST, islands, overflowing, rounded, to_half
+from masklet.calibration.int8 import LEVELS, quantised_weight, weighted_nodes
+from masklet.calibration.lower import Choice, Lowered, lower, lowest_groups
+from masklet.calibration.record import Recording, record
+from masklet.calibration.stage_graph import initializers, load_graphs, write_graphs
+from masklet.runtime.backends.onnxrt import OnnxRuntime
+from masklet.runtime.bundle import Bundle
+from masklet.runtime.prompt_forms import parse_prompts
+from masklet.runtime.session import Feeds
+from masklet.runtime.spec import StageSpec, Tensor
+from onnx import TensorProto, helper, numpy_helper
+
+LOWERED = ("image_encoder", "memory_attention", "mask_decoder", "memory_encoder")
+PRECISIONS = ("int8", "fp16", "int8-fp16")
+
+
+@pytest.fixture(scope="module")
+def bundle(trained_bundle: Path) -> Bundle:
+    return Bundle.load(trained_bundle)
+
+
+@pytest.fixture(scope="module")
+def recording(bundle: Bundle, scenes: list[Scene], tmp_path_factory: pytest.TempPathFactory) -> Recording:
+    prompts = parse_prompts(points=scenes[0].points, negatives=(), boxes=(), masks=())
+    clip = Clip(str(scenes[0].frames), prompts, {})
+    folder = tmp_path_factory.mktemp("recording")
+    return record(bundle, [clip], folder, seed=0, threads=1, progress=lambda *_: None)
+
+
+@pytest.fixture(scope="module")
+def lowered(bundle: Bundle, recording: Recording) -> dict[tuple[str, str], Lowered]:
+    return {
+        (stage, precision): lower(bundle, stage, Choice(precision), recording.statistics[stage], "percentile")
+        for stage in LOWERED
+        for precision in PRECISIONS
+    }
+
+
+def runs(found: Lowered, spec: StageSpec, feeds: Feeds, folder: Path) -> dict[str, dict[str, Tensor]]:
+    files = write_graphs(spec.name, found.models, folder)
+    return {format: run_graph(folder / names[0], spec, feeds) for format, names in files.items()}
+
+
+def run_graph(path: Path, spec: StageSpec, feeds: Feeds) -> dict[str, Tensor]:
+    names = [tensor.name for tensor in spec.outputs]
+    return dict(zip(names, ort.InferenceSession(path).run(names, dict(feeds)), strict=True))
+
+
+def error(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> float:
+    return max(float(np.linalg.norm(found[k] - wanted[k]) / np.linalg.norm(wanted[k])) for k in wanted)
+
+
+@pytest.mark.parametrize("stage", LOWERED)
+@pytest.mark.parametrize("precision", ["int8", "int8-fp16"])
+def test_q_and_dq_stand_where_engines_fuse_them(
+    lowered: dict[tuple[str, str], Lowered], stage: str, precision: str
+) -> None:
+    graph = lowered[stage, precision].models["onnx"].graph
+    made_by = {name: node for node in graph.node for name in node.output}
+    constants = initializers(graph)
+
+    def maker(name: str) -> str:
+        return str(made_by[name].op_type) if name in made_by else ""
+
+    quantised = [n for n in graph.node if len(n.input) > 1 and maker(n.input[1]) == "DequantizeLinear"]
+    assert quantised
+    for node in quantised:
+        assert node.op_type in ("Conv", "MatMul")
+        activation, weight = (made_by[name] for name in node.input[:2])
+        assert activation.op_type == "DequantizeLinear"
+        q = made_by[activation.input[0]]
+        assert q.op_type == "QuantizeLinear"
+        assert maker(q.input[0]) not in ("Conv", "MatMul")
+        assert constants[weight.input[0]].data_type == TensorProto.INT8
+        assert len(constants[weight.input[1]].dims) == 1  # a scale a channel
+        assert constants[q.input[1]].dims == []
+        for name in node.input[2:]:
+            assert name not in made_by  # the bias is as it was
+    wanted = TensorProto.FLOAT16 if precision.endswith("fp16") else TensorProto.FLOAT
+    scales = {made_by[n.input[1]].input[1] for n in quantised}
+    assert {constants[name].data_type for name in scales} == {wanted}
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_weights_are_rounded_a_channel_at_a_time(axis: int) -> None:
+    weight = np.random.default_rng(0).normal(0, 1, (24, 32)).astype(np.float32)
+    levels, scale = quantised_weight(weight, axis, np.float32)
+    moved = np.moveaxis(weight, axis, 0)
+    for channel, values in enumerate(moved):
+        step = np.abs(values).max() / LEVELS
+        assert scale[channel] == pytest.approx(step)
+        got = np.moveaxis(levels, axis, 0)[channel]
+        assert np.abs(got * step - values).max() <= step / 2 * 1.001
+
+
+@pytest.mark.parametrize("stage", LOWERED)
+def test_int8_in_both_forms_is_near_fp32_and_the_same(
+    bundle: Bundle, recording: Recording, lowered: dict[tuple[str, str], Lowered], stage: str, tmp_path: Path
+) -> None:
+    spec = bundle.model.stage(stage)
+    feeds = next(recording.feeds(stage, 1))
+    found = runs(lowered[stage, "int8"], spec, feeds, tmp_path)
+    wanted = OnnxRuntime(1).open(bundle, spec).run(feeds)
+    assert set(found) == {"onnx", "onnx-ort"}
+    assert 1e-4 < error(found["onnx-ort"], wanted) < 0.1
+    # a sum in another order may put a number on the next level, and that on its way through the stage
+    assert error(found["onnx-ort"], found["onnx"]) < 0.5 * error(found["onnx-ort"], wanted)
+
+
+@pytest.mark.parametrize("stage", LOWERED)
+def test_fp16_is_near_fp32_and_its_twin_rounds_like_numpy(
+    bundle: Bundle, recording: Recording, lowered: dict[tuple[str, str], Lowered], stage: str, tmp_path: Path
+) -> None:
+    spec = bundle.model.stage(stage)
+    feeds = next(recording.feeds(stage, 1))
+    found = lowered[stage, "fp16"]
+    wanted = OnnxRuntime(1).open(bundle, spec).run(feeds)
+    assert all(error(each, wanted) < 5e-3 for each in runs(found, spec, feeds, tmp_path).values())
+    onnx.save(found.measured, tmp_path / "twin.onnx")
+    twin = run_graph(tmp_path / "twin.onnx", spec, feeds)
+    assert error(twin, wanted) < 1e-2
+    names = [name for node in found.models["onnx"].graph.node for name in node.output]
+    assert len(names) == len(set(names))  # TensorRT refuses a name that is made twice
+
+
+def test_the_same_input_gives_the_same_bytes(bundle: Bundle, recording: Recording, tmp_path: Path) -> None:
+    written = []
+    for turn in ("a", "b"):
+        folder = tmp_path / turn
+        folder.mkdir()
+        for precision in PRECISIONS:
+            (folder / precision).mkdir()
+            seen = recording.statistics["memory_attention"]
+            found = lower(bundle, "memory_attention", Choice(precision), seen, "entropy")
+            write_graphs("memory_attention", found.models, folder / precision)
+        written.append([path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()])
+    assert written[0] == written[1]
+
+
+def test_kept_groups_stay(bundle: Bundle, recording: Recording) -> None:
+    groups = lowest_groups(bundle, "image_encoder", "int8")
+    assert "blocks.0" in groups
+    whole, part = (
+        lower(bundle, "image_encoder", Choice("int8", kept), recording.statistics["image_encoder"], "max")
+        for kept in ((), ("blocks.0", "blocks.5"))
+    )
+    counts = [sum(n.op_type == "QuantizeLinear" for n in each.models["onnx"].graph.node) for each in (whole, part)]
+    assert counts[1] < counts[0]
+    full = load_graphs(bundle, "image_encoder")["onnx"].graph
+    assert len(weighted_nodes(full)) > len(groups)
+
+
+def toy(nodes: list[onnx.NodeProto]) -> onnx.ModelProto:
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(nodes, "toy", [value("x", TensorProto.FLOAT, [2])], [value("y", TensorProto.FLOAT, [2])])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)])
+    model.ir_version = 10
+    return model
+
+
+def test_overflow_that_the_cpu_hides_shows_on_the_twin_and_is_guarded() -> None:
+    def nodes() -> list[onnx.NodeProto]:
+        square = helper.make_node("Mul", ["x", "x"], ["square"], "square")
+        return [square, helper.make_node("Div", ["square", "x"], ["y"], "y")]
+
+    types = dict.fromkeys(("x", "square", "y"), int(TensorProto.FLOAT))
+    feed = {"x": np.array([300, 1.0001], np.float32)}
+
+    def result(stay: set[str], twin: bool) -> Tensor:
+        model = toy(nodes())
+        halves = to_half(model, types, stay)
+        if twin:
+            rounded(model, halves)
+        return np.asarray(ort.InferenceSession(model.SerializeToString()).run(None, feed)[0])
+
+    assert result(set(), twin=False)[0] == 300
+    x = feed["x"].astype(np.float16)
+    with np.errstate(over="ignore"):
+        np.testing.assert_array_equal(result(set(), twin=True), (x * x / x).astype(np.float32))
+    near = overflowing({"x": 300.0, "square": 90000.0, "y": 300.0})
+    assert near == {"square": 90000.0}
+    stay = islands(toy(nodes()), near)
+    assert stay == {"square", "y"}
+    assert np.isfinite(result(stay, twin=True)).all()
+
+
+def test_constants_beyond_fp16_stay_fp32() -> None:
+    model = toy([helper.make_node("Max", ["x", "least"], ["y"], "floor")])
+    model.graph.initializer.append(numpy_helper.from_array(np.array([-2 * LARGEST], np.float32), "least"))
+    assert islands(model, ()) == {"floor"}
+
+
+SIZES = {"objects": (1, 1, 2), "memories": (1, 3, 7), "pointers": (1, 3, 16), "points": (1, 2, 4)}
+
+
+@pytest.fixture(scope="module")
+def tensorrt() -> ModuleType:
+    module: ModuleType = pytest.importorskip("tensorrt_rtx_bindings", reason="TensorRT for RTX is not installed")
+    return module
+
+
+@pytest.mark.parametrize(
+    ("stage", "precision"),
+    [
+        ("image_encoder", "int8-fp16"),
+        ("memory_attention", "fp16"),
+        ("memory_encoder", "int8"),
+        ("memory_encoder", "fp16"),
+    ],
+)
+def test_tensorrt_for_rtx_builds_an_engine(
+    tensorrt: ModuleType,
+    bundle: Bundle,
+    lowered: dict[tuple[str, str], Lowered],
+    stage: str,
+    precision: str,
+    tmp_path: Path,
+) -> None:
+    files = write_graphs(stage, lowered[stage, precision].models, tmp_path)
+    builder = tensorrt.Builder(tensorrt.Logger(tensorrt.Logger.ERROR))
+    network = builder.create_network(1 << int(tensorrt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = tensorrt.OnnxParser(network, builder.logger)
+    assert parser.parse_from_file(str(tmp_path / files["onnx"][0])), parser.get_error(0).desc()
+    config, profile = builder.create_builder_config(), builder.create_optimization_profile()
+    for tensor in bundle.model.stage(stage).inputs:
+        if any(isinstance(size, str) for size in tensor.shape):
+            profile.set_shape(tensor.name, *(tensor.sized({k: v[i] for k, v in SIZES.items()}) for i in range(3)))
+    config.add_optimization_profile(profile)
+    assert builder.build_serialized_network(network, config) is not None
