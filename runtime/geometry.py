@@ -70,7 +70,7 @@ def masks_to_source(logits: F32, source_hw: tuple[int, int], *, non_overlapping:
 
 
 def draw_mask(logit: F32, mask: BoolArray) -> None:
-    """Bring logits [h, w] to the size of an empty mask [H, W], as `masks_to_source` does, and set it where they are > 0.
+    """Bring logits [h, w] to the size of an empty mask [H, W], and set it where they are > 0 (`masks_to_source`).
 
     Only the part around the foreground is enlarged.
     """

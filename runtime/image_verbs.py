@@ -1,10 +1,21 @@
 """The verbs of single images: segment, everything. Imports here stay light, as in `verbs`."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from masklet.runtime.verbs import Boxes, BundleFolder, Masks, Negatives, NoHashes, Points
+from masklet.runtime.verbs import (
+    Boxes,
+    BundleFolder,
+    Exemplars,
+    Masks,
+    MinScore,
+    Negatives,
+    NoHashes,
+    Points,
+    Texts,
+)
 
 Image = Annotated[Path, typer.Argument(metavar="IMAGE", help="A JPEG, PNG, WebP, BMP or TIFF file.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads a stage; all cores by default.")]
@@ -38,11 +49,25 @@ def segment(
     no_hashes: NoHashes = False,
 ) -> None:
     """Segment prompted objects, or every instance of a phrase, in one image."""
+    from masklet.runtime.backends.onnxrt import OnnxRuntime
+    from masklet.runtime.concepts.concept import parse_concepts
+    from masklet.runtime.concepts.image_run import find_in_image
+    from masklet.runtime.concepts.options import ConceptOptions
+    from masklet.runtime.errors import PromptError
     from masklet.runtime.image_run import ImageOutputs, segment_image
     from masklet.runtime.prompt_forms import parse_prompts
+    from masklet.runtime.session import Sessions
 
-    prompts = parse_prompts(points=points, negatives=negatives, boxes=boxes, masks=masks_in)
+    concepts = parse_concepts(texts, exemplars)
+    if concepts and (points or negatives or boxes or masks_in):
+        raise PromptError("points, boxes and masks are of one object, --text and --exemplar of all: give either")
     outputs = ImageOutputs(output, overlay, json, every)
+    if concepts:
+        options = ConceptOptions.of(min_score, hotstart=0)
+        opened = partial(Sessions.open, backend=OnnxRuntime(threads))
+        find_in_image(bundle, image, concepts, options, outputs, open_sessions=opened, check_hashes=not no_hashes)
+        return
+    prompts = parse_prompts(points=points, negatives=negatives, boxes=boxes, masks=masks_in)
     segment_image(bundle, image, prompts, outputs, threads=threads, check_hashes=not no_hashes)
 
 

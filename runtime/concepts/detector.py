@@ -3,8 +3,9 @@
 Rules: sip = sam3_image_processor.py, V = sam3_video_base.py.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from masklet.runtime.concepts.concept import Concept
@@ -45,11 +46,9 @@ class ConceptDetector:
     """Finds concepts in images that are encoded already. Raises SpecError where the model has no detector."""
 
     def __init__(self, sessions: Sessions, options: ConceptOptions) -> None:
-        self._sessions, self._options = sessions, options
+        self._sessions, self.options = sessions, options
         self._policy = concept_policy(sessions.model)
-        tokens = sessions.model.stage("text_encoder").inputs[0].shape[-1]
-        tokenizer = PhraseTokenizer(sessions.asset(self._policy.tokenizer), int(tokens))
-        self._phrases = PhraseEncoder(sessions, tokenizer)
+        self._phrases = PhraseEncoder(sessions, _tokenizer(sessions.model, sessions.asset))
 
     def read(self, concepts: Sequence[Concept]) -> None:
         """Encode the phrases of concepts ahead of an image. Raises PromptError for one that the model cannot read."""
@@ -66,7 +65,7 @@ class ConceptDetector:
         for concept in concepts:
             concept.check(image_hw)
         phrases = self._phrases.encode([self._phrase(concept) for concept in concepts])
-        size, found = self._options.concept_batch, []
+        size, found = self.options.concept_batch, []
         for start in range(0, len(concepts), size):
             part = slice(start, start + size)
             found += self._batch(features, concepts[part], phrases[part], image_hw)
@@ -86,8 +85,8 @@ class ConceptDetector:
         out = self._run("detector", features, prompt)
         presence = _sigmoid(out["presence_logit"])[:, 0]
         scores = _sigmoid(out["detection_logits"]) * presence[:, None]
-        kept = [np.flatnonzero(row > np.float32(self._options.min_score)) for row in scores]
-        asked = [n for n, rows in enumerate(kept) if len(rows) and presence[n] >= self._options.min_presence]
+        kept = [np.flatnonzero(row > np.float32(self.options.min_score)) for row in scores]
+        asked = [n for n, rows in enumerate(kept) if len(rows) and presence[n] >= self.options.min_presence]
         masks = self._masks(features, prompt, out, {n: kept[n] for n in asked})
         found = []
         for n in range(len(concepts)):
@@ -162,6 +161,19 @@ def concept_policy(model: ModelSpec) -> ConceptPolicy:
             "or --exemplar; those are for SAM 3"
         )
     return model.concepts
+
+
+def check_concepts(model: ModelSpec, asset: Callable[[str], Path], concepts: Sequence[Concept]) -> None:
+    """Raise MaskletError, without any session, where a model cannot look for concepts or cannot read their phrases."""
+    policy = concept_policy(model)
+    tokenizer = _tokenizer(model, asset)
+    for concept in concepts:
+        tokenizer.encode(concept.phrase if concept.phrase is not None else policy.exemplar_phrase)
+
+
+def _tokenizer(model: ModelSpec, asset: Callable[[str], Path]) -> PhraseTokenizer:
+    tokens = model.stage("text_encoder").inputs[0].shape[-1]
+    return PhraseTokenizer(asset(concept_policy(model).tokenizer), int(tokens))
 
 
 def _exemplars(concepts: Sequence[Concept], image_hw: tuple[int, int]) -> tuple[F32, Tensor, F32]:

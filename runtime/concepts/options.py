@@ -1,6 +1,7 @@
 """The rules of finding and following the instances of a concept, each constant under a name."""
 
 from dataclasses import dataclass, fields
+from typing import Self
 
 import numpy as np
 from masklet.runtime.errors import PromptError
@@ -105,6 +106,23 @@ class ConceptOptions:
                 f"hotstart {self.hotstart} is over before hotstart_unmatched {self.hotstart_unmatched} or "
                 f"hotstart_duplicates {self.hotstart_duplicates} can be reached; lower those, or raise it"
             )
+
+    @classmethod
+    def of(cls, min_score: float, hotstart: int) -> Self:
+        """Meta's options but for these two; what depends on them follows.
+
+        A lower score lets less likely phrases through, and new objects begin as far above it as Meta's do; a shorter
+        hotstart takes no more frames than it has to call a track nothing.
+        """
+        meta = cls()
+        return cls(
+            min_score=min_score,
+            min_presence=min(min_score, meta.min_presence),
+            new_score=min(1.0, min_score + meta.new_score - meta.min_score),
+            hotstart=hotstart,
+            hotstart_unmatched=min(meta.hotstart_unmatched, hotstart),
+            hotstart_duplicates=min(meta.hotstart_duplicates, hotstart),
+        )
 
     @property
     def delay(self) -> int:

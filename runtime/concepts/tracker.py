@@ -29,6 +29,7 @@ FIRST_ALONE = (
     "points, boxes and masks cannot be given on the frame with which --text or --exemplar begins: its objects are "
     "found first, and have their ids then; give them on a later frame, as in --point ID@FRAME:X,Y"
 )
+NO_STATE = "the state of objects that --text or --exemplar found cannot be kept; leave out --state"
 
 
 class ConceptsReset(UserWarning):
@@ -59,11 +60,13 @@ class ConceptTracker:
         sessions: Bundle | Sessions,
         concepts: Concept | str | Iterable[Concept | str],
         options: ConceptOptions | None = None,
+        detector: ConceptDetector | None = None,
     ) -> None:
+        """detector: shared by the trackers of several streams, so that a phrase is encoded once for all of them."""
         self._sessions = sessions if isinstance(sessions, Sessions) else Sessions.open(sessions)
         self._options = options or ConceptOptions()
         model = self._sessions.model
-        self._detector = ConceptDetector(self._sessions, self._options)
+        self._detector = detector or ConceptDetector(self._sessions, self._options)
         if model.memory is None:
             raise SpecError(
                 f"{model.family}/{model.variant} has no tracker: it finds concepts in images, not in videos"
@@ -177,7 +180,7 @@ class ConceptTracker:
 
     def snapshot(self) -> TrackerSnapshot:
         """Raises StateError: what concepts are followed by cannot be kept."""
-        raise StateError("the state of objects that phrases or exemplars found cannot be kept; leave out --state")
+        raise StateError(NO_STATE)
 
     def _detect(self, frame: Frame) -> list[Detections | None]:
         """What the detector finds of each concept; None where, without a phrase, only the first frame was asked for."""

@@ -69,11 +69,11 @@ def run_streams(bundle: Path, wanted: Sequence[Order], options: RunOptions) -> N
         opened, failed = open_all(model, wanted, options, log, stack)
         sessions = stack.enter_context(Sessions.open(model, OnnxRuntime(options.threads)))
         bell = Bell()
-        detector = ConceptDetector(sessions, _concept_options(options)) if options.concepts else None
+        found_with = ConceptOptions.of(options.min_score, options.hotstart)
+        detector = ConceptDetector(sessions, found_with) if options.concepts else None
         streams = [_stream(one, sessions, detector, bell, options, metrics) for one in opened]
-        if detector is not None and any(one.source.frames is None for one in opened):
-            delay = _concept_options(options).delay
-            log.event("delay", f"results come {delay} frames late; --hotstart 0 gives them at once")
+        if detector is not None and found_with.delay and any(one.source.frames is None for one in opened):
+            log.event("delay", f"results come {found_with.delay} frames late; --hotstart 0 gives them at once")
         if metrics is not None:
             metrics.watch(streams)
             log.event("metrics", f"served at {metrics.url}")
@@ -103,14 +103,9 @@ def open_all(
     return opened, len(errors)
 
 
-def _concept_options(options: RunOptions) -> ConceptOptions:
-    """What was asked for; a hotstart that is shorter than Meta's takes as much of it to call a track nothing."""
-    return ConceptOptions.of(options.min_score, options.hotstart)
-
-
 def _tracker(one: Opened, sessions: Sessions, detector: ConceptDetector | None, options: RunOptions) -> Tracker:
     if detector is not None:
-        return ConceptTracker(sessions, options.concepts, _concept_options(options), detector)
+        return ConceptTracker(sessions, options.concepts, detector.options, detector)
     tracker = VideoTracker(sessions, TrackerOptions(non_overlapping=options.non_overlapping))
     if one.state is not None:
         tracker.restore(one.state.tracker)
