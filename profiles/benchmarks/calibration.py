@@ -1,0 +1,296 @@
+"""What FP16 and INT8 cost in masks, and what they save in time and size.
+
+    python profiles/benchmarks/calibration.py accuracy [--checkpoint FOLDER] [--clips 20] [--frames 30] [--write]
+    python profiles/benchmarks/calibration.py memory
+    python profiles/benchmarks/calibration.py speed [--checkpoint FOLDER --bundle BUNDLE] [--rounds N] [--threads N]
+
+accuracy: the checkpoint that ships (or another of its kind) on held-out cluttered scenes with true masks, two objects,
+one click each: every precision, without and with a search. memory: peak memory of calibrating on 50 and 500 frames, and
+the time of 200. speed: a random hiera-tiny of real size, INT8 against FP32 and torch eager, taking turns, medians.
+--write keeps the tables in calibration.md beside this file, a part for each command.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parents[1] / "tests"), str(HERE.parents[1] / "demos" / "nano")]
+
+CHECKPOINT = HERE.parents[1] / "demos" / "nano" / "checkpoint"
+PAGE = HERE / "calibration.md"
+PARTS = ("accuracy", "memory", "speed")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A clip on disk and its clicks."""
+
+    frames: Path
+    masks: Path
+    points: list[str]
+
+
+def scenes(folder: Path, clips: int, frames: int) -> list[Scene]:
+    """Write held-out cluttered scenes with two objects."""
+    from clicks import centre_click
+    from folder import write_clip
+    from scenes import held_out
+
+    found = []
+    for number, clip in enumerate(held_out("cluttered", clips, frames=frames)):
+        place = folder / f"{number:02d}"
+        write_clip(place, clip.frames, clip.labels)
+        clicks = {label: centre_click(clip.labels[0] == label) for label in clip.ids}
+        found.append(Scene(place / "frames", place / "masks", [f"{i}:{x},{y}" for i, (x, y) in clicks.items()]))
+    return found
+
+
+def command(bundle: Path, clips: Sequence[Scene], out: Path, *options: object) -> list[str]:
+    """The command line that calibrates a bundle on scenes."""
+    words: list[object] = ["masklet", "calibrate", bundle, *(clip.frames for clip in clips), "-o", out]
+    for number, clip in enumerate(clips, start=1):
+        words += [word for point in clip.points for word in ("--point", f"{number}/{point}")]
+        words += ["--truth", clip.masks]
+    return [str(word) for word in (*words, *options)]
+
+
+def calibrated(bundle: Path, clips: Sequence[Scene], out: Path, *options: object) -> dict[str, Any]:
+    """Calibrate and read the report."""
+    done = subprocess.run(command(bundle, clips, out, "--force", *options), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    report: dict[str, Any] = json.loads(out.with_suffix(".report.json").read_bytes())
+    return report
+
+
+def accuracy(given: argparse.Namespace) -> str:
+    """Every precision on the same scenes."""
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        bundle = exported(given.checkpoint or CHECKPOINT, folder)
+        clips = scenes(folder, given.clips, given.frames)
+        int8 = ("--precision", "int8", "--threads", given.threads)
+        runs: dict[str, tuple[object, ...]] = {
+            "fp16": ("--precision", "fp16", "--threads", given.threads, "--no-search"),
+            **{f"int8, {m}": (*int8, "--method", m, "--no-search") for m in ("max", "percentile", "entropy")},
+            "int8, searched to 0.997": (*int8, "--min-iou", 0.997),
+            "int8-fp16": ("--precision", "int8-fp16", "--threads", given.threads, "--no-search"),
+        }
+        for title, options in runs.items():
+            report = calibrated(bundle, clips, folder / "low.bundle", *options)
+            rows.append(_accuracy_row(title, report))
+            print(rows[-1], flush=True)
+    total = given.clips * given.frames
+    return "\n".join(
+        (
+            f"{_today()}. {given.clips} held-out cluttered scenes of {given.frames} frames ({total} frames), 128 px, "
+            "two objects, one click each; J&F with the true masks, mask IoU with the FP32 pipeline. FP16 is measured "
+            "with every tensor rounded to FP16, as a device does. The search asks for more than the default of 0.985. "
+            f"`{_command('accuracy', given)}`",
+            "",
+            "| precision | stays higher | MB | of FP32 | mask IoU | worst frame | J&F | points lost | lost, gained |",
+            "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+            *rows,
+        )
+    )
+
+
+def _accuracy_row(title: str, report: dict[str, Any]) -> str:
+    figures, low = report["figures"], title.split(",")[0]
+    higher = [
+        f"{stage}: {', '.join(found['choice'].get('kept') or ['all'])}"
+        for stage, found in report["stages"].items()
+        if stage != "mask_prompt_encoder" and (found["choice"]["precision"] != low or found["choice"].get("kept"))
+    ]
+    lost, size = figures["jf_fp32"] - figures["jf"], report["bytes"]
+    return (
+        f"| {title} | {'; '.join(higher)} | {size / 1e6:.1f} | {size / report['fp32_bytes']:.2f} | "
+        f"{figures['iou']:.4f} | {figures['least_iou']:.3f} | {figures['jf']:.2f} | {lost:+.2f} | "
+        f"{figures['lost']}, {figures['gained']} |"
+    )
+
+
+def memory(given: argparse.Namespace) -> str:
+    """Peak memory for clips of different lengths, and the time of 200 frames."""
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        bundle = exported(given.checkpoint or CHECKPOINT, folder)
+        for frames in (50, 200, 500):
+            clips = scenes(folder / str(frames), 1, frames)
+            words = command(bundle, clips, folder / f"{frames}.bundle", "--force", "--threads", given.threads)
+            begun = time.perf_counter()
+            process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
+            _, status, used = os.wait4(process.pid, 0)
+            if status:
+                raise SystemExit(f"calibrating {frames} frames failed")
+            rows.append(f"| {frames} | {used.ru_maxrss / 1e3:.0f} | {time.perf_counter() - begun:.0f} |")
+            print(rows[-1], flush=True)
+    return "\n".join(
+        (
+            f"{_today()}. One scene of so many frames, the search with its trial of each stage alone. "
+            f"`{_command('memory', given)}`",
+            "",
+            "| frames | peak memory, MB | seconds |",
+            "| ---: | ---: | ---: |",
+            *rows,
+        )
+    )
+
+
+def speed(given: argparse.Namespace) -> str:
+    """INT8 against FP32 and torch eager, stage by stage at the sizes of a tracked frame."""
+    import torch
+    from checkpoints import SIZES, random_model, sam2_config, save_checkpoint
+    from masklet.export.families.sam2 import FAMILY
+    from masklet.runtime.backends.onnxrt import OnnxRuntime
+    from masklet.runtime.bundle import Bundle
+    from masklet.runtime.session import Sessions
+
+    torch.set_num_threads(given.threads)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        checkpoint = given.checkpoint or save_checkpoint(random_model(sam2_config(SIZES["tiny"])), folder / "tiny")
+        bundle = given.bundle or exported(checkpoint, folder)
+        low = given.low or folder / "int8.bundle"
+        if not low.exists():
+            calibrated(bundle, scenes(folder, 1, 8), low, "--no-search", "--threads", given.threads)
+        model = FAMILY.load(str(checkpoint), None)
+        sizes = [sum(file.bytes for file in Bundle.load(b).manifest.files()) / 1e6 for b in (low, bundle)]
+        runtime = OnnxRuntime(threads=given.threads)
+        with Sessions.open(Bundle.load(low), runtime) as int8, Sessions.open(Bundle.load(bundle), runtime) as fp32:
+            rows = _timed(model, int8, fp32, given.rounds)
+    return "\n".join(
+        (
+            f"{_today()}, {given.threads} threads, wall clock; SAM 2.1 hiera-tiny at 1024 px, random weights, ONNX "
+            f"Runtime's CPU. The bundle has {sizes[0]:.1f} MB, {sizes[0] / sizes[1]:.2f} of FP32's {sizes[1]:.1f}. "
+            f"`{_command('speed', given)}`",
+            "",
+            "| stage | size | INT8, s | FP32, s | over FP32 | torch eager, s | over torch |",
+            "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
+            *rows,
+        )
+    )
+
+
+def _timed(model: Any, int8: Any, fp32: Any, rounds: int) -> list[str]:
+    from masklet.export import sam2_reference as reference
+    from masklet.export.families.sam2 import FAMILY, MEAN, STD
+    from masklet.export.family import Case
+    from stages import POINTERS, TRACKED, eager_decoder, eager_memory_encoder
+
+    encoder = reference.image_encoder(model, MEAN, STD)
+    attention = reference.memory_attention(model, model.vision_encoder.neck)
+    stages = {stage.spec.name: stage for stage in FAMILY.stages(model)}
+    one = {"objects": 1}
+    cases: list[tuple[str, str, Case, Callable[[Any], Callable[[], Any]]]] = [
+        ("image_encoder", "1024 px", Case("image"), lambda feeds: lambda: encoder(feeds)),
+        *(
+            (
+                "memory_attention",
+                f"{m} memories",
+                Case("M", {**one, "memories": m, "pointers": POINTERS}),
+                lambda feeds: lambda: attention(feeds),
+            )
+            for m in (1, 3, 7)
+        ),
+        ("mask_decoder", "1 object", Case("B", {**one, "points": 2}, TRACKED), lambda f: eager_decoder(model, f)),
+        (
+            "memory_encoder",
+            "1 object",
+            Case("B", one, {"binarize": 0, "object_score": 5}),
+            lambda feeds: eager_memory_encoder(model, feeds),
+        ),
+    ]
+    rows, frame = [], [0.0, 0.0, 0.0]
+    for name, size, case, eager in cases:
+        feeds = stages[name].feeds(case, seed=0)
+        times = alternate(
+            (lambda n=name, f=feeds: int8.run(n, f), lambda n=name, f=feeds: fp32.run(n, f), eager(feeds)), rounds
+        )
+        if size not in ("1 memories", "3 memories"):
+            frame = [total + taken for total, taken in zip(frame, times, strict=True)]
+        rows.append(_speed_row(name, size, times))
+        print(rows[-1], flush=True)
+    return [*rows, _speed_row("whole frame", "1 object, 7 memories", frame)]
+
+
+def _speed_row(name: str, size: str, times: Sequence[float]) -> str:
+    low, full, torch = times
+    return f"| {name} | {size} | {low:.3f} | {full:.3f} | {full / low:.2f} | {torch:.3f} | {torch / low:.2f} |"
+
+
+def alternate(calls: Sequence[Callable[[], Any]], rounds: int) -> list[float]:
+    """Median seconds of calls that take turns, after one of each to warm up."""
+    times: list[list[float]] = [[] for _ in calls]
+    for turn in range(rounds + 1):
+        for call, taken in zip(calls, times, strict=True):
+            begun = time.perf_counter()
+            call()
+            if turn:
+                taken.append(time.perf_counter() - begun)
+    return [statistics.median(taken) for taken in times]
+
+
+def exported(checkpoint: Path, folder: Path) -> Path:
+    """The FP32 bundle of a checkpoint."""
+    from masklet.export.pipeline import export_bundle
+
+    export_bundle(str(checkpoint), folder / "fp32.bundle")
+    return folder / "fp32.bundle"
+
+
+def _today() -> str:
+    from stages import _cpu
+
+    return f"{datetime.date.today().isoformat()}, {_cpu()}"
+
+
+def _command(part: str, given: argparse.Namespace) -> str:
+    options = {"accuracy": ("clips", "frames", "threads"), "memory": ("threads",), "speed": ("rounds", "threads")}[part]
+    words = " ".join(f"--{name} {getattr(given, name)}" for name in options)
+    return f"python profiles/benchmarks/calibration.py {part} {words} --write"
+
+
+def keep(part: str, text: str) -> None:
+    """Put a part into the page, in the place of its earlier figures."""
+    page = PAGE.read_text() if PAGE.exists() else "# What FP16 and INT8 cost, and what they save\n"
+    found = dict(re.findall(r"^## (\w+)\n\n(.*?)\n*(?=^## |\Z)", page, re.DOTALL | re.MULTILINE)) | {part: text}
+    body = "\n\n".join(f"## {name}\n\n{found[name]}" for name in PARTS if name in found)
+    PAGE.write_text(f"# What FP16 and INT8 cost, and what they save\n\n{body}\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=PARTS)
+    parser.add_argument("--checkpoint", type=Path)
+    parser.add_argument("--bundle", type=Path, help="the FP32 bundle of the checkpoint (speed)")
+    parser.add_argument("--low", type=Path, help="its INT8 bundle, if there is one (speed)")
+    parser.add_argument("--clips", type=int, default=20)
+    parser.add_argument("--frames", type=int, default=30)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--write", action="store_true")
+    given = parser.parse_args()
+    parts: dict[str, Callable[[argparse.Namespace], str]] = {"accuracy": accuracy, "memory": memory, "speed": speed}
+    text = parts[given.part](given)
+    print(text)
+    if given.write:
+        keep(given.part, text)
+
+
+if __name__ == "__main__":
+    main()
