@@ -47,7 +47,7 @@ def compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tu
     """Run a script by both, and check that they agree in everything: shown, removed, remembered."""
 
     def run(script: Script, **options: Any) -> tuple[Ours, Reference]:
-        constants = {NAMES[name]: (not v if name == "hide_unmatched" else v) for name, v in options.items()}
+        constants: Any = {NAMES[name]: (not v if name == "hide_unmatched" else v) for name, v in options.items()}
         ours, reference = Ours(script, tmp_path, monkeypatch, **options), Reference(script, **constants)
         assert [f.frame_index for f in ours.frames] == [f.index for f in reference.frames] == list(range(script.length))
         for mine, theirs in zip(ours.frames, reference.frames, strict=True):
