@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import cv2
 import msgspec
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +14,15 @@ from masklet.calibration.accuracy import Accuracy, accuracy, mean_accuracy, regi
 from masklet.calibration.clips import Clip, run
 from masklet.calibration.truth import MaskLines
 from masklet.runtime.errors import CalibrationError
+from masklet.runtime.geometry import boxes_xyxy
+from masklet.runtime.overlay import draw
 from masklet.runtime.results import Frame, FrameResult
 from masklet.runtime.session import Sessions
 
 BoolArray = npt.NDArray[np.bool_]
+U8 = npt.NDArray[np.uint8]
 SHOWN = 6  # of the worst frames
+PICTURE = 420  # pixels of a picture's longer side
 
 
 class Figures(msgspec.Struct, frozen=True):
@@ -78,13 +83,12 @@ class FrameScore(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, order=True)
 class Worst:
-    """A frame with its picture [H, W, 3] uint8 and both results; ordered by IoU, the worst last."""
+    """A frame with both results drawn in, small; ordered by IoU, the worst last. place: clip and frame, negated."""
 
     better_by: float
     place: tuple[int, int]
-    image: npt.NDArray[np.uint8] = field(compare=False)
-    full: FrameResult = field(compare=False)
-    low: FrameResult = field(compare=False)
+    full: U8 = field(compare=False)
+    low: U8 = field(compare=False)
 
 
 @dataclass(frozen=True)
@@ -136,12 +140,27 @@ def evaluate(
             found = list(_scores(number, clip, frame, result, full))
             scores += found
             if found:
-                shown = Worst(-_mean(s.iou for s in found), (-number, -frame.index), frame.image, full, result)
-                (heapq.heappush if len(worst) < SHOWN else heapq.heappushpop)(worst, shown)
+                _keep_worst(worst, -_mean(s.iou for s in found), (-number, -frame.index), frame, result, full)
             progress(1)
     if not scores:
         raise CalibrationError("no object was tracked, so there is nothing to judge")
     return Evaluation(scores, sorted(worst, reverse=True))
+
+
+def _keep_worst(
+    worst: list[Worst], better_by: float, place: tuple[int, int], frame: Frame, result: FrameResult, full: FrameResult
+) -> None:
+    """Draw a frame and keep it in a heap, if it is one of the worst."""
+    if len(worst) == SHOWN and (better_by, place) <= (worst[0].better_by, worst[0].place):
+        return
+    shown = Worst(better_by, place, *(_small(draw(frame.image, each)) for each in (full, result)))
+    (heapq.heappush if len(worst) < SHOWN else heapq.heappushpop)(worst, shown)
+
+
+def _small(image: U8) -> U8:
+    scale = PICTURE / max(image.shape[:2])
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST
+    return np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=way), np.uint8)
 
 
 def _both(sessions: Sessions, clip: Clip, fp32: MaskLines) -> Iterator[tuple[Frame, FrameResult, FrameResult]]:
@@ -153,8 +172,6 @@ def _both(sessions: Sessions, clip: Clip, fp32: MaskLines) -> Iterator[tuple[Fra
 
 
 def _like(result: FrameResult, masks: BoolArray) -> FrameResult:
-    from masklet.runtime.geometry import boxes_xyxy
-
     return FrameResult(result.frame_index, result.time_s, result.object_ids, masks, boxes_xyxy(masks), result.scores)
 
 

@@ -72,8 +72,8 @@ def rounded(model: onnx.ModelProto, halves: set[str]) -> None:
         node.output[:] = [f"{name}_exact" if name in halves else name for name in node.output]
         nodes.append(node)
         for name in made:
-            nodes.append(helper.make_node("Cast", [f"{name}_exact"], [f"{name}_16"], f"{name}_round", to=HALF))
-            nodes.append(helper.make_node("Cast", [f"{name}_16"], [name], f"{name}_back", to=FLOAT))
+            nodes.append(helper.make_node("Cast", [f"{name}_exact"], [f"{name}_rounded"], f"{name}_round", to=HALF))
+            nodes.append(helper.make_node("Cast", [f"{name}_rounded"], [name], f"{name}_back", to=FLOAT))
     replace_nodes(graph, nodes)
 
 

@@ -5,13 +5,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import cv2
-from masklet.calibration.evaluate import Worst
+from masklet.calibration.evaluate import U8, Worst
 from masklet.calibration.report import Report
-from masklet.runtime.overlay import draw
-from masklet.runtime.results import FrameResult
 
 WIDTH, HEIGHT, LEFT, BOTTOM = 860, 240, 52, 30  # pixels of the curve
-PICTURE = 420  # pixels of a picture's longer side, at most
 
 TEMPLATE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -45,9 +42,9 @@ figure img { height: 210px; max-width: 420px; margin-right: 4px; border-radius: 
   <span class="{{ 'good' if r.within else 'bad' }}">{{ 'within' if r.within else 'beyond' }} its bound</span></h1>
 <p>{{ r.figures.frames }} frames of {{ r.sources | length }} source{{ '' if r.sources | length == 1 else 's' }}, from
 {{ r.checkpoint }}{% if r.truth %}; J&amp;F against true masks{% else %}; no true masks were given{% endif %}.
-{% if r.precision.startswith('int8') %}INT8 ranges by {{ r.method }}.{% endif %}
-Bound: mask IoU with FP32 from {{ r.bound.min_iou }}{% if r.truth %}, at most {{ r.bound.max_drop }} points of J&amp;F
-lost{% endif %}.</p>
+{% if r.precision.startswith('int8') %}INT8 ranges by {{ r.method }}.{% endif %}</p>
+<p>Bound: mask IoU with FP32 from {{ r.bound.min_iou }}{% if r.truth %}, at most {{ r.bound.max_drop }} points of
+J&amp;F lost{% endif %}.</p>
 <div class="tiles">
 {% for value, name in tiles %}<div class="card"><b>{{ value }}</b><span>{{ name }}</span></div>{% endfor %}
 </div>
@@ -157,13 +154,9 @@ def _curve(report: Report) -> str:
 def _pair(report: Report, worst: Worst) -> tuple[str, str, str]:
     clip, frame = (-number for number in worst.place)
     name = f"{report.sources[clip]}, frame {frame}: IoU {-worst.better_by:.3f}"
-    return name, _picture(worst, worst.full), _picture(worst, worst.low)
+    return name, _picture(worst.full), _picture(worst.low)
 
 
-def _picture(worst: Worst, result: FrameResult) -> str:
-    drawn = draw(worst.image, result)
-    scale = PICTURE / max(drawn.shape[:2])
-    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST
-    small = cv2.resize(drawn, None, fx=scale, fy=scale, interpolation=way)
-    encoded = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])[1]
+def _picture(image: U8) -> str:
+    encoded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])[1]
     return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode()

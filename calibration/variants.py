@@ -21,7 +21,7 @@ from masklet.runtime.spec import Tensor
 
 MADE_WITH = ("masklet", "onnx", "onnxruntime")
 MEASURED = "measured.onnx"
-ROUNDS = 3  # of alternating runs on each feed
+ROUNDS = 2  # of alternating runs on each feed
 FEEDS = 4  # that stages are compared on, at most
 
 Clock = Callable[[], int]  # monotonic, in nanoseconds
@@ -51,6 +51,10 @@ class _Made:
     files: dict[str, tuple[str, ...]]
     folder: Path
     fp32_tensors: dict[str, float]
+
+    @property
+    def bytes(self) -> int:
+        return sum((self.folder / name).stat().st_size for name in {n for names in self.files.values() for n in names})
 
 
 class Variants:
@@ -83,7 +87,7 @@ class Variants:
         return lowest_groups(self.bundle, stage, self.precision)
 
     def open(self, choices: Choices) -> Sessions:
-        """Open the stages as chosen, for measuring their accuracy; the caller closes FP32 ones with `close`."""
+        """Open the stages as chosen, for measuring their accuracy."""
         opened = {stage.name: self._session(stage.name, choices[stage.name]) for stage in self.bundle.model.stages}
         return Sessions(self.bundle.model, opened, self.bundle.asset)
 
@@ -91,6 +95,12 @@ class Variants:
         """How far the outputs of a stage are from FP32's on real feeds, the worst one."""
         full, low = self._session(stage, FULL), self._session(stage, choice)
         return max((relative for relative, _ in self._differences(stage, full, low, FEEDS // 2).values()), default=0.0)
+
+    def sizes(self, choices: Choices) -> tuple[int, int]:
+        """Bytes of the stages as chosen, and in FP32."""
+        full = {s: sum({f.path: f.bytes for a in self._artifacts(s) for f in a.files}.values()) for s in choices}
+        low = {stage: full[stage] if c == FULL else self._make(stage, c).bytes for stage, c in choices.items()}
+        return sum(low.values()), sum(full.values())
 
     def compare(self, choices: Choices, clock: Clock = time.perf_counter_ns) -> dict[str, StageFigures]:
         """Compare every stage with FP32."""
@@ -153,17 +163,15 @@ class Variants:
         return self._runtime.open(Bundle(made.folder, manifest), self.bundle.model.stage(stage))
 
     def _compared(self, stage: str, choice: Choice, clock: Clock) -> StageFigures:
-        sizes = {f.path: f.bytes for a in self._artifacts(stage) for f in a.files}
+        size, full_size = self.sizes({stage: choice})
         if choice == FULL:
-            return StageFigures(choice, sum(sizes.values()), sum(sizes.values()), None, None, ())
+            return StageFigures(choice, size, full_size, None, None, ())
         made, full = self._make(stage, choice), self._session(stage, FULL)
-        files = {name for each in made.files.values() for name in each}
         times = self._times(stage, full, self._open(stage, made, made.files), clock)
         ms, fp32_ms = (statistics.median(taken) / 1e6 if taken else None for taken in times)
         different = self._differences(stage, full, self._session(stage, choice), FEEDS)
         parity = tuple(Parity(stage, format, name, *both) for format in made.files for name, both in different.items())
-        size = sum((made.folder / name).stat().st_size for name in files)
-        return StageFigures(choice, size, sum(sizes.values()), ms, fp32_ms, parity)
+        return StageFigures(choice, size, full_size, ms, fp32_ms, parity)
 
     def _times(self, stage: str, full: Session, low: Session, clock: Clock) -> tuple[list[int], list[int]]:
         """Nanoseconds of the low session's and of the full one's calls."""

@@ -130,8 +130,14 @@ def test_fp16_is_near_fp32_and_its_twin_rounds_like_numpy(
     onnx.save(found.measured, tmp_path / "twin.onnx")
     twin = run_graph(tmp_path / "twin.onnx", spec, feeds)
     assert error(twin, wanted) < 1e-2
-    names = [name for node in found.models["onnx"].graph.node for name in node.output]
-    assert len(names) == len(set(names))  # TensorRT refuses a name that is made twice
+
+
+def test_no_name_is_made_twice(lowered: dict[tuple[str, str], Lowered]) -> None:
+    for found in lowered.values():
+        for model in (*found.models.values(), *([found.measured] if found.measured else [])):
+            names = [name for node in model.graph.node for name in node.output]
+            names += [tensor.name for tensor in (*model.graph.initializer, *model.graph.input)]
+            assert len(names) == len(set(names))
 
 
 def test_the_same_input_gives_the_same_bytes(bundle: Bundle, recording: Recording, tmp_path: Path) -> None:
