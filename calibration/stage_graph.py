@@ -83,7 +83,7 @@ def write_graphs(stage: str, models: Mapping[str, onnx.ModelProto], root: Path) 
 def constant(graph: onnx.GraphProto, name: str, value: npt.NDArray[Any]) -> str:
     """Add a constant, once, and return its name."""
     if all(tensor.name != name for tensor in graph.initializer):
-        graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        graph.initializer.append(numpy_helper.from_array(value, name))
     return name
 
 
