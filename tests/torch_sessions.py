@@ -1,5 +1,7 @@
 """Sessions that run a family's torch modules themselves: the runtime on a model without tracing it first."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -30,6 +32,7 @@ class TorchSession:
         """Nothing is held."""
 
 
-def torch_sessions(family: Family, model: Any) -> Sessions:
-    """Every stage of a model, on torch."""
-    return Sessions(family.spec(model), {stage.spec.name: TorchSession(stage) for stage in family.stages(model)})
+def torch_sessions(family: Family, model: Any, assets: Callable[[str], Path] | None = None) -> Sessions:
+    """Every stage of a model, on torch. assets: as `Sessions` takes them."""
+    played = {stage.spec.name: TorchSession(stage) for stage in family.stages(model)}
+    return Sessions(family.spec(model), played, assets)

@@ -32,6 +32,14 @@ FIRST_ALONE = (
 NO_STATE = "the state of objects that --text or --exemplar found cannot be kept; leave out --state"
 
 
+def check_for_video(concepts: Iterable[Concept]) -> None:
+    """Raise PromptError for what can be looked for in images alone (I: _get_visual_prompt)."""
+    for concept in concepts:
+        if len(concept.exemplars) > 1:
+            count = len(concept.exemplars)
+            raise PromptError(f"{concept.name}: a video takes one exemplar a phrase, got {count}; images take more")
+
+
 class ConceptsReset(UserWarning):
     """Other concepts are looked for, and the objects that were followed are let go."""
 
@@ -163,12 +171,7 @@ class ConceptTracker:
 
     def _checked(self, concepts: tuple[Concept, ...]) -> tuple[Concept, ...]:
         """Concepts that can be looked for in videos; their phrases are encoded now."""
-        for concept in concepts:
-            if len(concept.exemplars) > 1:
-                raise PromptError(
-                    f"{concept.name}: a video takes one exemplar a phrase, got {len(concept.exemplars)}; more are for "
-                    "images"
-                )
+        check_for_video(concepts)
         self._detector.read(concepts)
         return concepts
 

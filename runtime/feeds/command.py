@@ -8,7 +8,7 @@ from masklet.runtime.backends.onnxrt import OnnxRuntime
 from masklet.runtime.bundle import Bundle
 from masklet.runtime.concepts.detector import ConceptDetector, check_concepts
 from masklet.runtime.concepts.options import ConceptOptions
-from masklet.runtime.concepts.tracker import FIRST_ALONE, NO_STATE, ConceptTracker
+from masklet.runtime.concepts.tracker import FIRST_ALONE, NO_STATE, ConceptTracker, check_for_video
 from masklet.runtime.errors import PromptError, SourceError, StateError
 from masklet.runtime.feeds.bell import Bell
 from masklet.runtime.feeds.frame_queue import Captured
@@ -47,7 +47,8 @@ def orders(specs: Sequence[str], schedules: Sequence[Schedule], outputs: Outputs
 
 
 def _check_with_concepts(schedules: Sequence[Schedule], options: RunOptions) -> None:
-    """Raise MaskletError for what cannot be asked for beside phrases and exemplars."""
+    """Raise MaskletError for what cannot be asked for with phrases and exemplars."""
+    check_for_video(options.concepts)
     if options.state is not None:
         raise StateError(NO_STATE)
     if any(frame <= options.cut["start"] for schedule in schedules for frame in schedule):

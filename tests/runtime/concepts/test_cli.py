@@ -1,0 +1,144 @@
+"""`masklet run` and `masklet segment` with phrases and exemplars, on a bundle with random weights."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from command_line import Cli
+from masklet.runtime.concepts.concept import parse_concepts
+from masklet.runtime.errors import PromptError
+from PIL import Image
+from pycocotools import mask as coco
+
+HW = (60, 80)
+EASY = ("--min-score", "0.05", "--threads", "1")
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight frames of smooth noise that moves."""
+    folder = tmp_path_factory.mktemp("clip")
+    rng = np.random.default_rng(3)
+    picture = cv2.resize(rng.integers(0, 256, (6, 8, 3), np.uint8), (HW[1], HW[0]))
+    for t in range(8):
+        Image.fromarray(np.roll(picture, 2 * t, axis=1)).save(folder / f"{t}.png")
+    return folder
+
+
+def test_a_phrase_is_run_to_the_end(cli: Cli, sam3_bundle: Path, clip: Path, tmp_path: Path) -> None:
+    masks = tmp_path / "masks.jsonl"
+    words = ("run", sam3_bundle, clip, "--text", "car", "--text", "a red bus", *EASY, "--masks", masks)
+    code, _, err = cli(*words, "-o", tmp_path / "overlay.mp4")
+    assert code == 0, err
+    assert "8 frames" in err
+    lines = [json.loads(line) for line in masks.read_text().splitlines()]
+    assert [line["frame"] for line in lines] == list(range(8))
+    objects = [found for line in lines for found in line["objects"]]
+    assert {found["phrase"] for found in objects} <= {"car", "a red bus"}
+    assert objects
+    for found in objects:
+        assert 0 < found["score"] <= 1
+        assert found["presence"] is None or 0 < found["presence"] < 1
+        assert coco.decode(found["segmentation"]).shape == HW
+
+
+def test_hotstart_does_not_change_which_frames_come(cli: Cli, sam3_bundle: Path, clip: Path, tmp_path: Path) -> None:
+    frames = {}
+    for hotstart in (0, 4):
+        masks = tmp_path / f"{hotstart}.jsonl"
+        words = ("run", sam3_bundle, clip, "--text", "car", *EASY, "--hotstart", hotstart, "--masks", masks)
+        assert cli(*words)[0] == 0
+        frames[hotstart] = [json.loads(line)["frame"] for line in masks.read_text().splitlines()]
+    assert frames[0] == frames[4] == list(range(8))
+
+
+def test_text_finds_and_points_refine(cli: Cli, sam3_bundle: Path, clip: Path, tmp_path: Path) -> None:
+    masks = tmp_path / "masks.jsonl"
+    words = ("run", sam3_bundle, clip, "--text", "car", *EASY, "--point", "90@3:40,30", "--masks", masks)
+    code, _, err = cli(*words)
+    assert code == 0, err
+    lines = [json.loads(line)["objects"] for line in masks.read_text().splitlines()]
+    assert not any(found["id"] == 90 for objects in lines[:3] for found in objects)
+    assert [found["score"] for objects in lines for found in objects if found["id"] == 90][:1] == [1.0]
+
+
+def test_a_phrase_in_an_image(cli: Cli, sam3_bundle: Path, clip: Path, tmp_path: Path) -> None:
+    picture, ids = tmp_path / "picture.png", tmp_path / "ids.png"
+    words = ("segment", sam3_bundle, clip / "0.png", "--text", "car", "--exemplar", "5,5,40,30", *EASY)
+    code, out, err = cli(*words, "--overlay", picture, "-o", ids, "--json")
+    assert code == 0, err
+    said = json.loads(out)
+    (concept,) = said["concepts"]
+    assert concept["phrase"] == "car"
+    assert concept["found"] == len(said["objects"]) > 0
+    assert {found["phrase"] for found in said["objects"]} == {"car"}
+    assert {found["presence"] for found in said["objects"]} == {concept["presence"]}
+    assert Image.open(picture).size == Image.open(ids).size == (HW[1], HW[0])
+    code, out, _ = cli("segment", sam3_bundle, clip / "0.png", "--text", "car", "--text", "dog", "--threads", "1")
+    assert code == 0
+    assert [line.split(":")[0] for line in out.splitlines()] == ["car", "dog"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--text", ""), "the phrase '' is empty"),
+        (("--text", "car " * 40), "tokens long; the model reads 30"),
+        (("--text", "猫"), "does not read '猫'"),
+        (("--text", "car", "--text", "car"), "'car' is given twice"),
+        (("--exemplar", "1,2,3"), "--exemplar 1,2,3: expected [+|-]X0,Y0,X1,Y1"),
+        (("--exemplar", "30,2,3,9"), "--exemplar 30,2,3,9: box"),
+        (("--exemplar", "0,0,90,50"), "exemplar: the box 0,0,90,50 reaches beyond the frame of 80x60"),
+        (("--text", "car", "--text", "dog", "--exemplar", "0,0,9,9"), "--exemplar: whose, of 2 phrases?"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["run", "segment"])
+def test_bad_input_ends_with_one_line(
+    cli: Cli, sam3_bundle: Path, clip: Path, verb: str, words: tuple[str, ...], said: str
+) -> None:
+    source = clip if verb == "run" else clip / "0.png"
+    code, out, err = cli(verb, sam3_bundle, source, *words, "--threads", "1")
+    assert (code, out) == (2, "")
+    assert said in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_points_and_text_in_one_call(cli: Cli, sam3_bundle: Path, clip: Path) -> None:
+    code, _, err = cli("segment", sam3_bundle, clip / "0.png", "--text", "car", "--point", "3,4")
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "give either" in err
+    code, _, err = cli("run", sam3_bundle, clip, "--text", "car", "--point", "3,4")
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "give them on a later frame" in err
+
+
+def test_what_does_not_go_with_text(cli: Cli, sam3_bundle: Path, clip: Path, tmp_path: Path) -> None:
+    code, _, err = cli("run", sam3_bundle, clip, "--text", "car", "--state", tmp_path / "state")
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "leave out --state" in err
+    code, _, err = cli("segment", sam3_bundle, clip / "0.png", "--text", "car", "--json", "--all")
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "--all is for points" in err
+    code, _, err = cli("run", sam3_bundle, clip, "--exemplar", "0,0,9,9", "--exemplar", "-9,9,20,20")
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "a video takes one exemplar" in err
+
+
+@pytest.mark.parametrize("verb", ["run", "segment"])
+def test_a_bundle_without_the_detector(cli: Cli, nano_bundle: Path, clip: Path, tmp_path: Path, verb: str) -> None:
+    source = clip if verb == "run" else clip / "0.png"
+    out = tmp_path / ("out.mp4" if verb == "run" else "out.png")
+    code, _, err = cli(verb, nano_bundle, source, "--text", "car", "-o", out)
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "has no detector of concepts" in err
+    assert not out.exists()
+
+
+def test_exemplars_have_a_sign() -> None:
+    (concept,) = parse_concepts(["car"], ["1,2,3,4", "+1,2,3,4", "-1,2,3,4"])
+    assert [exemplar.positive for exemplar in concept.exemplars] == [True, True, False]
+    assert parse_concepts([], []) == ()
+    with pytest.raises(PromptError, match="expected"):
+        parse_concepts([], ["1,2,3,x"])
