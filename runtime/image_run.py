@@ -150,6 +150,12 @@ def everything_in_image(
         _write_picture(overlay, picture(pixels, found))
     written = ", ".join(str(path) for path in (output, overlay) if path is not None)
     typer.echo(f"{len(found)} masks" + (f"; wrote {written}" if written else ""))
+    if not found:
+        typer.echo(
+            f"none passed --min-predicted-iou {options.min_predicted_iou:g} and --min-stability "
+            f"{options.min_stability:g}; lower them for a model that is less sure of itself",
+            err=True,
+        )
 
 
 def _write_picture(path: Path, pixels: U8) -> None:
