@@ -1,6 +1,5 @@
 // Mask logits to a picture of the mask.
-const TINT = [56, 132, 255]; // of the mask, red green blue
-const INSIDE = 120, EDGE = 255; // how opaque it is, out of 255
+const INSIDE = 0x78ff8438, EDGE = 0xffff8438; // colours: alpha, blue, green, red
 
 // logits: the model's square, low[0] x low[1]. Returns the mask in the image's pixels, 1 and 0. An image that covers
 // the square in part is cut out of it at the square's own size, as SAM does.
@@ -9,7 +8,9 @@ export function enlarge(logits, low, { side, covered, fit }, height, width) {
   const large = fit === "stretch"
     ? resize(logits, low, low, [height, width])
     : resize(resize(logits, low, cut, covered), covered, covered, [height, width]);
-  return Uint8Array.from(large, (logit) => logit > 0);
+  const mask = new Uint8Array(large.length);
+  for (let n = 0; n < mask.length; n++) mask[n] = large[n] > 0;
+  return mask;
 }
 
 // Bilinear, corners not aligned: the first `span` of a map of `size`, rows and columns, becomes a map of `wanted`.
@@ -44,13 +45,13 @@ function axis(length, span, last) {
 export function paint(canvas, mask) {
   const { width, height } = canvas;
   const picture = new ImageData(width, height);
+  const pixels = new Uint32Array(picture.data.buffer);
   for (let y = 0, n = 0; y < height; y++) {
     for (let x = 0; x < width; x++, n++) {
       if (!mask[n]) continue;
       const inner = x > 0 && x < width - 1 && y > 0 && y < height - 1;
       const whole = inner && mask[n - 1] && mask[n + 1] && mask[n - width] && mask[n + width];
-      picture.data.set(TINT, 4 * n);
-      picture.data[4 * n + 3] = whole ? INSIDE : EDGE;
+      pixels[n] = whole ? INSIDE : EDGE;
     }
   }
   canvas.getContext("2d").putImageData(picture, 0, 0);

@@ -3,6 +3,7 @@ import { enlarge, paint } from "./mask.js";
 
 const [stage, image, mask, clicks, status] = ["stage", "image", "mask", "clicks", "status"].map((id) =>
   document.getElementById(id));
+const RADIUS = 6; // of a click's mark, in pixels of the screen
 const scene = await (await fetch("scene.json")).json();
 const low = scene.inputs.mask_prompt.slice(2);
 const decoder = new Worker("decoder.js", { type: "module" });
@@ -84,9 +85,10 @@ function draw({ id, logits, score, milliseconds }) {
 }
 
 function mark() {
+  const r = RADIUS * mask.width / stage.clientWidth;
   clicks.replaceChildren(...points.map(({ x, y, label }) => {
     const circle = document.createElementNS(clicks.namespaceURI, "circle");
-    for (const [name, value] of Object.entries({ cx: x * mask.width, cy: y * mask.height, r: mask.width / 160 }))
+    for (const [name, value] of Object.entries({ cx: x * mask.width, cy: y * mask.height, r }))
       circle.setAttribute(name, value);
     circle.classList.toggle("add", label === 1);
     return circle;

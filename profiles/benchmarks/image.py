@@ -1,11 +1,10 @@
 """Images and EdgeTAM: a further click, prompts in batches, and EdgeTAM against hiera-tiny and torch eager.
 
-    python profiles/benchmarks/image.py [--sam BUNDLE] [--edgetam FOLDER BUNDLE] [--tiny BUNDLE] [--rounds N] [--busy]
-                                        [--write]
+    python profiles/benchmarks/image.py [--sam BUNDLE] [--edgetam FOLDER BUNDLE] [--tiny BUNDLE] [--rounds N]
+                                        [--threads N] [--write]
 
 Random weights of real size (SAM ViT-B, EdgeTAM, SAM 2.1 hiera-tiny); what is not given is drawn and exported first.
-What is compared takes turns; figures are medians. --busy is for a machine that others use at the same time: one
-thread, and seconds of the processor instead of the clock. --write keeps the table in image.md beside this file.
+What is compared takes turns; figures are medians. --write keeps the table in image.md beside this file.
 """
 
 import argparse
@@ -32,7 +31,7 @@ from masklet.export import sam2_reference  # noqa: E402
 from masklet.export.families.edgetam import FAMILY  # noqa: E402
 from masklet.export.families.sam2 import MEAN, STD  # noqa: E402
 from masklet.export.pipeline import export_bundle  # noqa: E402
-from masklet.profiles.benchmarks.stages import Conditions, _cpu, alternate  # noqa: E402
+from masklet.profiles.benchmarks.stages import _cpu, alternate  # noqa: E402
 from masklet.runtime.backends.onnxrt import OnnxRuntime  # noqa: E402
 from masklet.runtime.bundle import Bundle  # noqa: E402
 from masklet.runtime.image import ImagePredictor  # noqa: E402
@@ -74,17 +73,17 @@ def clicks(count: int) -> list[Points]:
     return [Points.click(*xy) for xy in rng.uniform(0, 1, (count, 2)) * [SCENE_HW[1], SCENE_HW[0]]]
 
 
-def measure_sam(sessions: Sessions, under: Conditions) -> list[Row]:
+def measure_sam(sessions: Sessions, rounds: int) -> list[Row]:
     """A further click on an image that is set; prompts in batches and one at a time."""
     predictor = ImagePredictor(sessions, batch=POINTS)
     embedding = predictor.embed(scene())
     predictor.set_image(embedding)
     click = Points.click(600, 300)
     times = []
-    for _ in range(4 * under.rounds):
-        start = under.clock()
+    for _ in range(4 * rounds):
+        start = time.perf_counter()
         predictor.predict(click)
-        times.append((under.clock() - start) / 1e9)
+        times.append(time.perf_counter() - start)
     rows = [Row("SAM: a further click", "", 0.0, statistics.median(times), "at most 60 ms")]
     grid = clicks(POINTS)
     for batch in BATCHES:
@@ -93,13 +92,13 @@ def measure_sam(sessions: Sessions, under: Conditions) -> list[Row]:
         one_by_one, batched = alternate(
             lambda: [predictor.decode([prompt]) for prompt in grid],
             lambda together=together: together.decode(grid),  # type: ignore[misc]
-            Conditions(under.threads, under.clock, max(1, under.rounds // 3), under.described),
+            rounds,
         )
         rows.append(Row(f"SAM: {POINTS} points, {batch} a call", "1 a call", one_by_one, batched, "2 times faster"))
     return rows
 
 
-def measure_edgetam(model: Any, edgetam: Sessions, tiny: Sessions, under: Conditions) -> list[Row]:
+def measure_edgetam(model: Any, edgetam: Sessions, tiny: Sessions, rounds: int) -> list[Row]:
     """A tracked frame with a full bank against hiera-tiny's, and the encoder against torch."""
     image = scene()
     steps: list[Callable[[], Any]] = []
@@ -108,11 +107,11 @@ def measure_edgetam(model: Any, edgetam: Sessions, tiny: Sessions, under: Condit
         for t in range(FULL_BANK):
             tracker.step(Frame(t, t / 30, image), {1: Points.click(600, 300)} if t == 0 else {})
         steps.append(lambda tracker=tracker: tracker.step(Frame(FULL_BANK, 1.0, image)))  # type: ignore[misc]
-    frames = alternate(steps[0], steps[1], under)
+    frames = alternate(steps[0], steps[1], rounds)
     square = sam2_reference.draw_image(np.random.default_rng(1), (1, 1024, 1024, 3))
     eager = sam2_reference.image_encoder(model, MEAN, STD)
     encoders = alternate(
-        lambda: eager({"image": square}), lambda: edgetam.run("image_encoder", {"image": square}), under
+        lambda: eager({"image": square}), lambda: edgetam.run("image_encoder", {"image": square}), rounds
     )
     return [
         Row("EdgeTAM: a tracked frame, 1 object", "SAM 2.1 hiera-tiny", *frames, "4 times faster"),
@@ -120,14 +119,14 @@ def measure_edgetam(model: Any, edgetam: Sessions, tiny: Sessions, under: Condit
     ]
 
 
-def report(rows: list[Row], under: Conditions) -> str:
+def report(rows: list[Row], threads: int) -> str:
     """The table, with what is needed to repeat it."""
     versions = ", ".join(f"{p} {importlib.metadata.version(p)}" for p in ("torch", "transformers", "onnxruntime"))
     return "\n".join(
         [
             "# Images and EdgeTAM",
             "",
-            f"{datetime.date.today().isoformat()}, {_cpu()}, {under.described}, FP32. {versions}. SAM ViT-B, EdgeTAM "
+            f"{datetime.date.today().isoformat()}, {_cpu()}, {threads} threads, FP32. {versions}. SAM ViT-B, EdgeTAM "
             "and SAM 2.1 hiera-tiny, 1024 px, random weights. What is compared takes turns; medians. "
             "`python profiles/benchmarks/image.py --write`",
             "",
@@ -153,29 +152,25 @@ def main() -> None:
     parser.add_argument("--edgetam", type=Path, nargs=2, default=(None, None))
     parser.add_argument("--tiny", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--busy", action="store_true")
+    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
-    under = Conditions(2, time.perf_counter_ns, given.rounds, "2 threads, wall clock")
-    if given.busy:
-        described = "1 thread, processor time, on a machine in use (--busy)"
-        under = Conditions(1, time.process_time_ns, given.rounds, described)
-    torch.set_num_threads(under.threads)
+    torch.set_num_threads(given.threads)
     folder, edgetam = given.edgetam
     config = edgetam_config(side=1024, small=False)
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
-        runtime = OnnxRuntime(under.threads)
+        runtime = OnnxRuntime(given.threads)
         model = random_edgetam(config) if folder is None else FAMILY.load(str(folder), None)
         sam = bundle_of(given.sam, "sam", scratch, lambda: random_sam(sam_config("base", side=1024)))
         small = bundle_of(edgetam, "edgetam", scratch, lambda: model)
         tiny = bundle_of(given.tiny, "tiny", scratch, lambda: random_model(sam2_config(SIZES["tiny"])))
         with Sessions.open(sam, runtime) as sessions:
-            rows = measure_sam(sessions, under)
+            rows = measure_sam(sessions, given.rounds)
             print(*rows, sep="\n", flush=True)
         with Sessions.open(small, runtime) as fast, Sessions.open(tiny, runtime) as slow:
-            rows += measure_edgetam(model, fast, slow, under)
-    text = report(rows, under)
+            rows += measure_edgetam(model, fast, slow, given.rounds)
+    text = report(rows, given.threads)
     print(text)
     if given.write:
         (HERE / "image.md").write_text(text)

@@ -96,11 +96,16 @@ def _annotation(segment: Segment, number: int) -> dict[str, Any]:
 
 
 def picture(image: U8, segments: Sequence[Segment]) -> U8:
-    """A copy of [H, W, 3] RGB with every segment in a colour of its own, the large ones beneath the small ones."""
+    """A copy of [H, W, 3] RGB with every segment in a colour of its own, the large ones beneath the small ones.
+
+    A segment is tinted, with an edge of the full colour; nothing outside it is touched.
+    """
     canvas = image.copy()
-    order = sorted(range(len(segments)), key=lambda n: -segments[n].area)
-    for n in order:
+    width = 2 * max(1, round(min(image.shape[:2]) / 400)) + 1
+    for n in sorted(range(len(segments)), key=lambda n: -segments[n].area):
         mask = segments[n].mask()
         tinted = image[mask] * (1 - TINT) + np.array(colour(n + 1), np.float32) * TINT
         canvas[mask] = np.rint(tinted).astype(np.uint8)
+        inside = cv2.erode(mask.view(np.uint8), np.ones((width, width), np.uint8)).view(np.bool_)
+        canvas[mask & ~inside] = colour(n + 1)
     return canvas
