@@ -69,17 +69,19 @@ def masks_to_source(logits: F32, source_hw: tuple[int, int], *, non_overlapping:
     return masks
 
 
-def draw_mask(logit: F32, mask: BoolArray) -> None:
+def draw_mask(logit: F32, mask: BoolArray) -> tuple[int, int, int, int]:
     """Bring logits [h, w] to the size of an empty mask [H, W], and set it where they are > 0 (`masks_to_source`).
 
-    Only the part around the foreground is enlarged.
+    Only the part around the foreground is enlarged. Returns the mask's box as `tight_box` does.
     """
     x, y, columns, rows = cv2.boundingRect((logit > 0).view(np.uint8))
-    if columns:
-        low_y, high_y = _aligned(y, y + rows, logit.shape[0], mask.shape[0])
-        low_x, high_x = _aligned(x, x + columns, logit.shape[1], mask.shape[1])
-        region = mask[high_y, high_x]
-        np.greater(_upsample(logit[low_y, low_x], region.shape), 0, out=region)
+    if not columns:
+        return 0, 0, 0, 0
+    low_y, high_y = _aligned(y, y + rows, logit.shape[0], mask.shape[0])
+    low_x, high_x = _aligned(x, x + columns, logit.shape[1], mask.shape[1])
+    region = mask[high_y, high_x]
+    np.greater(_upsample(logit[low_y, low_x], region.shape), 0, out=region)
+    return tight_box(mask, (high_x.start, high_y.start, high_x.stop, high_y.stop))
 
 
 def logits_to_source(logits: F32, source_hw: tuple[int, int], side: int, fit: Fit = "stretch") -> F32:
@@ -158,6 +160,16 @@ def non_overlapping(logits: F32) -> F32:
         return logits
     winner = np.argmax(logits, axis=0) == np.arange(len(logits))[:, None, None]
     return np.where(winner, logits, np.minimum(logits, np.float32(OVERLAP_SCORE)))
+
+
+def tight_box(mask: BoolArray, within: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+    """The tight box of a mask [H, W] that has no pixel outside of another box; zeros where it is empty.
+
+    Boxes: left, top, right, bottom in pixels of the mask, right and bottom exclusive.
+    """
+    left, top, right, bottom = within
+    x, y, width, height = cv2.boundingRect(np.ascontiguousarray(mask[top:bottom, left:right]).view(np.uint8))
+    return (left + x, top + y, left + x + width, top + y + height) if width else (0, 0, 0, 0)
 
 
 def boxes_xyxy(masks: BoolArray) -> F32:

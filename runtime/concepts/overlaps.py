@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from masklet.runtime.concepts.packed_masks import I64
-from masklet.runtime.geometry import F32, BoolArray
+from masklet.runtime.geometry import F32, BoolArray, tight_box
 
 NEVER = -1  # the time of an occlusion that never was
 BLANK = -10.0  # the logits of a mask that is blanked
@@ -39,15 +39,17 @@ def kept_share(logits: Sequence[F32], boxes: I64, areas: I64) -> F32:
     return share
 
 
-def apart(masks: Sequence[BoolArray], boxes: F32, visible: F32) -> None:
+def apart(masks: Sequence[BoolArray], boxes: Sequence[I64], visible: F32) -> None:
     """Give every pixel that masks share to the object that is most surely visible (I: _postprocess_output).
 
-    masks: N of [H, W], changed in place; boxes: [N, 4], around each, right and bottom exclusive; visible: [N]. Of equal
-    ones the first has it.
+    masks: N of [H, W], boxes: N of [4], tight, left, top, right, bottom: both are changed in place; visible: [N]. Of
+    equal ones the first has it.
     """
     taken = np.zeros(masks[0].shape, np.bool_)
     for index in np.argsort(-visible, kind="stable").tolist():
-        x0, y0, x1, y1 = boxes[index].astype(int).tolist()
-        part = np.s_[y0:y1, x0:x1]
-        masks[index][part] &= ~taken[part]
-        taken[part] |= masks[index][part]
+        left, top, right, bottom = boxes[index].tolist()
+        mine, others = masks[index][top:bottom, left:right], taken[top:bottom, left:right]
+        if others.any():
+            mine &= ~others
+            boxes[index][:] = tight_box(masks[index], (left, top, right, bottom))
+        others |= mine

@@ -7,7 +7,7 @@ from typing import Self
 import cv2
 import numpy as np
 from masklet.runtime.concepts.overlaps import BLANK, apart
-from masklet.runtime.geometry import F32, BoolArray, boxes_xyxy, draw_mask
+from masklet.runtime.geometry import F32, BoolArray, draw_mask
 from masklet.runtime.results import Finding, Frame, FrameResult
 
 
@@ -39,12 +39,12 @@ class Shown:
         low_hw = (logits.shape[0], logits.shape[1])
         return cls(part.copy(), (top, left), low_hw, visible, score, concept, presence)
 
-    def draw(self, mask: BoolArray) -> None:
-        """Bring the object to the size of an empty mask [H, W]."""
+    def draw(self, mask: BoolArray) -> tuple[int, int, int, int]:
+        """Bring the object to the size of an empty mask [H, W]; returns its box (left, top, right, bottom)."""
         logits = np.full(self.low_hw, BLANK, np.float32)
         top, left = self.corner
         logits[top : top + self.part.shape[0], left : left + self.part.shape[1]] = self.part
-        draw_mask(logits, mask)
+        return draw_mask(logits, mask)
 
 
 @dataclass(slots=True, eq=False)
@@ -82,21 +82,21 @@ class PendingConcepts:
         ids = [i for i in self.object_ids if self.shown[i].part.size]
         objects = [self.shown[i] for i in ids]
         masks = np.zeros((len(ids), *self.frame.hw), np.bool_)
-        for one, mask in zip(objects, masks, strict=True):
-            one.draw(mask)
-        boxes = boxes_xyxy(masks)
+        boxes = np.zeros((len(ids), 4), np.int64)
+        for one, mask, box in zip(objects, masks, boxes, strict=True):
+            box[:] = one.draw(mask)
         for concept in {one.concept for one in objects}:
             rows = [row for row, one in enumerate(objects) if one.concept == concept]
             if len(rows) > 1:
                 visible = np.array([objects[row].visible for row in rows], np.float32)
-                apart([masks[row] for row in rows], boxes[rows], visible)
+                apart([masks[row] for row in rows], [boxes[row] for row in rows], visible)
         kept = [row for row in range(len(ids)) if boxes[row, 2] > 0]
         return FrameResult(
             self.frame.index,
             self.frame.time_s,
             np.array(ids, np.int64)[kept],
             masks[kept] if len(kept) < len(ids) else masks,
-            boxes_xyxy(masks)[kept],
+            boxes[kept].astype(np.float32),
             np.array([one.score for one in objects], np.float32)[kept],
             tuple(Finding(self._name(objects[row].concept), objects[row].presence) for row in kept),
         )

@@ -101,8 +101,10 @@ def test_pixels_go_to_the_most_visible(seed: int, count: int, hw: tuple[int, int
     visible = (np.random.default_rng(seed).integers(0, 3, count) / 2).astype(np.float32)
     scores = np.where(masks, visible[:, None, None] + 1, 0)
     wanted = masks & (scores.argmax(axis=0) == np.arange(count)[:, None, None])
-    apart(list(masks), boxes_xyxy(masks), visible)
+    boxes = boxes_xyxy(masks).astype(np.int64)
+    apart(list(masks), list(boxes), visible)
     np.testing.assert_array_equal(masks, wanted)
+    np.testing.assert_array_equal(boxes, boxes_xyxy(masks))
 
 
 @pytest.mark.parametrize(
@@ -120,6 +122,6 @@ def test_who_was_hidden_last_gives_way(last: tuple[int, int], blanked: tuple[boo
 def test_what_waits_is_cut_out_without_a_trace(seed: int, hw: tuple[int, int]) -> None:
     for logits in blobs(seed, 4, (18, 24)):
         shown, mask = Shown.of(logits, 1.0, 1.0, 0, None), np.zeros(hw, np.bool_)
-        shown.draw(mask)
+        assert shown.draw(mask) == tuple(boxes_xyxy(mask[None])[0].tolist())
         np.testing.assert_array_equal(mask, masks_to_source(logits[None], hw)[0])
         assert shown.part.size <= logits.size
