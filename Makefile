@@ -31,6 +31,7 @@ bench: $(READY)
 	$(BIN)/python profiles/benchmarks/stages.py
 	$(BIN)/python profiles/benchmarks/host.py
 	$(BIN)/python profiles/benchmarks/image.py
+	$(BIN)/python profiles/benchmarks/concepts.py
 	$(BIN)/python profiles/benchmarks/feeds.py
 
 clean:

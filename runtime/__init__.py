@@ -10,6 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from masklet.runtime.bundle import Bundle as Bundle
+    from masklet.runtime.concepts.concept import Concept as Concept
+    from masklet.runtime.concepts.concept import Exemplar as Exemplar
+    from masklet.runtime.concepts.options import ConceptOptions as ConceptOptions
+    from masklet.runtime.concepts.predictor import ConceptPredictor as ConceptPredictor
+    from masklet.runtime.concepts.tracker import ConceptTracker as ConceptTracker
     from masklet.runtime.errors import MaskletError as MaskletError
     from masklet.runtime.image import ImagePredictor as ImagePredictor
     from masklet.runtime.prompts import Box as Box
@@ -27,6 +32,11 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Bundle": "bundle",
+    "Concept": "concepts.concept",
+    "ConceptOptions": "concepts.options",
+    "ConceptPredictor": "concepts.predictor",
+    "ConceptTracker": "concepts.tracker",
+    "Exemplar": "concepts.concept",
     "MaskletError": "errors",
     "ImagePredictor": "image",
     "Box": "prompts",
