@@ -72,7 +72,7 @@ def geometry_encoder(detector: Any) -> Reference:
         return features, found[:, -1:]
 
     def run(feeds: Feeds) -> dict[str, Tensor]:
-        with torch.inference_mode(), _pooling(encoder):
+        with torch.inference_mode(), pooling(encoder):
             features, cls = zip(*(one(feeds, index) for index in range(len(feeds["boxes"]))), strict=True)
         return {"exemplar_feat": torch.cat(features).numpy(), "geometry_cls": torch.cat(cls).numpy()}
 
@@ -162,7 +162,7 @@ def _sample(image: torch.Tensor, y: float, x: float) -> torch.Tensor:
 
 
 @contextmanager
-def _pooling(encoder: Any) -> Iterator[None]:
+def pooling(encoder: Any) -> Iterator[None]:
     """transformers pools boxes with torchvision, which is not needed for anything else: without it, by its formula."""
     module: Any = sys.modules[type(encoder).__module__]
     missing = find_spec("torchvision") is None and not hasattr(module, "torchvision")

@@ -8,7 +8,11 @@ what transformers does, so that a test can show that the rule matters and that w
 - earlier_logits: a correction sees the present logits, clamped to 32 (sam2_video_predictor.py 249-262).
 - own_binarisation: a mask is binarised for memory where that object was prompted (sam2_base.py 703), not where any
   object of the frame was.
-- memory_from_low_res: what is encoded of a prompted frame is its low-resolution mask, enlarged (vp 497).
+- memory_from_low_res: what is encoded of a prompted frame is its low-resolution mask, enlarged (vp 497). In SAM 3
+  masks are enlarged to 16 a cell at once, on every frame, not by way of the image's size (sam3_video_base.py 1451).
+
+Always on, and without effect in SAM 2: a mask that is given has 16 a cell, not the image's size
+(sam3_tracking_predictor.py 362).
 """
 
 from typing import Any
@@ -16,31 +20,38 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from masklet.runtime.geometry import resize_mask
 from masklet.runtime.prompts import Mask, Prompt, encode_points
 from masklet.runtime.spec import Tensor
-from transformers import Sam2VideoModel
+from transformers import Sam2VideoModel, Sam3TrackerVideoModel
 from transformers.models.sam2_video.modeling_sam2_video import Sam2VideoInferenceSession
+from transformers.models.sam3_tracker_video.modeling_sam3_tracker_video import Sam3TrackerVideoInferenceSession
 
-MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
 
+class MetaRules:
+    """What is put into transformers' model."""
 
-class MetaSam2Video(Sam2VideoModel):  # type: ignore[misc]
-    """transformers' model with Meta's rules."""
-
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    session: Any
+    stock: Any
+    prompt_encoder: Any
+    image_size: int
     deviates: frozenset[str] = frozenset()
     _as_mask = False
 
     def _use_mask_as_output(self, *args: Any, **kwargs: Any) -> Any:
-        self._as_mask = "single_mask_pointer" not in self.deviates
+        self._as_mask, side = "single_mask_pointer" not in self.deviates, self.image_size
+        self.image_size = self._mask_side()
         try:
-            return super()._use_mask_as_output(*args, **kwargs)
+            return super()._use_mask_as_output(*args, **kwargs)  # type: ignore[misc]
         finally:
-            self._as_mask = False
+            self._as_mask, self.image_size = False, side
 
     def _single_frame_forward(self, *args: Any, **kwargs: Any) -> Any:
         if self._as_mask:
             kwargs["multimask_output"] = False
-        return super()._single_frame_forward(*args, **kwargs)
+        return super()._single_frame_forward(*args, **kwargs)  # type: ignore[misc]
 
     def _run_single_frame_inference(self, **kwargs: Any) -> Any:
         session, index, frame = kwargs["inference_session"], kwargs["obj_idx"], kwargs["frame_idx"]
@@ -48,42 +59,64 @@ class MetaSam2Video(Sam2VideoModel):  # type: ignore[misc]
         out = earlier["cond_frame_outputs"].get(frame) or earlier["non_cond_frame_outputs"].get(frame)
         if out and kwargs["point_inputs"] is not None and "earlier_logits" not in self.deviates:
             kwargs["prev_sam_mask_logits"] = out["pred_masks"].clamp(-32, 32)
-        return super()._run_single_frame_inference(**kwargs)
+        return super()._run_single_frame_inference(**kwargs)  # type: ignore[misc]
 
     def _batch_encode_memories(self, **kwargs: Any) -> None:
         lists = ("objects_needing_memory_encoding", "high_res_masks_for_memory", "object_score_logits_for_memory")
         if "own_binarisation" in self.deviates:
-            super()._batch_encode_memories(**kwargs)
+            super()._batch_encode_memories(**kwargs)  # type: ignore[misc]
             return
         prompted = kwargs["is_mask_from_pts_per_obj"]
         for row in range(len(prompted)):
             one = {name: kwargs[name][row : row + 1] for name in lists}
             if "memory_from_low_res" not in self.deviates:
                 one["high_res_masks_for_memory"] = [self._enlarged(kwargs, row)]
-            super()._batch_encode_memories(**{**kwargs, **one, "is_mask_from_pts_per_obj": prompted[row : row + 1]})
+            one["is_mask_from_pts_per_obj"] = prompted[row : row + 1]
+            super()._batch_encode_memories(**{**kwargs, **one})  # type: ignore[misc]
 
     def _enlarged(self, kwargs: dict[str, Any], row: int) -> torch.Tensor:
         outputs = kwargs["inference_session"].output_dict_per_obj[kwargs["objects_needing_memory_encoding"][row]]
         frame = kwargs["frame_idx"]
         out = outputs["cond_frame_outputs"].get(frame) or outputs["non_cond_frame_outputs"][frame]
-        side = self.config.image_size
+        side = self._mask_side()
         return F.interpolate(out["pred_masks"], size=(side, side), mode="bilinear", align_corners=False)
+
+    def _mask_side(self) -> int:
+        return 4 * int(self.prompt_encoder.mask_input_size[0])
+
+
+class MetaSam2Video(MetaRules, Sam2VideoModel):  # type: ignore[misc]
+    """SAM 2 with Meta's rules."""
+
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    session, stock = Sam2VideoInferenceSession, Sam2VideoModel
+
+
+class MetaSam3Tracker(MetaRules, Sam3TrackerVideoModel):  # type: ignore[misc]
+    """SAM 3's tracker with Meta's rules."""
+
+    mean = std = (0.5, 0.5, 0.5)
+    session, stock = Sam3TrackerVideoInferenceSession, Sam3TrackerVideoModel
 
 
 class ReferenceTracker:
     """The reference behind our tracker's interface: step, then refine. Frames have the model's own size."""
 
-    def __init__(self, checkpoint: str, deviates: frozenset[str] = frozenset()) -> None:
-        self._model = MetaSam2Video.from_pretrained(checkpoint).eval()
+    def __init__(
+        self, checkpoint: str, deviates: frozenset[str] = frozenset(), architecture: type[MetaRules] = MetaSam2Video
+    ) -> None:
+        self._model: Any = architecture.stock.from_pretrained(checkpoint).eval()
+        self._model.__class__ = architecture  # not loaded as one: names of weights are mapped by the class
         self._model.deviates = deviates
-        self._session = Sam2VideoInferenceSession(dtype=torch.float32)
+        self._session = architecture.session(dtype=torch.float32)
         self._time = -1
         self._pixels = torch.zeros(0)
 
     def step(self, image: Tensor, prompts: dict[int, Prompt]) -> dict[int, Tensor]:
         """Track onto a frame [S, S, 3] uint8 RGB; returns object id -> low-resolution logits [h, w]."""
         self._time += 1
-        self._pixels = ((torch.from_numpy(image) / 255.0 - MEAN) / STD).permute(2, 0, 1)[None]
+        mean, std = torch.tensor(self._model.mean), torch.tensor(self._model.std)
+        self._pixels = ((torch.from_numpy(image) / 255.0 - mean) / std).permute(2, 0, 1)[None]
         return self._run(prompts, image.shape[:2])
 
     def refine(self, object_id: int, prompt: Prompt) -> dict[int, Tensor]:
@@ -96,7 +129,8 @@ class ReferenceTracker:
             index = self._session.obj_id_to_idx(object_id)
             if isinstance(prompt, Mask):
                 self._session.remove_point_inputs(index, self._time)
-                self._session.add_mask_inputs(index, self._time, torch.from_numpy(prompt.mask.copy())[None, None])
+                mask = resize_mask(prompt.mask, self._model._mask_side()).astype(bool)
+                self._session.add_mask_inputs(index, self._time, torch.from_numpy(mask)[None, None])
             else:
                 self._session.remove_mask_inputs(index, self._time)
                 self._session.add_point_inputs(index, self._time, _points(prompt, hw))

@@ -45,6 +45,27 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["b"]
 
 
+def test_assets_are_files_of_the_bundle_like_any_other(tmp_path: Path) -> None:
+    with write_bundle(tmp_path / "b") as writer:
+        (writer.root / "image_encoder.onnx").write_bytes(b"graph")
+        (writer.root / "words.json").write_bytes(b"[]")
+        writer.add("image_encoder", "onnx", "fp32", ["image_encoder.onnx"])
+        writer.add_asset("words.json")
+        writer.seal(MODEL, CHECKPOINT)
+    bundle = Bundle.load(tmp_path / "b")
+    assert bundle.asset("words.json").read_bytes() == b"[]"
+    assert [file.path for file in bundle.manifest.files()] == ["image_encoder.onnx", "words.json"]
+    with pytest.raises(BundleError, match=r"has no asset 'letters\.json', it has words\.json"):
+        bundle.asset("letters.json")
+    (bundle.root / "words.json").write_bytes(b"{}")
+    with pytest.raises(BundleError, match=r"words\.json was altered"):
+        Bundle.load(tmp_path / "b")
+    outside = [{"path": "../words.json", "sha256": "0" * 64, "bytes": 2}]
+    reseal(tmp_path / "b", {"assets": outside})
+    with pytest.raises(BundleError, match="leaves the bundle"):
+        Bundle.load(tmp_path / "b")
+
+
 def test_the_same_content_gives_the_same_manifest(tmp_path: Path) -> None:
     first, second = write(tmp_path / "a"), write(tmp_path / "b")
     assert (first / MANIFEST).read_bytes() == (second / MANIFEST).read_bytes()
