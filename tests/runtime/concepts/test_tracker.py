@@ -241,6 +241,16 @@ def test_streams_follow_it_like_any_tracker(script: Script, tmp_path: Path) -> N
     assert pairs[-1][1].object_ids.tolist() == [1, 2, 7]
 
 
+def test_a_reconditioned_track_takes_the_pointer_of_its_detection(script: Script, tmp_path: Path) -> None:
+    """Meta's add_new_mask (V 440-500); transformers keeps the track's own. The script marks pointers of masks."""
+    tracker = ConceptTracker(sessions(script, tmp_path)[0], ["car"], AT_ONCE)
+    for frame in script.frames()[:18]:
+        tracker.step(frame)
+    pointers, kept = tracker._masklets.bank._pointers[1].attended(18)
+    from_masks = {one.time: bool(pointer[1]) for one, pointer in zip(kept, pointers, strict=True)}
+    assert [time for time, from_mask in sorted(from_masks.items()) if from_mask] == [0, 16]
+
+
 def test_what_is_held_does_not_grow(script: Script, tmp_path: Path) -> None:
     """Counts and times of tracks stay as few however long the stream."""
     tracker = ConceptTracker(sessions(script, tmp_path)[0], ["car", "dog"])
