@@ -6,7 +6,11 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
+from masklet.runtime.backends.cuda import installed_adapters, open_cuda
+from masklet.runtime.backends.tensorrt_library import load_library
+from masklet.runtime.errors import SessionError
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 PACKAGES = {
@@ -27,7 +31,7 @@ def report() -> None:
     console = Console()
     console.print(f"masklet {_version('masklet')}, Python {platform.python_version()}, {platform.platform()}")
     console.print(_package_table())
-    for line in (*_onnxruntime_lines(), _gpu_line(), _gstreamer_line()):
+    for line in (*_onnxruntime_lines(), *_tensorrt_lines(), _gpu_line(), _gstreamer_line()):
         console.print(line, soft_wrap=True)
 
 
@@ -58,6 +62,24 @@ def _onnxruntime_lines() -> list[str]:
             "uninstall both, then install the one that you want"
         )
     return lines
+
+
+def _tensorrt_lines() -> list[str]:
+    """Which TensorRT can be loaded, and by what the GPU is reached."""
+    lines = []
+    for backend, runs in (("tensorrt", "builds and runs here"), ("tensorrt-rtx", "builds anywhere, runs on RTX GPUs")):
+        try:
+            lines.append(f"{backend} {load_library(backend).__version__}: {runs}")
+        except SessionError as error:
+            lines.append(f"{backend}: [yellow]missing[/yellow]: {escape(str(error))}")
+    try:
+        cuda = open_cuda()
+    except SessionError as error:
+        return [*lines, f"CUDA: {escape(str(error))}"]
+    facts = cuda.facts
+    cuda.close()
+    reached = f"{facts.name}, compute capability {facts.compute_capability}, {facts.driver}"
+    return [*lines, f"CUDA by {installed_adapters()[0]}: {reached}"]
 
 
 def _gpu_line() -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import typer
 from masklet.runtime.automatic.everything import Everything, EverythingOptions
 from masklet.runtime.automatic.segments import coco_dataset, picture
-from masklet.runtime.backends.onnxrt import OnnxRuntime
+from masklet.runtime.backends.choice import BackendChoice
 from masklet.runtime.bundle import Bundle
 from masklet.runtime.errors import PromptError, SinkError
 from masklet.runtime.geometry import U8, boxes_xyxy
@@ -21,7 +21,6 @@ from masklet.runtime.overlay import draw
 from masklet.runtime.palette import palette_png
 from masklet.runtime.prompts import Prompt, Schedule
 from masklet.runtime.results import FrameResult
-from masklet.runtime.session import Sessions
 from masklet.runtime.sinks import object_records
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -55,13 +54,13 @@ def check_output(path: Path | None, suffix: str) -> None:
 
 
 def segment_image(
-    bundle: Path, image: Path, schedule: Schedule, outputs: ImageOutputs, *, threads: int | None, check_hashes: bool
+    bundle: Path, image: Path, schedule: Schedule, outputs: ImageOutputs, *, backend: BackendChoice, check_hashes: bool
 ) -> None:
     """Segment prompted objects in one image and write what was asked for."""
     prompts = _of_the_image(schedule)
     model = Bundle.load(bundle, check_hashes=check_hashes)
     pixels = read_image(image)
-    with Sessions.open(model, OnnxRuntime(threads)) as sessions:
+    with backend.sessions(model, say_where) as sessions:
         predictor = ImagePredictor(sessions)
         predictor.set_image(pixels)
         found = predictor.predict(list(prompts.values()))
@@ -125,7 +124,7 @@ def everything_in_image(
     output: Path | None,
     overlay: Path | None,
     *,
-    threads: int | None,
+    backend: BackendChoice,
     check_hashes: bool,
 ) -> None:
     """Find every mask of an image, with a progress bar, and write a COCO dataset and a picture."""
@@ -136,7 +135,7 @@ def everything_in_image(
     columns = (TextColumn("points"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     with (
-        Sessions.open(model, OnnxRuntime(threads)) as sessions,
+        backend.sessions(model, say_where) as sessions,
         Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar,
     ):
         task = bar.add_task("points", total=None)
@@ -156,6 +155,11 @@ def everything_in_image(
             f"{options.min_stability:g}; lower them for a model that is less sure of itself",
             err=True,
         )
+
+
+def say_where(placement: str) -> None:
+    """Say on stderr which backend runs what."""
+    typer.echo(f"backend: {placement}", err=True)
 
 
 def _write_picture(path: Path, pixels: U8) -> None:

@@ -6,14 +6,18 @@ from typing import Annotated
 
 import typer
 from masklet.runtime.verbs import (
+    BackendOption,
     Boxes,
     BundleFolder,
     Exemplars,
+    GraphsOption,
     Masks,
     MinScore,
     Negatives,
     NoHashes,
     Points,
+    ProviderOption,
+    StrictOption,
     Texts,
 )
 
@@ -45,30 +49,34 @@ def segment(
         bool, typer.Option("--all", help="With --json: all three masks of each prompt, not only the best.")
     ] = False,
     min_score: MinScore = 0.5,
+    backend: BackendOption = "onnxruntime",
+    provider: ProviderOption = "cpu",
+    strict: StrictOption = False,
+    cuda_graphs: GraphsOption = False,
     threads: Threads = None,
     no_hashes: NoHashes = False,
 ) -> None:
     """Segment prompted objects, or every instance of a phrase, in one image."""
-    from masklet.runtime.backends.onnxrt import OnnxRuntime
+    from masklet.runtime.backends.choice import BackendChoice
     from masklet.runtime.concepts.concept import parse_concepts
     from masklet.runtime.concepts.image_run import find_in_image
     from masklet.runtime.concepts.options import ConceptOptions
     from masklet.runtime.errors import PromptError
-    from masklet.runtime.image_run import ImageOutputs, segment_image
+    from masklet.runtime.image_run import ImageOutputs, say_where, segment_image
     from masklet.runtime.prompt_forms import parse_prompts
-    from masklet.runtime.session import Sessions
 
     concepts = parse_concepts(texts, exemplars)
     if concepts and (points or negatives or boxes or masks_in):
         raise PromptError("points, boxes and masks are of one object, --text and --exemplar of all: give either")
     outputs = ImageOutputs(output, overlay, json, every)
+    choice = BackendChoice(backend, provider, threads, strict, cuda_graphs)
     if concepts:
         options = ConceptOptions.of(min_score, hotstart=0)
-        opened = partial(Sessions.open, backend=OnnxRuntime(threads))
+        opened = partial(choice.sessions, tell=say_where)
         find_in_image(bundle, image, concepts, options, outputs, open_sessions=opened, check_hashes=not no_hashes)
         return
     prompts = parse_prompts(points=points, negatives=negatives, boxes=boxes, masks=masks_in)
-    segment_image(bundle, image, prompts, outputs, threads=threads, check_hashes=not no_hashes)
+    segment_image(bundle, image, prompts, outputs, backend=choice, check_hashes=not no_hashes)
 
 
 def everything(
@@ -90,11 +98,16 @@ def everything(
     crop_points_downscale: Annotated[int, typer.Option(help="Fewer points a side in each layer by this factor.")] = 1,
     min_region_area: Annotated[int, typer.Option(help="Remove smaller holes and islands, in pixels.")] = 0,
     min_area: Annotated[int, typer.Option(help="Drop smaller masks, in pixels.")] = 0,
+    backend: BackendOption = "onnxruntime",
+    provider: ProviderOption = "cpu",
+    strict: StrictOption = False,
+    cuda_graphs: GraphsOption = False,
     threads: Threads = None,
     no_hashes: NoHashes = False,
 ) -> None:
     """Find every mask of an image, without a prompt."""
     from masklet.runtime.automatic.everything import EverythingOptions
+    from masklet.runtime.backends.choice import BackendChoice
     from masklet.runtime.image_run import everything_in_image
 
     options = EverythingOptions(
@@ -111,4 +124,5 @@ def everything(
         min_region_area=min_region_area,
         min_area=min_area,
     )
-    everything_in_image(bundle, image, options, output, overlay, threads=threads, check_hashes=not no_hashes)
+    choice = BackendChoice(backend, provider, threads, strict, cuda_graphs)
+    everything_in_image(bundle, image, options, output, overlay, backend=choice, check_hashes=not no_hashes)

@@ -44,6 +44,7 @@ class FrameSlots:
     def put(self, time: int, prompted: bool, value: Tensor) -> None:
         """Keep a frame, in place of what was kept of the same time."""
         self._settle(time)
+        self._keep_beside(value)
         self._present = _Kept(time, prompted), value
 
     def forget_recent(self, time: int, since: int) -> None:
@@ -68,7 +69,7 @@ class FrameSlots:
         rows, kept = self._array[: len(self._kept)], self._kept
         if self._present is not None:
             rows, kept = np.concatenate([rows, self._present[1][None]]), [*kept, self._present[0]]
-        return SlotsSnapshot([KeptFrame(*k) for k in kept], rows.copy(), self._present is not None)
+        return SlotsSnapshot([KeptFrame(*k) for k in kept], np.array(rows), self._present is not None)
 
     def restore(self, snapshot: SlotsSnapshot) -> None:
         """Keep what a snapshot holds, slot by slot. Raises StateError where it is of another model."""
@@ -80,6 +81,13 @@ class FrameSlots:
         self._array[:settled] = values[:settled]
         self._kept = kept[:settled]
         self._present = (kept[-1], values[-1].copy()) if snapshot.last_is_present else None
+
+    def _keep_beside(self, value: Tensor) -> None:
+        """Keep memories where their values come to lie: a backend may leave them on its device (`DeviceArray`)."""
+        if type(value) is not type(self._array):
+            kept = self._array[: len(self._kept)]
+            self._array = np.empty_like(value, shape=self._array.shape)
+            self._array[: len(kept)] = kept
 
     def _settle(self, time: int) -> None:
         """Take up the frame that was present before `time`, and let go of what a frame at `time` no longer needs."""

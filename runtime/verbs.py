@@ -1,7 +1,7 @@
 """The runtime's verbs: run, inspect, doctor. Imports here stay light, since `masklet --help` loads every verb."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -33,6 +33,17 @@ Exemplars = Annotated[
 ]
 MinScore = Annotated[float, typer.Option(min=0.0, max=1.0, help="Of what --text and --exemplar find.")]
 BundleFolder = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A folder that `masklet export` wrote.")]
+BackendOption = Annotated[
+    Literal["onnxruntime", "tensorrt", "tensorrt-rtx"],
+    typer.Option("--backend", help="What runs the stages; TensorRT needs the engines that `masklet build` makes."),
+]
+ProviderOption = Annotated[
+    Literal["cpu", "cuda", "tensorrt"], typer.Option("--provider", help="Of ONNX Runtime; what it uses is said.")
+]
+StrictOption = Annotated[
+    bool, typer.Option("--strict", help="Fail where a stage does not run on the provider that was asked for.")
+]
+GraphsOption = Annotated[bool, typer.Option("--cuda-graphs", help="TensorRT: replay each shape as a CUDA graph.")]
 NoHashes = Annotated[
     bool,
     typer.Option("--no-hashes", help="Do not hash the bundle's files; its manifest is checked all the same."),
@@ -106,6 +117,10 @@ def run(
     non_overlapping: Annotated[
         bool, typer.Option("--non-overlapping", help="Give each pixel to one object at most.")
     ] = False,
+    backend: BackendOption = "onnxruntime",
+    provider: ProviderOption = "cpu",
+    strict: StrictOption = False,
+    cuda_graphs: GraphsOption = False,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads a stage; all cores by default.")] = None,
     no_hashes: NoHashes = False,
 ) -> None:
@@ -115,6 +130,7 @@ def run(
     With several sources, a prompt STREAM/[ID][@FRAME]:... is for that one, any other for every one, and {stream} in
     a path stands for the number.
     """
+    from masklet.runtime.backends.choice import BackendChoice
     from masklet.runtime.concepts.concept import parse_concepts
     from masklet.runtime.feeds.command import orders, run_streams
     from masklet.runtime.feeds.opening import RunOptions, policy_of
@@ -138,7 +154,7 @@ def run(
         min_score=min_score,
         hotstart=hotstart,
         non_overlapping=non_overlapping,
-        threads=threads,
+        backend=BackendChoice(backend, provider, threads, strict, cuda_graphs),
         check_hashes=not no_hashes,
         state=state,
         state_every_s=state_every,

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from masklet.runtime.backends.onnxrt import OnnxRuntime
 from masklet.runtime.bundle import Bundle
 from masklet.runtime.concepts.detector import ConceptDetector, check_concepts
 from masklet.runtime.concepts.options import ConceptOptions
@@ -68,7 +67,7 @@ def run_streams(bundle: Path, wanted: Sequence[Order], options: RunOptions) -> N
     with ExitStack() as stack:
         metrics = stack.enter_context(Metrics(*parse_address(options.metrics))) if options.metrics else None
         opened, failed = open_all(model, wanted, options, log, stack)
-        sessions = stack.enter_context(Sessions.open(model, OnnxRuntime(options.threads)))
+        sessions = stack.enter_context(options.backend.sessions(model, lambda who: log.event("backend", who)))
         bell = Bell()
         found_with = ConceptOptions.of(options.min_score, options.hotstart)
         detector = ConceptDetector(sessions, found_with) if options.concepts else None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from masklet.runtime.backends.choice import BackendChoice
 from masklet.runtime.bundle import MANIFEST, Bundle
 from masklet.runtime.concepts.concept import Concept
 from masklet.runtime.feeds.frame_queue import Policy
@@ -42,7 +43,7 @@ class RunOptions:
     min_score: float
     hotstart: int
     non_overlapping: bool
-    threads: int | None
+    backend: BackendChoice
     check_hashes: bool
     state: Path | None
     state_every_s: float

@@ -1,0 +1,67 @@
+"""The backend that a command line asks for."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from masklet.runtime.backends.onnxrt import OnnxRuntime
+from masklet.runtime.backends.onnxrt_providers import Provider
+from masklet.runtime.bundle import Bundle
+from masklet.runtime.errors import SessionError
+from masklet.runtime.session import Sessions
+
+if TYPE_CHECKING:
+    from masklet.runtime.backends.tensorrt import TensorRt
+
+BackendName = Literal["onnxruntime", "tensorrt", "tensorrt-rtx"]
+
+
+@dataclass(frozen=True, slots=True)
+class BackendChoice:
+    """What runs the stages.
+
+    provider: of ONNX Runtime. threads: of each of its stages on the CPU.
+    strict:   a provider that does not run a stage which it was asked to run is an error.
+    graphs:   TensorRT replays CUDA graphs.
+    """
+
+    name: BackendName = "onnxruntime"
+    provider: Provider = "cpu"
+    threads: int | None = None
+    strict: bool = False
+    graphs: bool = False
+
+    def sessions(self, bundle: Bundle, tell: Callable[[str], None]) -> Sessions:
+        """Open every stage. tell: is told in one line who runs which, where that is not ONNX Runtime's CPU as ever.
+
+        Engines that were built where they could not run are compared with their graphs before they are used.
+        Raises SessionError where the choice does not go together, or a stage cannot be opened so.
+        """
+        from masklet.runtime.backends.engine_check import require_checked
+
+        backend = self._backend()
+        if not isinstance(backend, OnnxRuntime):
+            found = require_checked(bundle, self.name, backend.machine, self._backend)
+            if found is not None:
+                tell(f"engines checked against their graphs: {found}")
+        sessions = Sessions.open(bundle, backend)
+        if backend.ran_on:
+            tell(_placement(backend.ran_on))
+        return sessions
+
+    def _backend(self) -> "OnnxRuntime | TensorRt":
+        if self.name == "onnxruntime":
+            if self.graphs:
+                raise SessionError("--cuda-graphs is for --backend tensorrt and tensorrt-rtx")
+            return OnnxRuntime(self.threads, provider=self.provider, strict=self.strict)
+        if self.provider != "cpu":
+            raise SessionError(f"--provider is for --backend onnxruntime, not for {self.name}")
+        from masklet.runtime.backends.tensorrt import TensorRt
+
+        return TensorRt(self.name, graphs=self.graphs)
+
+
+def _placement(ran_on: dict[str, str]) -> str:
+    if len(set(ran_on.values())) == 1:
+        return f"all {len(ran_on)} stages: {next(iter(ran_on.values()))}"
+    return "; ".join(f"{stage}: {who}" for stage, who in ran_on.items())

@@ -1,0 +1,40 @@
+"""Which engine of a bundle runs here, and whether it may: engines are code, so only what the manifest vouches for."""
+
+import hashlib
+from collections.abc import Mapping
+
+from masklet.runtime.backends.engine_fingerprint import difference, engines, graph_hash, graph_of
+from masklet.runtime.backends.tensorrt_library import Backend
+from masklet.runtime.bundle import Artifact, Bundle
+from masklet.runtime.errors import SessionError
+
+
+def choose_engine(bundle: Bundle, stage: str, backend: Backend, here: Mapping[str, str]) -> Artifact:
+    """The newest engine of a stage that was built for this machine and from the bundle's own graph.
+
+    Raises SessionError saying what differs, and how to build another.
+    """
+    found = engines(bundle, stage, backend)
+    remedy = f"masklet build {bundle.root} --backend {backend}"
+    if not found:
+        raise SessionError(f"stage {stage!r} has no {backend} engine; {remedy}")
+    reasons = []
+    for artifact in reversed(found):
+        graph = graph_of(bundle, artifact)
+        now = dict(here) if graph is None else {**here, "graph": graph_hash(graph)}
+        reason = difference(artifact.built_for or {}, now)
+        if reason is None:
+            return artifact
+        reasons.append(reason)
+    raise SessionError(f"stage {stage!r}: no {backend} engine is for this machine ({reasons[0]}); {remedy} --rebuild")
+
+
+def vouched_plan(bundle: Bundle, artifact: Artifact) -> bytes:
+    """The engine's bytes, read once and hashed. Raises SessionError where the manifest does not vouch for them."""
+    path, wanted = bundle.path(artifact), artifact.files[0]
+    plan = path.read_bytes()
+    if len(plan) != wanted.bytes:
+        raise SessionError(f"{path}: has {len(plan)} bytes of {wanted.bytes}: it was cut off; build it again")
+    if hashlib.sha256(plan).hexdigest() != wanted.sha256:
+        raise SessionError(f"{path}: its SHA-256 is not the manifest's, so it is not loaded; build it again")
+    return plan

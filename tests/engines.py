@@ -1,0 +1,42 @@
+"""Bundles whose engines are graphs in disguise, for the fake of `fake_cuda` to run."""
+
+from pathlib import Path
+
+from fake_cuda import FACTS, FakeCuda, FakeEngine
+from masklet.runtime.amend import amend_bundle
+from masklet.runtime.backends.engine_fingerprint import graph_hash, machine_fingerprint
+from masklet.runtime.backends.engine_protocol import OpenEngine
+from masklet.runtime.backends.tensorrt import TensorRt
+from masklet.runtime.bundle import Artifact, Bundle
+
+VERSION = "10.3.0"
+
+
+def with_engines(bundle: Bundle, **built_for: str) -> Bundle:
+    """The bundle with an engine a stage: its plan is the path of the graph. built_for: said otherwise of each."""
+    with amend_bundle(bundle) as amendment:
+        for stage in bundle.model.stages:
+            graph = bundle.artifact(stage.name, ("onnx",))
+            said = {**machine_fingerprint(VERSION, FACTS), "graph": graph_hash(graph), "device": "fake", **built_for}
+            plan = str(bundle.path(graph).resolve()).encode()
+            amendment.put(
+                Artifact(stage.name, "tensorrt", graph.precision, (), said),
+                {f"engines/tensorrt/fake/{stage.name}.engine": plan},
+            )
+    return Bundle.load(bundle.root)
+
+
+def fake_tensorrt(
+    bundle: Bundle,
+    cuda: FakeCuda,
+    *,
+    graphs: bool = False,
+    ranges: dict[str, list[dict[str, tuple[int, int]]]] | None = None,
+) -> TensorRt:
+    """The backend on a fake GPU. ranges: of a stage's engine, the sizes that each of its profiles takes."""
+
+    def load(backend: str, plan: bytes, stage: str) -> OpenEngine:
+        assert Path(plan.decode()).exists()
+        return FakeEngine(cuda, bundle.model.stage(stage), plan.decode(), (ranges or {}).get(stage))
+
+    return TensorRt(graphs=graphs, cuda=cuda, load=load, version=lambda backend: VERSION)

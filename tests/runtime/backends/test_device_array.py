@@ -1,0 +1,148 @@
+"""Arrays on the device pass for numpy's: the same values, and what moves whole rows crosses nothing."""
+
+import gc
+from typing import Any
+
+import numpy as np
+import pytest
+from fake_cuda import FakeCuda
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from masklet.runtime.backends.device_array import DeviceArray
+from masklet.runtime.backends.device_memory import DeviceMemory
+from masklet.runtime.memory import FrameSlots
+
+VALUES = np.arange(24, dtype=np.float32).reshape(4, 3, 2)
+
+
+def on_device(values: Any) -> tuple[FakeCuda, DeviceArray]:
+    cuda = FakeCuda()
+    return cuda, DeviceMemory(cuda).upload(np.asarray(values))
+
+
+@given(arrays.arrays(np.float32, arrays.array_shapes(min_dims=1, max_dims=4), elements=st.floats(-9, 9, width=32)))
+def test_a_round_trip_changes_nothing(values: Any) -> None:
+    _, array = on_device(values)
+    assert (array.shape, array.dtype, len(array), array.nbytes) == (
+        values.shape,
+        values.dtype,
+        len(values),
+        values.nbytes,
+    )
+    np.testing.assert_array_equal(np.asarray(array), values)
+
+
+@pytest.mark.parametrize("index", [0, -1, 3, slice(1, 3), slice(None, 2), slice(2, 2), slice(3, 1), None])
+def test_rows_and_new_axes_are_views(index: Any) -> None:
+    cuda, array = on_device(VALUES)
+    before = cuda.downloaded
+    taken = array[index]
+    assert isinstance(taken, DeviceArray)
+    assert cuda.downloaded == before
+    np.testing.assert_array_equal(np.asarray(taken), VALUES[index])
+
+
+@pytest.mark.parametrize("index", [(slice(None), 0), slice(None, None, 2), np.array([2, 0]), (..., 1)])
+def test_other_indices_come_to_the_host(index: Any) -> None:
+    _, array = on_device(VALUES)
+    taken = array[index]
+    assert isinstance(taken, np.ndarray)
+    np.testing.assert_array_equal(taken, VALUES[index])
+
+
+@pytest.mark.parametrize("row", [4, -5])
+def test_a_row_that_is_not_there_is_an_error(row: int) -> None:
+    _, array = on_device(VALUES)
+    with pytest.raises(IndexError):
+        array[row]
+
+
+def test_rows_are_set_from_the_device_and_from_the_host() -> None:
+    cuda, array = on_device(VALUES)
+    crossed = cuda.uploaded
+    array[1] = array[3]
+    assert cuda.uploaded == crossed
+    array[0:2] = np.ones((2, 3, 2), np.float32)
+    want = VALUES.copy()
+    want[1] = want[3]
+    want[0:2] = 1
+    np.testing.assert_array_equal(np.asarray(array), want)
+    with pytest.raises(IndexError, match="cannot be set"):
+        array[0] = np.ones(5, np.float32)
+
+
+def test_stacking_joining_and_repeating_stay_on_the_device() -> None:
+    cuda, array = on_device(VALUES)
+    cuda.downloaded = cuda.uploaded = 0
+    results = np.stack([array, array]), np.concatenate([array, array]), np.repeat(array, 2, axis=0)
+    assert cuda.downloaded == cuda.uploaded == 0
+    wanted = np.stack([VALUES, VALUES]), np.concatenate([VALUES, VALUES]), np.repeat(VALUES, 2, axis=0)
+    for got, want in zip(results, wanted, strict=True):
+        assert isinstance(got, DeviceArray)
+        np.testing.assert_array_equal(np.asarray(got), want)
+
+
+def test_any_other_numpy_code_is_right() -> None:
+    _, array = on_device(VALUES)
+    np.testing.assert_array_equal(np.clip(array, 2, 5), np.clip(VALUES, 2, 5))
+    np.testing.assert_array_equal(np.exp(-array), np.exp(-VALUES))
+    np.testing.assert_array_equal(np.add(array, 1), VALUES + 1)
+    np.testing.assert_array_equal(np.stack([array, VALUES]), np.stack([VALUES, VALUES]))
+    np.testing.assert_array_equal(list(map(np.asarray, array)), VALUES)
+
+
+def test_memory_is_used_again_once_nobody_refers_to_it() -> None:
+    memory = DeviceMemory(FakeCuda())
+    first = memory.empty((100,), np.dtype(np.float32))
+    address, view = first.address, first[10:20]
+    del first
+    gc.collect()
+    assert memory.empty((100,), np.dtype(np.float32)).address != address  # the view still looks at it
+    del view
+    gc.collect()
+    assert memory.empty((100,), np.dtype(np.float32)).address == address
+
+
+def test_staged_memory_waits_for_the_stream() -> None:
+    cuda = FakeCuda()
+    memory = DeviceMemory(cuda)
+    for _ in range(3):
+        memory.upload(np.zeros(10, np.float32))
+    assert len(cuda.pinned) == 3
+    memory.synchronize()
+    memory.upload(np.zeros(10, np.float32))
+    assert len(cuda.pinned) == 3
+
+
+def test_closing_gives_everything_back() -> None:
+    cuda = FakeCuda()
+    memory = DeviceMemory(cuda)
+    array = memory.upload(VALUES)
+    memory.close()
+    memory.close()
+    assert not cuda.blocks
+    assert not cuda.pinned
+    del array
+
+
+def test_slots_move_to_where_their_values_are() -> None:
+    """A restored bank lies on the host; the first value that a stage leaves on the device takes it there."""
+    cuda = FakeCuda()
+    memory = DeviceMemory(cuda)
+    host, device = (FrameSlots(3, 1, (2,), "float32") for _ in range(2))
+    rng = np.random.default_rng(0)
+    values = rng.standard_normal((9, 2), np.float32)
+    for time in range(4):
+        host.put(time, time == 0, values[time])
+        device.put(time, time == 0, values[time])
+    for time in range(4, 9):
+        host.put(time, False, values[time])
+        device.put(time, False, memory.upload(values[time]))
+        (want, kept), (got, same) = host.attended(time + 1), device.attended(time + 1)
+        assert isinstance(got, DeviceArray)
+        assert kept == same
+        np.testing.assert_array_equal(np.asarray(got), want)
+    saved = device.snapshot()
+    assert isinstance(saved.values, np.ndarray)
+    np.testing.assert_array_equal(saved.values, host.snapshot().values)
