@@ -1,0 +1,179 @@
+"""One stage's graph to a serialized engine."""
+
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from masklet.export.engines.layers import Layer, describe_layers
+from masklet.export.engines.network import Network, parse
+from masklet.export.engines.progress import Steps, progress_monitor
+from masklet.export.engines.shapes import OptimizationProfile
+from masklet.export.engines.timing_cache import keep_timing_cache, use_timing_cache
+from masklet.runtime.backends.engine_fingerprint import ANY
+from masklet.runtime.backends.tensorrt_library import Backend, TensorRT
+from masklet.runtime.errors import ExportError
+from masklet.runtime.spec import StageSpec
+
+if TYPE_CHECKING:
+    import tensorrt as trt
+
+ACTIVATIONS = re.compile(r"Total Activation Memory: (\d+) bytes")
+TACTIC = re.compile(r"Tactic Device request: (\d+)\s*MB Available: (\d+)\s*MB", re.IGNORECASE)
+REQUEST = re.compile(r"(?:request\w*|allocat\w*)\D{0,60}?(\d{6,})", re.IGNORECASE)
+OUT_OF_MEMORY = re.compile(r"out ?of ?memory|could not be allocated|within workspace limit", re.IGNORECASE)
+
+
+class BuildOptions(msgspec.Struct, frozen=True):
+    """How engines are built.
+
+    workspace_mb:         scratch memory that an engine may use; all that the device has where None.
+    compute_capabilities: architectures that TensorRT for RTX builds for, "8.6"; its portable set where empty.
+    hardware_compatible:  an engine for every GPU from Ampere on, somewhat slower.
+    version_compatible:   an engine that later releases of the same major version of TensorRT load too.
+    refit, strip_weights: weights can be replaced; weights are left out, to be put in from the graph.
+    tf32:                 FP32 products may round their factors to 10 bits, as TensorRT's default is.
+    timing_cache:         measured tactics, read and kept there.
+    """
+
+    workspace_mb: int | None = None
+    compute_capabilities: tuple[str, ...] = ()
+    hardware_compatible: bool = False
+    version_compatible: bool = False
+    refit: bool = False
+    strip_weights: bool = False
+    tf32: bool = True
+    timing_cache: Path | None = None
+
+    def __str__(self) -> str:
+        """As the fingerprint has it."""
+        chosen = {
+            "hardware compatible": self.hardware_compatible,
+            "version compatible": self.version_compatible,
+            "refit": self.refit,
+            "weights stripped": self.strip_weights,
+            "tf32": self.tf32,
+        }
+        words = ["strongly typed", *(word for word, on in chosen.items() if on)]
+        return ", ".join([*words, *([f"workspace {self.workspace_mb} MB"] if self.workspace_mb else [])])
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A built engine. activations: bytes of each optimisation profile, as the builder states them."""
+
+    plan: bytes
+    layers: list[Layer]
+    layers_from: str
+    activations: tuple[int, ...]
+    seconds: float
+
+
+def build_engine(
+    library: TensorRT,
+    backend: Backend,
+    stage: StageSpec,
+    graph: Path,
+    profiles: Sequence[OptimizationProfile],
+    options: BuildOptions,
+    steps: Steps,
+) -> Engine:
+    """Build a stage's engine.
+
+    steps: is told how far the build is.
+    Raises ExportError naming the stage, with the node that is not taken, or the memory that ran out and what to lower.
+    """
+    network = parse(library, stage, graph)
+    config = _configure(network, backend, options)
+    for wanted in profiles:
+        profile = network.builder.create_optimization_profile()
+        for name, shapes in wanted.shapes.items():
+            profile.set_shape(name, *shapes)
+        if config.add_optimization_profile(profile) < 0:
+            raise ExportError(
+                f"stage {stage.name!r}: TensorRT refuses the shapes {wanted}: {network.messages.first_error()}"
+            )
+    interrupted = progress_monitor(library, config, steps)
+    if options.timing_cache is not None:
+        use_timing_cache(config, options.timing_cache)
+    began_s = time.perf_counter()
+    plan = network.builder.build_serialized_network(network.definition, config)
+    seconds = time.perf_counter() - began_s
+    if interrupted():
+        raise KeyboardInterrupt
+    if plan is None:
+        raise ExportError(f"stage {stage.name!r}: {_failure(network, options)}")
+    if options.timing_cache is not None:
+        keep_timing_cache(config, options.timing_cache)
+    layers, layers_from = describe_layers(library, plan, network.messages)
+    activations = tuple(int(m[1]) for m in map(ACTIVATIONS.search, network.messages.verbose) if m)
+    return Engine(bytes(plan), layers, layers_from, activations, seconds)
+
+
+def _configure(network: Network, backend: Backend, options: BuildOptions) -> "trt.IBuilderConfig":
+    library, config = network.library, network.builder.create_builder_config()
+    if options.workspace_mb is not None:
+        config.set_memory_pool_limit(library.MemoryPoolType.WORKSPACE, options.workspace_mb << 20)
+    config.profiling_verbosity = library.ProfilingVerbosity.DETAILED
+    flags = library.BuilderFlag
+    chosen = {
+        flags.REFIT: options.refit,
+        flags.STRIP_PLAN: options.strip_weights,
+        flags.VERSION_COMPATIBLE: options.version_compatible,
+        flags.EXCLUDE_LEAN_RUNTIME: options.version_compatible,  # host code in engines stays disallowed
+    }
+    for flag in (flag for flag, on in chosen.items() if on):
+        config.set_flag(flag)
+    if not options.tf32:
+        config.clear_flag(flags.TF32)
+    if options.hardware_compatible:
+        config.hardware_compatibility_level = library.HardwareCompatibilityLevel.AMPERE_PLUS
+    if backend == "tensorrt-rtx" and options.compute_capabilities:
+        _set_architectures(library, config, options.compute_capabilities)
+    return config
+
+
+def _set_architectures(library: Any, config: Any, wanted: Sequence[str]) -> None:
+    """Name the architectures to TensorRT for RTX; TensorRT itself builds for the GPU that is there."""
+    there = dict(library.ComputeCapability.__members__)
+    config.num_compute_capabilities = len(wanted)
+    for index, text in enumerate(wanted):
+        name = "SM" + text.replace(".", "")
+        if name not in there:
+            known = ", ".join(f"{n[2:-1]}.{n[-1]}" for n in there if n.startswith("SM"))
+            raise ExportError(
+                f"TensorRT for RTX does not build for compute capability {text}, it builds for {known}; "
+                "use --backend tensorrt on the device itself"
+            )
+        config.set_compute_capability(there[name], index)
+
+
+def _failure(network: Network, options: BuildOptions) -> str:
+    """Why a build failed, and where memory ran out which tactic wanted how much."""
+    said = [*network.messages.errors, *network.messages.verbose]
+    tactic = next((found for found in map(TACTIC.search, said) if found), None)
+    if tactic is None and not any(OUT_OF_MEMORY.search(message) for message in network.messages.errors):
+        hint = "; refittable engines are built where the GPU is" if options.refit else ""
+        return f"TensorRT {network.library.__version__} could not build it: {network.messages.first_error()}{hint}"
+    if tactic is not None:
+        wanted = f"a tactic wanted {tactic[1]} MB and {tactic[2]} MB were free"
+    else:
+        request = next((found for found in map(REQUEST.search, network.messages.errors) if found), None)
+        wanted = (
+            f"{int(request[1]) / 1e6:.0f} MB were wanted" if request else "TensorRT does not say how much it wanted"
+        )
+    limit = f"raise --workspace-mb (it is {options.workspace_mb}), " if options.workspace_mb else ""
+    return (
+        f"out of memory while building: {wanted}; {limit}lower the most objects or memories under [sizes] in a device "
+        "profile of your own, or take a lower precision"
+    )
+
+
+def compute_capability_of(options: BuildOptions, backend: Backend, here: str) -> str:
+    """The architectures that an engine is for, as the fingerprint has them. here: this machine's."""
+    if backend == "tensorrt-rtx":
+        return ", ".join(options.compute_capabilities) or "8.0+"
+    return "8.0+" if options.hardware_compatible and here != ANY else here

@@ -1,0 +1,172 @@
+"""What `masklet build` does: memory foretold, engines built one by one and put into the bundle with their hashes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+from masklet.export.engines.build import BuildOptions, Engine, build_engine
+from masklet.export.engines.plan import StagePlan, Target, choose_target, foretell, plan_stages
+from masklet.export.engines.preflight import MOST, USUAL, Preflight
+from masklet.export.engines.progress import Steps
+from masklet.runtime.amend import amend_bundle
+from masklet.runtime.backends.cuda import open_cuda
+from masklet.runtime.backends.cuda.protocol import DeviceFacts
+from masklet.runtime.backends.engine_check import REMEDY, check_engines
+from masklet.runtime.backends.engine_fingerprint import NOT_RUN, engines
+from masklet.runtime.backends.tensorrt import TensorRt
+from masklet.runtime.backends.tensorrt_library import Backend, load_library
+from masklet.runtime.bundle import Artifact, Bundle
+from masklet.runtime.errors import ExportError, SessionError
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRequest:
+    """What to build.
+
+    device:  a profile's name or file; that of the GPU which is here, or of any device, where None.
+    stages:  those to build; all where empty.
+    force:   build what is up to date, or foretold not to fit, all the same.
+    dry_run: only foretell.
+    """
+
+    bundle: Path
+    backend: Backend
+    device: str | None
+    stages: tuple[str, ...]
+    options: BuildOptions
+    force: bool = False
+    dry_run: bool = False
+    check_hashes: bool = True
+
+
+def run_build(request: BuildRequest) -> None:
+    """Build the engines of a bundle. A bundle whose engines cannot all be built stays as it was."""
+    bundle = Bundle.load(request.bundle, check_hashes=request.check_hashes)
+    library = load_library(request.backend)
+    target = choose_target(library, request.backend, request.device, _gpu(request.backend), request.options)
+    plans = plan_stages(bundle, request.stages, target)
+    console, out = Console(stderr=True), Console()
+    found = foretell(bundle, plans, target)
+    out.print(_foretold(target, found), highlight=False, soft_wrap=True)
+    if request.dry_run:
+        return
+    if not found.fits and not request.force:
+        raise ExportError(f"{bundle.root}: {target.device_name}: {found.verdict}; --force builds it all the same")
+    due = [plan for plan in plans if request.force or not _is_there(bundle, plan, request.backend)]
+    if due:
+        out.print(_table(due, _build_all(bundle, due, target, console)))
+    if len(due) < len(plans):
+        out.print(f"{len(plans) - len(due)} of {len(plans)} engines are up to date", highlight=False)
+
+
+def _build_all(bundle: Bundle, plans: Sequence[StagePlan], target: Target, console: Console) -> list[Engine]:
+    built: list[Engine] = []
+    names: list[str] = []
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with amend_bundle(bundle) as amendment, Progress(*columns, console=console, transient=True) as bar:
+        for plan in plans:
+            steps, graph = _drawn(bar, plan.stage.name), bundle.path(plan.graph)
+            engine = build_engine(
+                target.library, target.backend, plan.stage, graph, plan.profiles, target.options, steps
+            )
+            artifact, files = _packed(plan, engine, target)
+            amendment.put(artifact, files)
+            built.append(engine)
+            names.append(next(iter(files)))
+        made = amendment.preview()
+        if target.gpu is not None and all(engines(made, stage.name, target.backend) for stage in made.model.stages):
+            bar.add_task("comparing engines with graphs", total=None)
+            amendment.say({"check": _checked(made, target.backend)}, names)
+    return built
+
+
+def _checked(bundle: Bundle, backend: Backend) -> str:
+    """Run the engines of a bundle. Raises ExportError where their masks are not those of the graphs."""
+    found = check_engines(bundle, TensorRt(backend))
+    if not found.passed:
+        raise ExportError(f"the engines do not compute what their graphs do: {found}; {REMEDY}")
+    return str(found)
+
+
+def _packed(plan: StagePlan, engine: Engine, target: Target) -> tuple[Artifact, dict[str, bytes]]:
+    """An engine as an artifact of the bundle, and its files: the engine, and what it is made of."""
+    name = f"engines/{target.backend}/{target.device_name}/{plan.stage.name}"
+    layers = {
+        "from": engine.layers_from,
+        "activation_bytes": dict(zip([p.name for p in plan.profiles], engine.activations, strict=False)),
+        "layers": engine.layers,
+    }
+    files = {
+        f"{name}.engine": engine.plan,
+        f"{name}.layers.json": msgspec.json.format(msgspec.json.encode(layers), indent=1),
+    }
+    built_for = {**plan.fingerprint, "check": NOT_RUN}
+    return Artifact(plan.stage.name, target.backend, plan.graph.precision, (), built_for), files
+
+
+def _is_there(bundle: Bundle, plan: StagePlan, backend: Backend) -> bool:
+    """Whether the bundle has this very engine."""
+    return any(
+        plan.fingerprint.items() <= (a.built_for or {}).items() for a in engines(bundle, plan.stage.name, backend)
+    )
+
+
+def _gpu(backend: Backend) -> DeviceFacts | None:
+    """The GPU that engines are built for; None for TensorRT for RTX, whose engines are no one GPU's."""
+    if backend == "tensorrt-rtx":
+        return None
+    try:
+        cuda = open_cuda()
+    except SessionError as error:
+        raise ExportError(
+            f"TensorRT builds on the GPU that the engine is for: {error}. TensorRT for RTX builds anywhere: "
+            "--backend tensorrt-rtx"
+        ) from None
+    facts = cuda.facts
+    cuda.close()
+    return facts
+
+
+def _drawn(bar: Progress, stage: str) -> Steps:
+    task = bar.add_task(stage, total=None)
+
+    def steps(phase: str, done: int, total: int) -> None:
+        bar.update(task, description=f"{stage}: {phase.lower()}", completed=done, total=total)
+
+    return steps
+
+
+def _foretold(target: Target, found: Preflight) -> str:
+    limit = "" if found.limit is None else f" of {found.limit / 1e9:.1f} GB"
+    return (
+        f"{target.backend} {target.library.__version__} for {target.device.name}: foretold memory to build "
+        f"{found.build / 1e9:.1f} GB, to run {found.run[USUAL] / 1e9:.1f} GB, at most {found.run[MOST] / 1e9:.1f} GB"
+        f"{limit}: {found.verdict}"
+    )
+
+
+def _sizes(plan: StagePlan) -> str:
+    return ", ".join(f"{symbol} {few}-{most}" for symbol, (few, _, most) in plan.profiles[-1].sizes.items()) or "fixed"
+
+
+def _table(plans: Sequence[StagePlan], built: Sequence[Engine]) -> Table:
+    table = Table("stage", "precision", "sizes")
+    table.columns[0].no_wrap = True
+    for name in ("layers", "MB", "activations, MB", "s"):
+        table.add_column(name, justify="right")
+    for plan, engine in zip(plans, built, strict=True):
+        activations = " / ".join(f"{count / 1e6:.0f}" for count in engine.activations)
+        table.add_row(
+            plan.stage.name,
+            plan.graph.precision,
+            _sizes(plan),
+            str(len(engine.layers)),
+            f"{len(engine.plan) / 1e6:.1f}",
+            activations,
+            f"{engine.seconds:.1f}",
+        )
+    return table

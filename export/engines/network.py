@@ -1,0 +1,62 @@
+"""A stage's graph, parsed into a TensorRT network: strongly typed, for precision lives in the graph."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from masklet.runtime.backends.tensorrt_library import TensorRT
+from masklet.runtime.backends.tensorrt_log import Messages, logger
+from masklet.runtime.errors import ExportError
+from masklet.runtime.spec import StageSpec
+
+if TYPE_CHECKING:
+    import tensorrt as trt
+
+
+@dataclass(frozen=True)
+class Network:
+    """A parsed graph with what made it, which has to outlive it, and the messages of its logger."""
+
+    library: TensorRT
+    builder: "trt.Builder"
+    definition: "trt.INetworkDefinition"
+    parser: "trt.OnnxParser"
+    messages: Messages
+
+
+def parse(library: TensorRT, stage: StageSpec, graph: Path) -> Network:
+    """Parse a graph, whose weights lie beside it.
+
+    Raises ExportError where there is no usable GPU (TensorRT for RTX needs none), or naming the node that TensorRT
+    cannot take.
+    """
+    messages = Messages()
+    log = logger(library, messages, verbose=True)
+    try:
+        builder = library.Builder(log)
+    except (RuntimeError, TypeError) as error:  # pybind's word for a constructor that returned nothing
+        said = messages.first_error() if messages.errors else str(error).splitlines()[0]
+        raise ExportError(
+            f"TensorRT {library.__version__} cannot build here: {said}; it builds on a machine with the GPU and its "
+            "driver, TensorRT for RTX (--backend tensorrt-rtx) anywhere"
+        ) from None
+    definition = builder.create_network(1 << int(library.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = library.OnnxParser(definition, log)
+    if not parser.parse_from_file(str(graph)):
+        raise ExportError(f"stage {stage.name!r}: {_refusal(library, parser, messages)}")
+    return Network(library, builder, definition, parser, messages)
+
+
+def _refusal(library: TensorRT, parser: "trt.OnnxParser", messages: Messages) -> str:
+    """What the parser did not take: the first error, with its node where it has one."""
+    if not parser.num_errors:
+        return f"TensorRT {library.__version__} cannot read the graph: {messages.first_error()}"
+    error = parser.get_error(0)
+    reason = " ".join(error.desc().split("[checkMacros")[0].split())  # what follows is of the machine, not the graph
+    operator = error.node_operator()
+    if not operator:
+        return f"TensorRT {library.__version__} cannot read the graph: {reason}"
+    return (
+        f"TensorRT {library.__version__} does not take node {error.node_name()!r} ({operator}): {reason}; "
+        "keep the stage on ONNX Runtime, or try a newer TensorRT"
+    )

@@ -1,0 +1,36 @@
+"""Measured tactics, kept between builds: the second build of a graph times nothing anew."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from masklet.runtime.errors import ExportError
+
+if TYPE_CHECKING:
+    import tensorrt as trt
+
+
+def use_timing_cache(config: "trt.IBuilderConfig", path: Path) -> None:
+    """Start from the cache at `path`, or from none where there is no file. Raises ExportError for another device's."""
+    try:
+        known = path.read_bytes() if path.exists() else b""
+    except OSError as error:
+        raise ExportError(f"{path}: the timing cache cannot be read: {error.strerror}") from None
+    cache = config.create_timing_cache(known)
+    if cache is None or not config.set_timing_cache(cache, ignore_mismatch=False):
+        raise ExportError(f"{path}: no timing cache of this TensorRT and this GPU; give another file, or delete it")
+
+
+def keep_timing_cache(config: "trt.IBuilderConfig", path: Path) -> None:
+    """Write what is known after a build, whole or not at all."""
+    cache = config.get_timing_cache()
+    if cache is None:
+        return
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_bytes(bytes(cache.serialize()))
+        beside.replace(path)
+    except OSError as error:
+        raise ExportError(f"{path}: the timing cache cannot be written: {error.strerror}") from None
+    finally:
+        beside.unlink(missing_ok=True)

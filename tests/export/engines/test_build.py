@@ -1,0 +1,236 @@
+"""Engines of every stage, built by TensorRT for RTX on a machine without a GPU."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+from command_line import Cli
+from masklet.export.engines.build import BuildOptions, _failure, build_engine
+from masklet.export.engines.device_profile import DeviceProfile, device_profile
+from masklet.export.engines.layers import layers_from_log, operand_types
+from masklet.export.engines.memory import TACTIC_BYTES, activation_bytes
+from masklet.export.engines.network import Network, parse
+from masklet.export.engines.shapes import optimization_profiles
+from masklet.runtime.backends.tensorrt_library import load_library
+from masklet.runtime.backends.tensorrt_log import Messages
+from masklet.runtime.bundle import Bundle
+from masklet.runtime.errors import ExportError
+from onnx import TensorProto, helper
+
+rtx = pytest.importorskip("tensorrt_rtx_bindings", reason="TensorRT for RTX is not installed")
+
+STAGES = ("image_encoder", "memory_attention", "mask_decoder", "memory_encoder", "mask_prompt_encoder")
+DEVICE = DeviceProfile(sizes={"objects": (1, 1, 2), "points": (1, 2, 4)})
+
+
+@pytest.fixture(scope="module")
+def built(nano_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle that was built once, by the command line's own function."""
+    from masklet.export.engines.command import BuildRequest, run_build
+
+    root = Path(shutil.copytree(nano_bundle, tmp_path_factory.mktemp("engines") / "nano.bundle"))
+    cache = root.parent / "timing.cache"
+    run_build(BuildRequest(root, "tensorrt-rtx", "rtx-4090", (), BuildOptions(timing_cache=cache)))
+    assert cache.stat().st_size > 0
+    return root
+
+
+def test_every_stage_has_an_engine_that_the_manifest_vouches_for(built: Path) -> None:
+    bundle = Bundle.load(built)
+    engines = {a.stage: a for a in bundle.manifest.artifacts if a.format == "tensorrt-rtx"}
+    assert set(engines) == set(STAGES)
+    for artifact in engines.values():
+        plan = bundle.path(artifact).read_bytes()
+        assert hashlib.sha256(plan).hexdigest() == artifact.files[0].sha256
+        said = artifact.built_for or {}
+        assert said["compute_capability"] == "8.9"
+        assert said["device"] == "rtx-4090"
+        assert said["check"] == "built, not run"
+        assert said["tensorrt"] == rtx.__version__
+        assert "strongly typed" in said["flags"]
+    assert "memories 1/7/" in (engines["memory_attention"].built_for or {})["profiles"]
+
+
+def test_what_engines_are_made_of_stands_beside_them(built: Path) -> None:
+    for stage in STAGES:
+        said = json.loads((built / f"engines/tensorrt-rtx/rtx-4090/{stage}.layers.json").read_text())
+        assert said["from"] in ("builder", "inspector")
+        assert all(count > 0 for count in said["activation_bytes"].values())
+        named = " ".join(layer["Metadata"] for layer in said["layers"])
+        graph = onnx.load(built / f"{stage}.onnx", load_external_data=False).graph
+        products = [node.name for node in graph.node if node.op_type in ("Conv", "MatMul", "Gemm")]
+        assert products
+        assert [name for name in products if f"ONNX Layer: {name}]" not in named] == []
+        assert any("Float" in operand_types(layer) for layer in said["layers"])
+
+
+def test_a_second_build_has_nothing_to_do(built: Path, cli: Cli) -> None:
+    before = (built / "manifest.json").read_bytes()
+    options = ("--backend", "tensorrt-rtx", "--device", "rtx-4090")
+    code, out, _ = cli("build", built, *options)
+    assert (code, (built / "manifest.json").read_bytes()) == (0, before)
+    assert "5 of 5 engines are up to date" in out
+    code, out, _ = cli("build", built, *options, "--rebuild", "--stage", "mask_prompt_encoder", "--no-tf32")
+    assert code == 0
+    assert "mask_prompt_encoder" in out
+    said = [a for a in Bundle.load(built).manifest.artifacts if a.format == "tensorrt-rtx"]
+    assert len(said) == 5
+    flags = {a.stage: (a.built_for or {})["flags"] for a in said}
+    assert [stage for stage, text in flags.items() if "tf32" not in text] == ["mask_prompt_encoder"]
+
+
+def test_inspect_shows_engines(built: Path, cli: Cli) -> None:
+    code, out, _ = cli("inspect", built)
+    assert code == 0
+    assert out.count("tensorrt-rtx") >= 5
+
+
+def test_a_dry_run_foretells_and_writes_nothing(nano_bundle: Path, cli: Cli) -> None:
+    before = sorted(p.name for p in nano_bundle.iterdir())
+    code, out, _ = cli(
+        "build", nano_bundle, "--backend", "tensorrt-rtx", "--device", "jetson-orin-nano-8gb", "--dry-run"
+    )
+    assert code == 0
+    assert "Jetson Orin Nano 8 GB" in out
+    assert out.strip().endswith("fits")
+    assert sorted(p.name for p in nano_bundle.iterdir()) == before
+
+
+def test_what_does_not_fit_is_not_built(nano_bundle: Path, cli: Cli, tmp_path: Path) -> None:
+    profile = tmp_path / "small.toml"
+    profile.write_text('name = "tiny"\nmemory_mb = 300\n[sizes]\nobjects = [1, 1, 2]\npoints = [1, 2, 4]\n')
+    code, _, err = cli("build", nano_bundle, "--backend", "tensorrt-rtx", "--device", profile)
+    assert code == 2
+    assert "does not fit" in err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--device", "nonsense"], "no device profile 'nonsense'; there are a100"),
+        (["--device", "jetson-thor", "--force"], "does not build for compute capability 11.0, it builds for 7.5, 8.0"),
+        (["--stage", "nonsense"], "no stage 'nonsense'"),
+        (["--timing-cache", "."], "the timing cache cannot be read"),
+    ],
+)
+def test_bad_input_is_one_line(nano_bundle: Path, cli: Cli, options: list[str], said: str) -> None:
+    code, _, err = cli("build", nano_bundle, "--backend", "tensorrt-rtx", *options)
+    assert code == 2
+    assert said in err
+    assert err.strip().count("\n") == 0
+
+
+def test_tensorrt_that_is_not_there_is_said(nano_bundle: Path, cli: Cli) -> None:
+    code, _, err = cli("build", nano_bundle, "--backend", "tensorrt")
+    assert code == 2
+    assert "tensorrt" in err.lower()
+
+
+def test_an_operator_that_is_not_taken_is_named(nano_bundle: Path, tmp_path: Path) -> None:
+    stage = Bundle.load(nano_bundle).model.stage("mask_prompt_encoder")
+    node = helper.make_node("StringNormalizer", ["mask"], ["mask_prompt"], name="the_culprit")
+    values = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [1]) for n in ("mask", "mask_prompt")]
+    graph = helper.make_graph([node], "g", values[:1], values[1:])
+    path = tmp_path / "strange.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9), path)
+    with pytest.raises(ExportError, match=r"stage 'mask_prompt_encoder'.*node 'the_culprit' .StringNormalizer."):
+        parse(load_library("tensorrt-rtx"), stage, path)
+
+
+def test_too_little_workspace_says_what_to_raise(nano_bundle: Path) -> None:
+    bundle = Bundle.load(nano_bundle)
+    stage = bundle.model.stage("memory_attention")
+    graph = bundle.path(bundle.artifact(stage.name, ("onnx",)))
+    profiles = optimization_profiles(bundle.model, stage, DeviceProfile(sizes={"objects": (1, 1, 64)}))
+    library = load_library("tensorrt-rtx")
+    with pytest.raises(ExportError, match=r"out of memory while building: .*raise --workspace-mb .it is 1"):
+        build_engine(library, "tensorrt-rtx", stage, graph, profiles, BuildOptions(workspace_mb=1), lambda *step: None)
+
+
+def test_a_tactic_that_wants_too_much_is_said() -> None:
+    """What a Jetson's builder logs (NVIDIA-AI-IOT/nanosam#18)."""
+    messages = Messages()
+    messages.verbose.append(
+        "Tactic Device request: 4248MB Available: 2507MB. Device memory is insufficient to use tactic."
+    )
+    messages.errors.append("Error Code 10: Internal Error (Could not find any implementation for node MatMul_3.)")
+    nothing: Any = None
+    said = _failure(Network(nothing, nothing, nothing, nothing, messages), BuildOptions(workspace_mb=2048))
+    assert "a tactic wanted 4248 MB and 2507 MB were free; raise --workspace-mb (it is 2048)" in said
+
+
+def test_ctrl_c_ends_a_build_and_leaves_the_bundle(nano_bundle: Path) -> None:
+    bundle = Bundle.load(nano_bundle)
+    stage = bundle.model.stage("mask_decoder")
+    graph = bundle.path(bundle.artifact(stage.name, ("onnx",)))
+
+    def interrupt(phase: str, done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    profiles = optimization_profiles(bundle.model, stage, DEVICE)
+    with pytest.raises(KeyboardInterrupt):
+        build_engine(load_library("tensorrt-rtx"), "tensorrt-rtx", stage, graph, profiles, BuildOptions(), interrupt)
+
+
+@pytest.mark.parametrize("stage_name", ["memory_attention", "memory_encoder"])
+def test_memory_is_foretold(nano_bundle: Path, stage_name: str) -> None:
+    """Activations to a factor of two of what the builder states, beyond what tactics take of a small model."""
+    bundle, library = Bundle.load(nano_bundle), load_library("tensorrt-rtx")
+    stage = bundle.model.stage(stage_name)
+    graph = bundle.path(bundle.artifact(stage_name, ("onnx",)))
+    profiles = optimization_profiles(bundle.model, stage, DEVICE)
+    engine = build_engine(library, "tensorrt-rtx", stage, graph, profiles, BuildOptions(), lambda *step: None)
+    for at, stated in zip((1, 2), engine.activations, strict=True):
+        network = parse(library, stage, graph)
+        foretold = activation_bytes(network, {name: shapes[at] for name, shapes in profiles[-1].shapes.items()})
+        assert stated / 2 < foretold < 2 * stated + TACTIC_BYTES
+
+
+@pytest.mark.parametrize("stage_name", STAGES)
+def test_fp16_graphs_build_and_are_fp16(nano_bundle: Path, tmp_path: Path, stage_name: str) -> None:
+    float16 = pytest.importorskip("onnxruntime.transformers.float16")
+    bundle = Bundle.load(nano_bundle)
+    stage, source = bundle.model.stage(stage_name), bundle.path(bundle.artifact(stage_name, ("onnx",)))
+    model = onnx.shape_inference.infer_shapes(onnx.load(source))
+    half = float16.convert_float_to_float16(model, keep_io_types=True, op_block_list=["Resize"])
+    path = tmp_path / f"{stage_name}.onnx"
+    onnx.save(half, path)
+    profiles = optimization_profiles(bundle.model, stage, DEVICE)
+    engine = build_engine(
+        load_library("tensorrt-rtx"), "tensorrt-rtx", stage, path, profiles, BuildOptions(), lambda *s: None
+    )
+    products = [layer for layer in engine.layers if "MatMul" in layer["Metadata"] or "Conv" in layer["Metadata"]]
+    assert products
+    assert all("Half" in operand_types(layer) for layer in products if layer["LayerType"] in ("gemm", "correlation"))
+
+
+def test_the_builders_account_is_read_whole() -> None:
+    account = (
+        "Layers:\n"
+        "Name: a_0, LayerType: gemm, Inputs: [ { Name: x [profile 1], Dimensions: [-1,4], Strides: [4,1], StrideOrder: "
+        "[1,0], Datatype: Int8, Format: (Linear) Row major linear format }], Constants: [], Outputs: [ { Name: y, "
+        "Dimensions: [], Strides: [], StrideOrder: [], Datatype: Half, Format: (L) }], TacticName: t, StreamId: 0, "
+        "EventId: 2, Metadata: [ONNX Layer: MatMul_1]\n"
+        "I/O Tensors:\n Name: x, IOMode: Input\n"
+    )
+    (layer,) = layers_from_log(["something else", account])
+    assert layer["Name"] == "a_0"
+    assert layer["Inputs"] == [{"Name": "x [profile 1]", "Dimensions": [-1, 4], "Datatype": "Int8"}]
+    assert layer["Outputs"] == [{"Name": "y", "Dimensions": [], "Datatype": "Half"}]
+    assert operand_types(layer) == {"Int8", "Half"}
+    assert layers_from_log(["nothing of the kind"]) == []
+
+
+def test_profiles_of_devices_are_all_readable() -> None:
+    from masklet.export.engines.device_profile import device_names
+
+    assert len(device_names()) >= 12
+    for name in device_names():
+        profile = device_profile(name)
+        assert profile.gpus
+        assert profile.memory_mb
+        assert profile.compute_capability
