@@ -11,6 +11,7 @@ import argparse
 import datetime
 import importlib.metadata
 import json
+import os
 import shutil
 import statistics
 import sys
@@ -83,8 +84,9 @@ def report(rows: list[str], threads: str, chromium: str, clicks: int) -> str:
         [
             "# A click in the browser",
             "",
-            f"{datetime.date.today().isoformat()}, {_cpu()}, {threads} threads, Chromium {chromium} without a screen. "
-            f"onnxruntime-web {package} (WebAssembly, FP32), onnxruntime {importlib.metadata.version('onnxruntime')}. "
+            f"{datetime.date.today().isoformat()}, {_cpu()}, {threads} threads, Chromium {chromium} without a screen, "
+            f"load average {os.getloadavg()[0]:.1f}. onnxruntime-web {package} (WebAssembly, FP32), onnxruntime "
+            f"{importlib.metadata.version('onnxruntime')}. "
             f"One click on an image of 1024 x 576; medians of {clicks}, browser and native in turns. "
             "`python profiles/benchmarks/browser.py --write`",
             "",

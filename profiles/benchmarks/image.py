@@ -10,6 +10,7 @@ What is compared takes turns; figures are medians. --write keeps the table in im
 import argparse
 import datetime
 import importlib.metadata
+import os
 import statistics
 import sys
 import tempfile
@@ -126,7 +127,8 @@ def report(rows: list[Row], threads: int) -> str:
         [
             "# Images and EdgeTAM",
             "",
-            f"{datetime.date.today().isoformat()}, {_cpu()}, {threads} threads, FP32. {versions}. SAM ViT-B, EdgeTAM "
+            f"{datetime.date.today().isoformat()}, {_cpu()}, {threads} threads, load average "
+            f"{os.getloadavg()[0]:.1f}, FP32. {versions}. SAM ViT-B, EdgeTAM "
             "and SAM 2.1 hiera-tiny, 1024 px, random weights. What is compared takes turns; medians. "
             "`python profiles/benchmarks/image.py --write`",
             "",
