@@ -35,6 +35,8 @@ def show(root: Path, *, as_json: bool, check_hashes: bool) -> None:
     if bundle.manifest.calibration:
         console.print(_calibration(bundle.manifest.calibration), highlight=False)
     console.print(_stage_table(bundle))
+    if any(artifact.built_for for artifact in bundle.manifest.artifacts):
+        console.print(_engine_table(bundle))
     console.print(_tensor_table(model))
 
 
@@ -60,7 +62,7 @@ def _stage_table(bundle: Bundle) -> Table:
     table = _table("Artifacts", "stage", "format", "precision")
     for name in ("size", "parity", "worst output"):
         table.add_column(name, justify="right")
-    for artifact in bundle.manifest.artifacts:
+    for artifact in (a for a in bundle.manifest.artifacts if not a.built_for):
         worst = _worst(artifact, bundle.manifest.parity)
         table.add_row(
             artifact.stage,
@@ -70,6 +72,20 @@ def _stage_table(bundle: Bundle) -> Table:
             f"{worst.relative:.1e}" if worst else "not measured",
             worst.output if worst else "",
         )
+    return table
+
+
+def _engine_table(bundle: Bundle) -> Table:
+    table = _table("Engines", "stage", "built by", "for", "precision")
+    table.add_column("size", justify="right")
+    table.add_column("check")
+    for artifact in bundle.manifest.artifacts:
+        if artifact.built_for:
+            said = artifact.built_for
+            by = f"{artifact.format} {said.get('tensorrt', '')}".strip()
+            gpu = f"{said.get('gpu', '')}, {said.get('compute_capability', '')}"
+            size = _size(sum(f.bytes for f in artifact.files))
+            table.add_row(artifact.stage, by, gpu, artifact.precision, size, said.get("check", ""))
     return table
 
 

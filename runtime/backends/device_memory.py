@@ -100,7 +100,8 @@ class DeviceMemory:
             self.cuda.free(address)
         for pinned in self._pinned_all:
             self.cuda.free_host(pinned.memory)
-        self._all.clear(), self._pinned_all.clear()
+        self._all.clear()
+        self._pinned_all.clear()
 
     def _take(self, nbytes: int) -> int:
         with self._lock:

@@ -21,16 +21,18 @@ class TensorRtEngine:
 
     @property
     def engine(self) -> Engine:
-        return self._engine
+        engine: Engine = self._engine
+        return engine
 
     def dtype(self, name: str) -> Any:
         return self._library.nptype(self._engine.get_tensor_dtype(name))
 
     def context(self) -> Context:
         strategy = self._library.ExecutionContextAllocationStrategy.USER_MANAGED
-        context = self._engine.create_execution_context(strategy)
-        if context is None:
+        made = self._engine.create_execution_context(strategy)
+        if made is None:
             raise SessionError(f"stage {self._stage!r}: TensorRT makes no context: {self._said.first_error()}")
+        context: Context = made
         return context
 
 
