@@ -12,6 +12,8 @@ from masklet.runtime.errors import SpecError
 from masklet.runtime.spec import ModelSpec, StageSpec
 
 Shape = tuple[int, ...]
+# Symbols of SAM 3, which device profiles need not name: a phrase has 32 tokens, each exemplar one, the geometry one.
+CONCEPTS = {"phrases": (1, 1, 4), "exemplars": (1, 1, 8), "tokens": (33, 34, 41), "selected": (1, 8, 200)}
 Sizes = Mapping[str, tuple[int, int, int]]  # of each symbol: the fewest, the usual, the most
 
 
@@ -45,7 +47,7 @@ def symbol_sizes(model: ModelSpec, stage: StageSpec, symbol: str, device: Device
 
     The device profile's own word counts first; otherwise a full bank of one prompted frame is usual.
     """
-    known = dict(device.sizes)
+    known = CONCEPTS | device.sizes
     if model.memory is not None:
         policy = model.memory
         known.setdefault("memories", (1, 1 + policy.recent_frames, policy.prompted_frames + policy.recent_frames))
