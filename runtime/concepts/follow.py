@@ -1,7 +1,7 @@
 """A frame of a concept tracker: detections meet tracks, and what each track becomes (V: _det_track_one_frame)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from masklet.runtime.concepts.associate import Association, associate, best_new
@@ -46,6 +46,14 @@ class Propagated:
         self.packed.bits[row], self.packed.areas[row], self.packed.boxes[row] = 0, 0, 0
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidates:
+    """The detections of a concept that no better one overlaps, and their masks packed."""
+
+    found: Detections
+    packed: PackedMasks
+
+
 class Follower:
     """The tracks of one stream from frame to frame."""
 
@@ -68,9 +76,9 @@ class Follower:
         if self._options.occlusion_overlap > 0:
             self._blank_recently_occluded(tracks)
         self._remember(tracks, pinned)
-        self._show(tracks, {concept: one.presence for concept, one in asked.items()}, pending)
+        self._show(tracks, {concept: one.found.presence for concept, one in asked.items()}, pending)
         for concept, association in associations.items():
-            self._begin(concept, asked[concept].take(association.new), pending)
+            self._begin(concept, asked[concept].found.take(association.new), pending)
         for object_id in removed:
             self._masklets.bank.forget(object_id)
             self._life.remove(object_id)
@@ -94,10 +102,11 @@ class Follower:
             there = None if track.concept is None else presence.get(track.concept)
             self.show(track, tracks.logits[row], visible, there, pending)
 
-    def _suppressed(self, found: Detections) -> Detections:
+    def _suppressed(self, found: Detections) -> Candidates:
         """Detections of a concept without those that a better one overlaps (V: nms_masks)."""
         packed = PackedMasks.of(found.logits)
-        return found.take(suppress(packed.iou(packed), found.scores, self._options.suppress_overlap))
+        kept = suppress(packed.iou(packed), found.scores, self._options.suppress_overlap)
+        return Candidates(found.take(kept), packed[kept])
 
     def _propagate(self) -> Propagated:
         """Follow every track from its memories onto the current frame."""
@@ -112,19 +121,14 @@ class Follower:
         pointers = np.concatenate([one.pointer for one in decoded])[order]
         return Propagated(list(self._life.tracks.values()), logits, visible, pointers, PackedMasks.of(logits))
 
-    def _associate(self, concept: int, found: Detections, tracks: Propagated) -> Association:
+    def _associate(self, concept: int, candidates: Candidates, tracks: Propagated) -> Association:
         """Compare a concept's detections with its tracks, and with those that a user added to no concept."""
+        found = candidates.found
         rows = [row for row, track in enumerate(tracks.tracks) if track.concept in (concept, None)]
         mine, ids = tracks.packed[rows], [tracks.tracks[row].object_id for row in rows]
-        ious = PackedMasks.of(found.logits).iou(mine) if rows else np.zeros((len(found), 0), np.float32)
-        association = associate(found.scores, ious, ids, mine.nonempty, self._options)
+        association = associate(found.scores, candidates.packed.iou(mine), ids, mine.nonempty, self._options)
         room = self._options.max_objects - len(self._life.of(concept))
-        return Association(
-            best_new(association.new, found.scores, room),
-            association.matched,
-            association.unmatched,
-            association.confirmed,
-        )
+        return replace(association, new=best_new(association.new, found.scores, room))
 
     def _judge(self, associations: dict[int, Association], tracks: Propagated) -> tuple[set[int], set[int]]:
         in_sight = zip(tracks.tracks, tracks.packed.nonempty, strict=True)
@@ -136,7 +140,7 @@ class Follower:
         )
 
     def _reconditioned(
-        self, associations: dict[int, Association], found: dict[int, Detections], tracks: Propagated
+        self, associations: dict[int, Association], asked: dict[int, Candidates], tracks: Propagated
     ) -> set[int]:
         """Rows of the tracks that sure detections confirm; their pointers are taken from those (V 440-500).
 
@@ -150,7 +154,7 @@ class Follower:
             for object_id, detection in association.confirmed.items():
                 row = tracks.row(object_id)
                 if tracks.visible[row] > self._options.recondition_visible:
-                    pinned[row] = found[concept].logits[detection]
+                    pinned[row] = asked[concept].found.logits[detection]
         for row, logits in pinned.items():
             track = tracks.tracks[row]
             decoded = self._masklets.from_masks([track.object_id], self._enlarged(logits[None]), pinned=True)

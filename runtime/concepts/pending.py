@@ -85,12 +85,12 @@ class PendingConcepts:
         boxes = np.zeros((len(ids), 4), np.int64)
         for one, mask, box in zip(objects, masks, boxes, strict=True):
             box[:] = one.draw(mask)
+        kept = [row for row in range(len(ids)) if boxes[row, 2] > 0]  # one that others cover wholly stays
         for concept in {one.concept for one in objects}:
             rows = [row for row, one in enumerate(objects) if one.concept == concept]
             if len(rows) > 1:
                 visible = np.array([objects[row].visible for row in rows], np.float32)
                 apart([masks[row] for row in rows], [boxes[row] for row in rows], visible)
-        kept = [row for row in range(len(ids)) if boxes[row, 2] > 0]
         return FrameResult(
             self.frame.index,
             self.frame.time_s,

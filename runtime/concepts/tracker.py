@@ -160,6 +160,8 @@ class ConceptTracker:
         Raises PromptError where there is no frame yet or the prompt does not fit it.
         """
         self._masklets.check(object_id, prompt, self._masklets.frame)
+        if self._first:
+            raise PromptError(FIRST_ALONE)
         self._prompted(object_id, prompt)
         return self._latest.result()
 
@@ -205,9 +207,9 @@ class ConceptTracker:
             track = self._life.begin(object_id, only, time, 1.0)
             self._follower.next_id = max(self._follower.next_id, object_id + 1)
         else:
-            near = [t for t in track.detector_times if t >= time - self._options.refine_window]
-            bank.unpin(object_id, [t for t in near if t != time])
             bank.forget_recent(object_id, time)
+            since = time - self._options.refine_window
+            bank.unpin(object_id, [t for t in track.detector_times if since <= t < time])
             track.detector_times = []
         self._masklets.remember(decoded, decoded.low_res)
         track.score, track.by_user = 1.0, True

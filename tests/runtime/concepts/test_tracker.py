@@ -167,6 +167,8 @@ def test_other_concepts_start_over_and_say_what_is_lost(script: Script, tmp_path
         late = tracker.look_for("dog")
     assert [r.frame_index for r in late] == [0, 1, 2, 3]
     assert tracker.object_ids == []
+    with pytest.raises(PromptError, match="found first"):
+        tracker.refine(1, click(9, 10))
     tracker.step(frames[4])
     assert tracker.object_ids == [1]
     assert [r.findings[0].phrase for r in tracker.finish()] == ["dog"]
