@@ -1,12 +1,11 @@
 """Random SAM 3 checkpoints with a tokenizer, conditioned as those of SAM 2 are."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
 from checkpoints import condition, draw
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from tokenizers import pre_tokenizers
 from transformers import (
     CLIPTokenizer,
     Sam3Config,
@@ -21,36 +20,27 @@ from transformers import (
 
 WIDTH = 128
 SIDE = 112  # a grid of 8 x 8
-CORPUS = (
-    "a person, a car and a red bus; visual: the small dog of the man in a blue shirt sits beside the white cat. "
-    "two yellow taxis, one truck, three bicycles, every player in white, 4 birds, 10 trees and the road sign's pole "
-) * 4
+WORDS = "a person car red bus visual the dog man in blue shirt white cat truck player bird tree road sign two taxi"
 VOCABULARY = 420
 
 
 def sam3_tokenizer() -> CLIPTokenizer:
-    """A tokenizer of CLIP's kind with a small vocabulary: words of CORPUS are short, other English is spelt out.
+    """A tokenizer of CLIP's kind with a small vocabulary: the first of WORDS are short, other English is spelt out.
 
     Of letters outside ASCII it knows nothing that ends a word, and has the unknown token for them.
     """
-    start, end = "<|startoftext|>", "<|endoftext|>"
-    tokenizer = Tokenizer(models.BPE(end_of_word_suffix="</w>", unk_token=end))
-    clip = CLIPTokenizer()
-    tokenizer.normalizer, tokenizer.pre_tokenizer = (
-        clip.backend_tokenizer.normalizer,
-        clip.backend_tokenizer.pre_tokenizer,
-    )
-    trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        end_of_word_suffix="</w>",
-        special_tokens=[start, end],
-        show_progress=False,
-    )
-    letters = " ".join(chr(code) for code in range(33, 127))  # each of them ends a word
-    tokenizer.train_from_iterator([CORPUS, letters, letters], trainer)
-    model = json.loads(tokenizer.to_str())["model"]
-    return CLIPTokenizer(vocab=model["vocab"], merges=[tuple(pair) for pair in model["merges"]])
+    ends = [f"{chr(code)}</w>" for code in range(33, 127)]
+    tokens = ["<|startoftext|>", "<|endoftext|>", *sorted(pre_tokenizers.ByteLevel.alphabet()), *ends]
+    merges: list[tuple[str, str]] = []
+    for word in WORDS.split():
+        *letters, last = word
+        whole, *rest = [*letters, f"{last}</w>"]
+        for piece in rest:
+            if whole + piece not in tokens and len(tokens) < VOCABULARY:
+                tokens.append(whole + piece)
+                merges.append((whole, piece))
+            whole += piece
+    return CLIPTokenizer(vocab={token: number for number, token in enumerate(tokens)}, merges=merges)
 
 
 def vision_config(side: int = SIDE) -> dict[str, Any]:
