@@ -94,6 +94,8 @@ def mended_package(text: str) -> str:
     )
     text = re.sub(r"^def nptype\(.*\).*:", "def nptype(trt_type: DataType) -> type[typing.Any]:", text, flags=re.M)
     header = "from __future__ import annotations\n"
+    if not re.search(r"^__version__", text, flags=re.M):
+        text += "\n__version__: str\n"
     return text.replace(header, f"{header}import collections.abc\nimport typing\n", 1)
 
 

@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
 from masklet.runtime.backends.cuda import installed_adapters, open_cuda
-from masklet.runtime.backends.tensorrt_library import load_library
+from masklet.runtime.backends.tensorrt_library import Backend, load_library, version_of
 from masklet.runtime.errors import SessionError
 from rich.console import Console
 from rich.markup import escape
@@ -67,9 +67,13 @@ def _onnxruntime_lines() -> list[str]:
 def _tensorrt_lines() -> list[str]:
     """Which TensorRT can be loaded, and by what the GPU is reached."""
     lines = []
-    for backend, runs in (("tensorrt", "builds and runs here"), ("tensorrt-rtx", "builds anywhere, runs on RTX GPUs")):
+    known: dict[Backend, str] = {
+        "tensorrt": "builds and runs here",
+        "tensorrt-rtx": "builds anywhere, runs on RTX GPUs",
+    }
+    for backend, runs in known.items():
         try:
-            lines.append(f"{backend} {load_library(backend).__version__}: {runs}")
+            lines.append(f"{backend} {version_of(load_library(backend))}: {runs}")
         except SessionError as error:
             lines.append(f"{backend}: [yellow]missing[/yellow]: {escape(str(error))}")
     try:

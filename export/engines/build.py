@@ -14,7 +14,7 @@ from masklet.export.engines.progress import Steps, progress_monitor
 from masklet.export.engines.shapes import OptimizationProfile
 from masklet.export.engines.timing_cache import keep_timing_cache, use_timing_cache
 from masklet.runtime.backends.engine_fingerprint import ANY
-from masklet.runtime.backends.tensorrt_library import Backend, TensorRT
+from masklet.runtime.backends.tensorrt_library import Backend, TensorRT, version_of
 from masklet.runtime.errors import ExportError
 from masklet.runtime.spec import StageSpec
 
@@ -157,7 +157,7 @@ def _failure(network: Network, options: BuildOptions) -> str:
     tactic = next((found for found in map(TACTIC.search, said) if found), None)
     if tactic is None and not any(OUT_OF_MEMORY.search(message) for message in network.messages.errors):
         hint = "; refittable engines are built where the GPU is" if options.refit else ""
-        return f"TensorRT {network.library.__version__} could not build it: {network.messages.first_error()}{hint}"
+        return f"TensorRT {version_of(network.library)} could not build it: {network.messages.first_error()}{hint}"
     if tactic is not None:
         wanted = f"a tactic wanted {tactic[1]} MB and {tactic[2]} MB were free"
     else:

@@ -15,7 +15,7 @@ from masklet.runtime.backends.cuda.protocol import DeviceFacts
 from masklet.runtime.backends.engine_check import REMEDY, check_engines
 from masklet.runtime.backends.engine_fingerprint import NOT_RUN, engines
 from masklet.runtime.backends.tensorrt import TensorRt
-from masklet.runtime.backends.tensorrt_library import Backend, load_library
+from masklet.runtime.backends.tensorrt_library import Backend, load_library, version_of
 from masklet.runtime.bundle import Artifact, Bundle
 from masklet.runtime.errors import ExportError, SessionError
 from rich.console import Console
@@ -143,7 +143,7 @@ def _drawn(bar: Progress, stage: str) -> Steps:
 def _foretold(target: Target, found: Preflight) -> str:
     limit = "" if found.limit is None else f" of {found.limit / 1e9:.1f} GB"
     return (
-        f"{target.backend} {target.library.__version__} for {target.device.name}: foretold memory to build "
+        f"{target.backend} {version_of(target.library)} for {target.device.name}: foretold memory to build "
         f"{found.build / 1e9:.1f} GB, to run {found.run[USUAL] / 1e9:.1f} GB, at most {found.run[MOST] / 1e9:.1f} GB"
         f"{limit}: {found.verdict}"
     )

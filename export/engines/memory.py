@@ -37,7 +37,7 @@ def activation_bytes(network: Network, shapes: Mapping[str, Shape]) -> int:
     definition = network.definition
     for i in range(definition.num_inputs):
         given = definition.get_input(i)
-        given.shape = shapes[given.name]
+        given.shape = network.library.Dims(list(shapes[given.name]))
     layers = [definition.get_layer(i) for i in range(definition.num_layers)]
     results = {definition.get_output(i).name for i in range(definition.num_outputs)}
     last_use = {t.name: at for at, layer in enumerate(layers) for t in _inputs(layer)}

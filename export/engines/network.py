@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from masklet.runtime.backends.tensorrt_library import TensorRT
+from masklet.runtime.backends.tensorrt_library import TensorRT, version_of
 from masklet.runtime.backends.tensorrt_log import Messages, logger
 from masklet.runtime.errors import ExportError
 from masklet.runtime.spec import StageSpec
@@ -37,7 +37,7 @@ def parse(library: TensorRT, stage: StageSpec, graph: Path) -> Network:
     except (RuntimeError, TypeError) as error:  # pybind's word for a constructor that returned nothing
         said = messages.first_error() if messages.errors else str(error).splitlines()[0]
         raise ExportError(
-            f"TensorRT {library.__version__} cannot build here: {said}; it builds on a machine with the GPU and its "
+            f"TensorRT {version_of(library)} cannot build here: {said}; it builds on a machine with the GPU and its "
             "driver, TensorRT for RTX (--backend tensorrt-rtx) anywhere"
         ) from None
     definition = builder.create_network(1 << int(library.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
@@ -50,13 +50,13 @@ def parse(library: TensorRT, stage: StageSpec, graph: Path) -> Network:
 def _refusal(library: TensorRT, parser: "trt.OnnxParser", messages: Messages) -> str:
     """What the parser did not take: the first error, with its node where it has one."""
     if not parser.num_errors:
-        return f"TensorRT {library.__version__} cannot read the graph: {messages.first_error()}"
+        return f"TensorRT {version_of(library)} cannot read the graph: {messages.first_error()}"
     error = parser.get_error(0)
     reason = " ".join(error.desc().split("[checkMacros")[0].split())  # what follows is of the machine, not the graph
     operator = error.node_operator()
     if not operator:
-        return f"TensorRT {library.__version__} cannot read the graph: {reason}"
+        return f"TensorRT {version_of(library)} cannot read the graph: {reason}"
     return (
-        f"TensorRT {library.__version__} does not take node {error.node_name()!r} ({operator}): {reason}; "
+        f"TensorRT {version_of(library)} does not take node {error.node_name()!r} ({operator}): {reason}; "
         "keep the stage on ONNX Runtime, or try a newer TensorRT"
     )

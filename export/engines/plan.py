@@ -13,7 +13,7 @@ from masklet.export.engines.preflight import Preflight, preflight
 from masklet.export.engines.shapes import OptimizationProfile, optimization_profiles
 from masklet.runtime.backends.cuda.protocol import DeviceFacts
 from masklet.runtime.backends.engine_fingerprint import Fingerprint, graph_hash, machine_fingerprint
-from masklet.runtime.backends.tensorrt_library import Backend, TensorRT
+from masklet.runtime.backends.tensorrt_library import Backend, TensorRT, version_of
 from masklet.runtime.bundle import Artifact, Bundle
 from masklet.runtime.errors import BundleError
 from masklet.runtime.spec import StageSpec
@@ -103,7 +103,7 @@ def _architectures(backend: Backend, profile: DeviceProfile) -> tuple[str, ...]:
 def _plan(bundle: Bundle, stage: StageSpec, target: Target) -> StagePlan:
     graph = choose_graph(bundle, stage.name, target.device)
     profiles = optimization_profiles(bundle.model, stage, target.device)
-    here = machine_fingerprint(target.library.__version__, target.gpu)
+    here = machine_fingerprint(version_of(target.library), target.gpu)
     own = {
         "device": target.device_name,
         "graph": graph_hash(graph),

@@ -18,7 +18,7 @@ def progress_monitor(library: TensorRT, config: "trt.IBuilderConfig", steps: Ste
     else:
         trt = library
 
-    class Monitor(trt.IProgressMonitor):  # type: ignore[misc, unused-ignore] where TensorRT's types are not there
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc, unused-ignore]  # its types may be absent
         def __init__(self) -> None:
             trt.IProgressMonitor.__init__(self)
             self.totals: dict[str, int] = {}

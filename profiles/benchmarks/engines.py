@@ -13,7 +13,7 @@ from pathlib import Path
 from masklet.export.engines.build import BuildOptions, build_engine
 from masklet.export.engines.device_profile import DeviceProfile
 from masklet.export.engines.plan import Target, choose_target, plan_stages, stage_memory
-from masklet.runtime.backends.tensorrt_library import load_library
+from masklet.runtime.backends.tensorrt_library import load_library, version_of
 from masklet.runtime.bundle import Bundle
 
 HERE = Path(__file__).parent
@@ -54,7 +54,7 @@ def main() -> None:
     text = [
         "# Engines built without a GPU",
         "",
-        f"{datetime.date.today().isoformat()}, {cpu}, TensorRT for RTX {library.__version__}, portable engines "
+        f"{datetime.date.today().isoformat()}, {cpu}, TensorRT for RTX {version_of(library)}, portable engines "
         "(compute capability 8.0 and later), profiles up to 4 objects. Activations in MB: foretold / stated by the "
         "builder, at the usual and at the largest sizes. `python profiles/benchmarks/engines.py BUNDLE... --write`",
     ]

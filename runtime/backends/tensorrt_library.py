@@ -29,11 +29,11 @@ class TensorRT(Protocol):
     """The part of the module that building and running engines take."""
 
     @property
-    def __version__(self) -> str: ...
-    @property
     def Builder(self) -> "type[trt.Builder]": ...  # noqa: N802 - TensorRT's own names
     @property
     def BuilderFlag(self) -> "type[trt.BuilderFlag]": ...  # noqa: N802
+    @property
+    def Dims(self) -> "type[trt.Dims]": ...  # noqa: N802
     @property
     def ExecutionContextAllocationStrategy(self) -> "type[trt.ExecutionContextAllocationStrategy]": ...  # noqa: N802
     @property
@@ -72,9 +72,14 @@ def load_library(backend: Backend) -> TensorRT:
     raise SessionError(f"{backend} is not installed; {INSTALL[backend]}")
 
 
+def version_of(library: TensorRT) -> str:
+    """Its version, which a protocol of a module cannot name."""
+    return str(vars(library)["__version__"])
+
+
 def _new_enough(library: TensorRT, backend: Backend) -> TensorRT:
     oldest = OLDEST[backend]
-    if tuple(int(part) for part in library.__version__.split(".")[:2]) < oldest:
+    if tuple(int(part) for part in version_of(library).split(".")[:2]) < oldest:
         wanted = ".".join(map(str, oldest))
-        raise SessionError(f"{backend} {library.__version__} is too old; wanted {wanted} or newer (JetPack 6.2)")
+        raise SessionError(f"{backend} {version_of(library)} is too old; wanted {wanted} or newer (JetPack 6.2)")
     return library

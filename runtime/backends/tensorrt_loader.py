@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from masklet.runtime.backends.engine_protocol import Context, Engine
-from masklet.runtime.backends.tensorrt_library import Backend, TensorRT, load_library
+from masklet.runtime.backends.tensorrt_library import Backend, TensorRT, load_library, version_of
 from masklet.runtime.backends.tensorrt_log import Messages, logger
 from masklet.runtime.errors import SessionError
 
@@ -43,10 +43,10 @@ def load_engine(backend: Backend, plan: bytes, stage: str) -> TensorRtEngine:
     runtime.engine_host_code_allowed = False
     engine = runtime.deserialize_cuda_engine(plan)
     if engine is None:
-        raise SessionError(f"stage {stage!r}: {backend} {library.__version__} does not load it: {said.first_error()}")
+        raise SessionError(f"stage {stage!r}: {backend} {version_of(library)} does not load it: {said.first_error()}")
     return TensorRtEngine(library, runtime, engine, stage, said)
 
 
 def library_version(backend: Backend) -> str:
     """The version of TensorRT that is installed. Raises SessionError where none is."""
-    return load_library(backend).__version__
+    return version_of(load_library(backend))

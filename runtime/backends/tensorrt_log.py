@@ -31,7 +31,7 @@ def logger(library: TensorRT, messages: Messages, *, verbose: bool = False) -> "
     else:
         trt = library
 
-    class Collecting(trt.ILogger):  # type: ignore[misc, unused-ignore] where TensorRT's types are not there
+    class Collecting(trt.ILogger):  # type: ignore[misc, unused-ignore]  # its types may be absent
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
 

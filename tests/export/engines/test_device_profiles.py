@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from masklet.export.engines.device_profile import DeviceProfile, device_profile, profile_for_gpu
-from masklet.export.engines.memory import StageMemory
-from masklet.export.engines.preflight import CONTEXT_BYTES, MARGIN, preflight
+from masklet.export.engines.memory import CONTEXT_BYTES, StageMemory
+from masklet.export.engines.preflight import MARGIN, preflight
 from masklet.export.engines.shapes import optimization_profiles, symbol_sizes
 from masklet.runtime.bundle import Bundle, bank_bytes
 from masklet.runtime.errors import MaskletError, SpecError

@@ -138,7 +138,8 @@ def test_slots_move_to_where_their_values_are() -> None:
         device.put(time, time == 0, values[time])
     for time in range(4, 9):
         host.put(time, False, values[time])
-        device.put(time, False, memory.upload(values[time]))
+        on_gpu: Any = memory.upload(values[time])
+        device.put(time, False, on_gpu)
         (want, kept), (got, same) = host.attended(time + 1), device.attended(time + 1)
         assert isinstance(got, DeviceArray)
         assert kept == same

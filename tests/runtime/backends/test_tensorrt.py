@@ -18,7 +18,7 @@ from masklet.runtime.backends.tensorrt import TensorRt
 from masklet.runtime.bundle import Bundle
 from masklet.runtime.errors import SessionError
 from masklet.runtime.image import ImagePredictor
-from masklet.runtime.prompts import Box, Points
+from masklet.runtime.prompts import Box, Points, Prompt
 from masklet.runtime.results import Frame, FrameResult
 from masklet.runtime.session import Sessions
 from masklet.runtime.video import TrackerOptions, VideoTracker
@@ -46,7 +46,10 @@ def track(sessions: Sessions, count: int = 8) -> list[FrameResult]:
     tracker = VideoTracker(sessions, TrackerOptions(fill_hole_area=0))
     results = []
     for frame in frames(count):
-        prompts = {0: {1: Points.click(40, 40), 2: Box(10, 10, 60, 60)}, 4: {3: Points.click(90, 50)}}
+        prompts: dict[int, dict[int, Prompt]] = {
+            0: {1: Points.click(40, 40), 2: Box(10, 10, 60, 60)},
+            4: {3: Points.click(90, 50)},
+        }
         results.append(tracker.step(frame, prompts.get(frame.index)))
         if frame.index == 6:
             results.append(tracker.refine(1, Points.click(44, 41)))
@@ -126,7 +129,7 @@ def test_device_memory_does_not_grow_with_the_stream(bundle: Bundle) -> None:
 
 def test_images_are_segmented_too(bundle: Bundle) -> None:
     image = next(frames(1)).image
-    prompts = [Points.click(40, 40), Points.click(80, 30), Box(5, 5, 50, 60)]
+    prompts: list[Prompt] = [Points.click(40, 40), Points.click(80, 30), Box(5, 5, 50, 60)]
     found = []
     for backend in (fake_tensorrt(bundle, FakeCuda()), PlainOnnx(threads=1)):
         with Sessions.open(bundle, backend) as sessions:
