@@ -77,11 +77,29 @@ def draw_mask(logit: F32, mask: BoolArray) -> tuple[int, int, int, int]:
     x, y, columns, rows = cv2.boundingRect((logit > 0).view(np.uint8))
     if not columns:
         return 0, 0, 0, 0
-    low_y, high_y = _aligned(y, y + rows, logit.shape[0], mask.shape[0])
-    low_x, high_x = _aligned(x, x + columns, logit.shape[1], mask.shape[1])
-    region = mask[high_y, high_x]
-    np.greater(_upsample(logit[low_y, low_x], region.shape), 0, out=region)
-    return tight_box(mask, (high_x.start, high_y.start, high_x.stop, high_y.stop))
+    low, high = aligned_parts((x, y, x + columns, y + rows), logit.shape, mask.shape)
+    return draw_part(logit[low], high, mask)
+
+
+def draw_part(logit: F32, part: tuple[slice, slice], mask: BoolArray) -> tuple[int, int, int, int]:
+    """Enlarge logits to a part of an empty mask [H, W] and set it where they are > 0. Returns the mask's box."""
+    region = mask[part]
+    np.greater(_upsample(logit, region.shape), 0, out=region)
+    rows, columns = part
+    return tight_box(mask, (columns.start, rows.start, columns.stop, rows.stop))
+
+
+def aligned_parts(
+    box: tuple[int, int, int, int], low_hw: tuple[int, ...], high_hw: tuple[int, ...]
+) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """The part of a small map that a box of foreground depends on, and what it becomes in a large one: rows, columns.
+
+    Enlarged by itself, the part is what it is within the whole. box: left, top, right, bottom, the last two exclusive.
+    """
+    left, top, right, bottom = box
+    low_y, high_y = _aligned(top, bottom, low_hw[0], high_hw[0])
+    low_x, high_x = _aligned(left, right, low_hw[1], high_hw[1])
+    return (low_y, low_x), (high_y, high_x)
 
 
 def logits_to_source(logits: F32, source_hw: tuple[int, int], side: int, fit: Fit = "stretch") -> F32:
@@ -129,14 +147,19 @@ def fill_holes(logits: F32, max_area: int = 8) -> F32:
     """
     filled = np.array(logits, np.float32, order="C")
     for scores in filled.reshape(-1, *filled.shape[-2:]):
-        window = _hole_window(scores, max_area + 1)
-        background = (window <= 0).view(np.uint8)
-        _, labels, stats, _ = cv2.connectedComponentsWithStats(background, connectivity=8, ltype=cv2.CV_32S)
-        small = stats[:, cv2.CC_STAT_AREA] <= max_area
-        small[0] = False  # label 0 is the foreground
-        if small.any():
-            window[small[labels]] = HOLE_SCORE
+        close_holes(scores, max_area)
     return filled
+
+
+def close_holes(scores: F32, max_area: int) -> None:
+    """As `fill_holes`, on one map [h, w] and in place."""
+    window = _hole_window(scores, max_area + 1)
+    background = (window <= 0).view(np.uint8)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(background, connectivity=8, ltype=cv2.CV_32S)
+    small = stats[:, cv2.CC_STAT_AREA] <= max_area
+    small[0] = False  # label 0 is the foreground
+    if small.any():
+        window[small[labels]] = HOLE_SCORE
 
 
 def _hole_window(scores: F32, margin: int) -> F32:

@@ -5,7 +5,8 @@
 The masks are made up, so that neither weights nor a video are needed: smooth blobs at the resolution of SAM 3 (288 px)
 as a detector and a tracker would give them, half of them with holes and specks. A hard scene has masks that each cover
 half of the frame in pieces. The steps run in the order of a frame; the plain forms are those of the reference, in numpy
-and OpenCV, on whole masks: they take turns with ours. Medians; --write keeps the table in concepts.md beside this file.
+and OpenCV, on whole masks: they take turns with ours. Medians of CPU time on one thread, which others on the machine
+hardly change; --write keeps the table in concepts.md beside this file.
 """
 
 import argparse
@@ -67,7 +68,7 @@ def ours(found: Tensor, tracked: Tensor, scores: Tensor) -> Steps:
         state["found"] = packed[suppress(packed.iou(packed), scores, OPTIONS.suppress_overlap)]
 
     def cleaned() -> None:
-        state["logits"] = clean(tracked, OPTIONS.clean_area)
+        state["logits"] = clean(np.concatenate([tracked]), OPTIONS.clean_area)  # as they come from several batches
         state["tracks"] = PackedMasks.of(state["logits"])
 
     def associated() -> None:
@@ -143,10 +144,10 @@ def measure(forms: list[Steps], rounds: int) -> list[dict[str, float]]:
     for round_number in range(rounds + 1):
         for form, noted in zip(forms, times, strict=True):
             for name, step in form.items():
-                began = time.perf_counter()
+                began = time.thread_time()
                 step()
                 if round_number:  # the first warms up
-                    noted[name].append((time.perf_counter() - began) * 1e3)
+                    noted[name].append((time.thread_time() - began) * 1e3)
     return [{name: statistics.median(values) for name, values in noted.items()} for noted in times]
 
 
@@ -171,12 +172,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
+    cv2.setNumThreads(1)
     here = device()
     lines = [
         "# Host time of a frame with concepts",
         "",
         f"{datetime.date.today().isoformat()}, {here.cpu}, {here.cores} cores. Masks of {LOW} px, frames of "
-        f"{WIDTH}x{HEIGHT}, medians of {given.rounds} rounds in turns. "
+        f"{WIDTH}x{HEIGHT}, CPU time of one thread, medians of {given.rounds} rounds in turns. "
         "`python profiles/benchmarks/concepts.py --write`",
         "",
     ]

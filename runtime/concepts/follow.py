@@ -14,6 +14,7 @@ from masklet.runtime.concepts.packed_masks import PackedMasks, suppress
 from masklet.runtime.concepts.pending import PendingConcepts, Shown
 from masklet.runtime.geometry import F32, U8, masks_to_source
 from masklet.runtime.masklets import VISIBLE, Decoded, Masklets
+from masklet.runtime.spec import Tensor
 
 FIRST_ID = 1  # Meta counts from 0, which is the background of a palette PNG
 
@@ -115,10 +116,12 @@ class Follower:
         if not decoded:
             none = np.zeros((0, 1, 1), np.float32)
             return Propagated([], none, none[:, 0, 0], none[:, 0], PackedMasks.of(none))
-        order = np.argsort([rows[object_id] for one in decoded for object_id in one.object_ids])
-        logits = clean(np.concatenate([one.low_res[:, 0] for one in decoded])[order], self._options.clean_area)
-        visible = np.concatenate([one.score[:, 0] for one in decoded])[order]
-        pointers = np.concatenate([one.pointer for one in decoded])[order]
+        places = [rows[object_id] for one in decoded for object_id in one.object_ids]
+        logits, visible, pointers = (
+            _in_rows(places, parts)
+            for parts in zip(*((one.low_res[:, 0], one.score[:, 0], one.pointer) for one in decoded), strict=True)
+        )
+        clean(logits, self._options.clean_area)
         return Propagated(list(self._life.tracks.values()), logits, visible, pointers, PackedMasks.of(logits))
 
     def _associate(self, concept: int, candidates: Candidates, tracks: Propagated) -> Association:
@@ -199,7 +202,7 @@ class Follower:
         """Let detections become objects (V: _tracker_add_new_objects)."""
         ids = list(range(self.next_id, self.next_id + len(found)))
         self.next_id += len(found)
-        shown = clean(found.logits, self._options.clean_area)
+        shown = clean(found.logits.copy(), self._options.clean_area)
         for object_id, logits, score in zip(ids, shown, found.scores.tolist(), strict=True):
             track = self._life.begin(object_id, concept, self._masklets.time, score)
             track.detector_times.append(self._masklets.time)
@@ -216,6 +219,12 @@ class Follower:
         """Masks of logits [N, h, w] as the mask prompt encoder takes them."""
         side = self._masklets.mask_side
         return masks_to_source(logits, (side, side)).view(np.uint8)
+
+
+def _in_rows(places: Sequence[int], parts: Sequence[Tensor]) -> Tensor:
+    """Arrays of several batches as one of their own, each row at its place."""
+    joined = np.concatenate(parts)
+    return joined if list(places) == sorted(places) else joined[np.argsort(places)]
 
 
 def _in_sight(low_res: F32) -> F32:

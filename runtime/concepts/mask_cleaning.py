@@ -2,23 +2,22 @@
 
 import cv2
 import numpy as np
-from masklet.runtime.geometry import F32, U8, fill_holes
+from masklet.runtime.geometry import F32, U8, close_holes
 
 SPECK_SCORE = -0.1  # what a removed speck scores
 
 
 def clean(logits: F32, max_area: int) -> F32:
-    """Fill holes, then remove specks, of at most max_area pixels, 8-connected.
+    """Fill holes, then remove specks, of at most max_area pixels, 8-connected, in place.
 
-    logits: [N, h, w], left as they are. A speck is also at most half of its mask, so that small objects stay. Only
-    the part around each mask is looked at. Returns the same shape; an area of 0 changes nothing.
+    logits: [N, h, w]. A speck is also at most half of its mask, so that small objects stay. Only the part around each
+    mask is looked at. Returns the same array; an area of 0 changes nothing.
     """
-    if max_area <= 0 or not len(logits):
-        return logits
-    cleaned = fill_holes(logits, max_area)
-    for scores in cleaned:
-        _remove_specks(scores, max_area)
-    return cleaned
+    if max_area > 0:
+        for scores in logits:
+            close_holes(scores, max_area)
+            _remove_specks(scores, max_area)
+    return logits
 
 
 def _remove_specks(scores: F32, max_area: int) -> None:

@@ -7,7 +7,7 @@ from typing import Self
 import cv2
 import numpy as np
 from masklet.runtime.concepts.overlaps import BLANK, apart
-from masklet.runtime.geometry import F32, BoolArray, draw_mask
+from masklet.runtime.geometry import F32, BoolArray, aligned_parts, draw_part
 from masklet.runtime.results import Finding, Frame, FrameResult
 
 
@@ -15,7 +15,8 @@ from masklet.runtime.results import Finding, Frame, FrameResult
 class Shown:
     """An object on a frame.
 
-    part:     its logits around the mask, cut out of [h, w] at `corner` (row, column): results wait, and shall be small.
+    part:     its logits around the mask, [h, w] cut out at `corner` (row, column): results wait, and shall be small.
+    box:      of the mask in [h, w] at `low_hw`: left, top, right, bottom, the last two exclusive; zeros without one.
     visible:  how surely the tracker sees it, 0..1; of a new object its detection's score.
     score:    of the detection that it began with; 1 once a user prompted it (Meta's output, I: _postprocess_output).
     concept:  index of what it is an instance of; None for none.
@@ -24,6 +25,7 @@ class Shown:
 
     part: F32
     corner: tuple[int, int]
+    box: tuple[int, int, int, int]
     low_hw: tuple[int, int]
     visible: float
     score: float
@@ -37,14 +39,19 @@ class Shown:
         top, left = max(0, y - 1), max(0, x - 1)  # the pixel beside the mask says where between the two it ends
         part = logits[top : y + rows + 1, left : x + columns + 1] if columns else logits[:0, :0]
         low_hw = (logits.shape[0], logits.shape[1])
-        return cls(part.copy(), (top, left), low_hw, visible, score, concept, presence)
+        box = (x, y, x + columns, y + rows)
+        return cls(part.copy(), (top, left), box, low_hw, visible, score, concept, presence)
 
     def draw(self, mask: BoolArray) -> tuple[int, int, int, int]:
         """Bring the object to the size of an empty mask [H, W]; returns its box (left, top, right, bottom)."""
-        logits = np.full(self.low_hw, BLANK, np.float32)
-        top, left = self.corner
+        if not self.part.size:
+            return 0, 0, 0, 0
+        low, high = aligned_parts(self.box, self.low_hw, mask.shape)
+        rows, columns = low
+        logits = np.full((rows.stop - rows.start, columns.stop - columns.start), BLANK, np.float32)
+        top, left = self.corner[0] - rows.start, self.corner[1] - columns.start
         logits[top : top + self.part.shape[0], left : left + self.part.shape[1]] = self.part
-        return draw_mask(logits, mask)
+        return draw_part(logits, high, mask)
 
 
 @dataclass(slots=True, eq=False)

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+import numpy as np
 from masklet.runtime.bundle import Bundle
 from masklet.runtime.concepts.concept import Concept, concepts_of
 from masklet.runtime.concepts.detector import ConceptDetector, Detections
@@ -213,7 +214,7 @@ class ConceptTracker:
             track.detector_times = []
         self._masklets.remember(decoded, decoded.low_res)
         track.score, track.by_user = 1.0, True
-        logits = clean(decoded.low_res[:, 0], self._options.clean_area)[0]
+        logits = clean(np.array(decoded.low_res[:, 0], np.float32), self._options.clean_area)[0]
         presence = self._latest.shown[object_id].presence if object_id in self._latest.shown else None
         self._follower.show(track, logits, 1.0, presence, self._latest)
         for pending in (*self._waiting, self._latest):
