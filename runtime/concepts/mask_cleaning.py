@@ -5,6 +5,7 @@ import numpy as np
 from masklet.runtime.geometry import F32, U8, close_holes
 
 SPECK_SCORE = -0.1  # what a removed speck scores
+LABELS = 130_000  # pixels whose components 16 bits can number: at most every second is a component of its own
 
 
 def clean(logits: F32, max_area: int) -> F32:
@@ -26,7 +27,8 @@ def _remove_specks(scores: F32, max_area: int) -> None:
     if width == 0:
         return
     part = np.s_[y : y + height, x : x + width]
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask[part], connectivity=8, ltype=cv2.CV_32S)
+    label_type = cv2.CV_16U if width * height < LABELS else cv2.CV_32S
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask[part], connectivity=8, ltype=label_type)
     areas = stats[:, cv2.CC_STAT_AREA]
     small = areas <= min(max_area, int(areas[1:].sum()) // 2)
     small[0] = False  # label 0 is the background
