@@ -15,6 +15,7 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -60,7 +61,7 @@ def hard_scene(count: int, rng: np.random.Generator, offset: float) -> Tensor:
 def ours(found: Tensor, tracked: Tensor, scores: Tensor) -> Steps:
     """A frame's steps as the tracker takes them."""
     frame = Frame(0, 0.0, np.zeros((HEIGHT, WIDTH, 3), np.uint8))
-    state: dict[str, Tensor | PackedMasks] = {}
+    state: dict[str, Any] = {}
     last = np.full(len(tracked), -1, np.int64)
 
     def suppressed() -> None:
@@ -100,7 +101,7 @@ def plain(found: Tensor, tracked: Tensor, scores: Tensor) -> Steps:
     def iou(a: Tensor, b: Tensor) -> Tensor:
         x, y = (m.reshape(len(m), -1).astype(np.float32) for m in (a, b))
         shared = x @ y.T
-        return shared / np.maximum(x.sum(1)[:, None] + y.sum(1)[None] - shared, 1)
+        return np.asarray(shared / np.maximum(x.sum(1)[:, None] + y.sum(1)[None] - shared, 1))
 
     def suppressed() -> None:
         mask = found > 0

@@ -49,7 +49,7 @@ def test_suppression_keeps_what_no_better_kept_one_overlaps(seed: int, count: in
     rng = np.random.default_rng(seed)
     ious = rng.uniform(size=(count, count)).astype(np.float32)
     ious = np.maximum(ious, ious.T)
-    scores = rng.integers(0, 5, count).astype(np.float32) / 5  # equal scores, too
+    scores = (rng.integers(0, 5, count) / 5).astype(np.float32)  # equal scores, too
     kept: set[int] = set()
     for one in sorted(range(count), key=lambda n: (-scores[n], n)):
         if not any(ious[one, other] > np.float32(threshold) for other in kept):
@@ -81,7 +81,7 @@ def test_cleaning_is_that_of_every_component(seed: int, hw: tuple[int, int], mos
 @given(st.integers(0, 999), st.integers(1, 6), SIZES)
 @settings(max_examples=60, deadline=None)
 def test_the_share_that_is_kept_is_that_of_the_highest_logits(seed: int, count: int, hw: tuple[int, int]) -> None:
-    logits = np.round(blobs(seed, count, hw), 1)  # ties
+    logits: Tensor = np.round(blobs(seed, count, hw), 1).astype(np.float32)  # ties
     packed = PackedMasks.of(logits)
     wins = (logits.argmax(axis=0) == np.arange(count)[:, None, None]) & (logits > 0)
     wanted = wins.sum(axis=(1, 2)) / np.maximum((logits > 0).sum(axis=(1, 2)), 1)

@@ -66,7 +66,8 @@ def test_without_hotstart_results_come_at_once(script: Script, tmp_path: Path) -
         assert result.frame_index == frame.index
         assert result.object_ids.tolist() == [1, 2]
     finding = result.findings[0]
-    assert (finding.phrase, finding.presence) == ("car", pytest.approx(0.98, abs=1e-5))
+    assert finding.phrase == "car"
+    assert finding.presence == pytest.approx(0.98, abs=1e-5)
 
 
 def test_confirmation_looks_ahead(script: Script, tmp_path: Path) -> None:
