@@ -33,7 +33,7 @@ def sam3_tokenizer() -> CLIPTokenizer:
     tokens = ["<|startoftext|>", "<|endoftext|>", *sorted(pre_tokenizers.ByteLevel.alphabet()), *ends]
     merges: list[tuple[str, str]] = []
     for word in WORDS.split():
-        *letters, last = word
+        *letters, last = list(word)
         whole, *rest = [*letters, f"{last}</w>"]
         for piece in rest:
             if whole + piece not in tokens and len(tokens) < VOCABULARY:

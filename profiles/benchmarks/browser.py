@@ -27,7 +27,7 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "demos" / "browser")]
 
 import webpage  # noqa: E402
 from masklet.profiles.benchmarks.image import bundle_of, scene  # noqa: E402
-from masklet.profiles.benchmarks.stages import _cpu  # noqa: E402
+from masklet.profiles.benchmarks.stages import cpu_name  # noqa: E402
 from masklet.runtime.backends.onnxrt import OnnxRuntime  # noqa: E402
 from masklet.runtime.bundle import Bundle  # noqa: E402
 from masklet.runtime.image import ImagePredictor  # noqa: E402
@@ -84,7 +84,8 @@ def report(rows: list[str], threads: str, chromium: str, clicks: int) -> str:
         [
             "# A click in the browser",
             "",
-            f"{datetime.date.today().isoformat()}, {_cpu()}, {threads} threads, Chromium {chromium} without a screen, "
+            f"{datetime.date.today().isoformat()}, {cpu_name()}, {threads} threads, Chromium {chromium} without a "
+            f"screen, "
             f"load average {os.getloadavg()[0]:.1f}. onnxruntime-web {package} (WebAssembly, FP32), onnxruntime "
             f"{importlib.metadata.version('onnxruntime')}. "
             f"One click on an image of 1024 x 576; medians of {clicks}, browser and native in turns. "

@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -213,7 +214,7 @@ def _timed(model: Any, int8: Any, fp32: Any, rounds: int) -> list[str]:
     from masklet.export import sam2_reference as reference
     from masklet.export.families.sam2 import FAMILY, MEAN, STD
     from masklet.export.family import Case
-    from stages import POINTERS, TRACKED, eager_decoder, eager_memory_encoder
+    from masklet.profiles.benchmarks.stages import POINTERS, TRACKED, eager_decoder, eager_memory_encoder
 
     encoder = reference.image_encoder(model, MEAN, STD)
     attention = reference.memory_attention(model, model.vision_encoder.neck)
@@ -241,9 +242,7 @@ def _timed(model: Any, int8: Any, fp32: Any, rounds: int) -> list[str]:
     rows, frame = [], [0.0, 0.0, 0.0]
     for name, size, case, eager in cases:
         feeds = stages[name].feeds(case, seed=0)
-        times = alternate(
-            (lambda n=name, f=feeds: int8.run(n, f), lambda n=name, f=feeds: fp32.run(n, f), eager(feeds)), rounds
-        )
+        times = alternate((partial(int8.run, name, feeds), partial(fp32.run, name, feeds), eager(feeds)), rounds)
         if size not in ("1 memories", "3 memories"):
             frame = [total + taken for total, taken in zip(frame, times, strict=True)]
         rows.append(_speed_row(name, size, times))
@@ -277,9 +276,9 @@ def exported(checkpoint: Path, folder: Path) -> Path:
 
 
 def _today() -> str:
-    from stages import _cpu
+    from masklet.profiles.benchmarks.stages import cpu_name
 
-    return f"{datetime.date.today().isoformat()}, {_cpu()}"
+    return f"{datetime.date.today().isoformat()}, {cpu_name()}"
 
 
 def _command(part: str, given: argparse.Namespace) -> str:

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from masklet.export.families.sam2 import FAMILY
 from masklet.export.family import Case
+from masklet.profiles.benchmarks.stages import TRACKED
 from masklet.runtime.backends.onnxrt import OnnxRuntime
 from masklet.runtime.backends.tensorrt import TensorRt
 from masklet.runtime.bundle import Bundle
@@ -26,8 +27,6 @@ from masklet.runtime.errors import MaskletError
 from masklet.runtime.session import Sessions
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
-from stages import TRACKED  # noqa: E402
 
 POINTERS = 16
 CASES = {
@@ -79,7 +78,8 @@ def compiled(model: Any) -> Side:
 
 
 def _torch_side(model: Any, wrap: Callable[[Any], Any]) -> Side:
-    feeds, side = feeds_of(model), {}
+    feeds = feeds_of(model)
+    side: Side = {}
     for stage in FAMILY.stages(model):
         if stage.spec.name not in CASES:
             continue
@@ -97,7 +97,8 @@ def _torch_side(model: Any, wrap: Callable[[Any], Any]) -> Side:
 
 def on_sessions(model: Any, sessions: Sessions) -> Side:
     """A backend's sessions. Feeds of features and memories lie on the device beforehand, as in a run."""
-    feeds, side = feeds_of(model), {}
+    feeds = feeds_of(model)
+    side: Side = {}
     encoded = sessions.run("image_encoder", feeds["image_encoder"])
     for name in CASES:
         given = {**feeds[name], **{k: v for k, v in encoded.items() if k in feeds[name]}}

@@ -32,7 +32,7 @@ from masklet.export import sam2_reference  # noqa: E402
 from masklet.export.families.edgetam import FAMILY  # noqa: E402
 from masklet.export.families.sam2 import MEAN, STD  # noqa: E402
 from masklet.export.pipeline import export_bundle  # noqa: E402
-from masklet.profiles.benchmarks.stages import _cpu, alternate  # noqa: E402
+from masklet.profiles.benchmarks.stages import alternate, cpu_name  # noqa: E402
 from masklet.runtime.backends.onnxrt import OnnxRuntime  # noqa: E402
 from masklet.runtime.bundle import Bundle  # noqa: E402
 from masklet.runtime.image import ImagePredictor  # noqa: E402
@@ -127,7 +127,7 @@ def report(rows: list[Row], threads: int) -> str:
         [
             "# Images and EdgeTAM",
             "",
-            f"{datetime.date.today().isoformat()}, {_cpu()}, {threads} threads, load average "
+            f"{datetime.date.today().isoformat()}, {cpu_name()}, {threads} threads, load average "
             f"{os.getloadavg()[0]:.1f}, FP32. {versions}. SAM ViT-B, EdgeTAM "
             "and SAM 2.1 hiera-tiny, 1024 px, random weights. What is compared takes turns; medians. "
             "`python profiles/benchmarks/image.py --write`",

@@ -178,7 +178,7 @@ def draw_checkpoint(folder: Path) -> None:
 
 def report(found: dict[str, Any]) -> str:
     """Two tables, with what is needed to repeat them."""
-    from masklet.profiles.benchmarks.stages import _cpu
+    from masklet.profiles.benchmarks.stages import cpu_name
 
     versions = ", ".join(f"{p} {importlib.metadata.version(p)}" for p in ("torch", "transformers", "onnxruntime"))
     settings = f"--rounds {found['rounds']} --threads {found['threads']}"
@@ -187,7 +187,7 @@ def report(found: dict[str, Any]) -> str:
         [
             "# SAM 3: every stage at its real size",
             "",
-            f"{datetime.date.today().isoformat()}, {_cpu()}, {found['threads']} threads, FP32. {versions}. Random "
+            f"{datetime.date.today().isoformat()}, {cpu_name()}, {found['threads']} threads, FP32. {versions}. Random "
             "weights, 1008 px. `python profiles/benchmarks/sam3.py --checkpoint FOLDER --scratch FOLDER "
             f"{settings} --write`",
             "",

@@ -150,8 +150,8 @@ def report(tables: dict[int, list[Row]], rounds: int) -> str:
     lines = [
         "# Stages: ONNX Runtime against transformers in torch eager",
         "",
-        f"{datetime.date.today().isoformat()}, {_cpu()}, FP32. {versions}. SAM 2.1 hiera-tiny, random weights. The two "
-        f"take turns; medians of {rounds}. `python profiles/benchmarks/stages.py --rounds {rounds} --threads {threads} "
+        f"{datetime.date.today().isoformat()}, {cpu_name()}, FP32. {versions}. SAM 2.1 hiera-tiny, random weights. "
+        f"The two take turns; medians of {rounds}. `python profiles/benchmarks/stages.py --rounds {rounds} --threads {threads} "
         "--write`",
     ]
     for count, rows in tables.items():
@@ -169,7 +169,7 @@ def _objects(count: int) -> str:
     return "1 object" if count == 1 else f"{count} objects"
 
 
-def _cpu() -> str:
+def cpu_name() -> str:
     info = Path("/proc/cpuinfo")
     names = (
         [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
