@@ -93,7 +93,9 @@ class FakeEngine:
         self, cuda: FakeCuda, spec: StageSpec, graph: str, ranges: list[dict[str, tuple[int, int]]] | None = None
     ) -> None:
         self.cuda, self.spec = cuda, spec
-        self.session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        self.session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         self.ranges = ranges or [dict.fromkeys(spec.symbols(), (1, 64))]
         self.tensors = (*spec.inputs, *spec.outputs)
 

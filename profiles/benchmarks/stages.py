@@ -151,8 +151,8 @@ def report(tables: dict[int, list[Row]], rounds: int) -> str:
         "# Stages: ONNX Runtime against transformers in torch eager",
         "",
         f"{datetime.date.today().isoformat()}, {cpu_name()}, FP32. {versions}. SAM 2.1 hiera-tiny, random weights. "
-        f"The two take turns; medians of {rounds}. `python profiles/benchmarks/stages.py --rounds {rounds} --threads {threads} "
-        "--write`",
+        f"The two take turns; medians of {rounds}. `python profiles/benchmarks/stages.py --rounds {rounds} "
+        f"--threads {threads} --write`",
     ]
     for count, rows in tables.items():
         lines += [

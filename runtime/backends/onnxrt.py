@@ -59,10 +59,13 @@ class OnnxRuntime:
     strict:   a fall-back is an error.
     """
 
+    formats: tuple[str, ...] = ("onnx-ort", "onnx")
+
     def __init__(self, threads: int | None = None, *, provider: Provider = "cpu", strict: bool = False) -> None:
         self._threads, self._provider, self._strict = threads, provider, strict
         self._gpu: GpuInUse | None = None
-        self.formats = ("onnx-ort", "onnx") if provider == "cpu" else ("onnx",)
+        if provider != "cpu":
+            self.formats = ("onnx",)
         self.ran_on: dict[str, str] = {}
 
     def open(self, bundle: Bundle, stage: StageSpec) -> Session:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from checkpoints import nano_config, random_model, save_checkpoint, save_image_checkpoint
+from command_line import process_words
 from masklet.export import verbs
 from masklet.export.checkpoint import fingerprint
 from masklet.export.families.sam2 import FAMILY, FOURIER
@@ -196,9 +197,8 @@ def test_without_torch_it_says_what_to_install(
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
 def test_a_stopped_export_leaves_nothing(sent: signal.Signals, nano_checkpoint: Path, tmp_path: Path) -> None:
-    words = [sys.executable, "-c", "from masklet.runtime.cli import main; main()"]
-    target = tmp_path / "bundle"
-    with subprocess.Popen([*words, "export", nano_checkpoint, "-o", target], stderr=subprocess.PIPE) as process:
+    words = process_words("export", nano_checkpoint, "-o", tmp_path / "bundle")
+    with subprocess.Popen(words, stderr=subprocess.PIPE) as process:
         wait_for_a_graph(tmp_path, process)
         process.send_signal(sent)
         _, err = process.communicate(timeout=60)

@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from command_line import Cli
+from command_line import Cli, process_words
 from pycocotools import mask as coco
 
 WIDTH, HEIGHT, FRAMES = 96, 64, 8
@@ -228,8 +227,7 @@ def test_an_interrupted_run_keeps_what_it_wrote(
         os.link(folder / f"{t % FRAMES:03d}.png", long / f"{t:05d}.png")
     masks, overlay = tmp_path / "m.jsonl", tmp_path / "o.mp4"
     words = ["run", nano_bundle, long, "--point", "30,30", "--masks", masks, "-o", overlay, "--threads", "1"]
-    code = "from masklet.runtime.cli import main; main()"
-    run = subprocess.Popen([sys.executable, "-c", code, *map(str, words)], stderr=subprocess.PIPE, text=True)
+    run = subprocess.Popen(process_words(*words), stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and not (masks.exists() and masks.read_text().count("\n") > 20):
         time.sleep(0.05)

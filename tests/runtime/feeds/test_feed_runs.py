@@ -14,7 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from command_line import Cli
+from command_line import Cli, process_words
 from masklet.runtime.errors import PromptError, SinkError
 from masklet.runtime.feeds.per_stream import path_of, prompts_of
 
@@ -61,7 +61,9 @@ def test_raw_frames_from_standard_input(nano_bundle: Path, folder: Path, tmp_pat
     masks = tmp_path / "m.jsonl"
     words = ["run", nano_bundle, "-", "--size", "96x64", "--pixel-format", "bgr24", "--rate", 10, *CLICK]
     raw = b"".join(np.asarray(cv2.imread(str(path))).tobytes() for path in sorted(folder.iterdir())[:5])
-    run = subprocess.run(command(*words, "--masks", masks, "--log-json"), input=raw + b"part", capture_output=True)
+    run = subprocess.run(
+        process_words(*words, "--masks", masks, "--log-json"), input=raw + b"part", capture_output=True
+    )
     assert run.returncode == 0, run.stderr
     assert [line["time_s"] for line in lines(masks)] == [0, 0.1, 0.2, 0.3, 0.4]
     ended = json.loads(run.stderr.splitlines()[-1])
@@ -69,16 +71,12 @@ def test_raw_frames_from_standard_input(nano_bundle: Path, folder: Path, tmp_pat
     assert (ended["captured"], ended["processed"], ended["dropped"], ended["corrupt"]) == (6, 5, 0, 1)
 
 
-def command(*words: object) -> list[str]:
-    return [sys.executable, "-c", "from masklet.runtime.cli import main; main()", *map(str, words)]
-
-
 def test_a_killed_run_goes_on_as_if_nothing_had_been(cli: Cli, nano_bundle: Path, folder: Path, tmp_path: Path) -> None:
     whole, broken, state = tmp_path / "whole.jsonl", tmp_path / "broken.jsonl", tmp_path / "state"
     prompts = (*CLICK, "--box", "2@4:10,10,50,50")
     assert cli("run", nano_bundle, folder, *prompts, "--masks", whole)[0] == 0
     words = ("run", nano_bundle, folder, *prompts, "--masks", broken, "--state", state, "--state-every", 0.1)
-    run = subprocess.Popen(command(*words), stderr=subprocess.PIPE)
+    run = subprocess.Popen(process_words(*words), stderr=subprocess.PIPE)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and not (state.exists() and broken.read_text().count("\n") >= 10):
         time.sleep(0.005)
@@ -115,7 +113,7 @@ def test_figures_are_served_on_this_machine_alone(
     nano_bundle: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("prometheus_client")
-    words = command("run", nano_bundle, "-", "--size", "96x64", *CLICK, "--metrics", "0", "--log-json")
+    words = process_words("run", nano_bundle, "-", "--size", "96x64", *CLICK, "--metrics", "0", "--log-json")
     run = subprocess.Popen(words, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
     assert run.stdin is not None
     assert run.stderr is not None
