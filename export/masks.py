@@ -5,7 +5,7 @@ from itertools import product
 from typing import Any
 
 import torch
-from masklet.export.layers import downsampling_matrix, linear
+from masklet.export.layers import doubled, downsampling_matrix, linear
 from masklet.export.two_way import TwoWayTransformer
 from torch import Tensor, nn
 
@@ -153,7 +153,7 @@ class Upscaling(nn.Module):
         """decoder: transformers' mask decoder, of SAM or of SAM 2. grid: edge of the feature map."""
         super().__init__()
         self.grid = grid
-        self.widen1, self.widen2 = _as_linear(decoder.upscale_conv1), _as_linear(decoder.upscale_conv2)
+        self.widen1, self.widen2 = doubled(decoder.upscale_conv1), doubled(decoder.upscale_conv2)
         self.norm, self.activation = decoder.upscale_layer_norm, decoder.activation
 
     def forward(self, cells: Tensor, feat_s0: Tensor | None, feat_s1: Tensor | None, filters: Tensor) -> Tensor:
@@ -219,9 +219,3 @@ def _four_by_four(convolution: Any) -> nn.Conv2d:
     patch.weight = nn.Parameter(squares.flatten(0, 2), requires_grad=False)
     patch.bias = nn.Parameter(convolution.bias.detach().repeat(4), requires_grad=False)
     return patch
-
-
-def _as_linear(convolution: Any) -> nn.Linear:
-    """A transposed 2x2 convolution of stride 2 as a linear layer to [4 * out]: the square's rows, then its columns."""
-    weight = convolution.weight.detach().permute(2, 3, 1, 0).flatten(0, 2)
-    return linear(weight, convolution.bias.detach().repeat(4))

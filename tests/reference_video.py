@@ -15,17 +15,22 @@ Always on, and without effect in SAM 2: a mask that is given has 16 a cell, not 
 (sam3_tracking_predictor.py 362).
 """
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 from masklet.runtime.geometry import resize_mask
 from masklet.runtime.prompts import Mask, Prompt, encode_points
+from masklet.runtime.results import Frame, FrameResult
 from masklet.runtime.spec import Tensor
+from masklet.runtime.video import VideoTracker
 from transformers import Sam2VideoModel, Sam3TrackerVideoModel
 from transformers.models.sam2_video.modeling_sam2_video import Sam2VideoInferenceSession
 from transformers.models.sam3_tracker_video.modeling_sam3_tracker_video import Sam3TrackerVideoInferenceSession
+from two_discs import iou
 
 
 class MetaRules:
@@ -147,3 +152,31 @@ def _points(prompt: Any, hw: tuple[int, int]) -> dict[str, torch.Tensor]:
         "point_coords": torch.from_numpy(coords)[None, None],
         "point_labels": torch.from_numpy(labels.astype(np.int32))[None, None],
     }
+
+
+def agreement(
+    ours: VideoTracker,
+    theirs: ReferenceTracker,
+    frames: Iterable[Frame],
+    given: Mapping[int, Mapping[int, Prompt]],
+    corrected: Mapping[int, tuple[int, Prompt]],
+) -> list[float]:
+    """Mask IoU of every object on every frame, and after every correction.
+
+    given: prompts of objects by frame; corrected: the object and its correction by frame.
+    """
+    ious: list[float] = []
+
+    def note(result: FrameResult, logits: dict[int, Tensor]) -> None:
+        assert result.object_ids.tolist() == list(logits)
+        for mask, low_res in zip(result.masks, logits.values(), strict=True):
+            full = cv2.resize(low_res, mask.shape[::-1], interpolation=cv2.INTER_LINEAR) > 0
+            ious.append(iou(mask, full))
+
+    for frame in frames:
+        prompts = dict(given.get(frame.index, {}))
+        note(ours.step(frame, prompts), theirs.step(frame.image, prompts))
+        if frame.index in corrected:
+            object_id, prompt = corrected[frame.index]
+            note(ours.refine(object_id, prompt), theirs.refine(object_id, prompt))
+    return ious

@@ -2,22 +2,20 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 import torch
 from masklet.export.families.sam3 import FAMILY
 from masklet.runtime.image import ImagePredictor
-from masklet.runtime.prompts import Box, Mask, Points, Prompt
+from masklet.runtime.prompts import Box, Points, Prompt
 from masklet.runtime.results import Frame
 from masklet.runtime.session import Sessions
-from masklet.runtime.spec import Tensor
 from masklet.runtime.video import TrackerOptions, VideoTracker
-from reference_video import MetaSam3Tracker, ReferenceTracker
+from reference_video import MetaSam3Tracker, ReferenceTracker, agreement
 from sam3_checkpoints import SIDE, random_sam3, tracker_config
 from torch_sessions import torch_sessions
+from two_discs import disc, two_discs
 
 AS_REFERENCE = TrackerOptions(fill_hole_area=0, pin_corrections=False)
 
@@ -43,56 +41,27 @@ def sessions(checkpoint: Path) -> Sessions:
 
 
 def scene(count: int) -> list[Frame]:
-    """Two discs that drift over a smooth background."""
-    rng = np.random.default_rng(0)
-    background = cv2.resize(rng.uniform(0, 255, (8, 8, 3)), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
-    frames = []
-    for t in range(count):
-        image = np.clip(background, 0, 255).astype(np.uint8)
-        cv2.circle(image, (35 + 2 * t, 40 + t), 14, (230, 40, 60), -1)
-        cv2.circle(image, (80 - t, 70), 18, (30, 200, 220), -1)
-        frames.append(Frame(t, t / 30, image))
-    return frames
-
-
-def disc(x: int, y: int, radius: int) -> Tensor:
-    mask = np.zeros((SIDE, SIDE), np.uint8)
-    cv2.circle(mask, (x, y), radius, 1, -1)
-    return mask.astype(bool)
+    return two_discs(count, SIDE, (35, 40, 14), (80, 70, 18))
 
 
 GIVEN: dict[int, dict[int, Prompt]] = {
     0: {1: Points(np.array([[35, 40], [80, 70]], np.float32), np.array([1, 0])), 2: Box(60, 50, 100, 90)},
-    4: {3: Mask(disc(50, 50, 16))},
+    4: {3: disc(SIDE, 50, 50, 16)},
 }
-CORRECTION = (6, 1, Points.click(60, 60, positive=False))
+CORRECTED: dict[int, tuple[int, Prompt]] = {6: (1, Points.click(60, 60, positive=False))}
 
 
-def agreement(sessions: Sessions, checkpoint: Path, frames: int, deviates: frozenset[str] = frozenset()) -> list[float]:
+def compare(sessions: Sessions, checkpoint: Path, frames: int, deviates: frozenset[str] = frozenset()) -> list[float]:
     """Mask IoU of every object on every frame, between our tracker and the reference."""
     ours = VideoTracker(sessions, AS_REFERENCE)
     theirs = ReferenceTracker(str(checkpoint), deviates, MetaSam3Tracker)
-    ious: list[float] = []
-
-    def note(result: Any, logits: dict[int, Tensor]) -> None:
-        assert result.object_ids.tolist() == list(logits)
-        for mask, low_res in zip(result.masks, logits.values(), strict=True):
-            full = cv2.resize(low_res, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR) > 0
-            ious.append((mask & full).sum() / max(1, (mask | full).sum()) if full.any() or mask.any() else 1.0)
-
-    at, object_id, prompt = CORRECTION
-    for frame in scene(frames):
-        given = GIVEN.get(frame.index, {})
-        note(ours.step(frame, given), theirs.step(frame.image, given))
-        if frame.index == at:
-            note(ours.refine(object_id, prompt), theirs.refine(object_id, prompt))
-    return ious
+    return agreement(ours, theirs, scene(frames), GIVEN, CORRECTED)
 
 
 def test_clicks_boxes_masks_and_corrections_are_tracked_as_in_the_reference(
     sessions: Sessions, checkpoint: Path
 ) -> None:
-    ious = agreement(sessions, checkpoint, 12)
+    ious = compare(sessions, checkpoint, 12)
     assert len(ious) == 4 * 2 + 8 * 3 + 3
     assert np.mean(ious) >= 0.999
     assert min(ious) >= 0.99
@@ -100,8 +69,8 @@ def test_clicks_boxes_masks_and_corrections_are_tracked_as_in_the_reference(
 
 def test_masks_are_enlarged_for_memory_at_once(sessions: Sessions, checkpoint: Path) -> None:
     """transformers does it by way of the image's size, which is no multiple of theirs; the loop then leaves ours."""
-    as_meta = np.mean(agreement(sessions, checkpoint, 8))
-    as_transformers = np.mean(agreement(sessions, checkpoint, 8, frozenset({"memory_from_low_res"})))
+    as_meta = np.mean(compare(sessions, checkpoint, 8))
+    as_transformers = np.mean(compare(sessions, checkpoint, 8, frozenset({"memory_from_low_res"})))
     assert as_meta >= 0.999
     assert as_transformers < as_meta
 
@@ -110,7 +79,7 @@ def test_images_take_points_boxes_and_masks(sessions: Sessions) -> None:
     """A mask's logits have a quarter of 16 a cell, whatever the image's size is."""
     predictor = ImagePredictor(sessions)
     predictor.set_image(scene(1)[0].image)
-    found = predictor.predict([Points.click(35, 40), Box(60, 50, 100, 90), Mask(disc(50, 50, 16))])
+    found = predictor.predict([Points.click(35, 40), Box(60, 50, 100, 90), disc(SIDE, 50, 50, 16)])
     assert found.masks.shape == (3, 1, SIDE, SIDE)
     assert found.low_res.shape == (3, 1, 32, 32)
     assert found.masks.any(axis=(1, 2, 3)).all()

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -11,11 +10,12 @@ from masklet.runtime.backends.onnxrt import OnnxRuntime
 from masklet.runtime.bundle import Bundle
 from masklet.runtime.errors import PromptError
 from masklet.runtime.prompts import Box, Mask, Points, Prompt
-from masklet.runtime.results import Frame, FrameResult
+from masklet.runtime.results import Frame
 from masklet.runtime.session import Feeds, Session, Sessions
 from masklet.runtime.spec import StageSpec, Tensor
 from masklet.runtime.video import TrackerOptions, VideoTracker
-from reference_video import ReferenceTracker
+from reference_video import ReferenceTracker, agreement
+from two_discs import disc, iou, two_discs
 
 SIDE = 128
 AS_REFERENCE = TrackerOptions(fill_hole_area=0, pin_corrections=False)
@@ -36,65 +36,31 @@ def sessions(nano_bundle: Path) -> Sessions:
 
 
 def scene(count: int) -> list[Frame]:
-    """Two discs that drift over a smooth background, [SIDE, SIDE, 3] each."""
-    rng = np.random.default_rng(0)
-    background = cv2.resize(rng.uniform(0, 255, (8, 8, 3)), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
-    frames = []
-    for t in range(count):
-        image = np.clip(background, 0, 255).astype(np.uint8)
-        cv2.circle(image, (40 + 2 * t, 45 + t), 16, (230, 40, 60), -1)
-        cv2.circle(image, (90 - t, 80), 20, (30, 200, 220), -1)
-        frames.append(Frame(t, t / 30, image))
-    return frames
-
-
-def disc(x: int, y: int, radius: int) -> Mask:
-    mask = np.zeros((SIDE, SIDE), np.uint8)
-    cv2.circle(mask, (x, y), radius, 1, -1)
-    return Mask(mask.astype(bool))
+    return two_discs(count, SIDE, (40, 45, 16), (90, 80, 20))
 
 
 CLICKS = Points(np.array([[40, 45], [90, 80]], np.float32), np.array([1, 0]))
 CORRECTION = Points.click(70, 70, positive=False)
 GIVEN: dict[int, dict[int, Prompt]] = {
     0: {1: CLICKS, 2: Box(70, 60, 110, 100)},
-    5: {3: disc(60, 60, 18)},
+    5: {3: disc(SIDE, 60, 60, 18)},
     12: {2: Points.click(80, 80)},
 }
 CORRECTED: dict[int, tuple[int, Prompt]] = {9: (1, CORRECTION)}
 
 
-def iou(a: Tensor, b: Tensor) -> float:
-    union = int((a | b).sum())
-    return float((a & b).sum() / union) if union else 1.0
-
-
 def compare(sessions: Sessions, checkpoint: Path, frames: int, deviates: frozenset[str] = frozenset()) -> list[float]:
     """Mask IoU of every object on every frame, between our tracker and the reference."""
     ours, theirs = VideoTracker(sessions, AS_REFERENCE), ReferenceTracker(str(checkpoint), deviates)
-    agreement: list[float] = []
-
-    def note(result: FrameResult, logits: dict[int, Tensor]) -> None:
-        assert result.object_ids.tolist() == list(logits)
-        for mask, low_res in zip(result.masks, logits.values(), strict=True):
-            full = cv2.resize(low_res, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR) > 0
-            agreement.append(iou(mask, full))
-
-    for frame in scene(frames):
-        given = GIVEN.get(frame.index, {})
-        note(ours.step(frame, given), theirs.step(frame.image, given))
-        if frame.index in CORRECTED:
-            object_id, prompt = CORRECTED[frame.index]
-            note(ours.refine(object_id, prompt), theirs.refine(object_id, prompt))
-    return agreement
+    return agreement(ours, theirs, scene(frames), GIVEN, CORRECTED)
 
 
 def test_the_loop_is_the_references(sessions: Sessions, nano_checkpoint: Path) -> None:
     """18 frames: clicks, a box, an object that joins with a mask, a correction, an object prompted anew."""
-    agreement = compare(sessions, nano_checkpoint, 18)
-    assert len(agreement) == 5 * 2 + 13 * 3 + 3
-    assert np.mean(agreement) >= 0.999
-    assert min(agreement) >= 0.99
+    ious = compare(sessions, nano_checkpoint, 18)
+    assert len(ious) == 5 * 2 + 13 * 3 + 3
+    assert np.mean(ious) >= 0.999
+    assert min(ious) >= 0.99
 
 
 @pytest.mark.parametrize(
@@ -126,7 +92,7 @@ def test_objects_do_not_depend_on_the_batch(sessions: Sessions) -> None:
 def test_an_object_that_joins_leaves_the_others_alone(sessions: Sessions) -> None:
     def first_object(joins: bool) -> list[Tensor]:
         tracker = VideoTracker(sessions)
-        given: dict[int, dict[int, Prompt]] = {0: {1: CLICKS}, **({3: {2: disc(60, 60, 18)}} if joins else {})}
+        given: dict[int, dict[int, Prompt]] = {0: {1: CLICKS}, **({3: {2: disc(SIDE, 60, 60, 18)}} if joins else {})}
         return [tracker.step(f, given.get(f.index)).masks[0] for f in scene(7)]
 
     assert iou(np.stack(first_object(True)), np.stack(first_object(False))) >= 0.9999
