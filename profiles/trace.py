@@ -3,6 +3,7 @@
 The format: "Trace Event Format", Google, 2016. Times are microseconds from the first frame's beginning.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -54,7 +55,10 @@ def _counters(frame: FrameTimes, origin_ns: int) -> Iterable[Event]:
 
 
 def _slice(name: str, began_ns: int, ended_ns: int, tid: int, origin_ns: int, args: dict[str, int]) -> Event:
-    ts, dur = (began_ns - origin_ns) / 1e3, (ended_ns - began_ns) / 1e3
+    ts, end = (began_ns - origin_ns) / 1e3, (ended_ns - origin_ns) / 1e3
+    dur = end - ts
+    if ts + dur > end:  # by a rounding; viewers that add the two would then see a span outlast the one around it
+        dur = math.nextafter(dur, 0.0)
     return {"ph": "X", "name": name, "cat": "masklet", "pid": PROCESS, "tid": tid, "ts": ts, "dur": dur, "args": args}
 
 

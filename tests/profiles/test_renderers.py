@@ -164,3 +164,10 @@ def test_labels_do_not_cover_one_another() -> None:
     chart.labels([(0.5, 0.5, "a"), (0.5, 0.501, "b"), (0.5, 0.502, "c")])
     heights = sorted(float(y) for y in re.findall(r'y="([\d.]+)"', "".join(chart.marks)))
     assert all(b - a >= 11.9 for a, b in itertools.pairwise(heights))
+
+
+def test_a_span_ends_no_later_than_the_next_begins() -> None:
+    """In the sums that viewers make of a trace's numbers: a rounding beyond would nest frames into each other."""
+    frames = [e for e in events() if e.get("ph") == "X" and str(e["name"]).startswith("frame ")]
+    for one, following in itertools.pairwise(frames):
+        assert one["ts"] + one["dur"] <= following["ts"]
