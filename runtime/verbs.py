@@ -32,6 +32,14 @@ Exemplars = Annotated[
     ),
 ]
 MinScore = Annotated[float, typer.Option(min=0.0, max=1.0, help="Of what --text and --exemplar find.")]
+Hotstart = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        help="With --text: hold results back for so many frames less one, to leave out what turns out to be nothing; 0 "
+        "for results at once.",
+    ),
+]
 BundleFolder = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A folder that `masklet export` wrote.")]
 BackendOption = Annotated[
     Literal["onnxruntime", "tensorrt", "tensorrt-rtx"],
@@ -106,14 +114,7 @@ def run(
     ] = None,
     log_json: Annotated[bool, typer.Option("--log-json", help="Log as JSON, a line an event.")] = False,
     min_score: MinScore = 0.5,
-    hotstart: Annotated[
-        int,
-        typer.Option(
-            min=0,
-            help="With --text: hold results back for so many frames less one, to leave out what turns out to be "
-            "nothing; 0 for results at once.",
-        ),
-    ] = 15,
+    hotstart: Hotstart = 15,
     non_overlapping: Annotated[
         bool, typer.Option("--non-overlapping", help="Give each pixel to one object at most.")
     ] = False,

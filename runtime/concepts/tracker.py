@@ -41,6 +41,12 @@ def check_for_video(concepts: Iterable[Concept]) -> None:
             raise PromptError(f"{concept.name}: a video takes one exemplar a phrase, got {count}; images take more")
 
 
+def check_refinements(frames: Iterable[int], first: int) -> None:
+    """Raise PromptError for a prompt that comes before there are objects. frames: of prompts; first: of the source."""
+    if any(frame <= first for frame in frames):
+        raise PromptError(FIRST_ALONE)
+
+
 class ConceptsReset(UserWarning):
     """Other concepts are looked for, and the objects that were followed are let go."""
 

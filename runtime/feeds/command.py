@@ -7,7 +7,7 @@ from pathlib import Path
 from masklet.runtime.bundle import Bundle
 from masklet.runtime.concepts.detector import ConceptDetector, check_concepts
 from masklet.runtime.concepts.options import ConceptOptions
-from masklet.runtime.concepts.tracker import FIRST_ALONE, NO_STATE, ConceptTracker, check_for_video
+from masklet.runtime.concepts.tracker import NO_STATE, ConceptTracker, check_for_video, check_refinements
 from masklet.runtime.errors import PromptError, SourceError, StateError
 from masklet.runtime.feeds.bell import Bell
 from masklet.runtime.feeds.frame_queue import Captured
@@ -50,8 +50,8 @@ def _check_with_concepts(schedules: Sequence[Schedule], options: RunOptions) -> 
     check_for_video(options.concepts)
     if options.state is not None:
         raise StateError(NO_STATE)
-    if any(frame <= options.cut["start"] for schedule in schedules for frame in schedule):
-        raise PromptError(FIRST_ALONE)
+    for schedule in schedules:
+        check_refinements(schedule, options.cut["start"])
 
 
 def run_streams(bundle: Path, wanted: Sequence[Order], options: RunOptions) -> None:
