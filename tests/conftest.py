@@ -1,13 +1,15 @@
-"""What several tests share: the command line, and checkpoints and bundles, each made once a session."""
+"""What several tests share: the command line, and checkpoints and bundles, each made once a run."""
 
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from checkpoints import nano_config, random_model, save_checkpoint
 from command_line import Cli
+from made_once import made_once
 from sam3_checkpoints import random_sam3, save_sam3, video_config
 from sam_checkpoints import random_sam, sam_config
 
@@ -39,49 +41,48 @@ def cli(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> C
     return run
 
 
+def exported(checkpoint: Path) -> Callable[[Path], object]:
+    """Makes the bundle of a checkpoint at a path."""
+
+    def export(path: Path) -> None:
+        from masklet.export.pipeline import export_bundle
+
+        export_bundle(str(checkpoint), path)
+
+    return export
+
+
 @pytest.fixture(scope="session")
 def nano_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random SAM 2.1 of nano size for 128 px, as a folder."""
-    return save_checkpoint(random_model(nano_config()), tmp_path_factory.mktemp("nano") / "checkpoint")
+    return made_once(tmp_path_factory, "nano", lambda path: save_checkpoint(random_model(nano_config()), path))
 
 
 @pytest.fixture(scope="session")
-def nano_bundle(nano_checkpoint: Path) -> Path:
+def nano_bundle(tmp_path_factory: pytest.TempPathFactory, nano_checkpoint: Path) -> Path:
     """The bundle of `nano_checkpoint`."""
-    from masklet.export.pipeline import export_bundle
-
-    bundle = nano_checkpoint.parent / "nano.bundle"
-    export_bundle(str(nano_checkpoint), bundle)
-    return bundle
+    return made_once(tmp_path_factory, "nano.bundle", exported(nano_checkpoint))
 
 
 @pytest.fixture(scope="session")
 def sam_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random SAM of nano size for 128 px, as a folder."""
-    return save_checkpoint(random_sam(sam_config()), tmp_path_factory.mktemp("sam") / "checkpoint")
+    return made_once(tmp_path_factory, "sam", lambda path: save_checkpoint(random_sam(sam_config()), path))
 
 
 @pytest.fixture(scope="session")
-def sam_bundle(sam_checkpoint: Path) -> Path:
+def sam_bundle(tmp_path_factory: pytest.TempPathFactory, sam_checkpoint: Path) -> Path:
     """The bundle of `sam_checkpoint`."""
-    from masklet.export.pipeline import export_bundle
-
-    bundle = sam_checkpoint.parent / "sam.bundle"
-    export_bundle(str(sam_checkpoint), bundle)
-    return bundle
+    return made_once(tmp_path_factory, "sam.bundle", exported(sam_checkpoint))
 
 
 @pytest.fixture(scope="session")
 def sam3_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random SAM 3, detector and tracker, for 112 px, as a folder with a small tokenizer."""
-    return save_sam3(random_sam3(video_config()), tmp_path_factory.mktemp("sam3") / "checkpoint")
+    return made_once(tmp_path_factory, "sam3", lambda path: save_sam3(random_sam3(video_config()), path))
 
 
 @pytest.fixture(scope="session")
-def sam3_bundle(sam3_checkpoint: Path) -> Path:
+def sam3_bundle(tmp_path_factory: pytest.TempPathFactory, sam3_checkpoint: Path) -> Path:
     """The bundle of `sam3_checkpoint`."""
-    from masklet.export.pipeline import export_bundle
-
-    bundle = sam3_checkpoint.parent / "sam3.bundle"
-    export_bundle(str(sam3_checkpoint), bundle)
-    return bundle
+    return made_once(tmp_path_factory, "sam3.bundle", exported(sam3_checkpoint))

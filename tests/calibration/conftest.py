@@ -7,6 +7,7 @@ from calibration_scenes import Scene
 from clicks import centre_click
 from evaluate import CHECKPOINT
 from folder import write_clip
+from made_once import made_once
 from scenes import held_out
 
 
@@ -28,6 +29,4 @@ def trained_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle of the checkpoint that ships."""
     from masklet.export.pipeline import export_bundle
 
-    bundle = tmp_path_factory.mktemp("trained") / "nano.bundle"
-    export_bundle(str(CHECKPOINT), bundle)
-    return bundle
+    return made_once(tmp_path_factory, "trained.bundle", lambda path: export_bundle(str(CHECKPOINT), path))
