@@ -1,11 +1,13 @@
 """A bundle: a folder with manifest.json, the graphs and engines of each stage, and the hashes that vouch for them."""
 
+import glob
 import hashlib
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Self
@@ -13,6 +15,9 @@ from typing import Self
 import msgspec
 from masklet.runtime.errors import BundleError, SpecError
 from masklet.runtime.spec import ModelSpec
+
+if sys.platform != "win32":
+    import fcntl
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
@@ -265,19 +270,22 @@ def write_bundle(destination: str | Path, *, replace: bool = False) -> Iterator[
 
     replace: put it in the place of a bundle that is there already; anything else there is never touched.
     Raises BundleError where the destination is taken, cannot be written, or the disk is full. Whatever ends the
-    block early (an error, Ctrl-C) leaves neither the destination nor the temporary folder behind.
+    block early (an error, Ctrl-C) leaves neither the destination nor the temporary folder behind; what a process
+    that was killed outright could not take away, the next one for the same destination does.
     """
     target = Path(destination)
     check_destination(target, replace)
+    _sweep(target)
     try:
         root = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
     except OSError as error:
         raise BundleError(f"{target}: cannot be written: {error.strerror}") from None
     try:
-        yield BundleWriter(root)
-        Bundle.load(root, check_hashes=False)
-        root.chmod(0o755)
-        _move_into_place(root, target)
+        with _claimed(root):
+            yield BundleWriter(root)
+            Bundle.load(root, check_hashes=False)
+            root.chmod(0o755)
+            _move_into_place(root, target)
     except OSError as error:
         raise BundleError(f"{target}: cannot be written: {error.strerror or error}; nothing was kept") from error
     finally:
@@ -294,6 +302,31 @@ def check_destination(target: Path, replace: bool) -> None:
         raise BundleError(f"{target}: exists and is not a bundle; choose another name")
     if not replace:
         raise BundleError(f"{target}: exists; choose another name, or --force to replace it")
+
+
+@contextmanager
+def _claimed(folder: Path) -> Iterator[bool]:
+    """Lock a folder for as long as the block runs; yields False where another process has it. The system lets go of
+    the lock of a process that dies, however it dies. Windows locks no folders: there nothing is anybody's."""
+    if sys.platform == "win32":
+        yield False
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield True
+    except BlockingIOError:
+        yield False
+    finally:
+        os.close(descriptor)
+
+
+def _sweep(target: Path) -> None:
+    """Remove temporary folders for a destination that no process works in any more."""
+    for left in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
+        with suppress(OSError), _claimed(left) as nobodys:
+            if nobodys:
+                shutil.rmtree(left)
 
 
 def _move_into_place(root: Path, target: Path) -> None:

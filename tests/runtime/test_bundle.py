@@ -2,13 +2,26 @@
 
 import json
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from masklet.runtime.bundle import MANIFEST, SEAL, Bundle, Checkpoint, Manifest, Parity, sha256, write_bundle
+from masklet.runtime.bundle import (
+    MANIFEST,
+    SEAL,
+    Bundle,
+    BundleWriter,
+    Checkpoint,
+    Manifest,
+    Parity,
+    sha256,
+    write_bundle,
+)
 from masklet.runtime.errors import BundleError
 from masklet.runtime.spec import ModelSpec, Preprocess, StageSpec, TensorSpec
 
@@ -24,11 +37,15 @@ CHECKPOINT = Checkpoint("toy", "0" * 64)
 
 def write(destination: Path, *, replace: bool = False, content: bytes = b"graph") -> Path:
     with write_bundle(destination, replace=replace) as writer:
-        (writer.root / "image_encoder.onnx").write_bytes(content)
-        (writer.root / "image_encoder.weights").write_bytes(b"weights")
-        writer.add("image_encoder", "onnx", "fp32", ["image_encoder.onnx", "image_encoder.weights"])
-        writer.seal(MODEL, CHECKPOINT, [Parity("image_encoder", "onnx", "feat", 1e-7, 1e-6)], {"masklet": "0"})
+        fill(writer, content)
     return destination
+
+
+def fill(writer: BundleWriter, content: bytes = b"graph") -> None:
+    (writer.root / "image_encoder.onnx").write_bytes(content)
+    (writer.root / "image_encoder.weights").write_bytes(b"weights")
+    writer.add("image_encoder", "onnx", "fp32", ["image_encoder.onnx", "image_encoder.weights"])
+    writer.seal(MODEL, CHECKPOINT, [Parity("image_encoder", "onnx", "feat", 1e-7, 1e-6)], {"masklet": "0"})
 
 
 def reseal(root: Path, change: dict[str, object]) -> None:
@@ -81,6 +98,27 @@ def test_an_export_that_ends_early_leaves_nothing(tmp_path: Path, end: BaseExcep
     with pytest.raises(type(end)):
         fail()
     assert os.listdir(tmp_path) == []
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from masklet.runtime.bundle import write_bundle
+with write_bundle(Path(sys.argv[1])) as writer:
+    (writer.root / "half.onnx").write_bytes(b"half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_export_left_goes_with_the_next_and_what_is_being_written_stays(tmp_path: Path) -> None:
+    (tmp_path / ".bb.of-another-bundle.tmp").mkdir()
+    assert subprocess.run([sys.executable, "-c", KILLED, tmp_path / "b"], check=False).returncode == -signal.SIGKILL
+    (left,) = tmp_path.glob(".b.*.tmp")
+    with write_bundle(tmp_path / "b") as living:
+        assert not left.exists()
+        write(tmp_path / "b")
+        fill(living)
+    assert sorted(os.listdir(tmp_path)) == [".bb.of-another-bundle.tmp", "b"]
 
 
 def test_an_unsealed_bundle_is_thrown_away(tmp_path: Path) -> None:
