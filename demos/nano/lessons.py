@@ -13,7 +13,10 @@ from torch import Tensor
 from view import Decoded, Features, Remembered, View, no_points
 
 Masks = NDArray[np.bool_]
+Chosen = tuple[Tensor, Tensor]  # logits [B, 1, G, G] and output tokens [B, D], see `Decoded`
 TEACHER_LOGIT = 8.0
+CORRECTED_CLIPS = 0.7
+"""Share of the clips with a correction. At 0.3 a correction mended its own frame and did nothing for the rest."""
 CLAMP = 32.0
 """Earlier logits enter the mask prompt clamped to this (sam2_video_predictor.py, line 249)."""
 
@@ -102,9 +105,9 @@ class ClipLesson:
         self.bank: list[Remembered] = []
 
     def run(self) -> Outcome:
-        """Prompt the first frame, track the rest, correct one of them now and then."""
+        """Prompt the first frame, track the rest, correct one of them with frames to come in most clips."""
         length = 16 if self.rng.random() < 0.7 else self.frames
-        corrected = int(self.rng.integers(1, self.frames)) if self.rng.random() < 0.3 else -1
+        corrected = int(self.rng.integers(1, self.frames - 1)) if self.rng.random() < CORRECTED_CLIPS else -1
         loss, first_iou = self._first()
         scores, overlaps, after = [], [], []
         for frame in range(1, self.frames):
@@ -115,11 +118,12 @@ class ClipLesson:
             loss = loss + frame_loss
             scores.append(decoded.score[:, 0])
             overlaps.append(float(iou))
+            chosen = decoded.best()
             if frame == corrected:
-                decoded, more = self._correct(decoded, maps, frame)
-                loss = loss + 0.5 * more
+                decoded, chosen, more = self._correct(decoded, maps, frame)
+                loss = loss + more
             if frame < self.frames - 1:
-                self._store(frame, decoded, decoded.best(), frame == corrected)
+                self._store(frame, decoded, chosen, frame == corrected)
             after.append(self.present[:, frame])
         score, there = torch.cat(scores), torch.cat(after)
         with torch.no_grad():
@@ -152,18 +156,24 @@ class ClipLesson:
         self._store(0, decoded, chosen, True, own=choice >= 0.85)
         return 0.5 * loss + 0.05 * F.softplus(-decoded.score).mean(), float(iou)
 
-    def _correct(self, decoded: Decoded, maps: Features, frame: int) -> tuple[Decoded, Tensor]:
-        """Decode a tracked frame again with a click into its error and its own logits as mask prompt."""
-        earlier = decoded.best()[0].detach()
-        shown = torch.where(decoded.score[..., None, None] > 0, earlier, -CLAMP)
-        points, labels = _corrections(shown, self.masks[:, frame], self.rng)
-        again = self.view.decode(maps, points.to(self.device), labels.to(self.device), earlier.clamp(-CLAMP, CLAMP))
-        loss, _ = decoded_loss(again, self.truth[frame], self.weight[:, frame])
-        return again, loss + 0.2 * presence_loss(again.score[:, 0], self.present[:, frame])
+    def _correct(self, decoded: Decoded, maps: Features, frame: int) -> tuple[Decoded, Chosen, Tensor]:
+        """Decode a tracked frame again with its own logits as mask prompt and a click into its error, or with two or
+        three, each into what is wrong after the one before. Returns also what is chosen, and the loss."""
+        points, labels = (part[:, :0] for part in no_points(len(self.masks), self.device))
+        chosen, loss = decoded.best(), torch.zeros((), device=self.device)
+        clicks = 1 if self.rng.random() < 0.6 else int(self.rng.integers(2, 4))
+        for _ in range(clicks):
+            earlier = chosen[0].detach()
+            shown = torch.where(decoded.score[..., None, None] > 0, earlier, -CLAMP)
+            point, label = (part.to(self.device) for part in _corrections(shown, self.masks[:, frame], self.rng))
+            points, labels = torch.cat([points, point], dim=1), torch.cat([labels, label], dim=1)
+            decoded = self.view.decode(maps, points, labels, earlier.clamp(-CLAMP, CLAMP))
+            chosen = decoded.single() if points.shape[1] > 1 else decoded.best()
+            loss = loss + decoded_loss(decoded, self.truth[frame], self.weight[:, frame])[0]
+            loss = loss + 0.2 * presence_loss(decoded.score[:, 0], self.present[:, frame])
+        return decoded, chosen, loss / clicks
 
-    def _store(
-        self, frame: int, decoded: Decoded, chosen: tuple[Tensor, Tensor], prompted: bool, own: bool = False
-    ) -> None:
+    def _store(self, frame: int, decoded: Decoded, chosen: Chosen, prompted: bool, own: bool = False) -> None:
         """Put a frame into memory, with the true mask and presence for some objects (scheduled sampling).
 
         own: the mask is a prompt, so it is present by definition.

@@ -8,9 +8,9 @@ from pool import PoolPlan
 STILLS_UNTIL = 0.28
 """Share of the budget for stage A, before clips come in."""
 CLIP_FRAMES = ((0.15, 3), (0.8, 5), (1.0, 8))
-CLIP_EVERY = 4
+CLIP_EVERY = 3
 """Frames of a clip by progress in stage B: up to 15 % of it 3, then 5, then 8.
-Every fourth step is a clip: it costs four times as much as one of pictures, and following is learned faster than
+Every third step is a clip: it costs four times as much as one of pictures, and following is learned faster than
 cutting out."""
 
 
@@ -67,7 +67,7 @@ class Moment:
 
     @property
     def is_clip(self) -> bool:
-        """In stage B every fourth step is a clip; the others go on with stills."""
+        """In stage B every third step is a clip; the others go on with stills."""
         return not self.stills and self.step % CLIP_EVERY == 0
 
     @property
