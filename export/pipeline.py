@@ -1,7 +1,8 @@
 """A checkpoint to a bundle: load, trace, compare, write; and a bundle to its checkpoint again, to compare."""
 
 import importlib.metadata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from masklet.runtime.spec import ModelSpec
 PRECISION = "fp32"
 MADE_WITH = ("masklet", "torch", "transformers", "onnx", "onnxscript", "onnxruntime")
 Progress = Callable[[str], None]  # is told what is about to be done
+Files = Mapping[str, tuple[str, ...]]  # of each format, the graph first
 
 
 def silent(step: str) -> None:
@@ -55,7 +57,7 @@ def export_bundle(
         checkpoint = Checkpoint(source, fingerprint(model))
         if spec.concepts:
             _add_tokenizer(spec.concepts.tokenizer, source, spec, writer)
-        figures = tuple(f for stage in family.stages(model) for f in _export_stage(stage, writer, progress))
+        figures = _export_stages(family.stages(model), writer, progress)
         writer.seal(spec, checkpoint, figures, {name: importlib.metadata.version(name) for name in MADE_WITH})
     return Exported(spec, figures)
 
@@ -68,19 +70,33 @@ def _add_tokenizer(name: str, source: str, spec: ModelSpec, writer: BundleWriter
     writer.add_asset(name)
 
 
-def _export_stage(stage: ExportStage, writer: BundleWriter, progress: Progress) -> list[Parity]:
-    name = stage.spec.name
-    progress(f"{name}: tracing")
-    files = trace(stage).write(writer.root)
-    progress(f"{name}: running the checkpoint's own modules")
-    tried = parity.trials(stage)
+def _export_stages(stages: Iterable[ExportStage], writer: BundleWriter, progress: Progress) -> tuple[Parity, ...]:
+    """Write and compare every stage. A stage's graphs are run beside the tracing of the next one, which keeps one core
+    busy and no more; they are never two stages behind, so what is held is bounded."""
     figures: list[Parity] = []
-    for format, paths in files.items():
-        progress(f"{name}: comparing {format}")
-        found = parity.compare(stage, tried, format, writer.root / paths[0])
-        parity.require(found)
-        figures.extend(found)
-        writer.add(name, format, PRECISION, paths)
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        comparing: Future[list[Parity]] | None = None
+        for stage in stages:
+            name = stage.spec.name
+            progress(f"{name}: tracing")
+            files = trace(stage).write(writer.root)
+            progress(f"{name}: running the checkpoint's own modules")
+            tried = parity.trials(stage)
+            for format, paths in files.items():
+                writer.add(name, format, PRECISION, paths)
+            if comparing is not None:
+                figures.extend(comparing.result())
+            comparing = beside.submit(_compare, stage, tried, files, writer.root)
+        if comparing is not None:
+            progress("comparing the last stage")
+            figures.extend(comparing.result())
+    return tuple(figures)
+
+
+def _compare(stage: ExportStage, tried: Sequence[parity.Trial], files: Files, root: Path) -> list[Parity]:
+    """Compare a stage's graphs with the checkpoint. Raises ExportError where one is beyond tolerance."""
+    figures = [f for format, paths in files.items() for f in parity.compare(stage, tried, format, root / paths[0])]
+    parity.require(figures)
     return figures
 
 

@@ -13,76 +13,81 @@ transposition of the cells for each head.
 from typing import Any
 
 import torch
+from masklet.export.layers import linear
 from torch import Tensor, nn
+
+
+class TokensToImage(nn.Module):
+    """Tokens attend to cells."""
+
+    key: Tensor
+    value: Tensor
+    value_bias: Tensor
+
+    def __init__(self, attention: Any) -> None:
+        """attention: transformers' attention of tokens to an image."""
+        super().__init__()
+        self.heads, factor = int(attention.num_attention_heads), float(attention.scaling)
+        self.query = linear(attention.q_proj.weight * factor, attention.q_proj.bias * factor)
+        self.register_buffer("key", _cut(attention.k_proj.weight, self.heads))
+        self.register_buffer("value", _cut(attention.v_proj.weight, self.heads).transpose(1, 2).contiguous())
+        self.register_buffer("value_bias", _cut(attention.v_proj.bias, self.heads)[:, None])
+        self.out = _output(attention)
+
+    def forward(self, tokens: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """tokens: [objects, tokens, C]; keys, values: [objects, cells, C]. Returns [objects, tokens, C]."""
+        moved = torch.matmul(_by_head(self.query(tokens), self.heads), self.key)  # [objects, heads, tokens, C]
+        weights = torch.softmax(torch.matmul(moved.flatten(1, 2), keys.transpose(1, 2)), dim=-1)
+        mixed = torch.matmul(weights, values).reshape(moved.shape)
+        by_head = torch.matmul(mixed, self.value) + self.value_bias
+        added: Tensor = self.out(by_head.transpose(1, 2).flatten(2))
+        return added
+
+
+class ImageToTokens(nn.Module):
+    """Cells attend to tokens."""
+
+    query: Tensor
+    query_bias: Tensor
+    out: Tensor
+
+    def __init__(self, attention: Any) -> None:
+        """attention: transformers' attention of an image to tokens."""
+        super().__init__()
+        self.heads, factor = int(attention.num_attention_heads), float(attention.scaling)
+        self.key = linear(attention.k_proj.weight, attention.k_proj.bias)
+        self.value = linear(attention.v_proj.weight, attention.v_proj.bias)
+        self.register_buffer("query", _cut(attention.q_proj.weight * factor, self.heads))
+        self.register_buffer("query_bias", _cut(attention.q_proj.bias * factor, self.heads)[:, :, None])
+        self.register_buffer("out", _cut(_output(attention).weight.T, self.heads))
+        self.out_bias = _output(attention).bias
+
+    def forward(self, cells: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """cells: [objects, cells, C]; keys, values: [objects, tokens, C]. Returns [objects, cells, C]."""
+        key, value = (_by_head(x, self.heads) for x in (self.key(keys), self.value(values)))
+        moved = torch.matmul(key, self.query).flatten(1, 2)  # [objects, heads * tokens, C]
+        constant = torch.matmul(key, self.query_bias).flatten(1)[:, None]
+        scores = torch.matmul(cells, moved.transpose(1, 2)) + constant
+        weights = torch.softmax(scores.reshape(*scores.shape[:2], self.heads, -1), dim=-1).flatten(2)
+        # A cell's weights sum to one for each head: a share of the bias in every value adds up to the bias.
+        mixed = torch.matmul(value, self.out) + self.out_bias / self.heads
+        return torch.matmul(weights, mixed.flatten(1, 2))
+
+
+def _cut(rows: Tensor, heads: int) -> Tensor:
+    """Rows of a projection, cut into heads: [heads, d, ...]."""
+    return torch.unflatten(rows.detach(), 0, (heads, -1)).contiguous()
+
+
+def _by_head(projected: Tensor, heads: int) -> Tensor:
+    """[objects, tokens, heads * d] as [objects, heads, tokens, d]."""
+    return torch.unflatten(projected, 2, (heads, -1)).transpose(1, 2)
 
 
 def _output(attention: Any) -> nn.Linear:
     """The output projection, which transformers names out_proj in SAM and o_proj in SAM 2."""
     projection: nn.Linear = attention.o_proj if hasattr(attention, "o_proj") else attention.out_proj
     return projection
-
-
-class _Heads(nn.Module):
-    """The projections of transformers' attention, cut by head and scaled."""
-
-    query: Tensor
-    query_bias: Tensor
-    key: Tensor
-    key_bias: Tensor
-    value: Tensor
-    value_bias: Tensor
-
-    def __init__(self, attention: Any) -> None:
-        super().__init__()
-        self.heads = int(attention.num_attention_heads)
-        for name, projection, factor in (
-            ("query", attention.q_proj, float(attention.scaling)),
-            ("key", attention.k_proj, 1.0),
-            ("value", attention.v_proj, 1.0),
-        ):
-            weight = projection.weight.detach() * factor
-            bias = projection.bias.detach() * factor
-            # Weights are cut into heads of d rows, biases into one row a head.
-            self.register_buffer(name, torch.unflatten(weight, 0, (self.heads, -1)).contiguous())
-            self.register_buffer(f"{name}_bias", torch.unflatten(bias, 0, (self.heads, -1))[:, None].contiguous())
-        self.out = _output(attention)
-
-
-class TokensToImage(_Heads):
-    """Tokens attend to cells."""
-
-    def forward(self, tokens: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        """tokens: [objects, tokens, C]; keys, values: [objects, cells, C]. Returns [objects, tokens, C]."""
-        query = torch.matmul(tokens[:, None], self.query.transpose(1, 2)) + self.query_bias
-        moved = torch.matmul(query, self.key)  # [objects, heads, tokens, C]
-        weights = torch.softmax(torch.matmul(moved.flatten(1, 2), keys.transpose(1, 2)), dim=-1)
-        mixed = torch.matmul(weights, values).reshape(moved.shape)
-        by_head = torch.matmul(mixed, self.value.transpose(1, 2)) + self.value_bias
-        added: Tensor = self.out(by_head.transpose(1, 2).flatten(2))
-        return added
-
-
-class ImageToTokens(_Heads):
-    """Cells attend to tokens."""
-
-    out_by_head: Tensor
-
-    def __init__(self, attention: Any) -> None:
-        super().__init__(attention)
-        by_head = torch.unflatten(self.out.weight.detach().T, 0, (self.heads, -1))  # [heads, d, C]
-        self.register_buffer("out_by_head", by_head.contiguous())
-
-    def forward(self, cells: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        """cells: [objects, cells, C]; keys, values: [objects, tokens, C]. Returns [objects, cells, C]."""
-        key = torch.matmul(keys[:, None], self.key.transpose(1, 2)) + self.key_bias  # [objects, heads, tokens, d]
-        value = torch.matmul(values[:, None], self.value.transpose(1, 2)) + self.value_bias
-        moved = torch.matmul(key, self.query).flatten(1, 2)  # [objects, heads * tokens, C]
-        constant = torch.matmul(key, self.query_bias.transpose(1, 2)).flatten(1)[:, None]
-        scores = torch.matmul(cells, moved.transpose(1, 2)) + constant
-        weights = torch.softmax(scores.reshape(*scores.shape[:2], self.heads, -1), dim=-1).flatten(2)
-        # A cell's weights sum to one for each head: a share of the bias in every value adds up to the bias.
-        mixed = torch.matmul(value, self.out_by_head) + self.out.bias / self.heads
-        return torch.matmul(weights, mixed.flatten(1, 2))
 
 
 class TwoWayLayer(nn.Module):
@@ -111,9 +116,9 @@ class TwoWayLayer(nn.Module):
 
     def _attend_itself(self, placed: Tensor, tokens: Tensor) -> Tensor:
         """Standard attention: for ten tokens there is nothing to gain from a fused one."""
-        own, heads = self.own, (int(self.own.num_attention_heads), -1)
+        own = self.own
         projected = own.q_proj(placed) * float(own.scaling), own.k_proj(placed), own.v_proj(tokens)
-        query, key, value = (torch.unflatten(x, -1, heads).transpose(1, 2) for x in projected)
+        query, key, value = (_by_head(x, int(own.num_attention_heads)) for x in projected)
         weights = torch.softmax(torch.matmul(query, key.transpose(2, 3)), dim=-1)
         added: Tensor = _output(own)(torch.matmul(weights, value).transpose(1, 2).flatten(2))
         return added
