@@ -26,7 +26,10 @@ Reference = Annotated[str | None, typer.Option(metavar="MODEL", help="Compare ev
 
 
 def export(model: Model, output: Output, image_size: ImageSize = None, force: Force = False) -> None:
-    """Turn a checkpoint into a bundle of ONNX graphs, one a stage, each compared with the checkpoint."""
+    """Turn a checkpoint into a bundle of ONNX graphs.
+
+    There is one graph a stage, each compared with the checkpoint's own modules as it is exported.
+    """
     require_export_extra()
     with _status() as progress:
         from masklet.export.pipeline import export_bundle
@@ -37,7 +40,7 @@ def export(model: Model, output: Output, image_size: ImageSize = None, force: Fo
 
 
 def verify(bundle: BundlePath, reference: Reference = None) -> None:
-    """Check the hashes of a bundle, and its graphs against a checkpoint."""
+    """Check a bundle: its hashes, and with --reference its graphs."""
     from masklet.runtime.bundle import Bundle
 
     loaded = Bundle.load(bundle)

@@ -12,7 +12,18 @@ from masklet.runtime.errors import MaskletError
 BAD_INPUT = 2
 INTERNAL = 70  # EX_SOFTWARE of sysexits.h
 INTERRUPTED = 130
-ORDER = ("export", "run", "inspect", "verify", "doctor")
+ORDER = [
+    "export",
+    "run",
+    "segment",
+    "everything",
+    "calibrate",
+    "build",
+    "profile",
+    "inspect",
+    "verify",
+    "doctor",
+]  # as one needs them
 
 
 def app() -> typer.Typer:

@@ -72,7 +72,8 @@ def read_image(path: Path) -> U8:
         raise SourceError(f"{path}: cannot be decoded: {error.err}") from None
     if image is None:
         raise SourceError(
-            f"{path}: cannot be decoded as an image of {data.size} bytes; it is cut off or another format"
+            f"{path}: cannot be decoded as an image of {data.size} bytes; it is cut off, another format, or one with "
+            "numbers other than 8 or 16 bits"
         )
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 

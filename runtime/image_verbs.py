@@ -56,7 +56,7 @@ def segment(
     threads: Threads = None,
     no_hashes: NoHashes = False,
 ) -> None:
-    """Segment prompted objects, or every instance of a phrase, in one image."""
+    """Segment an image: prompted objects, or a phrase's instances."""
     from masklet.runtime.backends.choice import BackendChoice
     from masklet.runtime.concepts.concept import parse_concepts
     from masklet.runtime.concepts.image_run import find_in_image

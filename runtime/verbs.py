@@ -40,6 +40,17 @@ Hotstart = Annotated[
         "for results at once.",
     ),
 ]
+MaxObjects = Annotated[
+    int, typer.Option(min=1, help="With --text: follow so many instances of a phrase at most, the likeliest first.")
+]
+ForgetAfter = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        help="With --text: let go of an instance that was not detected for so many frames running; streams without an "
+        "end need it. 0 for never.",
+    ),
+]
 BundleFolder = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A folder that `masklet export` wrote.")]
 BackendOption = Annotated[
     Literal["onnxruntime", "tensorrt", "tensorrt-rtx"],
@@ -115,6 +126,8 @@ def run(
     log_json: Annotated[bool, typer.Option("--log-json", help="Log as JSON, a line an event.")] = False,
     min_score: MinScore = 0.5,
     hotstart: Hotstart = 15,
+    max_objects: MaxObjects = 10_000,
+    forget_after: ForgetAfter = 0,
     non_overlapping: Annotated[
         bool, typer.Option("--non-overlapping", help="Give each pixel to one object at most.")
     ] = False,
@@ -125,7 +138,9 @@ def run(
     threads: Annotated[int | None, typer.Option(min=1, help="Threads a stage; all cores by default.")] = None,
     no_hashes: NoHashes = False,
 ) -> None:
-    """Track prompted objects, or every instance of a phrase, through videos, cameras and streams.
+    """Track objects through videos, cameras and streams.
+
+    Objects are prompted, or found as instances of a phrase.
 
     Text finds, points refine: with --text, prompts count from the second frame on, and name objects by their ids.
     With several sources, a prompt STREAM/[ID][@FRAME]:... is for that one, any other for every one, and {stream} in
@@ -133,6 +148,7 @@ def run(
     """
     from masklet.runtime.backends.choice import BackendChoice
     from masklet.runtime.concepts.concept import parse_concepts
+    from masklet.runtime.concepts.options import ConceptOptions
     from masklet.runtime.feeds.command import orders, run_streams
     from masklet.runtime.feeds.opening import RunOptions, policy_of
     from masklet.runtime.feeds.per_stream import prompts_of
@@ -152,8 +168,7 @@ def run(
         policy=policy_of(every_frame),
         patience=Patience(silence, give_up),
         concepts=parse_concepts(texts, exemplars),
-        min_score=min_score,
-        hotstart=hotstart,
+        found_with=ConceptOptions.of(min_score, hotstart, max_objects=max_objects, forget_after=forget_after),
         non_overlapping=non_overlapping,
         backend=BackendChoice(backend, provider, threads, strict, cuda_graphs),
         check_hashes=not no_hashes,
@@ -177,7 +192,7 @@ def inspect(
 
 
 def doctor() -> None:
-    """Say what is installed here, which devices are there, and what is missing for what."""
+    """Say what is installed here, and what is missing for what."""
     from masklet.runtime.doctor import report
 
     report()
