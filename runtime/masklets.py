@@ -4,7 +4,7 @@ A tracker decides what is prompted, what is shown and what is remembered; how a 
 memories, and goes into memory, is the same for all of them and stands here (sb, vp: see `VideoTracker`).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,13 +25,15 @@ VISIBLE = 10.0  # the score of an object that is there for sure (sb 421)
 class Decoded:
     """A batch of objects on one frame, between the decoder and the memory encoder.
 
-    low_res: [objects, 1, h, w] logits; score: [objects, 1] logit of being visible; pointer: [objects, channels].
+    low_res: [objects, 1, h, w] logits; score: [objects, 1] logit of being visible; pointer: [objects, channels];
+    effective_iou: [objects] float32, 0..1 (MemoryPolicy).
     """
 
     object_ids: list[int]
     low_res: Tensor
     score: Tensor
     pointer: Tensor
+    effective_iou: Tensor
     prompted: bool
     pinned: bool
 
@@ -101,7 +103,7 @@ class Masklets:
             multimask=self.model.prompting.multimask(len(labels) - 1, first_prompt=not with_memory),
             without_memory=not with_memory,
         )
-        return Decoded([object_id], out["low_res_mask"], out["object_score"], out["pointer"], True, pinned)
+        return _decoded([object_id], out, prompted=True, pinned=pinned)
 
     def from_masks(self, object_ids: list[int], masks: U8, *, pinned: bool) -> Decoded:
         """Take masks [objects, mask_side, mask_side], 0 or 1, for the output.
@@ -118,8 +120,8 @@ class Masklets:
             multimask=False,
             without_memory=False,
         )
-        visible = np.full((count, 1), VISIBLE, np.float32)
-        return Decoded(object_ids, given["low_res_mask"], visible, out["pointer"], True, pinned)
+        sure = {"object_score": np.full((count, 1), VISIBLE, np.float32), "iou": np.ones((count, 1), np.float32)}
+        return _decoded(object_ids, {**out, **given, **sure}, prompted=True, pinned=pinned)
 
     def remember(self, decoded: Decoded, low_res: Tensor) -> None:
         """Encode masks [objects, 1, h, w], which need not be the decoded ones, and keep them with the pointers."""
@@ -133,7 +135,8 @@ class Masklets:
             },
         )["new_memory"]
         for row, object_id in enumerate(decoded.object_ids):
-            self.bank.keep(object_id, self.time, decoded.pinned, memory[row], decoded.pointer[row])
+            iou = float(decoded.effective_iou[row])
+            self.bank.keep(object_id, self.time, decoded.pinned, memory[row], decoded.pointer[row], iou)
 
     def snapshot(self) -> TrackerSnapshot:
         """What is remembered after the last frame, for a tracker of the same model to go on from."""
@@ -156,7 +159,7 @@ class Masklets:
             multimask=self.model.prompting.multimask(0, first_prompt=False),
             without_memory=False,
         )
-        return Decoded(object_ids, out["low_res_mask"], out["object_score"], out["pointer"], False, False)
+        return _decoded(object_ids, out, prompted=False, pinned=False)
 
     def _attend(self, object_ids: list[int]) -> Tensor:
         feeds = {"vision_feat": self.features["vision_feat"], **self.bank.feeds(object_ids, self.time)}
@@ -191,3 +194,11 @@ class Masklets:
             "memoryless": np.full(count, without_memory, np.float32),
         }
         return self.sessions.run("mask_decoder", feeds)
+
+
+def _decoded(object_ids: list[int], out: Mapping[str, Tensor], *, prompted: bool, pinned: bool) -> Decoded:
+    """What the decoder put out for a batch; sb 509 (cal_mem_score in SAM 3) makes the effective IoU of it."""
+    score = np.asarray(out["object_score"])
+    sure = np.maximum(0, 2 / (1 + np.exp(-score[:, 0])) - 1)
+    effective_iou = sure * np.asarray(out["iou"])[:, 0]
+    return Decoded(object_ids, out["low_res_mask"], score, out["pointer"], effective_iou, prompted, pinned)

@@ -24,11 +24,12 @@ class SlotsSnapshot:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ObjectSnapshot:
-    """The memories of one object."""
+    """The memories of one object. selected: as in RecentFrames."""
 
     object_id: int
     spatial: SlotsSnapshot
     pointers: SlotsSnapshot
+    selected: list[int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

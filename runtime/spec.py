@@ -127,11 +127,15 @@ class MemoryPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     recent_frames:   unprompted frames attended, the newest first (num_maskmem - 1).
     prompted_frames: prompted frames kept and attended at most; the oldest is let go beyond that.
     pointers:        object pointers reach back this many frames less one, and normalise their distance by it.
+    min_effective_iou: an unprompted frame counts as recent where its effective IoU exceeds this, however long ago it
+                     was, and otherwise only on the next frame (SAM 3: sam3_tracker_base.py 517, mf_threshold): the IoU
+                     that the decoder predicts, times how surely the object is visible, 0..1. None: every frame counts.
     """
 
     recent_frames: int
     prompted_frames: int
     pointers: int
+    min_effective_iou: float | None = None
 
     def __post_init__(self) -> None:
         if self.recent_frames < 1 or self.prompted_frames < 1 or self.pointers < 2:

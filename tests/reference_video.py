@@ -8,11 +8,12 @@ what transformers does, so that a test can show that the rule matters and that w
 - earlier_logits: a correction sees the present logits, clamped to 32 (sam2_video_predictor.py 249-262).
 - own_binarisation: a mask is binarised for memory where that object was prompted (sam2_base.py 703), not where any
   object of the frame was.
+- memory_selection: SAM 3 attends to frames whose effective IoU is above a threshold, however long ago they were
+  (sam3_tracker_base.py 517-553 and 602-725); transformers to the last ones. Meta's SAM 2 has no such rule.
 - memory_from_low_res: what is encoded of a prompted frame is its low-resolution mask, enlarged (vp 497). In SAM 3
   masks are enlarged to 16 a cell at once, on every frame, not by way of the image's size (sam3_video_base.py 1451).
-
-Always on, and without effect in SAM 2: a mask that is given has 16 a cell, not the image's size
-(sam3_tracking_predictor.py 362).
+- mask_at_16_a_cell: a mask that is given has 16 pixels a cell, not the image's size (sam3_tracking_predictor.py 362);
+  for SAM 2 these are the same.
 """
 
 from collections.abc import Iterable, Mapping
@@ -47,7 +48,7 @@ class MetaRules:
 
     def _use_mask_as_output(self, *args: Any, **kwargs: Any) -> Any:
         self._as_mask, side = "single_mask_pointer" not in self.deviates, self.image_size
-        self.image_size = self._mask_side()
+        self.image_size = self._given_mask_side()
         try:
             return super()._use_mask_as_output(*args, **kwargs)  # type: ignore[misc]
         finally:
@@ -89,6 +90,9 @@ class MetaRules:
     def _mask_side(self) -> int:
         return 4 * int(self.prompt_encoder.mask_input_size[0])
 
+    def _given_mask_side(self) -> int:
+        return self.image_size if "mask_at_16_a_cell" in self.deviates else self._mask_side()
+
 
 class MetaSam2Video(MetaRules, Sam2VideoModel):  # type: ignore[misc]
     """SAM 2 with Meta's rules."""
@@ -102,17 +106,83 @@ class MetaSam3Tracker(MetaRules, Sam3TrackerVideoModel):  # type: ignore[misc]
 
     mean = std = (0.5, 0.5, 0.5)
     session, stock = Sam3TrackerVideoInferenceSession, Sam3TrackerVideoModel
+    mf_threshold = 0.01
+    _ious: torch.Tensor
+
+    def _single_frame_forward(self, *args: Any, **kwargs: Any) -> Any:
+        out = super()._single_frame_forward(*args, **kwargs)
+        self._ious = out.iou_scores
+        return out
+
+    def _run_single_frame_inference(self, **kwargs: Any) -> Any:
+        out = super()._run_single_frame_inference(**kwargs)
+        out["eff_iou_score"] = self.cal_mem_score(out["object_score_logits"], self._ious.max(-1)[0])
+        return out
+
+    def cal_mem_score(self, object_score_logits: torch.Tensor, iou_score: torch.Tensor) -> torch.Tensor:
+        object_score_norm = torch.where(
+            object_score_logits > 0, object_score_logits.sigmoid() * 2 - 1, torch.zeros_like(object_score_logits)
+        )
+        return (object_score_norm * iou_score).mean()
+
+    def frame_filter(self, non_cond_frame_outputs: dict[int, Any], frame_idx: int) -> list[int]:
+        max_num = self.config.max_object_pointers_in_encoder
+        valid_indices: list[int] = []
+        for i in range(frame_idx - 1, 0, -1):
+            if i not in non_cond_frame_outputs:
+                continue
+            if non_cond_frame_outputs[i]["eff_iou_score"] > self.mf_threshold:
+                valid_indices.insert(0, i)
+            if len(valid_indices) >= max_num - 1:
+                break
+        if frame_idx - 1 not in valid_indices:
+            valid_indices.append(frame_idx - 1)
+        return valid_indices
+
+    def _gather_memory_frame_outputs(self, session: Any, index: int, frame_idx: int, reverse: bool = False) -> Any:
+        gathered = super()._gather_memory_frame_outputs(session, index, frame_idx, reverse)
+        if "memory_selection" in self.deviates:
+            return gathered
+        non_cond = session.output_dict_per_obj[index]["non_cond_frame_outputs"]
+        valid_indices = self.frame_filter(non_cond, frame_idx)
+        selected = [(offset, out) for offset, out in gathered if offset == 0]
+        for t_rel in range(self.num_maskmem - 1, 0, -1):
+            if t_rel <= len(valid_indices):
+                selected.append((t_rel, non_cond.get(valid_indices[-t_rel])))
+        return selected
+
+    def _get_object_pointers(self, session: Any, index: int, frame_idx: int, *args: Any, **kwargs: Any) -> Any:
+        offsets, pointers, most = super()._get_object_pointers(session, index, frame_idx, *args, **kwargs)
+        if "memory_selection" in self.deviates:
+            return offsets, pointers, most
+        outputs = session.output_dict_per_obj[index]
+        prompted = len(outputs["cond_frame_outputs"])  # fewer than are let go of; they come first
+        offsets, pointers = offsets[:prompted], pointers[:prompted]
+        valid_indices = self.frame_filter(outputs["non_cond_frame_outputs"], frame_idx)
+        for t_diff in range(1, most):
+            if -t_diff <= -len(valid_indices):
+                break
+            out = outputs["non_cond_frame_outputs"].get(valid_indices[-t_diff])
+            if out is not None:
+                offsets.append(t_diff)
+                pointers.append(out["object_pointer"])
+        return offsets, pointers, most
 
 
 class ReferenceTracker:
     """The reference behind our tracker's interface: step, then refine. Frames have the model's own size."""
 
     def __init__(
-        self, checkpoint: str, deviates: frozenset[str] = frozenset(), architecture: type[MetaRules] = MetaSam2Video
+        self,
+        checkpoint: str,
+        deviates: frozenset[str] = frozenset(),
+        architecture: type[MetaRules] = MetaSam2Video,
+        **constants: float,
     ) -> None:
+        """constants: of the architecture, by name."""
         self._model: Any = architecture.stock.from_pretrained(checkpoint).eval()
         self._model.__class__ = architecture  # not loaded as one: names of weights are mapped by the class
-        self._model.deviates = deviates
+        vars(self._model).update(constants, deviates=deviates)
         self._session = architecture.session(dtype=torch.float32)
         self._time = -1
         self._pixels = torch.zeros(0)
@@ -134,7 +204,7 @@ class ReferenceTracker:
             index = self._session.obj_id_to_idx(object_id)
             if isinstance(prompt, Mask):
                 self._session.remove_point_inputs(index, self._time)
-                mask = resize_mask(prompt.mask, self._model._mask_side()).astype(bool)
+                mask = resize_mask(prompt.mask, self._model._given_mask_side()).astype(bool)
                 self._session.add_mask_inputs(index, self._time, torch.from_numpy(mask)[None, None])
             else:
                 self._session.remove_mask_inputs(index, self._time)

@@ -179,7 +179,7 @@ def _stages() -> dict[str, StageSpec]:
                 "multimask": (o,),
                 "memoryless": (o,),
             },
-            {"low_res_mask": low, "object_score": (o, 1), "pointer": (o, c)},
+            {"low_res_mask": low, "iou": (o, 1), "object_score": (o, 1), "pointer": (o, c)},
         ),
         "memory_encoder": (
             {"vision_feat": feats["vision_feat"], "low_res_mask": low, "object_score": (o, 1), "binarize": (o,)},
@@ -273,7 +273,7 @@ class Stages:
             masks.append(logits[None])
             scores.append([visible])
             pointers.append([actor, feeds["has_mask"][row], 0, 0])
-        return np.stack(masks), np.array(scores), np.array(pointers)
+        return np.stack(masks), np.ones((len(masks), 1)), np.array(scores), np.array(pointers)
 
     def memory_encoder(self, feeds: Feeds) -> tuple[Tensor, ...]:
         return (feeds["object_score"][:, :, None],)

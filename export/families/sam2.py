@@ -101,6 +101,7 @@ def describe(
     *,
     mean: tuple[float, float, float] = MEAN,
     std: tuple[float, float, float] = STD,
+    min_effective_iou: float | None = None,
     concepts: ConceptPolicy | None = None,
 ) -> ModelSpec:
     """A video model whose configuration is SAM 2's or, under the same names, that of a model made from it."""
@@ -124,6 +125,7 @@ def describe(
             recent_frames=int(config.num_maskmem) - 1,
             prompted_frames=limit if limit > 0 else UNLIMITED_PROMPTED,
             pointers=int(config.max_object_pointers_in_encoder),
+            min_effective_iou=min_effective_iou,
         ),
         concepts=concepts,
     )

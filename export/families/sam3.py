@@ -32,6 +32,7 @@ from transformers import (
 )
 
 MEAN = STD = (0.5, 0.5, 0.5)
+MIN_EFFECTIVE_IOU = 0.01  # of a frame worth remembering (sam3_tracker_base.py 73; model_builder.py 483 and 660)
 PHRASE_TOKENS = 32  # of a padded phrase (processing_sam3.py 139; text_encoder_ve.py, context_length)
 ARCHITECTURES: dict[str, tuple[Any, Any]] = {
     "sam3_video": (Sam3VideoConfig, Sam3VideoModel),
@@ -96,8 +97,16 @@ class Sam3:
         parts = parts_of(model)
         stages, concepts = declare(parts), ConceptPolicy() if parts.detector else None
         if parts.tracker:
-            config = parts.tracker.config
-            return sam2.describe(self.name, _variant(parts), config, stages, mean=MEAN, std=STD, concepts=concepts)
+            return sam2.describe(
+                self.name,
+                _variant(parts),
+                parts.tracker.config,
+                stages,
+                mean=MEAN,
+                std=STD,
+                min_effective_iou=MIN_EFFECTIVE_IOU,
+                concepts=concepts,
+            )
         preprocess = Preprocess(side=parts.side, mean=MEAN, std=STD)
         return ModelSpec(self.name, _variant(parts), "image", preprocess, stages, concepts=concepts)
 

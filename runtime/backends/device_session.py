@@ -11,7 +11,7 @@ from masklet.runtime.session import Feeds
 from masklet.runtime.spec import ModelSpec, StageSpec, Tensor
 
 BANK = frozenset({"new_memory", "pointer"})  # outputs that the memory bank keeps
-READ_BY_HOST = frozenset({"low_res_mask", "object_score", "mask_prompt"})  # outputs that the trackers look at as well
+READ_BY_HOST = frozenset({"low_res_mask", "object_score", "iou", "mask_prompt"})  # outputs that trackers look at, too
 
 DeviceArrays = dict[str, DeviceArray]
 

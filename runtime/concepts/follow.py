@@ -23,13 +23,14 @@ FIRST_ID = 1  # Meta counts from 0, which is the background of a palette PNG
 class Propagated:
     """The tracks on the current frame, a row each.
 
-    logits: [N, h, w], cleaned; visible: [N], logits of being visible; pointers: [N, channels].
+    logits: [N, h, w], cleaned; visible: [N], logits of being visible; pointers: [N, channels]; effective_ious: [N].
     """
 
     tracks: list[Track]
     logits: F32
     visible: F32
     pointers: F32
+    effective_ious: F32
     packed: PackedMasks
 
     def groups(self) -> list[list[int]]:
@@ -67,7 +68,7 @@ class Follower:
         """Carry the tracks onto the current frame, compare them with what the detector found, and begin new ones.
 
         found: of each concept, None where the detector was not asked. pending: takes what is to be shown.
-        Returns the ids of tracks that turned out to be none, and are let go.
+        Returns the ids of tracks that turned out to be none; they are let go, and so are those that are gone.
         """
         tracks = self._propagate()
         asked = {concept: self._suppressed(one) for concept, one in enumerate(found) if one is not None}
@@ -80,7 +81,7 @@ class Follower:
         self._show(tracks, {concept: one.found.presence for concept, one in asked.items()}, pending)
         for concept, association in associations.items():
             self._begin(concept, asked[concept].found.take(association.new), pending)
-        for object_id in removed:
+        for object_id in removed | self._life.gone():
             self._masklets.bank.forget(object_id)
             self._life.remove(object_id)
         pending.hidden |= hidden
@@ -115,14 +116,12 @@ class Follower:
         decoded = self._masklets.tracked(rows, self._options.object_batch)
         if not decoded:
             none = np.zeros((0, 1, 1), np.float32)
-            return Propagated([], none, none[:, 0, 0], none[:, 0], PackedMasks.of(none))
+            return Propagated([], none, none[:, 0, 0], none[:, 0], none[:, 0, 0], PackedMasks.of(none))
         places = [rows[object_id] for one in decoded for object_id in one.object_ids]
-        logits, visible, pointers = (
-            _in_rows(places, parts)
-            for parts in zip(*((one.low_res[:, 0], one.score[:, 0], one.pointer) for one in decoded), strict=True)
-        )
+        parts = [(one.low_res[:, 0], one.score[:, 0], one.pointer, one.effective_iou) for one in decoded]
+        logits, visible, pointers, ious = (_in_rows(places, each) for each in zip(*parts, strict=True))
         clean(logits, self._options.clean_area)
-        return Propagated(list(self._life.tracks.values()), logits, visible, pointers, PackedMasks.of(logits))
+        return Propagated(list(self._life.tracks.values()), logits, visible, pointers, ious, PackedMasks.of(logits))
 
     def _associate(self, concept: int, candidates: Candidates, tracks: Propagated) -> Association:
         """Compare a concept's detections with its tracks, and with those that a user added to no concept."""
@@ -194,8 +193,15 @@ class Follower:
         for place, row in enumerate(rows):
             if row in absent:
                 np.minimum(low_res[place], BLANK, out=low_res[place])
-        ids = [tracks.tracks[row].object_id for row in rows]
-        decoded = Decoded(ids, low_res, _in_sight(low_res), tracks.pointers[rows], prompted=False, pinned=pinned)
+        decoded = Decoded(
+            [tracks.tracks[row].object_id for row in rows],
+            low_res,
+            _in_sight(low_res),
+            tracks.pointers[rows],
+            tracks.effective_ious[rows],
+            prompted=False,
+            pinned=pinned,
+        )
         self._masklets.remember(decoded, low_res)
 
     def _begin(self, concept: int, found: Detections, pending: PendingConcepts) -> None:

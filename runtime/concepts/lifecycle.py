@@ -19,7 +19,7 @@ class Track:
     concept:        index of what it is an instance of; None for one that a user's points added among several concepts.
     born:           time of its first frame; `found` says whether a detection was its beginning, not a user.
     score:          of the detection that it began with; 1 once a user prompted it.
-    keep_alive, unmatched, matched_running: counts of frames (ConceptOptions).
+    keep_alive, unmatched, matched_running, unseen_running: counts of frames (ConceptOptions).
     last_occluded:  time at which it was last out of sight.
     by_user:        a user prompted it: it is never removed or hidden by a rule.
     detector_times: frames of its memory that are pinned because of a detection.
@@ -32,6 +32,7 @@ class Track:
     keep_alive: int
     unmatched: int = 0
     matched_running: int = 0
+    unseen_running: int = 0
     confirmed: bool = False
     last_occluded: int = NEVER
     by_user: bool = False
@@ -79,11 +80,18 @@ class Lifecycle:
             for object_id in empty:
                 self._wear(object_id)
         self._count_shared(matched)
-        self._confirm({i for ids in matched for i in ids})
+        seen = {i for ids in matched for i in ids}
+        self._confirm(seen)
+        self._count_unseen({*unmatched, *empty} - seen)
         young = [t for t in self.tracks.values() if t.born > time - self._options.hotstart and not t.by_user]
         removed = {t.object_id for t in young if t.unmatched >= self._options.hotstart_unmatched}
         removed |= self._duplicates({track.object_id for track in young})
         return removed, self._hidden() - removed
+
+    def gone(self) -> set[int]:
+        """Tracks that were no detection for so long that they are let go, though they were something."""
+        least = self._options.forget_after
+        return {t.object_id for t in self.tracks.values() if 0 < least <= t.unseen_running and not t.by_user}
 
     def confirm_new(self, object_ids: Iterable[int]) -> None:
         """Count the frame for tracks that began on it."""
@@ -124,6 +132,10 @@ class Lifecycle:
                 self._count_match(track)
             else:
                 track.matched_running = 0
+
+    def _count_unseen(self, unseen: set[int]) -> None:
+        for track in self.tracks.values():
+            track.unseen_running = track.unseen_running + 1 if track.object_id in unseen else 0
 
     def _count_match(self, track: Track) -> None:
         track.matched_running += 1

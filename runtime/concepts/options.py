@@ -26,6 +26,9 @@ class ConceptOptions:
     track_overlap:        a track that no detection overlaps so much is unmatched on this frame (trk_assoc_iou_thresh).
     new_score:            of a detection that becomes a new object while others are tracked (new_det_thresh).
     max_objects:          of one concept; the new ones with the lowest scores are dropped (max_num_objects).
+    forget_after:         an object that was no detection for so many frames running is let go for good; it comes back
+                          as a new one. 0 for never, as in Meta's code, whose videos end: in a stream that does not,
+                          what left the scene would be looked for on every frame.
 
     Hotstart: the first frames of an object, in which it may turn out to be none
     hotstart:             results come so many frames less one late, and objects younger than it may be removed for good
@@ -67,6 +70,7 @@ class ConceptOptions:
     track_overlap: float = 0.5
     new_score: float = 0.7
     max_objects: int = 10_000
+    forget_after: int = 0
 
     hotstart: int = 15
     hotstart_unmatched: int = 8
@@ -108,8 +112,8 @@ class ConceptOptions:
             )
 
     @classmethod
-    def of(cls, min_score: float, hotstart: int) -> Self:
-        """Meta's options but for these two; what depends on them follows.
+    def of(cls, min_score: float, hotstart: int, **others: int) -> Self:
+        """Meta's options but for these two and `others`; what depends on them follows.
 
         A lower score lets less likely phrases through, and new objects begin as far above it as Meta's do; a shorter
         hotstart takes no more frames than it has to call a track nothing.
@@ -122,6 +126,7 @@ class ConceptOptions:
             hotstart=hotstart,
             hotstart_unmatched=min(meta.hotstart_unmatched, hotstart),
             hotstart_duplicates=min(meta.hotstart_duplicates, hotstart),
+            **others,
         )
 
     @property

@@ -33,20 +33,25 @@ class Reference:
     def __init__(self, policy: MemoryPolicy) -> None:
         self.policy = policy
         self.cond: set[int] = set()
-        self.non_cond: set[int] = set()
+        self.non_cond: dict[int, float] = {}  # effective IoU
 
-    def keep(self, time: int, prompted: bool) -> None:
-        (self.cond if prompted else self.non_cond).add(time)
-        (self.non_cond if prompted else self.cond).discard(time)
+    def keep(self, time: int, prompted: bool, effective_iou: float) -> None:
+        self.cond.discard(time)
+        self.non_cond.pop(time, None)
+        if prompted:
+            self.cond.add(time)
+        else:
+            self.non_cond[time] = effective_iou
 
     def forget_recent(self, time: int) -> None:
-        self.non_cond -= set(range(time - self.policy.recent_frames - 1, time + self.policy.recent_frames + 2))
+        for near in range(time - self.policy.recent_frames - 1, time + self.policy.recent_frames + 2):
+            self.non_cond.pop(near, None)
 
     def attended(self, time: int) -> tuple[set[tuple[int, int]], set[tuple[int, int]]]:
         """(time, row of the temporal table) of each memory, (time, distance) of each pointer."""
         past = sorted((t for t in self.cond if t < time), key=lambda t: time - t)
         selected, rest = past[: self.policy.prompted_frames], past[self.policy.prompted_frames :]
-        recent = self.non_cond | set(rest)
+        recent = {*self.non_cond, *rest}
         window = self.policy.recent_frames
         memories = {(t, window) for t in selected}
         memories |= {(time - r, r - 1) for r in range(1, window + 1) if time - r in recent}
@@ -55,47 +60,148 @@ class Reference:
         return memories, pointers
 
 
-policies = st.builds(MemoryPolicy, st.integers(1, 6), st.integers(1, 3), st.integers(2, 9))
+class SelectingReference(Reference):
+    """SAM 3's, which attends to frames that are worth it (sam3_tracker_base.py 517-553 and 602-725)."""
+
+    def frame_filter(self, time: int) -> list[int]:
+        valid: list[int] = []
+        for earlier in range(time - 1, 0, -1):
+            if earlier not in self.non_cond:
+                continue
+            if self.non_cond[earlier] > LEAST:
+                valid.insert(0, earlier)
+            if len(valid) >= self.policy.pointers - 1:
+                break
+        if time - 1 not in valid:
+            valid.append(time - 1)
+        return valid
+
+    def attended(self, time: int) -> tuple[set[tuple[int, int]], set[tuple[int, int]]]:
+        past = sorted((t for t in self.cond if t < time), key=lambda t: time - t)
+        selected = past[: self.policy.prompted_frames]
+        valid, num_maskmem = self.frame_filter(time), self.policy.recent_frames + 1
+        memories = {(t, num_maskmem - 1) for t in selected}
+        for t_pos in range(1, num_maskmem):
+            t_rel = num_maskmem - t_pos
+            if t_rel > len(valid):
+                continue
+            if valid[-t_rel] in self.non_cond:
+                memories.add((valid[-t_rel], num_maskmem - t_pos - 1))
+        pointers = {(t, time - t) for t in selected}
+        for t_diff in range(1, self.policy.pointers):
+            if -t_diff <= -len(valid):
+                break
+            if valid[-t_diff] in self.non_cond:
+                pointers.add((valid[-t_diff], t_diff))
+        return memories, pointers
+
+
+LEAST = 0.01
+
+
+def policies(least: float | None) -> st.SearchStrategy[MemoryPolicy]:
+    return st.builds(MemoryPolicy, st.integers(1, 6), st.integers(1, 3), st.integers(2, 9), st.just(least))
+
+
 # of each frame: is it prompted, is it corrected afterwards, are recent memories let go around a prompt
 frames = st.lists(st.tuples(st.booleans(), st.booleans(), st.booleans()), min_size=1, max_size=40)
+# of each frame: is it prompted, its effective IoU, and that of its correction, if there is one
+judged = st.tuples(st.integers(0, 5).map(lambda n: n == 0), st.sampled_from([0.0, LEAST, 0.02, 1.0]))
+selections = st.lists(st.tuples(judged, st.none() | judged), min_size=1, max_size=40)
 
 
-@settings(max_examples=150, deadline=None)
-@given(policy=policies, frames=frames, pin=st.booleans())
-def test_the_bank_attends_to_what_the_reference_attends_to(
-    policy: MemoryPolicy, frames: list[tuple[bool, bool, bool]], pin: bool
-) -> None:
-    bank, reference = MemoryBank(model(policy)), Reference(policy)
+class Both:
+    """The bank and its reference, given the same frames."""
 
-    def keep(time: int, prompted: bool) -> None:
-        bank.keep(
-            1,
-            time,
-            prompted,
-            np.full((TOKENS, CHANNELS), time, np.float32),
-            np.full(POINTER, time, np.float32),
-        )
-        reference.keep(time, prompted)
+    def __init__(self, reference: Reference) -> None:
+        self.policy = reference.policy
+        self.bank, self.reference = MemoryBank(model(self.policy)), reference
 
-    def compare(time: int) -> None:
-        feeds = bank.feeds([1], time)
-        memories, pointers = reference.attended(time)
+    def keep(self, time: int, prompted: bool, effective_iou: float = 1.0) -> None:
+        memory, pointer = np.full((TOKENS, CHANNELS), time, np.float32), np.full(POINTER, time, np.float32)
+        self.bank.keep(1, time, prompted, memory, pointer, effective_iou)
+        self.reference.keep(time, prompted, effective_iou)
+
+    def compare(self, time: int) -> None:
+        feeds = self.bank.feeds([1], time)
+        memories, pointers = self.reference.attended(time)
         kept = feeds["memory"][0, :, 0, 0].astype(int).tolist()
         assert set(zip(kept, feeds["memory_time"][0].tolist(), strict=True)) == memories
         assert len(kept) == len(memories)
-        distances = np.rint(feeds["pointer_time"][0] * (policy.pointers - 1)).astype(int).tolist()
-        assert set(zip(feeds["pointers"][0, :, 0].astype(int).tolist(), distances, strict=True)) == pointers
+        distances = np.rint(feeds["pointer_time"][0] * (self.policy.pointers - 1)).astype(int).tolist()
+        kept = feeds["pointers"][0, :, 0].astype(int).tolist()
+        assert set(zip(kept, distances, strict=True)) == pointers
+        assert len(kept) == len(pointers)
 
-    keep(0, True)
+
+@settings(max_examples=150, deadline=None)
+@given(policy=policies(None), frames=frames, pin=st.booleans())
+def test_the_bank_attends_to_what_the_reference_attends_to(
+    policy: MemoryPolicy, frames: list[tuple[bool, bool, bool]], pin: bool
+) -> None:
+    both = Both(Reference(policy))
+    both.keep(0, True)
     for time, (prompted, corrected, forget) in enumerate(frames, start=1):
-        compare(time)
+        both.compare(time)
         if prompted and forget:
-            bank.forget_recent(1, time)
-            reference.forget_recent(time)
-        keep(time, prompted)
+            both.bank.forget_recent(1, time)
+            both.reference.forget_recent(time)
+        both.keep(time, prompted)
         if corrected:
-            compare(time)
-            keep(time, pin or prompted)
+            both.compare(time)
+            both.keep(time, pin or prompted)
+
+
+Judged = tuple[bool, float]
+
+
+@settings(max_examples=300, deadline=None)
+@given(policy=policies(LEAST), frames=selections)
+def test_frames_are_selected_as_in_the_reference(
+    policy: MemoryPolicy, frames: list[tuple[Judged, Judged | None]]
+) -> None:
+    """Meta's loop goes through every frame that ever was; the bank knows the ones that count."""
+    both = Both(SelectingReference(policy))
+    both.keep(0, True)
+    for time, (first, corrected) in enumerate(frames, start=1):
+        both.compare(time)
+        both.keep(time, *first)
+        if corrected is not None:
+            both.compare(time)
+            both.keep(time, *corrected)
+        if time % 7 == 0:  # a break, as --state makes one
+            bank = MemoryBank(model(policy))
+            bank.restore(both.bank.snapshot())
+            both.bank = bank
+
+
+def test_an_object_that_was_long_hidden_is_compared_with_what_it_was() -> None:
+    both = Both(SelectingReference(MemoryPolicy(3, 1, 4, LEAST)))
+    for time in range(60):
+        both.keep(time, time == 0, 1.0 if time < 10 else 0.0)
+    both.compare(60)
+    assert sorted(both.bank.feeds([1], 60)["memory"][0, :, 0, 0].tolist()) == [0, 8, 9, 59]
+    plain = Both(Reference(MemoryPolicy(3, 1, 4)))
+    for time in range(60):
+        plain.keep(time, time == 0)
+    assert sorted(plain.bank.feeds([1], 60)["memory"][0, :, 0, 0].tolist()) == [0, 57, 58, 59]
+
+
+@settings(max_examples=50, deadline=None)
+@given(policy=policies(LEAST), frames=selections, forgets=st.sets(st.integers(1, 40)))
+def test_what_is_let_go_around_a_prompt_does_not_come_back(
+    policy: MemoryPolicy, frames: list[tuple[Judged, Judged | None]], forgets: set[int]
+) -> None:
+    """Meta finds older frames again in their place; a bounded bank has none, and attends to a part of Meta's."""
+    both = Both(SelectingReference(policy))
+    both.keep(0, True)
+    for time, (first, _) in enumerate(frames, start=1):
+        if time in forgets:
+            both.bank.forget_recent(1, time)
+            both.reference.forget_recent(time)
+        both.keep(time, *first)
+        feeds, (memories, _) = both.bank.feeds([1], time + 1), both.reference.attended(time + 1)
+        assert set(feeds["memory"][0, :, 0, 0].astype(int).tolist()) <= {t for t, _ in memories}
 
 
 def test_objects_that_keep_equally_much_share_a_batch() -> None:

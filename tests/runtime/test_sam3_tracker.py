@@ -1,8 +1,11 @@
 """SAM 3's tracker by VideoTracker and ImagePredictor, as they serve SAM 2, against transformers' own loop."""
 
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -15,6 +18,7 @@ from masklet.runtime.video import TrackerOptions, VideoTracker
 from reference_video import MetaSam3Tracker, ReferenceTracker, agreement
 from sam3_checkpoints import SIDE, random_sam3, tracker_config
 from torch_sessions import torch_sessions
+from transformers import Sam3TrackerModel
 from two_discs import disc, two_discs
 
 AS_REFERENCE = TrackerOptions(fill_hole_area=0, pin_corrections=False)
@@ -36,8 +40,13 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def sessions(checkpoint: Path) -> Sessions:
-    return torch_sessions(FAMILY, FAMILY.load(str(checkpoint), None))
+def model(checkpoint: Path) -> Any:
+    return FAMILY.load(str(checkpoint), None)
+
+
+@pytest.fixture(scope="module")
+def sessions(model: Any) -> Sessions:
+    return torch_sessions(FAMILY, model)
 
 
 def scene(count: int) -> list[Frame]:
@@ -51,10 +60,10 @@ GIVEN: dict[int, dict[int, Prompt]] = {
 CORRECTED: dict[int, tuple[int, Prompt]] = {6: (1, Points.click(60, 60, positive=False))}
 
 
-def compare(sessions: Sessions, checkpoint: Path, frames: int, deviates: frozenset[str] = frozenset()) -> list[float]:
-    """Mask IoU of every object on every frame, between our tracker and the reference."""
+def compare(sessions: Sessions, checkpoint: Path, frames: int, *deviates: str, **constants: float) -> list[float]:
+    """Mask IoU of every object on every frame, between our tracker and the reference. constants: of the reference."""
     ours = VideoTracker(sessions, AS_REFERENCE)
-    theirs = ReferenceTracker(str(checkpoint), deviates, MetaSam3Tracker)
+    theirs = ReferenceTracker(str(checkpoint), frozenset(deviates), MetaSam3Tracker, **constants)
     return agreement(ours, theirs, scene(frames), GIVEN, CORRECTED)
 
 
@@ -67,12 +76,77 @@ def test_clicks_boxes_masks_and_corrections_are_tracked_as_in_the_reference(
     assert min(ious) >= 0.99
 
 
-def test_masks_are_enlarged_for_memory_at_once(sessions: Sessions, checkpoint: Path) -> None:
-    """transformers does it by way of the image's size, which is no multiple of theirs; the loop then leaves ours."""
-    as_meta = np.mean(compare(sessions, checkpoint, 8))
-    as_transformers = np.mean(compare(sessions, checkpoint, 8, frozenset({"memory_from_low_res"})))
-    assert as_meta >= 0.999
-    assert as_transformers < as_meta
+@pytest.mark.parametrize("rule", ["memory_from_low_res", "mask_at_16_a_cell"])
+def test_masks_have_16_a_cell_as_in_metas_code(sessions: Sessions, checkpoint: Path, rule: str) -> None:
+    """transformers brings masks to the image's size, for memory and where they are given; the loop then leaves ours."""
+    assert np.mean(compare(sessions, checkpoint, 8)) >= 0.999
+    assert np.mean(compare(sessions, checkpoint, 8, rule)) < 0.999
+
+
+def test_frames_are_selected_for_memory_as_in_metas_code(model: Any, checkpoint: Path) -> None:
+    """With a threshold that half of the frames exceed; transformers attends to the last ones, whatever they are."""
+    least, played = 0.52, torch_sessions(FAMILY, model)
+    assert played.model.memory is not None
+    memory = msgspec.structs.replace(played.model.memory, min_effective_iou=least)
+    played.model = msgspec.structs.replace(played.model, memory=memory)
+    ious = compare(played, checkpoint, 14, mf_threshold=least)
+    assert np.mean(ious) >= 0.999
+    assert min(ious) >= 0.99
+    assert np.mean(compare(played, checkpoint, 14, "memory_selection")) < 0.999
+
+
+PROMPTS: dict[str, tuple[Prompt, dict[str, Any]]] = {
+    "click": (
+        Points.click(35, 40),
+        {"input_points": torch.tensor([[[[35.0, 40.0]]]]), "input_labels": torch.tensor([[[1]]])},
+    ),
+    "clicks": (
+        Points(np.array([[35, 40], [80, 70], [20, 30]], np.float32), np.array([1, 0, 1])),
+        {
+            "input_points": torch.tensor([[[[35.0, 40.0], [80.0, 70.0], [20.0, 30.0]]]]),
+            "input_labels": torch.tensor([[[1, 0, 1]]]),
+        },
+    ),
+    "box": (Box(60, 50, 100, 90), {"input_boxes": torch.tensor([[[60.0, 50.0, 100.0, 90.0]]])}),
+}
+
+
+@pytest.fixture(scope="module")
+def reference(checkpoint: Path) -> Any:
+    """transformers' model of images on the same weights."""
+    return Sam3TrackerModel.from_pretrained(checkpoint).eval()
+
+
+@pytest.mark.parametrize("name", list(PROMPTS))
+def test_candidates_of_an_image_are_those_of_transformers(sessions: Sessions, reference: Any, name: str) -> None:
+    """The three masks, the single one, and both again from earlier logits."""
+    prompt, given = PROMPTS[name]
+    image = scene(1)[0].image
+    predictor = ImagePredictor(sessions)
+    predictor.set_image(image)
+    pixels = torch.from_numpy(image).permute(2, 0, 1)[None] / 127.5 - 1
+    earlier = predictor.predict(PROMPTS["click"][0], choice="best").low_res[:, 0]
+    assert np.abs(earlier).max() < 32  # beyond it they would be clamped
+    for kind, logits in product(("all", "single"), (None, earlier)):
+        given["input_masks"] = None if logits is None else torch.from_numpy(logits)
+        with torch.inference_mode():
+            wanted = reference(pixel_values=pixels, multimask_output=kind == "all", **given)
+        got = predictor.predict(prompt, choice=kind, earlier=logits)
+        masks = wanted.pred_masks[0].numpy()
+        assert got.low_res.shape == masks.shape
+        assert np.linalg.norm(got.low_res - masks) <= 1e-4 * np.linalg.norm(masks)
+        np.testing.assert_allclose(got.scores, wanted.iou_scores[0].numpy(), atol=1e-4)
+
+
+@pytest.mark.parametrize("name", list(PROMPTS))
+def test_an_image_is_the_first_frame_of_a_video(sessions: Sessions, name: str) -> None:
+    prompt, frame = PROMPTS[name][0], scene(1)[0]
+    predictor = ImagePredictor(sessions)
+    predictor.set_image(frame.image)
+    found = predictor.predict(prompt)
+    (pending,) = VideoTracker(sessions, AS_REFERENCE).advance(frame, {1: prompt})
+    np.testing.assert_allclose(found.low_res[0], pending.low_res, rtol=1e-4, atol=1e-4)
+    assert np.array_equal(found.masks[0], pending.result().masks)
 
 
 def test_images_take_points_boxes_and_masks(sessions: Sessions) -> None:

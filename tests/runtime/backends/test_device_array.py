@@ -12,6 +12,8 @@ from hypothesis.extra import numpy as arrays
 from masklet.runtime.backends.device_array import DeviceArray
 from masklet.runtime.backends.device_memory import DeviceMemory
 from masklet.runtime.memory import FrameSlots
+from masklet.runtime.recent_frames import RecentFrames
+from masklet.runtime.spec import MemoryPolicy
 
 VALUES = np.arange(24, dtype=np.float32).reshape(4, 3, 2)
 
@@ -133,14 +135,15 @@ def test_slots_move_to_where_their_values_are() -> None:
     host, device = (FrameSlots(3, 1, (2,), "float32") for _ in range(2))
     rng = np.random.default_rng(0)
     values = rng.standard_normal((9, 2), np.float32)
+    recent = RecentFrames(MemoryPolicy(recent_frames=3, prompted_frames=1, pointers=2)).memories
     for time in range(4):
-        host.put(time, time == 0, values[time])
-        device.put(time, time == 0, values[time])
+        host.put(time, recent(time), time == 0, values[time])
+        device.put(time, recent(time), time == 0, values[time])
     for time in range(4, 9):
-        host.put(time, False, values[time])
+        host.put(time, recent(time), False, values[time])
         on_gpu: Any = memory.upload(values[time])
-        device.put(time, False, on_gpu)
-        (want, kept), (got, same) = host.attended(time + 1), device.attended(time + 1)
+        device.put(time, recent(time), False, on_gpu)
+        (want, kept), (got, same) = (each.attended(time + 1, recent(time + 1)) for each in (host, device))
         assert isinstance(got, DeviceArray)
         assert kept == same
         np.testing.assert_array_equal(np.asarray(got), want)

@@ -25,6 +25,7 @@ def test_the_defaults_are_metas() -> None:
     assert (META.clean_area, META.recondition_every, META.occlusion_overlap, META.min_kept_share) == (16, 16, 0.7, 0.3)
     assert (META.recondition_score, META.recondition_overlap, META.recondition_visible) == (0.8, 0.8, 0.8)
     assert (META.max_objects, META.refine_window, META.confirm, META.hide_unmatched) == (10_000, 16, False, False)
+    assert META.forget_after == 0
 
 
 def test_every_constant_is_documented() -> None:
@@ -133,6 +134,27 @@ def test_empty_masks_count_where_that_is_asked_for() -> None:
     assert life(ids=(1,)).tracks[1].keep_alive == 30
 
 
+def test_what_is_not_detected_for_long_is_gone_where_that_is_asked_for() -> None:
+    tracks, kept = life(replace(META, forget_after=3)), life()
+    tracks.tracks[2].by_user = True
+    gone = []
+    for t in range(20, 30):  # empty, then in sight and matched once, then empty and in sight without a match by turns
+        matched, empty = ([[1, 2]], set()) if t == 22 else ([], {1, 2} if t % 2 else set())
+        unmatched = set() if t == 22 else {1, 2} - empty
+        for each in (tracks, kept):
+            each.judge(t, matched, unmatched, empty)
+        gone.append(tracks.gone())
+    assert gone == [set()] * 5 + [{1}] * 5
+    assert not kept.gone()
+
+
+def test_what_the_detector_is_not_asked_for_is_not_gone_while_it_is_in_sight() -> None:
+    tracks = life(replace(META, forget_after=2))
+    for t in range(20, 30):
+        tracks.judge(t, [], set(), {2})
+    assert tracks.gone() == {2}
+
+
 def test_confirmation_takes_matched_frames_running() -> None:
     tracks = life(replace(META, confirm=True), ids=(1,))
     tracks.confirm_new([1])
@@ -160,6 +182,7 @@ def test_nothing_is_counted_of_tracks_that_are_gone() -> None:
         ({"hotstart": -1}, "hotstart -1"),
         ({"hotstart": 5}, "hotstart_unmatched 8"),
         ({"max_objects": 0}, "max_objects 0"),
+        ({"forget_after": -1}, "forget_after -1"),
         ({"match_overlap": float("nan")}, "match_overlap nan"),
     ],
 )
@@ -170,6 +193,7 @@ def test_a_constant_out_of_its_range_is_named(wrong: dict[str, float], named: st
 
 def test_a_shorter_hotstart_needs_no_other_change() -> None:
     assert ConceptOptions.of(0.5, 15) == META
+    assert ConceptOptions.of(0.5, 15, max_objects=7, forget_after=9) == replace(META, max_objects=7, forget_after=9)
     short = ConceptOptions.of(0.3, 4)
     assert (short.hotstart_unmatched, short.delay, short.min_presence) == (4, 3, 0.3)
     assert short.new_score == pytest.approx(0.5)

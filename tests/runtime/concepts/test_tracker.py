@@ -13,7 +13,7 @@ from masklet.runtime.concepts.tracker import ConceptsReset, ConceptTracker
 from masklet.runtime.errors import PromptError, SpecError, StateError
 from masklet.runtime.prompts import Box, Mask, Points
 from masklet.runtime.run import follow
-from masklet.runtime.spec import ModelSpec
+from masklet.runtime.spec import MemoryPolicy, ModelSpec
 from scripted_concepts import HW, MODEL, Script, disc, sessions
 
 AT_ONCE = ConceptOptions(hotstart=0)
@@ -96,8 +96,8 @@ def test_text_finds_and_points_refine(script: Script, tmp_path: Path) -> None:
     (after,) = tracker.step(frames[5])
     np.testing.assert_array_equal(after.masks[0], refined.masks[0])
     assert after.scores[0] == 1
-    kept = tracker._masklets.bank._spatial[1].attended(6)[1]
-    assert [one.time for one in kept if one.pinned] == [4]
+    kept = tracker._masklets.bank._objects[1].attended_memories(6)[1]
+    assert [one.time for one in kept if one.rank is None] == [4]
 
 
 def test_points_add_an_object_that_no_rule_removes(script: Script, tmp_path: Path) -> None:
@@ -249,9 +249,39 @@ def test_a_reconditioned_track_takes_the_pointer_of_its_detection(script: Script
     tracker = ConceptTracker(sessions(script, tmp_path)[0], ["car"], AT_ONCE)
     for frame in script.frames()[:18]:
         tracker.step(frame)
-    pointers, kept = tracker._masklets.bank._pointers[1].attended(18)
+    pointers, kept = tracker._masklets.bank._objects[1].attended_pointers(18)
     from_masks = {one.time: bool(pointer[1]) for one, pointer in zip(kept, pointers, strict=True)}
     assert [time for time, from_mask in sorted(from_masks.items()) if from_mask] == [0, 16]
+
+
+def test_an_object_out_of_sight_is_remembered_by_when_it_was_seen(script: Script, tmp_path: Path) -> None:
+    """The last frame, and the last five that were worth it (MemoryPolicy.min_effective_iou)."""
+    for t in range(8, 30):
+        script.found.pop((t, "car"))
+        script.track(t, 1, None)
+    model: ModelSpec = msgspec.structs.replace(MODEL, memory=MemoryPolicy(6, 4, 16, 0.01))
+    tracker = ConceptTracker(sessions(script, tmp_path, model)[0], ["car"])
+    for frame in script.frames():
+        tracker.step(frame)
+    kept = tracker._masklets.bank._objects[1].attended_memories(30)[1]
+    assert sorted(one for one in kept if one.rank is not None) == [(3, 6), (4, 5), (5, 4), (6, 3), (7, 2), (29, 1)]
+
+
+def test_what_left_for_good_is_let_go_and_comes_back_as_another(script: Script, tmp_path: Path) -> None:
+    """What was shown of it stays shown, also where that result is still to come; ids are never given twice."""
+    for t in range(5, 20):
+        script.found.pop((t, "car"))
+        script.track(t, 1, None)
+    options = ConceptOptions(forget_after=6, max_objects=1)
+    tracker = ConceptTracker(sessions(script, tmp_path)[0], ["car", "dog"], options)
+    followed, results = [], []
+    for frame in script.frames():
+        results += tracker.step(frame)
+        followed.append(tracker.object_ids)
+        assert tracker._masklets.bank.object_ids == tracker.object_ids
+    results += tracker.finish()
+    assert followed == [[1, 2]] * 10 + [[2]] * 10 + [[2, 3]] * 10
+    assert [r.object_ids.tolist() for r in results] == [[1, 2]] * 5 + [[2]] * 15 + [[2, 3]] * 10
 
 
 def test_what_is_held_does_not_grow(script: Script, tmp_path: Path) -> None:

@@ -15,10 +15,11 @@ from masklet.runtime.errors import StateError
 from masklet.runtime.feeds.state import MAGIC, StreamState, load_state, save_state
 from masklet.runtime.memory import FrameSlots
 from masklet.runtime.prompts import Box, Points, Prompt
+from masklet.runtime.recent_frames import RecentFrames
 from masklet.runtime.results import Frame
 from masklet.runtime.session import Sessions
 from masklet.runtime.snapshot import TrackerSnapshot
-from masklet.runtime.spec import Tensor
+from masklet.runtime.spec import MemoryPolicy, Tensor
 from masklet.runtime.video import VideoTracker
 
 PROMPTS: dict[int, dict[int, Prompt]] = {
@@ -68,6 +69,9 @@ def test_a_restored_tracker_gives_the_very_masks_of_one_that_went_on(nano_bundle
         whole.restore(snapshot)
 
 
+RECENT = RecentFrames(MemoryPolicy(recent_frames=4, prompted_frames=2, pointers=2))
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 4), st.booleans()), min_size=1, max_size=20), st.data())
 def test_slots_go_on_as_they_would_have(puts: list[tuple[int, bool]], data: st.DataObject) -> None:
@@ -85,15 +89,16 @@ def test_slots_go_on_as_they_would_have(puts: list[tuple[int, bool]], data: st.D
         time += step
         value: Tensor = np.full(3, time, np.float32)
         for each in (whole, broken):
-            each.attended(time)
-            each.put(time, prompted, value)
-    assert (whole.attended(time + 1)[0] == broken.attended(time + 1)[0]).all()
-    assert whole.attended(time + 1)[1] == broken.attended(time + 1)[1]
+            each.attended(time, RECENT.memories(time))
+            each.put(time, RECENT.memories(time), prompted, value)
+    (want, kept), (got, same) = (each.attended(time + 1, RECENT.memories(time + 1)) for each in (whole, broken))
+    assert (want == got).all()
+    assert kept == same
 
 
 def test_slots_of_another_shape_are_refused() -> None:
     slots = FrameSlots(4, 2, (3,), "float32")
-    slots.put(0, True, np.zeros(3, np.float32))
+    slots.put(0, {}, True, np.zeros(3, np.float32))
     with pytest.raises(StateError, match="another model's"):
         FrameSlots(4, 2, (5,), "float32").restore(slots.snapshot())
 
