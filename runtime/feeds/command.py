@@ -6,7 +6,6 @@ from pathlib import Path
 
 from masklet.runtime.bundle import Bundle
 from masklet.runtime.concepts.detector import ConceptDetector, check_concepts
-from masklet.runtime.concepts.options import ConceptOptions
 from masklet.runtime.concepts.tracker import NO_STATE, ConceptTracker, check_for_video, check_refinements
 from masklet.runtime.errors import PromptError, SourceError, StateError
 from masklet.runtime.feeds.bell import Bell
@@ -69,7 +68,7 @@ def run_streams(bundle: Path, wanted: Sequence[Order], options: RunOptions) -> N
         opened, failed = open_all(model, wanted, options, log, stack)
         sessions = stack.enter_context(options.backend.sessions(model, lambda who: log.event("backend", who)))
         bell = Bell()
-        found_with = ConceptOptions.of(options.min_score, options.hotstart)
+        found_with = options.found_with
         detector = ConceptDetector(sessions, found_with) if options.concepts else None
         streams = [_stream(one, sessions, detector, bell, options, metrics) for one in opened]
         if detector is not None and found_with.delay and any(one.source.frames is None for one in opened):

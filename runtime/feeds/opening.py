@@ -10,6 +10,7 @@ from typing import Any
 from masklet.runtime.backends.choice import BackendChoice
 from masklet.runtime.bundle import MANIFEST, Bundle
 from masklet.runtime.concepts.concept import Concept
+from masklet.runtime.concepts.options import ConceptOptions
 from masklet.runtime.feeds.frame_queue import Policy
 from masklet.runtime.feeds.log import Log
 from masklet.runtime.feeds.password import hide_password
@@ -29,7 +30,7 @@ class RunOptions:
     """How to run.
 
     cut:     which frames, as `open_source` takes them (start, end, stride, max_side, reverse).
-    concepts: what to look for; none where all objects are prompted. min_score, hotstart: as in ConceptOptions.
+    concepts: what to look for, and how; none where all objects are prompted.
     policy:  every frame of files and raw frames, the newest of cameras, where None.
     state:   where streams keep their state, every `state_every_s` seconds; None for nowhere.
     metrics: [HOST:]PORT to serve figures at; None for none.
@@ -40,8 +41,7 @@ class RunOptions:
     policy: Policy | None
     patience: Patience
     concepts: tuple[Concept, ...]
-    min_score: float
-    hotstart: int
+    found_with: ConceptOptions
     non_overlapping: bool
     backend: BackendChoice
     check_hashes: bool
