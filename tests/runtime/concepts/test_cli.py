@@ -54,6 +54,20 @@ def test_hotstart_does_not_change_which_frames_come(cli: Cli, sam3_bundle: Path,
     assert frames[0] == frames[4] == list(range(8))
 
 
+def test_a_phrase_holds_no_more_than_it_may(cli: Cli, sam3_bundle: Path, clip: Path, tmp_path: Path) -> None:
+    most = {}
+    for limit in ((), ("--max-objects", 2)):
+        masks = tmp_path / "masks.jsonl"
+        words = ("run", sam3_bundle, clip, "--text", "car", *EASY, "--hotstart", 0, *limit, "--masks", masks)
+        code, _, err = cli(*words, "--end", 3)
+        assert code == 0, err
+        most[limit] = max(len(json.loads(line)["objects"]) for line in masks.read_text().splitlines())
+    assert most["--max-objects", 2] == 2 < most[()]
+    code, _, err = cli("run", sam3_bundle, clip, "--text", "car", "--forget-after", "-1")
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "--forget-after" in err
+
+
 def test_text_finds_and_points_refine(cli: Cli, sam3_bundle: Path, clip: Path, tmp_path: Path) -> None:
     masks = tmp_path / "masks.jsonl"
     words = ("run", sam3_bundle, clip, "--text", "car", *EASY, "--point", "90@3:40,30", "--masks", masks)
