@@ -1,5 +1,6 @@
 """The runtime's verbs: run, inspect, doctor. Imports here stay light, since `masklet --help` loads every verb."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -168,7 +169,7 @@ def run(
         policy=policy_of(every_frame),
         patience=Patience(silence, give_up),
         concepts=parse_concepts(texts, exemplars),
-        found_with=ConceptOptions.of(min_score, hotstart, max_objects=max_objects, forget_after=forget_after),
+        found_with=replace(ConceptOptions.of(min_score, hotstart), max_objects=max_objects, forget_after=forget_after),
         non_overlapping=non_overlapping,
         backend=BackendChoice(backend, provider, threads, strict, cuda_graphs),
         check_hashes=not no_hashes,

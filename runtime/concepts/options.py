@@ -112,8 +112,8 @@ class ConceptOptions:
             )
 
     @classmethod
-    def of(cls, min_score: float, hotstart: int, **others: int) -> Self:
-        """Meta's options but for these two and `others`; what depends on them follows.
+    def of(cls, min_score: float, hotstart: int) -> Self:
+        """Meta's options but for these two; what depends on them follows.
 
         A lower score lets less likely phrases through, and new objects begin as far above it as Meta's do; a shorter
         hotstart takes no more frames than it has to call a track nothing.
@@ -126,7 +126,6 @@ class ConceptOptions:
             hotstart=hotstart,
             hotstart_unmatched=min(meta.hotstart_unmatched, hotstart),
             hotstart_duplicates=min(meta.hotstart_duplicates, hotstart),
-            **others,
         )
 
     @property

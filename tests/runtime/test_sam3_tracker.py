@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from masklet.export.families.sam3 import FAMILY
+from masklet.runtime.candidates import Choice
 from masklet.runtime.image import ImagePredictor
 from masklet.runtime.prompts import Box, Points, Prompt
 from masklet.runtime.results import Frame
@@ -127,10 +128,11 @@ def test_candidates_of_an_image_are_those_of_transformers(sessions: Sessions, re
     pixels = torch.from_numpy(image).permute(2, 0, 1)[None] / 127.5 - 1
     earlier = predictor.predict(PROMPTS["click"][0], choice="best").low_res[:, 0]
     assert np.abs(earlier).max() < 32  # beyond it they would be clamped
-    for kind, logits in product(("all", "single"), (None, earlier)):
-        given["input_masks"] = None if logits is None else torch.from_numpy(logits)
+    kinds: tuple[Choice, ...] = ("all", "single")
+    for kind, logits in product(kinds, (None, earlier)):
+        masks_in = None if logits is None else torch.from_numpy(logits)
         with torch.inference_mode():
-            wanted = reference(pixel_values=pixels, multimask_output=kind == "all", **given)
+            wanted = reference(pixel_values=pixels, input_masks=masks_in, multimask_output=kind == "all", **given)
         got = predictor.predict(prompt, choice=kind, earlier=logits)
         masks = wanted.pred_masks[0].numpy()
         assert got.low_res.shape == masks.shape

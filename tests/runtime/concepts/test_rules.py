@@ -193,7 +193,6 @@ def test_a_constant_out_of_its_range_is_named(wrong: dict[str, float], named: st
 
 def test_a_shorter_hotstart_needs_no_other_change() -> None:
     assert ConceptOptions.of(0.5, 15) == META
-    assert ConceptOptions.of(0.5, 15, max_objects=7, forget_after=9) == replace(META, max_objects=7, forget_after=9)
     short = ConceptOptions.of(0.3, 4)
     assert (short.hotstart_unmatched, short.delay, short.min_presence) == (4, 3, 0.3)
     assert short.new_score == pytest.approx(0.5)
