@@ -52,9 +52,9 @@ class FrameTimes:
     index:       the frame's number in its source.
     asked_ns:    the source was asked for the frame.
     captured_ns: the source gave it.
-    masks_ns:    the tracker gave its masks; capture-to-mask time ends here.
+    masks_ns:    the tracker gave its masks, or an earlier frame's that were due; capture-to-mask time ends here.
     done_ns:     the sinks had taken them.
-    objects:     objects in the result.
+    objects:     objects in the result; 0 where none was due.
     rss_bytes:   resident memory, as last read.
     Raises MaskletError where the times do not follow one another, as when two trackers share a recorder.
     """
@@ -125,6 +125,7 @@ class Recorder:
         self._rss_bytes: int | None = None
         self._rss_read_ns: int | None = None
         self._asked_ns = self._captured_ns = 0
+        self._present: int | None = None  # the index of the frame that has not ended
         self._calls: list[_RawCall] = []
         self._raw: list[_RawFrame] = []
         self._frames: list[FrameTimes] = []
@@ -144,28 +145,34 @@ class Recorder:
         """The same frames, each noted when it is asked for and when it comes."""
         frames = iter(source)
         while True:
+            if self._present is not None:  # its result is to come with a later frame
+                now_ns = self.clock()
+                self.finished(0, now_ns, now_ns)
             asked_ns = self.clock()
             frame = next(frames, None)
             if frame is None:
                 return
             self._asked_ns, self._captured_ns = asked_ns, self.clock()
-            self._calls = []
+            self._present, self._calls = frame.index, []
             yield frame
 
     def sink(self, sink: Writes) -> "RecordedSink":
-        """The same sink; what is written to it ends a frame."""
+        """The same sink; what is written to it ends the present frame, whose result it may be or an earlier one's."""
         return RecordedSink(sink, self)
 
     def called(self, call: "_RawCall") -> None:
         """Note a call of a stage on the present frame."""
         self._calls.append(call)
 
-    def finished(self, index: int, objects: int, masks_ns: int, done_ns: int) -> None:
-        """Note the end of the present frame."""
+    def finished(self, objects: int, masks_ns: int, done_ns: int) -> None:
+        """Note the end of the present frame, unless it has ended."""
+        if self._present is None:
+            return
         if self._rss_read_ns is None or done_ns - self._rss_read_ns >= RSS_EVERY_NS:
             self._rss_bytes, self._rss_read_ns = self._rss(), done_ns
         moments = (self._asked_ns, self._captured_ns, masks_ns, done_ns)
-        self._raw.append((index, moments, self._calls, objects, self._rss_bytes))
+        self._raw.append((self._present, moments, self._calls, objects, self._rss_bytes))
+        self._present = None
 
 
 class RecordedSession:
@@ -202,7 +209,7 @@ class RecordedSink:
     def write(self, frame: Frame, result: FrameResult) -> None:
         masks_ns = self._recorder.clock()
         self._sink.write(frame, result)
-        self._recorder.finished(frame.index, len(result), masks_ns, self._recorder.clock())
+        self._recorder.finished(len(result), masks_ns, self._recorder.clock())
 
 
 _RawCall = tuple[StageSpec, int, int, list[tuple[int, ...]]]  # shapes of the inputs that have symbols

@@ -59,6 +59,31 @@ def test_a_frame_is_recorded_from_the_question_to_the_sink() -> None:
     assert inner.closed
 
 
+def test_a_frame_whose_result_comes_later_ends_without_one() -> None:
+    """Results of the frame before: the first frame ends when the next is asked for, the last result is in none."""
+    clock = Clock()
+    recorder, out = Recorder(clock, rss=lambda: 7), SlowSink(clock)
+    session, sink = recorder.wrap(Slow(stage("memory_attention"), clock, 30)), recorder.sink(out)
+    waiting: list[Frame] = []
+    session.run({"memory": np.ones((1, 1), np.float32)})  # before the first frame: in none
+    for given_frame in recorder.frames(map(frame, (4, 6, 8))):
+        clock.pass_ms(2)
+        session.run({"memory": np.ones((len(waiting) + 1, 7), np.float32)})
+        waiting.append(given_frame)
+        if len(waiting) > 1:
+            due = waiting.pop(0)
+            sink.write(due, result(due.index, objects=3))
+    sink.write(waiting[0], result(8, objects=3))
+    found = recorder.frames_recorded
+    assert out.written == [4, 6, 8]
+    assert [(f.index, f.objects, len(f.calls), f.total_ns) for f in found] == [
+        (4, 0, 1, 32 * MS),
+        (6, 3, 1, 37 * MS),
+        (8, 3, 1, 37 * MS),
+    ]
+    assert [f.calls[0].sizes["objects"] for f in found] == [1, 2, 2]
+
+
 def test_phases_follow_from_the_gaps() -> None:
     assert totals(times(0)) == {
         CAPTURE: 1 * MS,
