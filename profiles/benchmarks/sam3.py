@@ -7,12 +7,14 @@ Every stage is exported as `masklet export` does it (traced, written, both graph
 opened and run without torch, then timed against transformers' own modules, the two taking turns; each in a process of
 its own, whose peak of memory is taken. The checkpoint is drawn and saved first where there is none. Figures collect
 in the scratch folder, so that stages can be measured one at a time; --write makes sam3.md of them beside this file.
+One thread is timed by the time that it computes, so that other work on the machine counts less.
 """
 
 import argparse
 import datetime
 import importlib.metadata
 import json
+import os
 import resource
 import shutil
 import subprocess
@@ -58,9 +60,9 @@ def export(checkpoint: str, folder: Path, name: str) -> dict[str, Any]:
     from masklet.export.trace import trace
 
     stage = find_stage(checkpoint, name)
-    start = time.perf_counter()
+    start = time.process_time()
     files = trace(stage).write(folder)
-    traced = time.perf_counter() - start
+    traced = time.process_time() - start
     tried = parity.trials(stage)
     figures = [f for format, paths in files.items() for f in parity.compare(stage, tried, format, folder / paths[0])]
     parity.require(figures)
@@ -68,7 +70,7 @@ def export(checkpoint: str, folder: Path, name: str) -> dict[str, Any]:
         np.savez(feeds_file(folder, name, size), **feeds_of(stage, name, size))
     paths = {path for of_format in files.values() for path in of_format}
     return {
-        "export_s": time.perf_counter() - start,
+        "export_s": time.process_time() - start,
         "trace_s": traced,
         "disk_mb": sum((folder / path).stat().st_size for path in paths) / 1e6,
         "relative": max(f.relative for f in figures),
@@ -92,10 +94,10 @@ def compare(checkpoint: str, folder: Path, name: str, threads: int, rounds: int)
     from masklet.profiles.benchmarks.stages import alternate
 
     session, rows = open_graph(folder, name, threads), {}
-    eager = eager_of(checkpoint, name)
+    eager, clock = eager_of(checkpoint, name), time.process_time if threads == 1 else time.perf_counter
     for size in SIZES[name]:
         feeds = dict(np.load(feeds_file(folder, name, size)))
-        rows[size] = alternate(eager(feeds), lambda feeds=feeds: session.run(None, feeds), rounds)  # type: ignore[misc]
+        rows[size] = alternate(eager(feeds), lambda feeds=feeds: session.run(None, feeds), rounds, clock)  # type: ignore[misc]
     return {"rows": rows}
 
 
@@ -157,7 +159,9 @@ def step(given: argparse.Namespace) -> None:
     """What a process of its own does: one step of one stage, and a line of JSON."""
     name, checkpoint, folder = given.stages[0], str(given.checkpoint), given.scratch / given.stages[0]
     folder.mkdir(exist_ok=True)
-    if given.step == "export":
+    if given.step == "draw":
+        figures = draw_checkpoint(given.checkpoint)
+    elif given.step == "export":
         figures = export(checkpoint, folder, name)
     elif given.step == "run":
         figures = run(folder, name, given.threads)
@@ -167,13 +171,14 @@ def step(given: argparse.Namespace) -> None:
     print(json.dumps({**figures, f"{given.step}_gb": peak}))
 
 
-def draw_checkpoint(folder: Path) -> None:
-    """A random SAM 3 of real size, about 3.5 GB."""
+def draw_checkpoint(folder: Path) -> dict[str, Any]:
+    """A random SAM 3 of real size, about 3.5 GB; in a process of its own, for a child inherits its parent's peak."""
     sys.path.insert(0, str(HERE.parents[1] / "tests"))
     from sam3_checkpoints import random_sam3, save_sam3
     from transformers import Sam3VideoConfig
 
     save_sam3(random_sam3(Sam3VideoConfig()), folder)
+    return {}
 
 
 def report(found: dict[str, Any]) -> str:
@@ -181,19 +186,29 @@ def report(found: dict[str, Any]) -> str:
     from masklet.profiles.benchmarks.stages import cpu_name
 
     versions = ", ".join(f"{p} {importlib.metadata.version(p)}" for p in ("torch", "transformers", "onnxruntime"))
-    settings = f"--rounds {found['rounds']} --threads {found['threads']}"
     stages = {name: found[name] for name in SIZES if name in found}
+    settings = f"--threads {found['threads']} --rounds {max(f['rounds'] for f in stages.values())}"
+    load = f"load average {min(found['loads']):.1f} to {max(found['loads']):.1f}"
+    missing = [name for name in SIZES if name not in found]
     return "\n".join(
         [
             "# SAM 3: every stage at its real size",
             "",
-            f"{datetime.date.today().isoformat()}, {cpu_name()}, {found['threads']} threads, FP32. {versions}. Random "
-            "weights, 1008 px. `python profiles/benchmarks/sam3.py --checkpoint FOLDER --scratch FOLDER "
-            f"{settings} --write`",
+            f"{datetime.date.today().isoformat()}, {cpu_name()}, FP32, {found['threads']} "
+            f"thread{'s'[: found['threads'] > 1]}. {versions}. Random weights, 1008 px. `python "
+            f"profiles/benchmarks/sam3.py --checkpoint FOLDER --scratch FOLDER {settings} --write`",
             "",
-            "What exporting takes (tracing, and running the checkpoint and both graphs to compare them; one process a "
-            "stage, the whole checkpoint of 3.4 GB loaded), and what a stage takes when it is opened and run by "
-            "itself, first size of the second table.",
+            f"The machine was in use ({load}): memory, sizes and differences hold, seconds are too many, and ratios "
+            "within a row are worth more than seconds."
+            if max(found["loads"]) > 1.5 * found["threads"]
+            else f"The machine did nothing else ({load}).",
+            *(["", f"Not measured: {', '.join(missing)}."] if missing else []),
+            "",
+            "What exporting takes, in seconds of computing (tracing, writing, and running the checkpoint and both "
+            "graphs to compare them; one process a stage, the checkpoint of 3.4 GB mapped), and the peak of memory of "
+            "a process that opens ONNX Runtime's graph and runs the first size of the second table. All outputs are "
+            "finite. The relative difference is the worst of all outputs, of both graphs, in every case of the parity "
+            "check.",
             "",
             "| stage | tracing, s | whole export, s | peak of export, GB | on disk, MB | peak of a run, GB | relative "
             "difference |",
@@ -204,12 +219,14 @@ def report(found: dict[str, Any]) -> str:
                 for name, f in stages.items()
             ),
             "",
-            f"Seconds a call; the two take turns, medians of {found['rounds']}. transformers has one phrase a call.",
+            f"Seconds {'of computing ' if found['threads'] == 1 else ''}a call, of transformers' own modules in torch "
+            "eager and of the graph in ONNX Runtime; the two take turns, medians after one call each to warm up. "
+            "transformers has one phrase a call.",
             "",
-            "| stage | size | torch eager, s | ONNX Runtime, s | ratio |",
-            "| --- | --- | ---: | ---: | ---: |",
+            "| stage | size | calls | torch eager, s | ONNX Runtime, s | ratio |",
+            "| --- | --- | ---: | ---: | ---: | ---: |",
             *(
-                f"| {name} | {size} | {a:.3f} | {b:.3f} | {a / b:.2f} |"
+                f"| {name} | {size} | {f['rounds']} | {a:.3f} | {b:.3f} | {a / b:.2f} |"
                 for name, f in stages.items()
                 for size, (a, b) in f["rows"].items()
             ),
@@ -226,23 +243,24 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--write", action="store_true")
-    parser.add_argument("--step", choices=("export", "run", "compare"), help=argparse.SUPPRESS)
+    parser.add_argument("--step", choices=("draw", "export", "run", "compare"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     given.scratch.mkdir(exist_ok=True)
     if given.step:
         step(given)
         return
     if not given.checkpoint.exists():
-        draw_checkpoint(given.checkpoint)
+        measured("draw", given, given.stages[0])
     kept = given.scratch / "figures.json"
     found = json.loads(kept.read_text()) if kept.exists() else {}
-    found |= {"rounds": given.rounds, "threads": given.threads}
+    found["threads"] = given.threads
     for name in given.stages:
-        figures: dict[str, Any] = {}
+        figures: dict[str, Any] = {"rounds": given.rounds}
         for each in ("export", "run", "compare"):
             figures |= measured(each, given, name)
         shutil.rmtree(given.scratch / name)
         found[name] = figures
+        found.setdefault("loads", []).append(os.getloadavg()[0])
         kept.write_text(json.dumps(found, indent=2))
     if given.write:
         (HERE / "sam3.md").write_text(report(found))

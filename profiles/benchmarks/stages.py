@@ -52,15 +52,17 @@ class Row:
         return self.torch_s / self.ort_s
 
 
-def alternate(a: Callable[[], Any], b: Callable[[], Any], rounds: int) -> tuple[float, float]:
+def alternate(
+    a: Callable[[], Any], b: Callable[[], Any], rounds: int, clock: Callable[[], float] = time.perf_counter
+) -> tuple[float, float]:
     """Median seconds of two calls that take turns, after one of each to warm up."""
     a(), b()
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(rounds):
         for call, taken in zip((a, b), times, strict=True):
-            start = time.perf_counter()
+            start = clock()
             call()
-            taken.append(time.perf_counter() - start)
+            taken.append(clock() - start)
     return statistics.median(times[0]), statistics.median(times[1])
 
 
