@@ -3,11 +3,10 @@
 import importlib.util
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import typer
@@ -19,11 +18,10 @@ from masklet.calibration.record import Recording, record
 from masklet.calibration.report import Report, report
 from masklet.calibration.search import Search
 from masklet.calibration.terminal import show
-from masklet.calibration.truth import MasksByFrame, open_truth
+from masklet.calibration.truth import open_truth
 from masklet.calibration.variants import Variants
 from masklet.runtime.bundle import Bundle, Parity, check_destination, write_bundle
 from masklet.runtime.errors import CalibrationError, MaskletError
-from masklet.runtime.prompts import Schedule
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
@@ -46,22 +44,18 @@ class Request:
     check_hashes: bool
 
 
-def run_calibrate(
-    request: Request,
-    sources: Sequence[str],
-    schedules: Sequence[Schedule],
-    truths: Sequence[Path],
-    cut: Mapping[str, Any],
-) -> None:
-    """Calibrate, report, write. Ctrl-C keeps what was recorded: the same command goes on from there."""
+def run_calibrate(request: Request, clips: Sequence[Clip], truths: Sequence[Path]) -> None:
+    """Calibrate, report, write. Ctrl-C keeps what was recorded: the same command goes on from there.
+
+    truths: true masks of each clip; empty where there are none.
+    """
     _require_extra()
     bundle = Bundle.load(request.bundle, check_hashes=request.check_hashes)
     _check_full(bundle)
     check_destination(request.output, request.force)
-    opened: list[MasksByFrame | None] = [open_truth(path) for path in truths]
-    opened = opened or [None] * len(sources)
-    clips = [Clip(*each[:2], cut, each[2]) for each in zip(sources, schedules, opened, strict=True)]
-    for remark in check_clips(clips, bundle.model.preprocess.side):
+    if truths:
+        clips = [replace(clip, truth=open_truth(path)) for clip, path in zip(clips, truths, strict=True)]
+    for remark in check_clips(clips, bundle):
         typer.echo(f"masklet: {remark}", err=True)
     with _work_folder(request.output) as folder, _progress() as progress:
         recording = record(
@@ -107,8 +101,7 @@ def _search(
             f"{request.bundle}: no stage can be {request.precision} within the bound; allow more with --max-drop or "
             "--min-iou, or try --precision fp16"
         )
-    sources = [clip.source for clip in clips]
-    return report(bundle, search, chosen, method=request.method, seed=request.seed, sources=sources), search
+    return report(bundle, search, chosen, method=request.method, seed=request.seed, clips=clips), search
 
 
 def _write(bundle: Bundle, variants: Variants, found: Report, request: Request) -> None:
@@ -140,8 +133,10 @@ def _check_full(bundle: Bundle) -> None:
     low = sorted({a.precision for a in bundle.manifest.artifacts} - {"fp32"})
     if low:
         raise CalibrationError(f"{bundle.root}: is {', '.join(low)} already; calibrate the FP32 bundle it came from")
-    if bundle.model.pipeline != "video":
-        raise CalibrationError(f"{bundle.root}: segments images; calibration runs the pipeline of video models")
+    if bundle.model.memory is None and bundle.model.concepts is None:
+        raise CalibrationError(
+            f"{bundle.root}: segments prompted objects in images; calibration runs models that follow or find them"
+        )
 
 
 def _require_extra() -> None:

@@ -2,36 +2,42 @@
 
 import heapq
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from masklet.calibration.accuracy import Accuracy, accuracy, mean_accuracy, region_similarity
+from masklet.calibration.accuracy import mean_accuracy
 from masklet.calibration.clips import Clip, run
+from masklet.calibration.scores import FrameScore, scorer
 from masklet.calibration.truth import MaskLines
 from masklet.runtime.errors import CalibrationError
-from masklet.runtime.geometry import boxes_xyxy
 from masklet.runtime.overlay import draw
 from masklet.runtime.results import Frame, FrameResult
 from masklet.runtime.session import Sessions
 
-BoolArray = npt.NDArray[np.bool_]
 U8 = npt.NDArray[np.uint8]
+K = TypeVar("K", int, tuple[int, int])
 SHOWN = 6  # of the worst frames
 PICTURE = 420  # pixels of a picture's longer side
+RED, BLUE = (235, 60, 50), (60, 120, 255)
 
 
 class Figures(msgspec.Struct, frozen=True):
     """What a model's masks come to.
 
-    iou, least_iou: mask IoU with FP32's, mean over frames and objects, and the mean of the worst frame.
+    frames:         on which there was an object to compare.
+    iou, least_iou: mask IoU with FP32's, mean over frames and objects, and the mean of the worst frame; 0 for an object
+                    that only one of the two has in sight.
     drift:          mean IoU of the first third of the frames less that of the last one.
     lost, gained:   frames of objects whose mask FP32 has and this has not, and the reverse.
     jf, jf_fp32:    J&F with the truth in points of 100, over unprompted frames; None without a truth.
+    matched_iou:    as iou, over the objects that both have in sight; None where there are none.
+    score_difference: mean of those objects, without sign.
+    switched:       how often an instance of FP32's became another one.
     """
 
     frames: int
@@ -42,6 +48,9 @@ class Figures(msgspec.Struct, frozen=True):
     gained: int
     jf: float | None = None
     jf_fp32: float | None = None
+    matched_iou: float | None = None
+    score_difference: float | None = None
+    switched: int = 0
 
     @property
     def drop(self) -> float | None:
@@ -67,28 +76,18 @@ class Bound(msgspec.Struct, frozen=True):
         return max(shares)
 
 
-class FrameScore(msgspec.Struct, frozen=True):
-    """One object on one frame: IoU with FP32's mask, whether either has one, and accuracy with the truth."""
-
-    clip: int
-    frame: int
-    since_prompt: int
-    object_id: int
-    iou: float
-    had: bool
-    has: bool
-    true: Accuracy | None = None
-    true_fp32: Accuracy | None = None
-
-
 @dataclass(frozen=True, order=True)
 class Worst:
-    """A frame with both results drawn in, small; ordered by IoU, the worst last. place: clip and frame, negated."""
+    """A frame with both results drawn in, and where they differ; small. Ordered by IoU, the worst last.
+
+    place: clip and frame, negated.
+    """
 
     better_by: float
     place: tuple[int, int]
     full: U8 = field(compare=False)
     low: U8 = field(compare=False)
+    differ: U8 = field(compare=False)
 
 
 @dataclass(frozen=True)
@@ -102,6 +101,7 @@ class Evaluation:
     def figures(self) -> Figures:
         """The scores, summed up."""
         scores = self.scores
+        both = [s for s in scores if s.had and s.has]
         true = [s for s in scores if s.true is not None]
         each = sorted({(s.clip, s.object_id) for s in true})
         length = max(s.since_prompt for s in scores) + 1
@@ -114,19 +114,18 @@ class Evaluation:
             gained=sum(s.has and not s.had for s in scores),
             jf=_jf([[s.true for s in true if (s.clip, s.object_id) == key] for key in each]),
             jf_fp32=_jf([[s.true_fp32 for s in true if (s.clip, s.object_id) == key] for key in each]),
+            matched_iou=_mean(s.iou for s in both) if both else None,
+            score_difference=_mean(s.score_difference for s in both) if both else None,
+            switched=sum(s.switched for s in scores),
         )
 
     def by_frame(self) -> list[tuple[tuple[int, int], float]]:
         """Mean IoU with FP32 of each frame, by clip and frame."""
-        found: dict[tuple[int, int], list[float]] = {}
-        for score in self.scores:
-            found.setdefault((score.clip, score.frame), []).append(score.iou)
-        return [(place, _mean(ious)) for place, ious in sorted(found.items())]
+        return _means(((s.clip, s.frame), s.iou) for s in self.scores)
 
-    def curve(self) -> list[float]:
-        """Mean IoU with FP32 by the number of frames since an object was prompted."""
-        length = max(s.since_prompt for s in self.scores) + 1
-        return [_mean(s.iou for s in self.scores if s.since_prompt == n) for n in range(length)]
+    def curve(self) -> list[tuple[int, float]]:
+        """Mean IoU with FP32 by the number of frames since an object was prompted, where there is any."""
+        return _means((s.since_prompt, s.iou) for s in self.scores)
 
 
 def evaluate(
@@ -136,11 +135,13 @@ def evaluate(
     scores: list[FrameScore] = []
     worst: list[Worst] = []
     for number, clip in enumerate(clips):
-        for frame, result, full in _both(sessions, clip, fp32[number]):
-            found = list(_scores(number, clip, frame, result, full))
+        score = scorer(number, clip)
+        for frame, low in run(sessions, clip):
+            full = fp32[number].result(frame.index, frame.hw)
+            found = list(score(frame, full, low))
             scores += found
             if found:
-                _keep_worst(worst, -_mean(s.iou for s in found), (-number, -frame.index), frame, result, full)
+                _keep_worst(worst, -_mean(s.iou for s in found), (-number, -frame.index), frame, full, low)
             progress(1)
     if not scores:
         raise CalibrationError("no object was tracked, so there is nothing to judge")
@@ -148,52 +149,30 @@ def evaluate(
 
 
 def _keep_worst(
-    worst: list[Worst], better_by: float, place: tuple[int, int], frame: Frame, result: FrameResult, full: FrameResult
+    worst: list[Worst], better_by: float, place: tuple[int, int], frame: Frame, full: FrameResult, low: FrameResult
 ) -> None:
     """Draw a frame and keep it in a heap, if it is one of the worst."""
     if len(worst) == SHOWN and (better_by, place) <= (worst[0].better_by, worst[0].place):
         return
-    shown = Worst(better_by, place, *(_small(draw(frame.image, each)) for each in (full, result)))
+    pictures = (draw(frame.image, full), draw(frame.image, low), _difference(frame.image, full, low))
+    shown = Worst(better_by, place, *map(_small, pictures))
     (heapq.heappush if len(worst) < SHOWN else heapq.heappushpop)(worst, shown)
+
+
+def _difference(image: U8, full: FrameResult, low: FrameResult) -> U8:
+    """The frame in grey, red where only `full` has a mask, blue where only `low` has one."""
+    shades = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None] // 2 + 64
+    shown = np.repeat(shades, 3, axis=2)
+    masks, others = full.masks.any(axis=0), low.masks.any(axis=0)
+    shown[masks & ~others] = RED
+    shown[others & ~masks] = BLUE
+    return shown
 
 
 def _small(image: U8) -> U8:
     scale = PICTURE / max(image.shape[:2])
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST
     return np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=way), np.uint8)
-
-
-def _both(sessions: Sessions, clip: Clip, fp32: MaskLines) -> Iterator[tuple[Frame, FrameResult, FrameResult]]:
-    """Each frame with its result and the FP32 pipeline's."""
-    for frame, result in run(sessions, clip):
-        stored = fp32.masks(frame.index, frame.hw) or {}
-        masks = [stored.get(int(i), np.zeros(frame.hw, bool)) for i in result.object_ids]
-        yield frame, result, _like(result, np.stack(masks) if masks else np.zeros((0, *frame.hw), bool))
-
-
-def _like(result: FrameResult, masks: BoolArray) -> FrameResult:
-    return FrameResult(result.frame_index, result.time_s, result.object_ids, masks, boxes_xyxy(masks), result.scores)
-
-
-def _scores(number: int, clip: Clip, frame: Frame, result: FrameResult, full: FrameResult) -> Iterator[FrameScore]:
-    truth = clip.truth.masks(frame.index, frame.hw) if clip.truth else None
-    for row, object_id in enumerate(result.object_ids.tolist()):
-        prompted = clip.prompted_on(object_id)
-        found, wanted = result.masks[row], full.masks[row]
-        true = None
-        if truth is not None and frame.index not in prompted:
-            true = truth.get(object_id, np.zeros(frame.hw, bool))
-        yield FrameScore(
-            number,
-            frame.index,
-            frame.index - min(prompted),
-            object_id,
-            region_similarity(found, wanted),
-            bool(wanted.any()),
-            bool(found.any()),
-            None if true is None else accuracy(found, true),
-            None if true is None else accuracy(wanted, true),
-        )
 
 
 def _third(scores: Sequence[FrameScore], part: int, length: int) -> float:
@@ -204,6 +183,14 @@ def _third(scores: Sequence[FrameScore], part: int, length: int) -> float:
 def _jf(by_object: list[list[Any]]) -> float | None:
     """J&F in points: mean over an object's frames, then over objects, as DAVIS has it."""
     return 100 * _mean(mean_accuracy(each).JF for each in by_object) if by_object else None
+
+
+def _means(values: Iterable[tuple[K, float]]) -> list[tuple[K, float]]:
+    """The mean of each key's values, in the order of the keys."""
+    found: dict[K, list[float]] = {}
+    for key, value in values:
+        found.setdefault(key, []).append(value)
+    return [(key, _mean(each)) for key, each in sorted(found.items(), key=lambda item: item[0])]
 
 
 def _mean(values: Any) -> float:

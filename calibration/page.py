@@ -2,13 +2,14 @@
 
 import base64
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import cv2
 from masklet.calibration.evaluate import U8, Worst
 from masklet.calibration.report import Report
 
-WIDTH, HEIGHT, LEFT, BOTTOM = 860, 240, 52, 30  # pixels of the curve
+WIDTH, HEIGHT, LEFT, RIGHT, BOTTOM = 860, 240, 52, 16, 30  # pixels of the curve
 
 TEMPLATE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -25,6 +26,7 @@ p { margin: 0 0 4px; color: var(--soft) }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; margin: 18px 0 }
 .card { margin: 0 0 12px; padding: 14px 16px; background: var(--card); border: 1px solid var(--rule);
   border-radius: 8px; overflow-x: auto }
+table + p { margin-top: 10px }
 .tiles .card { margin: 0 } .tiles b { display: block; font-size: 22px; font-variant-numeric: tabular-nums }
 .tiles span { color: var(--soft); font-size: 13px }
 table { width: 100%; border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums }
@@ -36,7 +38,7 @@ svg { width: 100%; height: auto; display: block } svg text { font: 11px system-u
 svg polyline { fill: none; stroke: var(--accent); stroke-width: 2 } svg line { stroke: var(--rule) }
 svg .bound { stroke: var(--bad); stroke-dasharray: 4 3 }
 figure { display: inline-block; margin: 0 12px 12px 0 } figcaption { color: var(--soft); font-size: 13px }
-figure img { height: 210px; max-width: 420px; margin-right: 4px; border-radius: 4px }
+figure img { height: 190px; max-width: 320px; margin-right: 4px; border-radius: 4px; object-fit: contain }
 </style></head><body>
 <h1>{{ r.family }} {{ r.variant }}: {{ r.precision }}
   <span class="{{ 'good' if r.within else 'bad' }}">{{ 'within' if r.within else 'beyond' }} its bound</span></h1>
@@ -57,10 +59,14 @@ J&amp;F lost{% endif %}.</p>
 worst output, relative to FP32. Alone: every other stage in FP32.</p></section>
 <section class="card"><h2>Mask IoU with FP32 along the clip</h2>{{ curve }}
 <p>Mean over objects and sources, by frames since the prompt. Masks that FP32 has and this has not: {{ r.figures.lost }}
-frames; the reverse: {{ r.figures.gained }}.</p></section>
-<section class="card"><h2>The worst frames: FP32, then {{ r.precision }}</h2>
-{% for name, full, low in pictures %}<figure><img alt="FP32" src="{{ full }}"><img alt="{{ r.precision }}"
-src="{{ low }}"><figcaption>{{ name }}</figcaption></figure>{% endfor %}</section>
+frames; the reverse: {{ r.figures.gained }}.</p>
+{% if r.phrases %}<p>Instances of {{ r.phrases | join(', ') }} are the same where their masks overlap by more than half;
+one without a counterpart counts 0. Of one frame to the next an instance became another {{ r.figures.switched }} times.
+</p>{% endif %}</section>
+<section class="card"><h2>The worst frames: FP32, {{ r.precision }}, and where they differ</h2>
+{% for name, full, low, differ in pictures %}<figure><img alt="FP32" src="{{ full }}"><img alt="{{ r.precision }}"
+src="{{ low }}"><img alt="difference" src="{{ differ }}"><figcaption>{{ name }}</figcaption></figure>{% endfor %}
+<p>Red: what FP32 alone has in a mask; blue: what {{ r.precision }} alone has.</p></section>
 <section class="card"><h2>What was tried</h2>
 <table><tr><th>trial</th><th>IoU</th><th>J&amp;F</th><th>lost</th><th class="words">higher</th></tr>
 {% for row in trials %}<tr><td>{{ row[0] }}</td>{% for cell in row[1:4] %}<td class="{{ row[5] }}">{{ cell }}</td>
@@ -84,17 +90,23 @@ def page(report: Report, worst: Sequence[Worst]) -> str:
         tiles=_tiles(report),
         stages=[_stage(report, name) for name in report.stages],
         curve=Markup(_curve(report)),
-        pictures=[_pair(report, each) for each in worst],
+        pictures=[_shown(report, each) for each in worst],
         trials=[_trial(report, trial) for trial in report.trials],
     )
 
 
 def _tiles(report: Report) -> list[tuple[str, str]]:
     figures = report.figures
-    tiles = [(f"{figures.iou:.4f}", "mask IoU with FP32"), (f"{figures.least_iou:.3f}", "the worst frame's")]
+    tiles = [(f"{figures.iou:.4f}", "mask IoU with FP32"), (f"{figures.least_iou:.3f}", "of the worst frame")]
     if figures.jf is not None and figures.drop is not None:
         tiles += [(f"{figures.jf:.2f}", "J&F"), (f"{figures.drop:+.2f}", "points lost against FP32")]
     tiles += [(f"{figures.drift:+.4f}", "drift of IoU, first to last third")]
+    if report.phrases and figures.matched_iou is not None:
+        tiles += [
+            (f"{figures.matched_iou:.4f}", "of instances that both find"),
+            (f"{figures.score_difference:.4f}", "difference of their scores"),
+            (f"{figures.lost}, {figures.gained}", "instances lost, gained"),
+        ]
     return [*tiles, (f"{report.bytes / 1e6:.1f} MB", f"{report.bytes / report.fp32_bytes:.2f} of FP32's size")]
 
 
@@ -129,32 +141,34 @@ def _trial(report: Report, trial: Any) -> list[str]:
 
 
 def _curve(report: Report) -> str:
-    low = min(min(report.curve), report.bound.min_iou) - 0.005
-    last = max(len(report.curve) - 1, 1)
+    low = min(*(iou for _, iou in report.curve), report.bound.min_iou) - 0.005
+    last = max(report.curve[-1][0], 1)
 
     def x(index: float) -> float:
-        return LEFT + index / last * (WIDTH - LEFT - 10)
+        return LEFT + index / last * (WIDTH - LEFT - RIGHT)
 
     def y(iou: float) -> float:
         return 10 + (1 - iou) / (1 - low) * (HEIGHT - BOTTOM - 10)
 
-    points = " ".join(f"{x(index):.1f},{y(iou):.1f}" for index, iou in enumerate(report.curve))
+    points = " ".join(f"{x(index):.1f},{y(iou):.1f}" for index, iou in report.curve)
     marks = [low + (1 - low) * part / 4 for part in range(5)]
-    lines = [f'<line x1="{LEFT}" x2="{WIDTH - 10}" y1="{y(m):.1f}" y2="{y(m):.1f}"/>' for m in marks]
+    lines = [f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(m):.1f}" y2="{y(m):.1f}"/>' for m in marks]
     lines += [f'<text x="4" y="{y(m) + 4:.1f}">{m:.4f}</text>' for m in marks]
     at = y(report.bound.min_iou)
-    lines += [f'<line class="bound" x1="{LEFT}" x2="{WIDTH - 10}" y1="{at:.1f}" y2="{at:.1f}"/>']
-    lines += [f'<text x="{x(n):.0f}" y="{HEIGHT - 10}">{n}</text>' for n in range(0, last + 1, max(last // 8, 1))]
+    lines += [f'<line class="bound" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>']
+    for n in range(0, last + 1, max(last // 8, 1)):
+        lines.append(f'<text x="{x(n):.0f}" y="{HEIGHT - 10}" text-anchor="middle">{n}</text>')
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="IoU with FP32 by frames since the prompt">'
         f'{"".join(lines)}<polyline points="{points}"/></svg>'
     )
 
 
-def _pair(report: Report, worst: Worst) -> tuple[str, str, str]:
+def _shown(report: Report, worst: Worst) -> tuple[str, str, str, str]:
     clip, frame = (-number for number in worst.place)
-    name = f"{report.sources[clip]}, frame {frame}: IoU {-worst.better_by:.3f}"
-    return name, _picture(worst.full), _picture(worst.low)
+    source = "/".join(Path(report.sources[clip]).parts[-2:])
+    name = f"{source}, frame {frame}: IoU {-worst.better_by:.3f}"
+    return name, _picture(worst.full), _picture(worst.low), _picture(worst.differ)
 
 
 def _picture(image: U8) -> str:

@@ -7,6 +7,7 @@ grows; the same recording begun again goes on where it was.
 
 import hashlib
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,16 +20,16 @@ import numpy.typing as npt
 from masklet.calibration.clips import Clip
 from masklet.calibration.ranges import Magnitudes
 from masklet.calibration.truth import MaskLines
-from masklet.calibration.watch import Statistics, Watching
+from masklet.calibration.watch import Statistics, Strides, Watching
 from masklet.runtime.bundle import MANIFEST, Bundle
 from masklet.runtime.errors import CalibrationError
 from masklet.runtime.packed import pack, unpack
 from masklet.runtime.results import Frame, FrameResult
+from masklet.runtime.run import Pending
 from masklet.runtime.session import Feeds, Session, Sessions
 from masklet.runtime.sinks import MasksJsonl
 from masklet.runtime.snapshot import TrackerSnapshot
 from masklet.runtime.spec import StageSpec, Tensor
-from masklet.runtime.video import VideoTracker
 
 KEPT_FRAMES = 16  # whose feeds are kept
 SAVE_EVERY = 50  # frames
@@ -62,6 +63,7 @@ class _State(msgspec.Struct):
     differed: int = 0
     thumbnails: list[npt.NDArray[np.float32]] = []
     statistics: dict[str, dict[str, _Seen]] = {}
+    strides: dict[str, Strides] = {}
 
 
 @dataclass(frozen=True)
@@ -89,11 +91,11 @@ def record(
 ) -> Recording:
     """Run the clips, or what is left of them, and keep what is seen in a folder.
 
-    Raises CalibrationError where an object is prompted and not found, no frame comes, or a number is not finite.
+    Raises CalibrationError where a prompt or a phrase finds nothing, no frame comes, or a number is not finite.
     """
     key = _key(bundle, clips, seed)
     state = _load(folder, key)
-    watching = Watching(threads, {stage: _statistics(seen) for stage, seen in state.statistics.items()})
+    watching = Watching(threads, {stage: _statistics(seen) for stage, seen in state.statistics.items()}, state.strides)
     try:
         (folder / "feeds").mkdir(parents=True, exist_ok=True)
         keeper = FeedKeeper(folder / "feeds", seed, state.differed, state.thumbnails)
@@ -102,7 +104,9 @@ def record(
                 _record_clip(sessions, watching, keeper, clips, folder, state, progress)
     except OSError as error:
         raise CalibrationError(f"{folder}: the recording cannot be written: {error.strerror or error}") from None
-    return Recording(folder, watching.statistics, _count(folder, len(clips)))
+    recording = Recording(folder, watching.statistics, _count(folder, len(clips)))
+    _check_phrases(clips, recording)
+    return recording
 
 
 class FeedKeeper:
@@ -120,6 +124,10 @@ class FeedKeeper:
         """Keep the feeds of a session's calls; give this to `Sessions.open`."""
         return KeptSession(session, self)
 
+    def begin(self, clip: int) -> None:
+        """Keep the feeds of what is run before the first clip's first frame: phrases are encoded there."""
+        self._slot, self._calls = None if clip else self._folder / "start", 0
+
     def see(self, frame: Frame) -> None:
         """Decide whether the feeds of the calls that follow are kept."""
         self._slot, self._calls = None, 0
@@ -135,13 +143,12 @@ class FeedKeeper:
                 return
         self.thumbnails[slot : slot + 1] = [thumbnail]
         self._slot = self._folder / f"{slot:03d}"
-        self._slot.mkdir(exist_ok=True)
-        for old in self._slot.iterdir():
-            old.unlink()
+        shutil.rmtree(self._slot, ignore_errors=True)
 
     def keep(self, stage: str, feeds: Feeds) -> None:
         """Take up the feeds of a call, if its frame is kept."""
         if self._slot is not None:
+            self._slot.mkdir(exist_ok=True)
             np.savez(self._slot / f"{self._calls:02d}-{stage}.npz", **feeds)  # type: ignore[arg-type]
             self._calls += 1
 
@@ -175,43 +182,58 @@ def _record_clip(
     progress: Progress,
 ) -> None:
     clip, number = clips[state.clip], state.clip
-    tracker = VideoTracker(sessions)
-    if state.tracker is not None:
-        tracker.restore(state.tracker)
+    keeper.begin(number)
+    tracker = clip.tracker(sessions, state.tracker)
     done, what = 0, f"recording {number + 1} of {len(clips)}"
     sink = MasksJsonl(_masks_path(folder, number), keep=state.masks_bytes or None)
+
+    def write(due: Sequence[Pending]) -> None:
+        for each in due:
+            result = each.result()
+            _check_found(clip, result)
+            sink.write(each.frame, result)
+
     with clip.open() as source, sink:
         for done, frame in enumerate(source, start=1):
             if done <= state.frames:
                 continue
             keeper.see(frame)
-            prompts = clip.schedule.get(frame.index, {})
-            result = tracker.step(frame, prompts)
-            _check_found(clip, result, set(prompts))
-            sink.write(frame, result)
+            write(tracker.advance(frame, clip.schedule.get(frame.index)))
             progress(what, done, source.frames)
-            if done % SAVE_EVERY == 0:
+            if done % SAVE_EVERY == 0 and not clip.concepts:  # those cannot be gone on with: their clip begins anew
                 state.frames, state.masks_bytes, state.tracker = done, sink.written, tracker.snapshot()
                 _save(folder, state, watching, keeper)
+        write(tracker.late())
     if not done:
         raise CalibrationError(f"{clip.source}: no frame came, so there is nothing to calibrate on")
     state.clip, state.frames, state.masks_bytes, state.tracker = number + 1, 0, 0, None
     _save(folder, state, watching, keeper)
 
 
-def _check_found(clip: Clip, result: FrameResult, prompted: set[int]) -> None:
-    for object_id, mask in zip(result.object_ids.tolist(), result.masks, strict=True):
-        if object_id in prompted and not mask.any():
-            raise CalibrationError(
-                f"{clip.source}: the prompt of object {object_id} on frame {result.frame_index} finds nothing; "
-                "calibrating on empty masks would prove nothing: prompt it where it can be seen"
-            )
+def _check_found(clip: Clip, result: FrameResult) -> None:
+    seen = {i for i, mask in zip(result.object_ids.tolist(), result.masks, strict=True) if mask.any()}
+    for object_id in sorted(clip.schedule.get(result.frame_index, {}).keys() - seen):
+        raise CalibrationError(
+            f"{clip.source}: the prompt of object {object_id} on frame {result.frame_index} finds nothing; "
+            "calibrating on empty masks would prove nothing: prompt it where it can be seen"
+        )
+
+
+def _check_phrases(clips: Sequence[Clip], recording: Recording) -> None:
+    found = set().union(*(recording.masks(number).phrases for number in range(len(clips))))
+    for name in sorted({concept.name for clip in clips for concept in clip.concepts} - found):
+        raise CalibrationError(
+            f"{', '.join(clip.source for clip in clips)}: {name!r} finds nothing on any frame; calibrating on empty "
+            "masks would prove nothing: look for what can be seen, or lower --min-score"
+        )
 
 
 def _key(bundle: Bundle, clips: Sequence[Clip], seed: int) -> str:
     """What a recording depends on, as a hash."""
     manifest = (bundle.root / MANIFEST).read_bytes()
-    asked: list[Any] = [[clip.source, _stamp(clip.source), clip.schedule, clip.cut] for clip in clips]
+    asked: list[Any] = [
+        [clip.source, _stamp(clip.source), clip.schedule, clip.cut, clip.concepts, clip.found_with] for clip in clips
+    ]
     return hashlib.sha256(manifest + pack([asked, seed, KEPT_FRAMES])).hexdigest()
 
 

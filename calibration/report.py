@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import msgspec
+from masklet.calibration.clips import Clip
 from masklet.calibration.evaluate import Bound, Evaluation, Figures
 from masklet.calibration.lower import FULL, Choice
 from masklet.calibration.search import Search, Trial
@@ -20,6 +21,7 @@ class Report(msgspec.Struct, frozen=True):
     fp32_tensors: by stage, tensors that stay FP32 because FP16 may not hold them, with their largest magnitude.
     curve:        mean IoU with FP32 by frames since the prompt.
     frames_iou:   clip, frame, mean IoU with FP32.
+    phrases:      what instances were found of; empty where all objects were prompted.
     """
 
     family: str
@@ -29,6 +31,7 @@ class Report(msgspec.Struct, frozen=True):
     method: str
     seed: int
     sources: list[str]
+    phrases: list[str]
     truth: bool
     bound: Bound
     within: bool
@@ -37,7 +40,7 @@ class Report(msgspec.Struct, frozen=True):
     alone: dict[str, Figures]
     trials: list[Trial]
     fp32_tensors: dict[str, dict[str, float]]
-    curve: list[float]
+    curve: list[tuple[int, float]]
     frames_iou: list[tuple[int, int, float]]
     bytes: int
     fp32_bytes: int
@@ -74,7 +77,7 @@ def report(
     *,
     method: str,
     seed: int,
-    sources: Sequence[str],
+    clips: Sequence[Clip],
 ) -> Report:
     """Compare the chosen stages with FP32 and put everything together."""
     variants = search.variants
@@ -88,7 +91,8 @@ def report(
         precision=variants.precision,
         method=method,
         seed=seed,
-        sources=list(sources),
+        sources=[clip.source for clip in clips],
+        phrases=list(dict.fromkeys(concept.name for clip in clips for concept in clip.concepts)),
         truth=evaluation.figures.jf is not None,
         bound=search.bound,
         within=search.bound.holds(evaluation.figures),

@@ -19,6 +19,12 @@ def show(report: Report) -> None:
         f"{figures.frames} frames; masks lost {figures.lost}, gained {figures.gained}",
         highlight=False,
     )
+    if report.phrases and figures.matched_iou is not None:
+        console.print(
+            f"instances of {', '.join(report.phrases)}: mask IoU of those that both find {figures.matched_iou:.4f}, "
+            f"their scores differ by {figures.score_difference:.4f}, ids switched {figures.switched}",
+            highlight=False,
+        )
     if figures.jf is not None and figures.drop is not None:
         console.print(
             f"J&F {figures.jf:.2f}, FP32 {figures.jf_fp32:.2f}: {figures.drop:+.2f} points lost", highlight=False

@@ -9,7 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 from masklet.runtime.errors import CalibrationError
+from masklet.runtime.geometry import boxes_xyxy
 from masklet.runtime.prompt_forms import read_labels
+from masklet.runtime.results import Finding, FrameResult
 from pycocotools import mask as coco
 
 BoolArray = npt.NDArray[np.bool_]
@@ -65,18 +67,24 @@ class _Labels(Mapping[int, BoolArray]):
 
 
 class MaskLines:
-    """The JSON lines with COCO RLE that `masklet run --masks` writes, read where they are needed."""
+    """The JSON lines with COCO RLE that `masklet run --masks` writes, read where they are needed.
+
+    phrases: those of which any instance is in them.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._offsets: dict[int, int] = {}
+        self.phrases: set[str] = set()
         try:
             with path.open("rb") as file:
-                while line := file.readline():
-                    self._offsets[int(json.loads(line)["frame"])] = file.tell() - len(line)
+                while raw := file.readline():
+                    line = json.loads(raw)
+                    self._offsets[int(line["frame"])] = file.tell() - len(raw)
+                    self.phrases |= {each["phrase"] for each in line["objects"] if each.get("phrase") is not None}
         except OSError as error:
             raise CalibrationError(f"{path}: cannot be read: {error.strerror}") from None
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError):
             raise CalibrationError(f"{path}: not the JSON lines that `masklet run --masks` writes") from None
         if not self._offsets:
             raise CalibrationError(f"{path}: holds no frame")
@@ -84,12 +92,32 @@ class MaskLines:
     def masks(self, frame: int, hw: tuple[int, int]) -> Mapping[int, BoolArray] | None:
         if frame not in self._offsets:
             return None
+        return {each["id"]: coco.decode(each["segmentation"]).astype(bool) for each in self._line(frame, hw)["objects"]}
+
+    def result(self, frame: int, hw: tuple[int, int]) -> FrameResult:
+        """A frame as it was written, which it must have been."""
+        line = self._line(frame, hw)
+        objects = line["objects"]
+        masks = np.zeros((len(objects), *hw), np.bool_)
+        for mask, each in zip(masks, objects, strict=True):
+            mask[:] = coco.decode(each["segmentation"])
+        return FrameResult(
+            frame,
+            line["time_s"],
+            np.array([each["id"] for each in objects], np.int64),
+            masks,
+            boxes_xyxy(masks),
+            np.array([each["score"] for each in objects], np.float32),
+            tuple(Finding(each["phrase"], each["presence"]) for each in objects if "phrase" in each),
+        )
+
+    def _line(self, frame: int, hw: tuple[int, int]) -> dict[str, Any]:
         with self._path.open("rb") as file:
             file.seek(self._offsets[frame])
-            objects = json.loads(file.readline())["objects"]
-        for each in objects:
+            line: dict[str, Any] = json.loads(file.readline())
+        for each in line["objects"]:
             _check_size(self._path, frame, tuple(each["segmentation"]["size"]), hw)
-        return {each["id"]: coco.decode(each["segmentation"]).astype(bool) for each in objects}
+        return line
 
 
 def open_truth(path: Path) -> MasksByFrame:

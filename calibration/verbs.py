@@ -6,7 +6,18 @@ from typing import Annotated
 
 import typer
 from masklet.runtime.errors import CalibrationError
-from masklet.runtime.verbs import Boxes, BundleFolder, Masks, Negatives, NoHashes, Points
+from masklet.runtime.verbs import (
+    Boxes,
+    BundleFolder,
+    Exemplars,
+    Hotstart,
+    Masks,
+    MinScore,
+    Negatives,
+    NoHashes,
+    Points,
+    Texts,
+)
 
 
 class Precision(str, Enum):  # noqa: UP042 typer shows the values of such an enumeration
@@ -39,6 +50,10 @@ def calibrate(
     negatives: Negatives = [],  # noqa: B006
     boxes: Boxes = [],  # noqa: B006
     masks_in: Masks = [],  # noqa: B006
+    texts: Texts = [],  # noqa: B006
+    exemplars: Exemplars = [],  # noqa: B006
+    min_score: MinScore = 0.5,
+    hotstart: Hotstart = 15,
     truth: Annotated[
         list[Path] | None,
         typer.Option(metavar="FOLDER", help="True masks, one for each source: DAVIS PNGs, or JSON lines of COCO RLE."),
@@ -60,14 +75,18 @@ def calibrate(
     threads: Annotated[int | None, typer.Option(min=1, help="Threads a stage; all cores by default.")] = None,
     no_hashes: NoHashes = False,
 ) -> None:
-    """Make an FP16 or INT8 version of a bundle, and prove what it costs.
+    """Make an FP16 or INT8 bundle, and prove what it costs.
 
-    The bundle runs over the sources in FP32, then at the low precision, and its masks are compared frame by frame. What
-    costs more than it may goes up again, stage by stage and part by part. BUNDLE2.report.html and .json say what was
-    found. With several sources, a prompt N/[ID][@FRAME]:... is for the n-th.
+    The bundle runs over the sources in FP32, then at the low precision, and its masks are compared frame by frame; with
+    --text, instances that overlap are the same. What costs more than it may goes up again, stage by stage and part by
+    part. BUNDLE2.report.html and .json say what was found. With several sources, a prompt N/[ID][@FRAME]:... is for the
+    n-th.
     """
+    from masklet.calibration.clips import Clip
     from masklet.calibration.command import Request, run_calibrate
     from masklet.calibration.evaluate import Bound
+    from masklet.runtime.concepts.concept import parse_concepts
+    from masklet.runtime.concepts.options import ConceptOptions
     from masklet.runtime.feeds.per_stream import prompts_of
     from masklet.runtime.prompt_forms import parse_prompts
 
@@ -75,10 +94,12 @@ def calibrate(
     if truths and len(truths) != len(sources):
         raise CalibrationError(f"{len(sources)} sources and {len(truths)} of --truth: give one for each, or none")
     forms = {"points": points, "negatives": negatives, "boxes": boxes, "masks": masks_in}
-    schedules = [
-        parse_prompts(**{form: prompts_of(texts, n, len(sources)) for form, texts in forms.items()})
-        for n in range(1, len(sources) + 1)
-    ]
+    cut = {"start": start, "end": end, "stride": stride, "max_side": max_side}
+    concepts, found_with = parse_concepts(texts, exemplars), ConceptOptions.of(min_score, hotstart)
+    clips = []
+    for number, source in enumerate(sources, start=1):
+        mine = {form: prompts_of(words, number, len(sources)) for form, words in forms.items()}
+        clips.append(Clip(source, parse_prompts(**mine), cut, concepts, found_with))
     request = Request(
         bundle=bundle,
         output=output,
@@ -91,5 +112,4 @@ def calibrate(
         force=force,
         check_hashes=not no_hashes,
     )
-    cut = {"start": start, "end": end, "stride": stride, "max_side": max_side}
-    run_calibrate(request, sources, schedules, truths, cut)
+    run_calibrate(request, clips, truths)

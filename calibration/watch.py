@@ -4,6 +4,7 @@ The graph with standard operators gets a few more nodes, which reduce every tens
 become INT8 to a sample: what leaves the graph is small, whatever the size of its tensors.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ import numpy as np
 import onnx
 from masklet.calibration.int8 import weighted_nodes
 from masklet.calibration.ranges import Magnitudes
-from masklet.calibration.stage_graph import PLAIN, fold_transposed_weights, tensor_types
-from masklet.runtime.bundle import Bundle
+from masklet.calibration.stage_graph import PLAIN, fold_transposed_weights, replace_nodes, tensor_types
+from masklet.runtime.bundle import Artifact, Bundle
 from masklet.runtime.errors import CalibrationError, SessionError
 from masklet.runtime.session import Feeds
 from masklet.runtime.spec import StageSpec, Tensor
@@ -21,30 +22,43 @@ from onnx import TensorProto, helper, numpy_helper
 SAMPLE = 8192  # numbers of a tensor that are looked at in a call, or a few times as many
 STRIDES = (1, 3, 11, 31, 101, 307, 1009, 3001, 10007)  # primes, so that a stride meets every channel
 WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
-PEAKS = "masklet_peaks"
+EXTREMES = ("ReduceMin", "ReduceMax")
+REDUCED = "masklet_reduced"
 
 Statistics = dict[str, Magnitudes]  # by tensor
+Strides = dict[str, int]  # by sampled tensor: every how many numbers are looked at
 
 
 class Watching:
-    """A backend that opens watched sessions and keeps their statistics by stage, going on from those it is given."""
+    """A backend that opens watched sessions and keeps their statistics by stage, going on from those it is given.
 
-    formats = (PLAIN,)
+    strides: by stage; chosen by the sizes that tensors have when a stage is first run, and then held to.
+    """
 
-    def __init__(self, threads: int | None = None, statistics: dict[str, Statistics] | None = None) -> None:
+    def __init__(
+        self,
+        threads: int | None = None,
+        statistics: dict[str, Statistics] | None = None,
+        strides: dict[str, Strides] | None = None,
+    ) -> None:
         self._threads = threads
         self.statistics = statistics if statistics is not None else {}
+        self.strides = strides if strides is not None else {}
+
+    def artifact(self, bundle: Bundle, stage: StageSpec) -> Artifact:
+        return bundle.artifact(stage.name, (PLAIN,))
 
     def open(self, bundle: Bundle, stage: StageSpec) -> "WatchedSession":
-        path = bundle.path(bundle.artifact(stage.name, self.formats))
-        return WatchedSession(stage, path, self._threads, self.statistics.setdefault(stage.name, {}))
+        path = bundle.path(self.artifact(bundle, stage))
+        seen, strides = self.statistics.setdefault(stage.name, {}), self.strides.setdefault(stage.name, {})
+        return WatchedSession(stage, path, self._threads, seen, strides)
 
 
 class WatchedSession:
     """A stage that is watched. Raises CalibrationError naming stage and tensor where a number is not finite."""
 
-    def __init__(self, spec: StageSpec, path: Path, threads: int | None, seen: Statistics) -> None:
-        self._spec, self._path, self._threads, self._seen = spec, path, threads, seen
+    def __init__(self, spec: StageSpec, path: Path, threads: int | None, seen: Statistics, strides: Strides) -> None:
+        self._spec, self._path, self._threads, self._seen, self._strides = spec, path, threads, seen, strides
         self._model = onnx.load(path, load_external_data=False)
         fold_transposed_weights(self._model.graph, path.parent)
         types = tensor_types(self._model)
@@ -61,9 +75,11 @@ class WatchedSession:
     def run(self, feeds: Feeds) -> dict[str, Tensor]:
         self._spec.check(feeds)
         if self._session is None:
-            self._session = self._opened(self._watched(self._strides(feeds)))
+            if not self._strides:
+                self._strides.update(self._strides_for(feeds))
+            self._session = self._opened(self._reduced(EXTREMES, self._strides))
         names = [t.name for t in self._spec.outputs]
-        found = self._session.run([*names, PEAKS, *map(_sample_name, self._sampled)], dict(feeds))
+        found = self._session.run([*names, REDUCED, *map(_sample_name, self._sampled)], dict(feeds))
         outputs = dict(zip(names, found, strict=False))
         if not all(np.isfinite(x).all() for x in outputs.values()):
             raise CalibrationError(self._first_not_finite(feeds))
@@ -77,8 +93,8 @@ class WatchedSession:
     def close(self) -> None:
         self._session = None
 
-    def _strides(self, feeds: Feeds) -> dict[str, int]:
-        """For each sampled tensor, every how many numbers are looked at: its size is known when it is there."""
+    def _strides_for(self, feeds: Feeds) -> Strides:
+        """Strides by the sizes of the sampled tensors, which are known when they are there."""
         model = _copy(self._model)
         sizes = [f"{name}_size" for name in self._sampled]
         for name, size in zip(self._sampled, sizes, strict=True):
@@ -90,25 +106,43 @@ class WatchedSession:
             for name, size in zip(self._sampled, found, strict=True)
         }
 
-    def _watched(self, strides: dict[str, int]) -> onnx.ModelProto:
+    def _reduced(self, kinds: Sequence[str], strides: Mapping[str, int]) -> onnx.ModelProto:
+        """The graph with each tensor reduced as soon as it is made, so that it need not outlive its readers.
+
+        kinds: of reduction to one number; their results are one output, tensor by tensor. strides: of the tensors that
+        are sampled, too.
+        """
         model = _copy(self._model)
         graph = model.graph
-        peaks = []
-        for name in self._tensors:
-            for kind in ("ReduceMin", "ReduceMax"):
-                peaks.append(f"{name}_{kind}")
-                graph.node.append(helper.make_node(kind, [name], [peaks[-1]], peaks[-1], keepdims=0))
-        flat = _constant(graph, "masklet_flat", [-1])
-        lists = [_unsqueezed(graph, name, _constant(graph, "masklet_first_axis", [0])) for name in peaks]
-        graph.node.append(helper.make_node("Concat", lists, [PEAKS], PEAKS, axis=0))
-        graph.output.append(helper.make_tensor_value_info(PEAKS, TensorProto.FLOAT, [len(peaks)]))
-        start, end = _constant(graph, "masklet_start", [0]), _constant(graph, "masklet_end", [2**62])
-        for name, stride in strides.items():
-            row, sample = f"{name}_row", _sample_name(name)
-            cut = [row, start, end, "", _constant(graph, f"masklet_stride_{stride}", [stride])]
-            graph.node.append(helper.make_node("Reshape", [name, flat], [row], row))
-            graph.node.append(helper.make_node("Slice", cut, [sample], sample))
-            graph.output.append(helper.make_tensor_value_info(sample, TensorProto.FLOAT, ["n"]))
+        flat, start = _constant(graph, "masklet_flat", [-1]), _constant(graph, "masklet_start", [0])
+        end, wanted = _constant(graph, "masklet_end", [2**62]), set(self._tensors)
+        nodes: list[onnx.NodeProto] = []
+        numbers: list[str] = []
+
+        def reduce(name: str) -> None:
+            for kind in kinds:
+                number, listed = f"{name}_{kind}", f"{name}_{kind}_1"
+                nodes.append(helper.make_node(kind, [name], [number], number, keepdims=0))
+                nodes.append(helper.make_node("Reshape", [number, flat], [listed], listed))
+                numbers.append(listed)
+            if name in strides:
+                row, sample = f"{name}_row", _sample_name(name)
+                every = _constant(graph, f"masklet_stride_{strides[name]}", [strides[name]])
+                nodes.append(helper.make_node("Reshape", [name, flat], [row], row))
+                nodes.append(helper.make_node("Slice", [row, start, end, "", every], [sample], sample))
+                graph.output.append(helper.make_tensor_value_info(sample, TensorProto.FLOAT, ["n"]))
+
+        for value in self._model.graph.input:
+            if value.name in wanted:
+                reduce(value.name)
+        for node in self._model.graph.node:
+            nodes.append(node)
+            for name in node.output:
+                if name in wanted:
+                    reduce(name)
+        nodes.append(helper.make_node("Concat", numbers, [REDUCED], REDUCED, axis=0))
+        graph.output.append(helper.make_tensor_value_info(REDUCED, TensorProto.FLOAT, [len(numbers)]))
+        replace_nodes(graph, nodes)
         return model
 
     def _opened(self, model: onnx.ModelProto) -> Any:
@@ -116,6 +150,7 @@ class WatchedSession:
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
+        options.execution_order = onnxruntime.ExecutionOrder.PRIORITY_BASED  # as the nodes stand in the graph
         if self._threads is not None:
             options.intra_op_num_threads = self._threads
         options.add_session_config_entry(WEIGHTS_FOLDER, str(self._path.parent))
@@ -125,15 +160,10 @@ class WatchedSession:
             raise SessionError(f"stage {self._spec.name!r}: {self._path} cannot be watched: {error}") from error
 
     def _first_not_finite(self, feeds: Feeds) -> str:
-        """Look at every tensor in the order of the graph for the first that is not finite."""
-        model = _copy(self._model)
-        have = {output.name for output in model.graph.output}
-        for name in self._tensors:
-            if name not in have and name not in feeds:
-                model.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
-        inside = [name for name in self._tensors if name not in feeds]
-        found = {**feeds, **dict(zip(inside, self._opened(model).run(inside, dict(feeds)), strict=True))}
-        first = next((name for name in self._tensors if not np.isfinite(found[name]).all()), "an output")
+        """Sum every tensor, and name the first in the order of the graph whose sum is no number."""
+        session = self._opened(self._reduced(("ReduceSum",), {}))
+        (sums,) = session.run([REDUCED], dict(feeds))
+        first = next((name for name, total in zip(self._tensors, sums, strict=True) if not np.isfinite(total)), "?")
         return (
             f"stage {self._spec.name!r}, tensor {first!r}: holds numbers that are not finite; nothing can be "
             "calibrated on them: check the checkpoint with `masklet verify`"
@@ -154,8 +184,3 @@ def _constant(graph: onnx.GraphProto, name: str, value: list[int]) -> str:
     if all(tensor.name != name for tensor in graph.initializer):
         graph.initializer.append(numpy_helper.from_array(np.array(value, np.int64), name))
     return name
-
-
-def _unsqueezed(graph: onnx.GraphProto, name: str, axis: str) -> str:
-    graph.node.append(helper.make_node("Unsqueeze", [name, axis], [f"{name}_1"], f"{name}_1"))
-    return f"{name}_1"

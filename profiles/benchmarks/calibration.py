@@ -1,11 +1,12 @@
 """What FP16 and INT8 cost in masks, and what they save in time and size.
 
-    python profiles/benchmarks/calibration.py accuracy [--checkpoint FOLDER] [--clips 20] [--frames 30] [--write]
+    python profiles/benchmarks/calibration.py accuracy [--clips 20] [--frames 30] [--scratch FOLDER] [--write]
     python profiles/benchmarks/calibration.py memory
     python profiles/benchmarks/calibration.py speed [--checkpoint FOLDER --bundle BUNDLE] [--rounds N] [--threads N]
 
 accuracy: the checkpoint that ships (or another of its kind) on held-out cluttered scenes with true masks, two objects,
-one click each: every precision, without and with a search. memory: peak memory of calibrating on 50 and 500 frames, and
+one click each: every precision, without and with a search; --scratch keeps what is done there and goes on with the
+rest. memory: peak memory of calibrating on 50 and 500 frames, and
 the time of 200. speed: a random hiera-tiny of real size, INT8 against FP32 and torch eager, taking turns, medians.
 --write keeps the tables in calibration.md beside this file, a part for each command.
 """
@@ -20,7 +21,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -61,7 +63,8 @@ def scenes(folder: Path, clips: int, frames: int) -> list[Scene]:
     found = []
     for number, clip in enumerate(held_out("cluttered", clips, frames=frames)):
         place = folder / f"{number:02d}"
-        write_clip(place, clip.frames, clip.labels)
+        if not place.exists():
+            write_clip(place, clip.frames, clip.labels)
         clicks = {label: centre_click(clip.labels[0] == label) for label in clip.ids}
         found.append(Scene(place / "frames", place / "masks", [f"{i}:{x},{y}" for i, (x, y) in clicks.items()]))
     return found
@@ -97,40 +100,30 @@ def accuracy(given: argparse.Namespace) -> str:
     from masklet.runtime.prompt_forms import parse_prompts
 
     rows = []
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with scratch(given.scratch) as folder:
         bundle = Bundle.load(exported(given.checkpoint or CHECKPOINT, folder))
         clips = [
             Clip(
                 str(scene.frames),
                 parse_prompts(points=scene.points, negatives=(), boxes=(), masks=()),
                 {},
-                open_truth(scene.masks),
+                truth=open_truth(scene.masks),
             )
             for scene in scenes(folder, given.clips, given.frames)
         ]
         recording = record(bundle, clips, folder / "recording", seed=0, threads=given.threads, progress=lambda *_: None)
         masks = [recording.masks(number) for number in range(len(clips))]
         for title, precision, method, strict in RUNS:
-            variants = Variants(bundle, recording, precision, method, folder / title, given.threads)
-            search = Search(
-                variants,
-                lambda _, choices, v=variants: evaluate(v.open(choices), clips, masks, lambda _: None),  # type: ignore[misc]
-                Bound(0.5, SEARCHED if strict else 0.0),
-            )
-            chosen = variants.lowest()
-            if strict:
-                chosen = search.run()
-            else:
-                search.attempt("every stage low", chosen)
-            figures = search.evaluation(chosen).figures
-            higher = [f"{stage}: {choice}" for stage, choice in chosen.items() if str(choice) != precision]
-            higher = [words for words in higher if not words.startswith("mask_prompt_encoder")]
-            size, full = variants.sizes(chosen)
-            rows.append(
-                f"| {title} | {'; '.join(higher)} | {size / 1e6:.1f} | {size / full:.2f} | {figures.iou:.4f} | "
-                f"{figures.least_iou:.3f} | {figures.jf:.2f} | {figures.drop:+.2f} | {figures.lost}, {figures.gained} |"
-            )
+            kept = folder / f"{title}.row"
+            if not kept.exists():
+                variants = Variants(bundle, recording, precision, method, folder / title, given.threads)
+                search = Search(
+                    variants,
+                    lambda _, choices, v=variants: evaluate(v.open(choices), clips, masks, lambda _: None),  # type: ignore[misc]
+                    Bound(0.5, SEARCHED if strict else 0.0),
+                )
+                kept.write_text(_accuracy_row(title, precision, search, strict))
+            rows.append(kept.read_text())
             print(rows[-1], flush=True)
     total = given.clips * given.frames
     return "\n".join(
@@ -145,6 +138,33 @@ def accuracy(given: argparse.Namespace) -> str:
             *rows,
         )
     )
+
+
+def _accuracy_row(title: str, precision: str, search: Any, strict: bool) -> str:
+    chosen = search.variants.lowest()
+    if strict:
+        chosen = search.run()
+    else:
+        search.attempt("every stage low", chosen)
+    figures = search.evaluation(chosen).figures
+    higher = [f"{stage}: {choice}" for stage, choice in chosen.items() if str(choice) != precision]
+    higher = [words for words in higher if not words.startswith("mask_prompt_encoder")]
+    size, full = search.variants.sizes(chosen)
+    return (
+        f"| {title} | {'; '.join(higher)} | {size / 1e6:.1f} | {size / full:.2f} | {figures.iou:.4f} | "
+        f"{figures.least_iou:.3f} | {figures.jf:.2f} | {figures.drop:+.2f} | {figures.lost}, {figures.gained} |"
+    )
+
+
+@contextmanager
+def scratch(kept: Path | None) -> Iterator[Path]:
+    """A folder to work in: the one that is given, or one that is gone afterwards."""
+    if kept is not None:
+        kept.mkdir(parents=True, exist_ok=True)
+        yield kept
+        return
+    with tempfile.TemporaryDirectory() as name:
+        yield Path(name)
 
 
 def memory(given: argparse.Namespace) -> str:
@@ -271,7 +291,8 @@ def exported(checkpoint: Path, folder: Path) -> Path:
     """The FP32 bundle of a checkpoint."""
     from masklet.export.pipeline import export_bundle
 
-    export_bundle(str(checkpoint), folder / "fp32.bundle")
+    if not (folder / "fp32.bundle").exists():
+        export_bundle(str(checkpoint), folder / "fp32.bundle")
     return folder / "fp32.bundle"
 
 
@@ -303,6 +324,7 @@ def main() -> None:
     parser.add_argument("--low", type=Path, help="its INT8 bundle, if there is one (speed)")
     parser.add_argument("--clips", type=int, default=20)
     parser.add_argument("--frames", type=int, default=30)
+    parser.add_argument("--scratch", type=Path, help="keep what is done there, and go on from it (accuracy)")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--write", action="store_true")

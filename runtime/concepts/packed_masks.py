@@ -27,8 +27,8 @@ class PackedMasks:
     boxes: I64
 
     @classmethod
-    def of(cls, logits: F32) -> Self:
-        """The masks where logits [N, h, w] are above 0."""
+    def of(cls, logits: F32 | BoolArray) -> Self:
+        """The masks where logits [N, h, w] are above 0, or masks as they are."""
         rows = np.packbits(logits > 0, axis=-1)
         count, height, used = rows.shape
         padded = np.zeros((count, height, -(-used // 8) * 8), np.uint8)

@@ -10,7 +10,7 @@ import onnx
 import pytest
 from calibration_scenes import Scene
 from command_line import Cli
-from masklet.calibration import command, record
+from masklet.calibration import command, record, watch
 from masklet.calibration.accuracy import region_similarity
 from masklet.calibration.truth import open_truth
 from masklet.runtime.bundle import Bundle, write_bundle
@@ -73,7 +73,7 @@ def test_inspect_and_the_reports_say_what_it_cost(cli: Cli, calibrated: Path) ->
     assert set(report["alone"]) == {"image_encoder", "memory_attention", "mask_decoder", "memory_encoder"}
     assert report["figures"]["jf"] == pytest.approx(report["figures"]["jf_fp32"], abs=0.5)
     html = calibrated.with_suffix(".report.html").read_text()
-    assert html.count("data:image/jpeg;base64,") == 12
+    assert html.count("data:image/jpeg;base64,") == 18
     assert "http" not in html
     assert "src=" not in html.replace('src="data:', "")
 
@@ -118,12 +118,15 @@ def test_it_goes_on_after_an_interruption_and_comes_to_the_same(
     trained_bundle: Path, scenes: list[Scene], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from masklet.calibration.clips import Clip
+    from masklet.calibration.lower import Choice, lower
+    from masklet.calibration.stage_graph import write_graphs
     from masklet.runtime.prompt_forms import parse_prompts
 
     bundle = Bundle.load(trained_bundle)
     prompts = parse_prompts(points=scenes[0].points, negatives=(), boxes=(), masks=())
     clips = [Clip(str(scenes[0].frames), prompts, {})]
     monkeypatch.setattr(record, "SAVE_EVERY", 5)
+    monkeypatch.setattr(watch, "SAMPLE", 1024)  # strides differ with the number of memories, also of the small model
     whole = record.record(bundle, clips, tmp_path / "a", seed=0, threads=1, progress=lambda *_: None)
 
     def stop(what: str, done: int, total: int | None) -> None:
@@ -135,16 +138,15 @@ def test_it_goes_on_after_an_interruption_and_comes_to_the_same(
     seen: list[int] = []
     again = record.record(bundle, clips, tmp_path / "b", seed=0, threads=1, progress=lambda _, n, __: seen.append(n))
     assert seen == list(range(6, 13))
-    assert (tmp_path / "a" / "masks-000.jsonl").read_bytes() == (tmp_path / "b" / "masks-000.jsonl").read_bytes()
-    for stage, seen_once in whole.statistics.items():  # memories are summed in another order after a restart
-        again_seen = again.statistics[stage]
-        assert {name: each.largest for name, each in again_seen.items()} == pytest.approx(
-            {name: each.largest for name, each in seen_once.items()}, rel=1e-3, abs=1e-5
-        )
-        # How many numbers of a tensor are looked at follows from its size when it first comes, which differs here.
-        assert again_seen.keys() == seen_once.keys()
+    for name in ("masks-000.jsonl", "state"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
     for one, other in zip(whole.feeds("mask_decoder", 99), again.feeds("mask_decoder", 99), strict=True):
-        assert all(np.allclose(one[name], other[name], rtol=1e-3, atol=1e-3) for name in one)
+        assert all(np.array_equal(one[name], other[name]) for name in one)
+    for part, recording in (("a", whole), ("b", again)):
+        low = lower(bundle, "memory_attention", Choice("int8"), recording.statistics["memory_attention"], "percentile")
+        write_graphs("memory_attention", low.models, tmp_path / part)
+    for path in tmp_path.glob("a/memory_attention.*"):
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
     monkeypatch.undo()
     assert len(list((tmp_path / "a" / "feeds").iterdir())) <= record.KEPT_FRAMES
 
@@ -234,7 +236,7 @@ def test_a_full_disk_leaves_nothing(
 
 
 def test_only_fp32_video_bundles_are_taken(sam_bundle: Path) -> None:
-    with pytest.raises(CalibrationError, match="segments images"):
+    with pytest.raises(CalibrationError, match="segments prompted objects in images"):
         command._check_full(Bundle.load(sam_bundle))
 
 

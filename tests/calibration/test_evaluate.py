@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from masklet.calibration.accuracy import Accuracy
-from masklet.calibration.evaluate import Bound, Evaluation, Figures, FrameScore
+from masklet.calibration.evaluate import Bound, Evaluation, Figures
 from masklet.calibration.lower import FULL, Choice, Choices
+from masklet.calibration.scores import FrameScore
 from masklet.calibration.search import Search
 from masklet.calibration.truth import open_truth
 from masklet.runtime.errors import CalibrationError
@@ -19,7 +20,8 @@ def score(
     frame: int, iou: float, *, object_id: int = 1, had: bool = True, has: bool = True, jf: float | None = None
 ) -> FrameScore:
     true = None if jf is None else Accuracy(jf, jf)
-    return FrameScore(0, frame, frame, object_id, iou, had, has, true, None if jf is None else Accuracy(0.9, 0.9))
+    full = None if jf is None else Accuracy(0.9, 0.9)
+    return FrameScore(0, frame, frame, object_id, iou, had, has, 0.25, true=true, true_fp32=full)
 
 
 def test_figures_are_means_over_frames_and_objects() -> None:
@@ -34,7 +36,10 @@ def test_figures_are_means_over_frames_and_objects() -> None:
     assert (figures.lost, figures.gained) == (1, 1)
     assert figures.jf == pytest.approx(100 * (0.7 + 1.0) / 2)  # a mean over objects, each over its frames
     assert figures.drop == pytest.approx(90 - 85)
-    assert found.curve() == pytest.approx([1.0, 0.8, 0.75])
+    assert figures.matched_iou == pytest.approx((1 + 0.9 + 0.7) / 3)
+    assert figures.score_difference == 0.25
+    assert [iou for _, iou in found.curve()] == pytest.approx([1.0, 0.8, 0.75])
+    assert [n for n, _ in Evaluation([score(0, 1.0), score(4, 0.9)], []).curve()] == [0, 4]  # of every fourth frame
 
 
 def test_a_bound_asks_for_both() -> None:

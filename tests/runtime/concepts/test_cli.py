@@ -3,28 +3,21 @@
 import json
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 from command_line import Cli
 from masklet.runtime.concepts.concept import parse_concepts
 from masklet.runtime.errors import PromptError
+from noise_clip import HW, write_noise
 from PIL import Image
 from pycocotools import mask as coco
 
-HW = (60, 80)
 EASY = ("--min-score", "0.05", "--threads", "1")
 
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eight frames of smooth noise that moves."""
-    folder = tmp_path_factory.mktemp("clip")
-    rng = np.random.default_rng(3)
-    picture = cv2.resize(rng.integers(0, 256, (6, 8, 3), np.uint8), (HW[1], HW[0]))
-    for t in range(8):
-        Image.fromarray(np.roll(picture, 2 * t, axis=1)).save(folder / f"{t}.png")
-    return folder
+    return write_noise(tmp_path_factory.mktemp("clip"), frames=8)
 
 
 def test_a_phrase_is_run_to_the_end(cli: Cli, sam3_bundle: Path, clip: Path, tmp_path: Path) -> None:
