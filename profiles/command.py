@@ -11,7 +11,7 @@ import msgspec
 import typer
 from masklet.profiles.compare import Comparison, compare
 from masklet.profiles.page import page
-from masklet.profiles.pipeline import Profile, Request, profile
+from masklet.profiles.pipeline import Profile, Request, no_roofline, profile
 from masklet.profiles.report import read_report
 from masklet.profiles.terminal import comparison_table, show
 from masklet.profiles.trace import trace
@@ -58,11 +58,16 @@ def run_profile(bundle: Path, request: Request, reports: Reports, *, check_hashe
     reports.check()
     opened = Bundle.load(bundle, check_hashes=check_hashes)
     console = Console(stderr=True)
+
+    def tell(line: str) -> None:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
     with Progress(console=console, transient=True, auto_refresh=False, disable=not console.is_terminal) as bar:
-        found = profile(opened, request, _drawn(bar))
+        found = profile(opened, request, _drawn(bar), tell)
     show(found.report, _console())
-    if found.report.roofline is None:
-        typer.echo("no roofline: it reads the graphs with the package onnx; pip install onnx", err=True)
+    reason = no_roofline(request.backend)
+    if reason is not None:
+        tell(f"no roofline: {reason}")
     reports.write(found)
     if found.interrupted:
         typer.echo("masklet: interrupted; the report is of the frames up to here", err=True)

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import msgspec
+from masklet.profiles.awaited import AwaitedSession
 from masklet.profiles.device import conditions, device
 from masklet.profiles.graph_cost import graph_cost
 from masklet.profiles.growth import Growth, Sweep, check_sweep, grow
@@ -14,12 +15,12 @@ from masklet.profiles.machine import measure
 from masklet.profiles.report import BundleFacts, Measured, Memory, Report, SourceFacts, measurements
 from masklet.profiles.roofline import Roofline, roofline, usual_sizes
 from masklet.profiles.timeline import FrameTimes, Recorder, peak_resident_bytes
-from masklet.runtime.backends.onnxrt import OnnxRuntime
+from masklet.runtime.backends.choice import BackendChoice
 from masklet.runtime.bundle import MANIFEST, Bundle
 from masklet.runtime.errors import MaskletError, PromptError
 from masklet.runtime.prompts import Schedule
 from masklet.runtime.run import Outputs, check_frames_come, follow
-from masklet.runtime.session import Backend, Sessions
+from masklet.runtime.session import Backend, Session, Sessions
 from masklet.runtime.sinks import Sinks
 from masklet.runtime.sources import Source, open_source
 from masklet.runtime.spec import ModelSpec
@@ -34,8 +35,8 @@ class Request:
     """What to profile.
 
     cut:     which frames, as `open_source` takes them.
+    backend: what runs the stages; on a GPU each is waited for before the next begins.
     warmup:  frames that are run and not measured; until the memory bank is full where None.
-    threads: of each stage; all cores where None.
     sweep:   sizes to go through afterwards; None for no sweep.
     """
 
@@ -43,9 +44,13 @@ class Request:
     schedule: Schedule
     outputs: Outputs
     cut: Mapping[str, Any]
+    backend: BackendChoice
     warmup: int | None = None
-    threads: int | None = None
     sweep: Sweep | None = None
+
+    def wrap(self, recorder: Recorder) -> Callable[[Session], Session]:
+        """What goes around every session."""
+        return recorder.wrap if self.backend.on_cpu else lambda session: recorder.wrap(AwaitedSession(session))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,32 +62,37 @@ class Profile:
     interrupted: bool
 
 
-def profile(bundle: Bundle, request: Request, progress: Progress) -> Profile:
-    """Profile a bundle. Raises MaskletError where the request cannot be met, where possible before any work."""
+def profile(bundle: Bundle, request: Request, progress: Progress, tell: Callable[[str], None]) -> Profile:
+    """Profile a bundle. tell: is told who runs the stages.
+
+    Raises MaskletError where the request cannot be met, where possible before any work.
+    """
     model = bundle.model
     if not request.schedule:
         raise PromptError("nothing to track: give at least one of --point, --box and --mask")
     warmup = default_warmup(model) if request.warmup is None else request.warmup
-    recorder, before, backend = Recorder(), conditions(), OnnxRuntime(request.threads)
+    recorder, before = Recorder(), conditions()
     with open_source(request.source, **request.cut) as source:
         _check(request, source, warmup)
         sweep = request.sweep and check_sweep(request.sweep, model, source.frames)
-        with request.outputs.open(source.fps) as sinks, Sessions.open(bundle, backend, recorder.wrap) as sessions:
-            interrupted = _follow(sessions, recorder, source, request.schedule, sinks, progress)
+        with request.outputs.open(source.fps) as sinks:
+            sessions, backend = request.backend.open(bundle, tell, request.wrap(recorder))
+            with sessions:
+                interrupted = _follow(sessions, recorder, source, request.schedule, sinks, progress)
         frames, size, name = recorder.frames_recorded, source.size, source.name  # the name hides a password
         _check_measured(frames, warmup, source)
     after, memory = conditions(), _memory(frames[warmup:])
-    growth = _sweep(bundle, backend, request, sweep, progress) if sweep and not interrupted else None
+    growth = _sweep(bundle, request, sweep, progress) if sweep and not interrupted else None
     found = measurements(frames[warmup:], [stage.name for stage in model.stages])
     report = Report(
         **msgspec.structs.asdict(found),
         device=Measured(**msgspec.structs.asdict(device()), before=before, after=after),
-        bundle=bundle_facts(bundle, backend.formats, request.threads),
+        bundle=bundle_facts(bundle, backend, request.backend.threads),
         source=SourceFacts(name, *size, _kinds(request.outputs)),
         warmup=warmup,
         frames=len(frames) - warmup,
         memory=memory,
-        roofline=bundle_roofline(bundle, backend.formats, frames[warmup:], request.threads),
+        roofline=bundle_roofline(bundle, backend, frames[warmup:], request.backend),
         growth=growth,
     )
     return Profile(report, frames, interrupted)
@@ -93,8 +103,8 @@ def default_warmup(model: ModelSpec) -> int:
     return model.memory.recent_frames + 1 if model.memory else IMAGE_WARMUP
 
 
-def bundle_facts(bundle: Bundle, formats: Sequence[str], threads: int | None) -> BundleFacts:
-    """What of a bundle runs on a backend that opens these formats."""
+def bundle_facts(bundle: Bundle, backend: Backend, threads: int | None) -> BundleFacts:
+    """What of a bundle runs on a backend."""
     model = bundle.model
     return BundleFacts(
         family=model.family,
@@ -102,23 +112,31 @@ def bundle_facts(bundle: Bundle, formats: Sequence[str], threads: int | None) ->
         side=model.preprocess.side,
         checkpoint=bundle.manifest.checkpoint.name,
         manifest_sha256=hashlib.sha256((bundle.root / MANIFEST).read_bytes()).hexdigest(),
-        backend="ONNX Runtime on the CPU",
+        backend=str(backend),
         threads=threads,
-        precision={stage.name: bundle.artifact(stage.name, formats).precision for stage in model.stages},
+        precision={stage.name: backend.artifact(bundle, stage).precision for stage in model.stages},
     )
 
 
+def no_roofline(choice: BackendChoice) -> str | None:
+    """Why there is no roofline of what runs so; None where there is one."""
+    if not choice.on_cpu:
+        return "the peaks that it compares with are measured of the CPU alone"
+    return None if find_spec("onnx") else "it reads the graphs with the package onnx; pip install onnx"
+
+
 def bundle_roofline(
-    bundle: Bundle, formats: Sequence[str], frames: Sequence[FrameTimes], threads: int | None
+    bundle: Bundle, backend: Backend, frames: Sequence[FrameTimes], choice: BackendChoice
 ) -> Roofline | None:
-    """Place the stages that ran on this machine's roofline; None where the package onnx is not there."""
-    if find_spec("onnx") is None:
+    """Place the stages that ran on this machine's roofline; None where there is none, see `no_roofline`."""
+    if no_roofline(choice):
         return None
+    stages = {name: bundle.model.stage(name) for name in usual_sizes(frames)}
     costs = {
-        name: graph_cost(bundle.path(bundle.artifact(name, formats)), bundle.model.stage(name), sizes)
+        name: graph_cost(bundle.path(backend.artifact(bundle, stages[name])), stages[name], sizes)
         for name, sizes in usual_sizes(frames).items()
     }
-    return roofline(frames, costs, measure(threads))
+    return roofline(frames, costs, measure(choice.threads))
 
 
 def _follow(
@@ -136,14 +154,14 @@ def _follow(
     return False
 
 
-def _sweep(bundle: Bundle, backend: Backend, request: Request, sweep: Sweep, progress: Progress) -> Growth:
+def _sweep(bundle: Bundle, request: Request, sweep: Sweep, progress: Progress) -> Growth:
     """Run a sweep over the frames from the first prompted one on, with its prompts."""
     prompted = min(request.schedule)
     prompts = list(request.schedule[prompted].values())
     recorder = Recorder()
     with (
         open_source(request.source, **{**request.cut, "start": prompted}) as frames,
-        Sessions.open(bundle, backend, recorder.wrap) as sessions,
+        request.backend.open(bundle, lambda line: None, request.wrap(recorder))[0] as sessions,
     ):
 
         def tracker() -> VideoTracker:

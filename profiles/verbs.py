@@ -5,7 +5,17 @@ from typing import Annotated
 
 import typer
 from masklet.runtime.errors import MaskletError
-from masklet.runtime.verbs import Boxes, Masks, Negatives, NoHashes, Points
+from masklet.runtime.verbs import (
+    BackendOption,
+    Boxes,
+    GraphsOption,
+    Masks,
+    Negatives,
+    NoHashes,
+    Points,
+    ProviderOption,
+    StrictOption,
+)
 
 
 def profile(
@@ -37,13 +47,21 @@ def profile(
     end: Annotated[int | None, typer.Option(help="Frame to stop before.")] = None,
     stride: Annotated[int, typer.Option(min=1, help="Run every n-th frame.")] = 1,
     max_side: Annotated[int | None, typer.Option(min=16, help="Shrink frames to this longer side.")] = None,
+    backend: BackendOption = "onnxruntime",
+    provider: ProviderOption = "cpu",
+    strict: StrictOption = False,
+    cuda_graphs: GraphsOption = False,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads a stage; all cores by default.")] = None,
     no_hashes: NoHashes = False,
 ) -> None:
-    """Say where every millisecond of a frame goes."""
+    """Say where every millisecond of a frame goes.
+
+    On a GPU each stage is waited for, so that its time is its own.
+    """
     from masklet.profiles.command import Reports, run_compare, run_profile
     from masklet.profiles.growth import is_axis, parse_sweep
     from masklet.profiles.pipeline import Request
+    from masklet.runtime.backends.choice import BackendChoice
     from masklet.runtime.prompt_forms import parse_prompts
     from masklet.runtime.run import Outputs
 
@@ -64,8 +82,8 @@ def profile(
         parse_prompts(points=points, negatives=negatives, boxes=boxes, masks=masks_in),
         Outputs(overlay=overlay, masks=masks),
         {"start": start, "end": end, "stride": stride, "max_side": max_side},
+        BackendChoice(backend, provider, threads, strict, cuda_graphs),
         warmup=warmup,
-        threads=threads,
         sweep=parse_sweep(axes) if axes else None,
     )
     run_profile(Path(named[0]), request, Reports(json, trace, html), check_hashes=not no_hashes)

@@ -5,7 +5,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from masklet.runtime.bundle import Bundle
+from masklet.runtime.bundle import Artifact, Bundle
 from masklet.runtime.errors import BundleError
 from masklet.runtime.spec import ModelSpec, StageSpec, Tensor
 
@@ -36,9 +36,8 @@ class Session(Protocol):
 class Backend(Protocol):
     """An inference engine that opens stages of a bundle."""
 
-    @property
-    def formats(self) -> tuple[str, ...]:
-        """Artifact formats that it can open, the preferred first."""
+    def artifact(self, bundle: Bundle, stage: StageSpec) -> Artifact:
+        """What it opens of a stage. Raises MaskletError where the bundle has nothing for it."""
         ...
 
     def open(self, bundle: Bundle, stage: StageSpec) -> Session:

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from masklet.export.families.sam2 import FAMILY
 from masklet.export.family import Case
+from masklet.profiles.awaited import await_outputs
 from masklet.profiles.benchmarks.stages import TRACKED
 from masklet.runtime.backends.onnxrt import OnnxRuntime
 from masklet.runtime.backends.tensorrt import TensorRt
@@ -104,8 +105,7 @@ def on_sessions(model: Any, sessions: Sessions) -> Side:
         given = {**feeds[name], **{k: v for k, v in encoded.items() if k in feeds[name]}}
 
         def call(name: str = name, given: Any = given) -> None:
-            outputs = sessions.run(name, given)
-            next((v.memory.synchronize() for v in outputs.values() if hasattr(v, "memory")), None)
+            await_outputs(sessions.run(name, given))
 
         side[name] = call
     return side

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from masklet.runtime.backends.onnxrt import OnnxRuntime
-from masklet.runtime.backends.onnxrt_providers import Provider
+from masklet.runtime.backends.onnxrt_providers import Provider, in_one_line
 from masklet.runtime.bundle import Bundle
 from masklet.runtime.errors import SessionError
-from masklet.runtime.session import Sessions
+from masklet.runtime.session import Session, Sessions
 
 if TYPE_CHECKING:
     from masklet.runtime.backends.tensorrt import TensorRt
@@ -31,11 +31,24 @@ class BackendChoice:
     strict: bool = False
     graphs: bool = False
 
+    @property
+    def on_cpu(self) -> bool:
+        """Whether no GPU is asked for."""
+        return self.name == "onnxruntime" and self.provider == "cpu"
+
     def sessions(self, bundle: Bundle, tell: Callable[[str], None]) -> Sessions:
         """Open every stage. tell: is told in one line who runs which, where that is not ONNX Runtime's CPU as ever.
 
-        Engines that were built where they could not run are compared with their graphs before they are used.
         Raises SessionError where the choice does not go together, or a stage cannot be opened so.
+        """
+        return self.open(bundle, tell)[0]
+
+    def open(
+        self, bundle: Bundle, tell: Callable[[str], None], wrap: Callable[[Session], Session] | None = None
+    ) -> "tuple[Sessions, OnnxRuntime | TensorRt]":
+        """The same, and the backend, which says more. wrap: put around every session.
+
+        Engines that were built where they could not run are compared with their graphs before they are used.
         """
         from masklet.runtime.backends.engine_check import require_checked
 
@@ -44,10 +57,10 @@ class BackendChoice:
             found = require_checked(bundle, self.name, backend.machine, self._backend)
             if found is not None:
                 tell(f"engines checked against their graphs: {found}")
-        sessions = Sessions.open(bundle, backend)
+        sessions = Sessions.open(bundle, backend, wrap)
         if backend.ran_on:
-            tell(_placement(backend.ran_on))
-        return sessions
+            tell(in_one_line(backend.ran_on))
+        return sessions, backend
 
     def _backend(self) -> "OnnxRuntime | TensorRt":
         if self.name == "onnxruntime":
@@ -59,9 +72,3 @@ class BackendChoice:
         from masklet.runtime.backends.tensorrt import TensorRt
 
         return TensorRt(self.name, graphs=self.graphs)
-
-
-def _placement(ran_on: dict[str, str]) -> str:
-    if len(set(ran_on.values())) == 1:
-        return f"all {len(ran_on)} stages: {next(iter(ran_on.values()))}"
-    return "; ".join(f"{stage}: {who}" for stage, who in ran_on.items())

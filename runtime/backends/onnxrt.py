@@ -15,9 +15,10 @@ from masklet.runtime.backends.onnxrt_providers import (
     Provider,
     engine_cache,
     first_line,
+    in_one_line,
     requested,
 )
-from masklet.runtime.bundle import Bundle
+from masklet.runtime.bundle import Artifact, Bundle
 from masklet.runtime.errors import SessionError
 from masklet.runtime.session import Feeds, Session
 from masklet.runtime.spec import StageSpec, Tensor
@@ -68,8 +69,15 @@ class OnnxRuntime:
             self.formats = ("onnx",)
         self.ran_on: dict[str, str] = {}
 
+    def __str__(self) -> str:
+        """Itself, and once stages are open who runs them."""
+        return f"ONNX Runtime, {in_one_line(self.ran_on)}" if self.ran_on else "ONNX Runtime on the CPU"
+
+    def artifact(self, bundle: Bundle, stage: StageSpec) -> Artifact:
+        return bundle.artifact(stage.name, self.formats)
+
     def open(self, bundle: Bundle, stage: StageSpec) -> Session:
-        artifact = bundle.artifact(stage.name, self.formats)
+        artifact = self.artifact(bundle, stage)
         path, gpu = bundle.path(artifact), self._gpu_for(stage)
         if gpu is None:
             return self.open_graph(path, stage)

@@ -15,7 +15,7 @@ from masklet.runtime.backends.engine_profiles import EngineProfiles
 from masklet.runtime.backends.engine_protocol import Context, OpenEngine
 from masklet.runtime.backends.tensorrt_library import Backend
 from masklet.runtime.backends.tensorrt_loader import library_version, load_engine
-from masklet.runtime.bundle import Bundle
+from masklet.runtime.bundle import Artifact, Bundle
 from masklet.runtime.errors import SessionError
 from masklet.runtime.session import Feeds
 from masklet.runtime.spec import ModelSpec, StageSpec, Tensor
@@ -44,17 +44,24 @@ class TensorRt:
         version: Callable[[Backend], str] = library_version,
     ) -> None:
         self._backend, self._graphs, self._load = backend, graphs, load
-        self.formats = (backend,)
-        tensorrt = version(backend)
+        self._tensorrt = version(backend)
         cuda = cuda or open_cuda()
         self.memory = DeviceMemory(cuda)
         self._gpu, self._scratch = GpuInUse(self.memory), Scratch(self.memory)
-        self._here = machine_fingerprint(tensorrt, cuda.facts)
+        self._here = machine_fingerprint(self._tensorrt, cuda.facts)
         self.machine = ", ".join(self._here.values())
         self.ran_on: dict[str, str] = {}
 
+    def __str__(self) -> str:
+        """Itself, and where it runs."""
+        graphs = " with CUDA graphs" if self._graphs else ""
+        return f"{self._backend} {self._tensorrt} on {self.memory.cuda.facts.name}{graphs}"
+
+    def artifact(self, bundle: Bundle, stage: StageSpec) -> Artifact:
+        return choose_engine(bundle, stage.name, self._backend, self._here)
+
     def open(self, bundle: Bundle, stage: StageSpec) -> "TensorRtSession":
-        artifact = choose_engine(bundle, stage.name, self._backend, self._here)
+        artifact = self.artifact(bundle, stage)
         opened = self._load(self._backend, vouched_plan(bundle, artifact), stage.name)
         self.ran_on[stage.name] = f"{self._backend} {artifact.precision}"
         return TensorRtSession(stage, bundle.model, self._gpu, opened, self._scratch, graphs=self._graphs)

@@ -1,13 +1,18 @@
 """`masklet profile` as a user meets it: four outputs of a real run, a comparison, and one line for bad input."""
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from command_line import Cli
+from engines import fake_tensorrt, with_engines
+from fake_cuda import FakeCuda
 from masklet.profiles.machine import Machine
+from masklet.runtime.backends.tensorrt import TensorRt
+from masklet.runtime.bundle import Bundle
 from masklet.runtime.results import Frame
 from masklet.runtime.sinks import MasksJsonl
 
@@ -127,6 +132,72 @@ def test_an_interrupted_run_reports_what_it_has(
     assert code == 130
     assert "the report is of the frames up to here" in err
     assert json.loads(report.read_text())["frames"] == 2
+
+
+class SlowCuda(FakeCuda):
+    """A GPU whose work takes until it is waited for; knows how often it was."""
+
+    waits = 0
+
+    def synchronize(self) -> None:
+        self.waits += 1
+
+
+def test_engines_are_profiled_each_on_its_own(
+    profile: Cli, nano_bundle: Path, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = with_engines(Bundle.load(shutil.copytree(nano_bundle, tmp_path / "nano.bundle")), check="passed")
+    opened: list[SlowCuda] = []
+
+    def backend(name: str, *, graphs: bool) -> TensorRt:
+        opened.append(SlowCuda())
+        return fake_tensorrt(bundle, opened[-1], graphs=graphs)
+
+    monkeypatch.setattr("masklet.runtime.backends.tensorrt.TensorRt", backend)
+    words = (bundle.root, clip, *PROMPTS, "--backend", "tensorrt", "--cuda-graphs", "--sweep", "objects=1,2")
+    report = tmp_path / "p.json"
+    code, out, err = profile(*words, "--json", report)
+    assert code == 0, err
+    assert "all 5 stages: tensorrt fp32" in err
+    assert "no roofline: the peaks that it compares with are measured of the CPU alone" in err
+    assert "tensorrt 10.3.0 on Fake GPU with CUDA graphs" in out
+    found = json.loads(report.read_text())
+    assert found["roofline"] is None
+    assert set(found["bundle"]["precision"].values()) == {"fp32"}
+    assert [p["objects"] for p in found["growth"]["points"]] == [1, 2]
+    run, sweep = opened
+    assert run.closed
+    assert sweep.closed
+    calls = sum(stage["calls"] for stage in found["stages"].values())
+    assert run.waits >= calls  # every stage was waited for, those included whose outputs stay on the device
+    plain = SlowCuda()
+    monkeypatch.setattr("masklet.profiles.pipeline.AwaitedSession", lambda session: session)
+    monkeypatch.setattr("masklet.runtime.backends.tensorrt.TensorRt", lambda *_, **__: fake_tensorrt(bundle, plain))
+    assert profile(*words[: words.index("--cuda-graphs")])[0] == 0
+    assert plain.waits < run.waits
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--cuda-graphs",), "--cuda-graphs is for --backend tensorrt"),
+        (("--backend", "tensorrt", "--provider", "cuda"), "--provider is for --backend onnxruntime"),
+        (("--provider", "cuda", "--strict"), "CUDAExecutionProvider"),
+    ],
+)
+def test_a_backend_that_is_not_to_be_had_is_one_line(
+    profile: Cli, nano_bundle: Path, clip: Path, words: tuple[str, ...], message: str
+) -> None:
+    code, _, err = profile(nano_bundle, clip, *PROMPTS, *words)
+    assert (code, err.count("\n")) == (2, 1)
+    assert message in err
+
+
+def test_a_fall_back_is_said(profile: Cli, nano_bundle: Path, clip: Path) -> None:
+    code, out, err = profile(nano_bundle, clip, *PROMPTS, *ONE_THREAD, "--provider", "cuda")
+    assert code == 0
+    assert "all 5 stages: CPU, for this ONNX Runtime has no CUDAExecutionProvider" in err
+    assert "ONNX Runtime, all 5 stages: CPU, for this" in out
 
 
 def test_a_missing_onnx_leaves_the_roofline_out(
