@@ -181,15 +181,16 @@ def memory(given: argparse.Namespace) -> str:
             _, status, used = os.wait4(process.pid, 0)
             if status:
                 raise SystemExit(f"calibrating {frames} frames failed")
-            rows.append(f"| {frames} | {used.ru_maxrss / 1e3:.0f} | {time.perf_counter() - begun:.0f} |")
+            taken = time.perf_counter() - begun, used.ru_utime + used.ru_stime
+            rows.append(f"| {frames} | {used.ru_maxrss / 1e3:.0f} | {taken[0]:.0f} | {taken[1]:.0f} |")
             print(rows[-1], flush=True)
     return "\n".join(
         (
             f"{_today()}. One scene of so many frames, the search with its trial of each stage alone. "
             f"`{_command('memory', given)}`",
             "",
-            "| frames | peak memory, MB | seconds |",
-            "| ---: | ---: | ---: |",
+            "| frames | peak memory, MB | seconds | of processor time |",
+            "| ---: | ---: | ---: | ---: |",
             *rows,
         )
     )
@@ -312,7 +313,8 @@ def keep(part: str, text: str) -> None:
     """Put a part into the page, in the place of its earlier figures."""
     page = PAGE.read_text() if PAGE.exists() else "# What FP16 and INT8 cost, and what they save\n"
     found = dict(re.findall(r"^## (\w+)\n\n(.*?)\n*(?=^## |\Z)", page, re.DOTALL | re.MULTILINE)) | {part: text}
-    body = "\n\n".join(f"## {name}\n\n{found[name]}" for name in PARTS if name in found)
+    names = [*(name for name in PARTS if name in found), *(name for name in found if name not in PARTS)]
+    body = "\n\n".join(f"## {name}\n\n{found[name]}" for name in names)
     PAGE.write_text(f"# What FP16 and INT8 cost, and what they save\n\n{body}\n")
 
 
