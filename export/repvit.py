@@ -36,7 +36,7 @@ class RepViTEncoder(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """image: uint8 [1, side, side, 3]. Returns feat_s0, feat_s1 and vision_feat, [1, channels, height, width]."""
-        pixels = image.permute(0, 3, 1, 2).to(torch.float32) * self.scale + self.shift
+        pixels = image.to(torch.float32).permute(0, 3, 1, 2) * self.scale + self.shift
         fine0, fine1, middle, coarse = self.backbone(pixels)
         vision = self.to_middle(middle)
         if self.top_down:

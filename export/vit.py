@@ -101,7 +101,7 @@ class ViTEncoder(nn.Module):
         """Run the blocks. Returns (the last map, the map behind the first global block), [1, tokens, tokens, C]."""
         places = torch.arange(self.side, device=image.device)
         rows, columns = ((places < content_hw[axis]).to(torch.float32) for axis in (0, 1))
-        pixels = image.permute(0, 3, 1, 2).to(torch.float32) * self.scale + self.shift
+        pixels = image.to(torch.float32).permute(0, 3, 1, 2) * self.scale + self.shift
         x = self.patch(pixels * (rows[:, None] * columns)).permute(0, 2, 3, 1)
         x = x if self.positions is None else x + self.positions
         early = None
