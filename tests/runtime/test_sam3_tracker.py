@@ -15,6 +15,7 @@ from masklet.runtime.image import ImagePredictor
 from masklet.runtime.prompts import Box, Points, Prompt
 from masklet.runtime.results import Frame
 from masklet.runtime.session import Sessions
+from masklet.runtime.spec import Tensor
 from masklet.runtime.video import TrackerOptions, VideoTracker
 from reference_video import MetaSam3Tracker, ReferenceTracker, agreement
 from sam3_checkpoints import SIDE, random_sam3, tracker_config
@@ -118,26 +119,43 @@ def reference(checkpoint: Path) -> Any:
     return Sam3TrackerModel.from_pretrained(checkpoint).eval()
 
 
+def pixels_of(image: Tensor) -> torch.Tensor:
+    return torch.from_numpy(image).permute(2, 0, 1)[None] / 127.5 - 1
+
+
 @pytest.mark.parametrize("name", list(PROMPTS))
-def test_candidates_of_an_image_are_those_of_transformers(sessions: Sessions, reference: Any, name: str) -> None:
-    """The three masks, the single one, and both again from earlier logits."""
+def test_candidates_of_an_image_are_those_of_transformers(
+    sessions: Sessions, model: Any, reference: Any, name: str
+) -> None:
+    """The three masks, the single one, and both again from earlier logits. The image is embedded by the video model."""
     prompt, given = PROMPTS[name]
     image = scene(1)[0].image
     predictor = ImagePredictor(sessions)
     predictor.set_image(image)
-    pixels = torch.from_numpy(image).permute(2, 0, 1)[None] / 127.5 - 1
+    embeddings = model.get_image_embeddings(pixels_of(image))
     earlier = predictor.predict(PROMPTS["click"][0], choice="best").low_res[:, 0]
     assert np.abs(earlier).max() < 32  # beyond it they would be clamped
     kinds: tuple[Choice, ...] = ("all", "single")
     for kind, logits in product(kinds, (None, earlier)):
-        masks_in = None if logits is None else torch.from_numpy(logits)
+        masks_in = None if logits is None else torch.from_numpy(logits)[None]
         with torch.inference_mode():
-            wanted = reference(pixel_values=pixels, input_masks=masks_in, multimask_output=kind == "all", **given)
+            wanted = reference(
+                image_embeddings=embeddings, input_masks=masks_in, multimask_output=kind == "all", **given
+            )
         got = predictor.predict(prompt, choice=kind, earlier=logits)
         masks = wanted.pred_masks[0].numpy()
         assert got.low_res.shape == masks.shape
         assert np.linalg.norm(got.low_res - masks) <= 1e-4 * np.linalg.norm(masks)
         np.testing.assert_allclose(got.scores, wanted.iou_scores[0].numpy(), atol=1e-4)
+
+
+def test_no_memory_is_added_to_what_is_read_as_in_metas_code(model: Any, reference: Any) -> None:
+    """transformers' model of images keeps the level of half size, and adds the embedding of no memory to that one."""
+    pixels = pixels_of(scene(1)[0].image)
+    ours, theirs = model.get_image_embeddings(pixels)[-1], reference.get_image_embeddings(pixels)[2]
+    added = model.no_memory_embedding.reshape(1, -1, 1, 1)
+    torch.testing.assert_close(ours, theirs + added)
+    assert added.abs().max() > 0.1
 
 
 @pytest.mark.parametrize("name", list(PROMPTS))
