@@ -3,7 +3,7 @@
 import heapq
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import cv2
@@ -15,6 +15,7 @@ from masklet.calibration.clips import Clip, run
 from masklet.calibration.scores import FrameScore, scorer
 from masklet.calibration.truth import MaskLines
 from masklet.runtime.errors import CalibrationError
+from masklet.runtime.geometry import boxes_xyxy
 from masklet.runtime.overlay import draw
 from masklet.runtime.results import Frame, FrameResult
 from masklet.runtime.session import Sessions
@@ -154,22 +155,30 @@ def _keep_worst(
     """Draw a frame and keep it in a heap, if it is one of the worst."""
     if len(worst) == SHOWN and (better_by, place) <= (worst[0].better_by, worst[0].place):
         return
-    pictures = (draw(frame.image, full), draw(frame.image, low), _difference(frame.image, full, low))
-    shown = Worst(better_by, place, *map(_small, pictures))
+    small = _small(frame.image)
+    drawn = [draw(small, _small_result(each, small.shape[:2])) for each in (full, low)]
+    shown = Worst(better_by, place, drawn[0], drawn[1], _small(_difference(frame.image, full, low)))
     (heapq.heappush if len(worst) < SHOWN else heapq.heappushpop)(worst, shown)
 
 
 def _difference(image: U8, full: FrameResult, low: FrameResult) -> U8:
     """The frame in grey, red where only `full` has a mask, blue where only `low` has one."""
-    shades = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None] // 2 + 64
-    shown = np.repeat(shades, 3, axis=2)
+    shown = np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None] // 2 + 64, 3, axis=2).astype(np.uint8)
     masks, others = full.masks.any(axis=0), low.masks.any(axis=0)
     shown[masks & ~others] = RED
     shown[others & ~masks] = BLUE
     return shown
 
 
+def _small_result(result: FrameResult, hw: tuple[int, ...]) -> FrameResult:
+    masks = np.zeros((len(result), *hw), np.bool_)
+    for small, mask in zip(masks, result.masks, strict=True):
+        cv2.resize(mask.view(np.uint8), hw[::-1], dst=small.view(np.uint8), interpolation=cv2.INTER_NEAREST)
+    return replace(result, masks=masks, boxes_xyxy=boxes_xyxy(masks))
+
+
 def _small(image: U8) -> U8:
+    """A picture at the size in which it is shown; smaller ones grow, so that labels are small in them."""
     scale = PICTURE / max(image.shape[:2])
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST
     return np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=way), np.uint8)
