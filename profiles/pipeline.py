@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
 
@@ -17,9 +17,13 @@ from masklet.profiles.roofline import Roofline, roofline, usual_sizes
 from masklet.profiles.timeline import FrameTimes, Recorder, peak_resident_bytes
 from masklet.runtime.backends.choice import BackendChoice
 from masklet.runtime.bundle import MANIFEST, Bundle
+from masklet.runtime.concepts.concept import Concept
+from masklet.runtime.concepts.detector import check_concepts
+from masklet.runtime.concepts.options import ConceptOptions
+from masklet.runtime.concepts.tracker import ConceptTracker, check_for_video, check_refinements
 from masklet.runtime.errors import MaskletError, PromptError
 from masklet.runtime.prompts import Schedule
-from masklet.runtime.run import Outputs, check_frames_come, follow
+from masklet.runtime.run import Outputs, Tracker, check_frames_come, follow
 from masklet.runtime.session import Backend, Session, Sessions
 from masklet.runtime.sinks import Sinks
 from masklet.runtime.sources import Source, open_source
@@ -34,9 +38,10 @@ Progress = Callable[[str, int, int | None], None]  # is told what is done, how m
 class Request:
     """What to profile.
 
-    cut:     which frames, as `open_source` takes them.
+    schedule: prompts of objects; with concepts, what corrects them. cut: which frames, as `open_source` takes them.
+    concepts: what to find every instance of, and how; none where all objects are prompted.
     backend: what runs the stages; on a GPU each is waited for before the next begins.
-    warmup:  frames that are run and not measured; until the memory bank is full where None.
+    warmup:  frames that are run and not measured; where None, until the memory bank is full and results come.
     sweep:   sizes to go through afterwards; None for no sweep.
     """
 
@@ -45,12 +50,20 @@ class Request:
     outputs: Outputs
     cut: Mapping[str, Any]
     backend: BackendChoice
+    concepts: tuple[Concept, ...] = ()
+    found_with: ConceptOptions = field(default_factory=ConceptOptions)
     warmup: int | None = None
     sweep: Sweep | None = None
 
     def wrap(self, recorder: Recorder) -> Callable[[Session], Session]:
         """What goes around every session."""
         return recorder.wrap if self.backend.on_cpu else lambda session: recorder.wrap(AwaitedSession(session))
+
+    def tracker(self, sessions: Sessions) -> Tracker:
+        """What frames go through. Phrases are encoded here, once, and in no frame."""
+        if self.concepts:
+            return ConceptTracker(sessions, self.concepts, self.found_with)
+        return VideoTracker(sessions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +81,8 @@ def profile(bundle: Bundle, request: Request, progress: Progress, tell: Callable
     Raises MaskletError where the request cannot be met, where possible before any work.
     """
     model = bundle.model
-    if not request.schedule:
-        raise PromptError("nothing to track: give at least one of --point, --box and --mask")
-    warmup = default_warmup(model) if request.warmup is None else request.warmup
+    _check_wanted(request, bundle)
+    warmup = default_warmup(model, request) if request.warmup is None else request.warmup
     recorder, before = Recorder(), conditions()
     with open_source(request.source, **request.cut) as source:
         _check(request, source, warmup)
@@ -78,7 +90,7 @@ def profile(bundle: Bundle, request: Request, progress: Progress, tell: Callable
         with request.outputs.open(source.fps) as sinks:
             sessions, backend = request.backend.open(bundle, tell, request.wrap(recorder))
             with sessions:
-                interrupted = _follow(sessions, recorder, source, request.schedule, sinks, progress)
+                interrupted = _follow(request.tracker(sessions), recorder, source, request.schedule, sinks, progress)
         frames, size, name = recorder.frames_recorded, source.size, source.name  # the name hides a password
         _check_measured(frames, warmup, source)
     after, memory = conditions(), _memory(frames[warmup:])
@@ -98,9 +110,10 @@ def profile(bundle: Bundle, request: Request, progress: Progress, tell: Callable
     return Profile(report, frames, interrupted)
 
 
-def default_warmup(model: ModelSpec) -> int:
-    """Frames until the memory bank is full: earlier ones cost less, and would make a profile too kind."""
-    return model.memory.recent_frames + 1 if model.memory else IMAGE_WARMUP
+def default_warmup(model: ModelSpec, request: Request) -> int:
+    """Frames until the memory bank is full and results come: earlier ones cost less, and would be too kind."""
+    full = model.memory.recent_frames + 1 if model.memory else IMAGE_WARMUP
+    return max(full, request.found_with.delay) if request.concepts else full
 
 
 def bundle_facts(bundle: Bundle, backend: Backend, threads: int | None) -> BundleFacts:
@@ -140,12 +153,12 @@ def bundle_roofline(
 
 
 def _follow(
-    sessions: Sessions, recorder: Recorder, source: Source, schedule: Schedule, sinks: Sinks, progress: Progress
+    tracker: Tracker, recorder: Recorder, source: Source, schedule: Schedule, sinks: Sinks, progress: Progress
 ) -> bool:
     """Run the pipeline to its end; True where Ctrl-C ended it before."""
     sink = recorder.sink(sinks)
     try:
-        results = follow(VideoTracker(sessions), recorder.frames(source), schedule)
+        results = follow(tracker, recorder.frames(source), schedule)
         for done, (frame, result) in enumerate(results, start=1):
             sink.write(frame, result)
             progress("profiling", done, source.frames)
@@ -169,6 +182,18 @@ def _sweep(bundle: Bundle, request: Request, sweep: Sweep, progress: Progress) -
             return VideoTracker(sessions)
 
         return grow(tracker, recorder, frames, prompts, sweep)
+
+
+def _check_wanted(request: Request, bundle: Bundle) -> None:
+    """Refuse what cannot be tracked."""
+    if request.concepts:
+        check_concepts(bundle.model, bundle.asset, request.concepts)
+        check_for_video(request.concepts)
+        check_refinements(request.schedule, request.cut["start"])
+        if request.sweep:
+            raise PromptError("--sweep goes through numbers of prompted objects; leave it out with --text")
+    elif not request.schedule:
+        raise PromptError("nothing to track: give at least one of --point, --box, --mask and --text")
 
 
 def _check(request: Request, source: Source, warmup: int) -> None:

@@ -8,13 +8,17 @@ from masklet.runtime.errors import MaskletError
 from masklet.runtime.verbs import (
     BackendOption,
     Boxes,
+    Exemplars,
     GraphsOption,
+    Hotstart,
     Masks,
+    MinScore,
     Negatives,
     NoHashes,
     Points,
     ProviderOption,
     StrictOption,
+    Texts,
 )
 
 
@@ -28,6 +32,10 @@ def profile(
     negatives: Negatives = [],  # noqa: B006
     boxes: Boxes = [],  # noqa: B006
     masks_in: Masks = [],  # noqa: B006
+    texts: Texts = [],  # noqa: B006
+    exemplars: Exemplars = [],  # noqa: B006
+    min_score: MinScore = 0.5,
+    hotstart: Hotstart = 15,
     json: Annotated[Path | None, typer.Option("--json", help="The report as JSON; --compare reads it.")] = None,
     trace: Annotated[Path | None, typer.Option("--trace", help="A trace for ui.perfetto.dev.")] = None,
     html: Annotated[Path | None, typer.Option("--html", help="The report as one page with charts.")] = None,
@@ -56,12 +64,15 @@ def profile(
 ) -> None:
     """Say where every millisecond of a frame goes.
 
-    On a GPU each stage is waited for, so that its time is its own.
+    On a GPU each stage is waited for, so that its time is its own. With --text a phrase is encoded once, before the
+    first frame, and in none of them.
     """
     from masklet.profiles.command import Reports, run_compare, run_profile
     from masklet.profiles.growth import is_axis, parse_sweep
     from masklet.profiles.pipeline import Request
     from masklet.runtime.backends.choice import BackendChoice
+    from masklet.runtime.concepts.concept import parse_concepts
+    from masklet.runtime.concepts.options import ConceptOptions
     from masklet.runtime.prompt_forms import parse_prompts
     from masklet.runtime.run import Outputs
 
@@ -83,6 +94,8 @@ def profile(
         Outputs(overlay=overlay, masks=masks),
         {"start": start, "end": end, "stride": stride, "max_side": max_side},
         BackendChoice(backend, provider, threads, strict, cuda_graphs),
+        parse_concepts(texts, exemplars),
+        ConceptOptions.of(min_score, hotstart),
         warmup=warmup,
         sweep=parse_sweep(axes) if axes else None,
     )
