@@ -4,6 +4,7 @@ from pathlib import Path
 
 from fake_cuda import FACTS, FakeCuda, FakeEngine
 from masklet.runtime.amend import amend_bundle
+from masklet.runtime.backends.engine_choice import EnginePlan
 from masklet.runtime.backends.engine_fingerprint import graph_hash, machine_fingerprint
 from masklet.runtime.backends.engine_protocol import OpenEngine
 from masklet.runtime.backends.tensorrt import TensorRt
@@ -35,8 +36,9 @@ def fake_tensorrt(
 ) -> TensorRt:
     """The backend on a fake GPU. ranges: of a stage's engine, the sizes that each of its profiles takes."""
 
-    def load(backend: str, plan: bytes, stage: str) -> OpenEngine:
-        assert Path(plan.decode()).exists()
-        return FakeEngine(cuda, bundle.model.stage(stage), plan.decode(), (ranges or {}).get(stage))
+    def load(backend: str, plan: EnginePlan) -> OpenEngine:
+        graph = plan.data.decode()
+        assert Path(graph).exists()
+        return FakeEngine(cuda, bundle.model.stage(plan.stage), graph, (ranges or {}).get(plan.stage))
 
     return TensorRt(graphs=graphs, cuda=cuda, load=load, version=lambda backend: VERSION)

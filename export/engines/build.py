@@ -13,7 +13,7 @@ from masklet.export.engines.network import Network, parse
 from masklet.export.engines.progress import Steps, progress_monitor
 from masklet.export.engines.shapes import OptimizationProfile
 from masklet.export.engines.timing_cache import keep_timing_cache, use_timing_cache
-from masklet.runtime.backends.engine_fingerprint import ANY
+from masklet.runtime.backends.engine_fingerprint import ANY, HARDWARE_COMPATIBLE, STRIPPED, VERSION_COMPATIBLE
 from masklet.runtime.backends.tensorrt_library import Backend, TensorRT, version_of
 from masklet.runtime.errors import ExportError
 from masklet.runtime.spec import StageSpec
@@ -33,8 +33,8 @@ class BuildOptions(msgspec.Struct, frozen=True):
     workspace_mb:         scratch memory that an engine may use; all that the device has where None.
     compute_capabilities: architectures that TensorRT for RTX builds for, "8.6"; its portable set where empty.
     hardware_compatible:  an engine for every GPU from Ampere on, somewhat slower.
-    version_compatible:   an engine that later releases of the same major version of TensorRT load too.
-    refit, strip_weights: weights can be replaced; weights are left out, to be put in from the graph.
+    version_compatible:   an engine that later releases of the same major version load, by this one's lean runtime.
+    refit, strip_weights: weights can be replaced; weights are left out, and put in from the graph when it is loaded.
     tf32:                 FP32 products may round their factors to 10 bits, as TensorRT's default is.
     timing_cache:         measured tactics, read and kept there.
     """
@@ -51,14 +51,33 @@ class BuildOptions(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         """As the fingerprint has it."""
         chosen = {
-            "hardware compatible": self.hardware_compatible,
-            "version compatible": self.version_compatible,
+            HARDWARE_COMPATIBLE: self.hardware_compatible,
+            VERSION_COMPATIBLE: self.version_compatible,
             "refit": self.refit,
-            "weights stripped": self.strip_weights,
+            STRIPPED: self.strip_weights,
             "tf32": self.tf32,
         }
         words = ["strongly typed", *(word for word, on in chosen.items() if on)]
         return ", ".join([*words, *([f"workspace {self.workspace_mb} MB"] if self.workspace_mb else [])])
+
+
+def check_options(options: BuildOptions, backend: Backend) -> None:
+    """Raise ExportError for what this TensorRT does not have."""
+    if backend == "tensorrt" and options.compute_capabilities:
+        raise ExportError(
+            "--compute-capability is for --backend tensorrt-rtx; TensorRT builds for the GPU that is here, and with "
+            "--hardware-compatible for every one from Ampere on"
+        )
+    if backend == "tensorrt-rtx" and options.hardware_compatible:
+        raise ExportError(
+            "--hardware-compatible is for --backend tensorrt; an engine of TensorRT for RTX is for every GPU of its "
+            "compute capabilities (8.0 and later, or those of --device and --compute-capability)"
+        )
+    if backend == "tensorrt-rtx" and options.version_compatible:
+        raise ExportError(
+            "--version-compatible is for --backend tensorrt; an engine of TensorRT for RTX is loaded by the release "
+            "that built it and by no other, so build again after an update"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +175,7 @@ def _failure(network: Network, options: BuildOptions) -> str:
     said = [*network.messages.errors, *network.messages.verbose]
     tactic = next((found for found in map(TACTIC.search, said) if found), None)
     if tactic is None and not any(OUT_OF_MEMORY.search(message) for message in network.messages.errors):
-        hint = "; refittable engines are built where the GPU is" if options.refit else ""
-        return f"TensorRT {version_of(network.library)} could not build it: {network.messages.first_error()}{hint}"
+        return f"TensorRT {version_of(network.library)} could not build it: {network.messages.first_error()}"
     if tactic is not None:
         wanted = f"a tactic wanted {tactic[1]} MB and {tactic[2]} MB were free"
     else:

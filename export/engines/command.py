@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-from masklet.export.engines.build import BuildOptions, Engine, build_engine
+from masklet.export.engines.build import BuildOptions, Engine, build_engine, check_options
 from masklet.export.engines.plan import StagePlan, Target, choose_target, foretell, plan_stages
 from masklet.export.engines.preflight import MOST, USUAL, Preflight
 from masklet.export.engines.progress import Steps
@@ -45,9 +45,10 @@ class BuildRequest:
 
 def run_build(request: BuildRequest) -> None:
     """Build the engines of a bundle. A bundle whose engines cannot all be built stays as it was."""
+    check_options(request.options, request.backend)
     bundle = Bundle.load(request.bundle, check_hashes=request.check_hashes)
     library = load_library(request.backend)
-    target = choose_target(library, request.backend, request.device, _gpu(request.backend), request.options)
+    target = choose_target(library, request.backend, request.device, _gpu(request), request.options)
     plans = plan_stages(bundle, request.stages, target)
     console, out = Console(stderr=True), Console()
     found = foretell(bundle, plans, target)
@@ -115,20 +116,29 @@ def _is_there(bundle: Bundle, plan: StagePlan, backend: Backend) -> bool:
     )
 
 
-def _gpu(backend: Backend) -> DeviceFacts | None:
-    """The GPU that engines are built for; None for TensorRT for RTX, whose engines are no one GPU's."""
-    if backend == "tensorrt-rtx":
+def _gpu(request: BuildRequest) -> DeviceFacts | None:
+    """The GPU that engines are built for; None for TensorRT for RTX, whose engines are no one GPU's.
+
+    Raises ExportError where one is needed and there is none.
+    """
+    rtx, options = request.backend == "tensorrt-rtx", request.options
+    if rtx and not (options.refit or options.strip_weights):
         return None
     try:
         cuda = open_cuda()
     except SessionError as error:
+        if rtx:
+            raise ExportError(
+                "--refit and --strip-weights take a GPU to build with, also of TensorRT for RTX, which compiles such "
+                f"engines at once: {error}; without them it builds anywhere"
+            ) from None
         raise ExportError(
             f"TensorRT builds on the GPU that the engine is for: {error}. TensorRT for RTX builds anywhere: "
             "--backend tensorrt-rtx"
         ) from None
     facts = cuda.facts
     cuda.close()
-    return facts
+    return None if rtx else facts
 
 
 def _drawn(bar: Progress, stage: str) -> Steps:

@@ -16,7 +16,11 @@ def build(
     ],
     device: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="A device profile, or a .toml file of your own; the GPU's that is here."),
+        typer.Option(
+            metavar="NAME",
+            help="A device profile such as jetson-orin-nano-8gb (a wrong name lists all), or a .toml file of your own; "
+            "by default that of the GPU which is here, or any device.",
+        ),
     ] = None,
     stages: Annotated[list[str], typer.Option("--stage", help="Build this stage only; repeats.")] = [],  # noqa: B006
     workspace_mb: Annotated[
@@ -32,11 +36,16 @@ def build(
         bool, typer.Option("--hardware-compatible", help="TensorRT: for every GPU from Ampere on; slower.")
     ] = False,
     version_compatible: Annotated[
-        bool, typer.Option("--version-compatible", help="TensorRT: later releases of its major version load it.")
+        bool,
+        typer.Option(
+            "--version-compatible",
+            help="TensorRT: later releases of its major version load it, where the lean runtime of this one is, too.",
+        ),
     ] = False,
-    refit: Annotated[bool, typer.Option("--refit", help="Weights can be replaced.")] = False,
+    refit: Annotated[bool, typer.Option("--refit", help="Weights can be replaced, by tools of TensorRT.")] = False,
     strip_weights: Annotated[
-        bool, typer.Option("--strip-weights", help="Leave the weights out of the engine.")
+        bool,
+        typer.Option("--strip-weights", help="Leave the weights out; they come from the graph when it is loaded."),
     ] = False,
     no_tf32: Annotated[bool, typer.Option("--no-tf32", help="FP32 products keep all their bits.")] = False,
     force: Annotated[
@@ -45,7 +54,10 @@ def build(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only foretell the memory.")] = False,
     no_hashes: Annotated[bool, typer.Option("--no-hashes", help="Do not hash the bundle's files first.")] = False,
 ) -> None:
-    """Build TensorRT engines from a bundle's graphs, one a stage, into the bundle."""
+    """Build TensorRT engines from a bundle's graphs.
+
+    There is one engine a stage; they go into the bundle, beside the graphs.
+    """
     from masklet.export.engines.build import BuildOptions
     from masklet.export.engines.command import BuildRequest, run_build
 

@@ -10,6 +10,7 @@ from masklet.runtime.bundle import Artifact, Bundle
 Fingerprint = dict[str, str]
 NOT_RUN = "built, not run"
 ANY = "any"
+HARDWARE_COMPATIBLE, VERSION_COMPATIBLE, STRIPPED = "hardware compatible", "version compatible", "weights stripped"
 # An engine is code for one GPU and one TensorRT. The driver is recorded, but engines outlive its updates.
 COMPARED = {
     "graph": "the stage's graph",
@@ -63,9 +64,9 @@ def _suits(key: str, built: Mapping[str, str], here: str) -> bool:
     said = built[key]
     if key == "compute_capability" and said not in (ANY, here):
         return here in said.split(", ") or (said.endswith("+") and _version(here) >= _version(said[:-1]))
-    if key == "gpu" and "hardware compatible" in built.get("flags", ""):
+    if key == "gpu" and HARDWARE_COMPATIBLE in built.get("flags", ""):
         return True
-    if key == "tensorrt" and "version compatible" in built.get("flags", ""):
+    if key == "tensorrt" and VERSION_COMPATIBLE in built.get("flags", ""):
         return _version(said)[:1] == _version(here)[:1] and _version(said) <= _version(here)
     return said in (ANY, here)
 

@@ -9,7 +9,7 @@ from masklet.runtime.backends.cuda.protocol import Cuda
 from masklet.runtime.backends.device_array import DeviceArray
 from masklet.runtime.backends.device_memory import DeviceMemory
 from masklet.runtime.backends.device_session import DeviceArrays, DeviceSession, GpuInUse
-from masklet.runtime.backends.engine_choice import choose_engine, vouched_plan
+from masklet.runtime.backends.engine_choice import EnginePlan, choose_engine, vouched_plan
 from masklet.runtime.backends.engine_fingerprint import machine_fingerprint
 from masklet.runtime.backends.engine_profiles import EngineProfiles
 from masklet.runtime.backends.engine_protocol import Context, OpenEngine
@@ -22,7 +22,7 @@ from masklet.runtime.spec import ModelSpec, StageSpec, Tensor
 
 BATCHED = "objects"  # the symbol along which calls that are too large for an engine are split
 
-Loader = Callable[[Backend, bytes, str], OpenEngine]  # of a plan, for a stage; raises SessionError
+Loader = Callable[[Backend, EnginePlan], OpenEngine]  # raises SessionError
 
 
 class TensorRt:
@@ -62,7 +62,7 @@ class TensorRt:
 
     def open(self, bundle: Bundle, stage: StageSpec) -> "TensorRtSession":
         artifact = self.artifact(bundle, stage)
-        opened = self._load(self._backend, vouched_plan(bundle, artifact), stage.name)
+        opened = self._load(self._backend, vouched_plan(bundle, artifact))
         self.ran_on[stage.name] = f"{self._backend} {artifact.precision}"
         return TensorRtSession(stage, bundle.model, self._gpu, opened, self._scratch, graphs=self._graphs)
 

@@ -51,7 +51,11 @@ class TensorRT(Protocol):
     @property
     def OnnxParser(self) -> "type[trt.OnnxParser]": ...  # noqa: N802
     @property
+    def OnnxParserRefitter(self) -> "type[trt.OnnxParserRefitter]": ...  # noqa: N802
+    @property
     def ProfilingVerbosity(self) -> "type[trt.ProfilingVerbosity]": ...  # noqa: N802
+    @property
+    def Refitter(self) -> "type[trt.Refitter]": ...  # noqa: N802
     @property
     def Runtime(self) -> "type[trt.Runtime]": ...  # noqa: N802
     @property

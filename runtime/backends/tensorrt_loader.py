@@ -1,7 +1,9 @@
 """A plan to an engine, by TensorRT or TensorRT for RTX. Host code in plans stays disallowed."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from masklet.runtime.backends.engine_choice import EnginePlan
 from masklet.runtime.backends.engine_protocol import Context, Engine
 from masklet.runtime.backends.tensorrt_library import Backend, TensorRT, load_library, version_of
 from masklet.runtime.backends.tensorrt_log import Messages, logger
@@ -36,15 +38,45 @@ class TensorRtEngine:
         return context
 
 
-def load_engine(backend: Backend, plan: bytes, stage: str) -> TensorRtEngine:
-    """Deserialise a plan that was vouched for. Raises SessionError naming the stage and what TensorRT said."""
+def load_engine(backend: Backend, plan: EnginePlan) -> TensorRtEngine:
+    """Deserialise a plan. Raises SessionError naming the stage and what TensorRT said."""
     library, said = load_library(backend), Messages()
     runtime = library.Runtime(logger(library, said))
+    if plan.built_with != version_of(library):
+        runtime = _lean_runtime(runtime, plan)
     runtime.engine_host_code_allowed = False
-    engine = runtime.deserialize_cuda_engine(plan)
+    engine = runtime.deserialize_cuda_engine(plan.data)
     if engine is None:
-        raise SessionError(f"stage {stage!r}: {backend} {version_of(library)} does not load it: {said.first_error()}")
-    return TensorRtEngine(library, runtime, engine, stage, said)
+        what = f"{backend} {version_of(library)} does not load it: {said.first_error()}"
+        raise SessionError(f"stage {plan.stage!r}: {what}")
+    if plan.weights is not None:
+        _put_weights_in(library, engine, plan.stage, plan.weights, said)
+    return TensorRtEngine(library, runtime, engine, plan.stage, said)
+
+
+def _lean_runtime(runtime: "trt.Runtime", plan: EnginePlan) -> "trt.Runtime":
+    """What loads a version-compatible engine of another release: that release's own lean runtime, not one in the plan.
+
+    Raises SessionError where it is not installed.
+    """
+    name = f"libnvinfer_lean.so.{'.'.join(plan.built_with.split('.')[:3])}"
+    lean = runtime.load_runtime(name)
+    if lean is None:
+        raise SessionError(
+            f"stage {plan.stage!r}: its engine was built by TensorRT {plan.built_with}, whose lean runtime {name} is "
+            "not found here; put it on the library path, or build the engine again"
+        )
+    return lean
+
+
+def _put_weights_in(library: TensorRT, engine: "trt.ICudaEngine", stage: str, graph: Path, said: Messages) -> None:
+    """Give an engine that was built without weights those of its graph. Raises SessionError where they do not fit."""
+    log = logger(library, said)
+    refitter = library.Refitter(engine, log)
+    parser = library.OnnxParserRefitter(refitter, log)
+    if not parser.refit_from_file(str(graph)) or not refitter.refit_cuda_engine():
+        reason = parser.get_error(0).desc() if parser.num_errors else said.first_error()
+        raise SessionError(f"stage {stage!r}: the weights of {graph.name} cannot be put into its engine: {reason}")
 
 
 def library_version(backend: Backend) -> str:

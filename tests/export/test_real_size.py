@@ -1,12 +1,15 @@
-"""hiera-tiny at its real size: the tolerances, the memory that exporting takes, and 512 px."""
+"""hiera-tiny at its real size: the tolerances, the memory that exporting takes, its engines, and 512 px."""
 
+import os
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from built_engines import build_for_rtx
 from checkpoints import SIZES, random_model, sam2_config, save_checkpoint
 from masklet.export import parity, trace
 from masklet.export.families.sam2 import FAMILY
@@ -19,21 +22,29 @@ MOST_KIB = 6 * 1024 * 1024
 
 
 @pytest.fixture(scope="module")
-def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random SAM 2.1 hiera-tiny, 1024 px."""
-    return save_checkpoint(random_model(sam2_config(SIZES["tiny"])), tmp_path_factory.mktemp("tiny") / "checkpoint")
-
-
-def test_export_at_real_size(tiny_checkpoint: Path) -> None:
-    target = tiny_checkpoint.parent / "tiny.bundle"
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random SAM 2.1 hiera-tiny, 1024 px, exported by a process of its own."""
+    folder = tmp_path_factory.mktemp("tiny")
+    checkpoint, target = folder / "checkpoint", folder / "tiny.bundle"
+    save_checkpoint(random_model(sam2_config(SIZES["tiny"])), checkpoint)
     code = "from masklet.runtime.cli import main; main()"
-    words = [sys.executable, "-c", code, "export", str(tiny_checkpoint), "-o", str(target)]
+    words = [sys.executable, "-c", code, "export", str(checkpoint), "-o", str(target)]
     subprocess.run(words, check=True, capture_output=True)
+    return target
+
+
+def test_export_at_real_size(tiny_bundle: Path) -> None:
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < MOST_KIB
-    bundle = Bundle.load(target)
+    bundle = Bundle.load(tiny_bundle)
     assert bundle.model.variant == "2.1-hiera-tiny"
     for figure in bundle.manifest.parity:
         assert figure.relative <= TOLERANCE.get(figure.stage, 1e-5), figure
+
+
+def test_engines_at_real_size(tiny_bundle: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tensorrt_rtx_bindings", reason="TensorRT for RTX is not installed")
+    built = build_for_rtx(Path(shutil.copytree(tiny_bundle, tmp_path / "tiny.bundle", copy_function=os.link)))
+    assert sum(map(len, built.values())) > 500  # of some thousand nodes, what is left when they are fused
 
 
 @pytest.mark.parametrize("size", ["small", "base-plus", "large"])

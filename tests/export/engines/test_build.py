@@ -1,13 +1,12 @@
 """Engines of every stage, built by TensorRT for RTX on a machine without a GPU."""
 
-import hashlib
-import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import onnx
 import pytest
+from built_engines import layers_of_engines
 from command_line import Cli
 from masklet.export.engines.build import BuildOptions, _failure, build_engine
 from masklet.export.engines.device_profile import DeviceProfile, device_profile
@@ -18,7 +17,7 @@ from masklet.export.engines.shapes import optimization_profiles
 from masklet.runtime.backends.tensorrt_library import load_library
 from masklet.runtime.backends.tensorrt_log import Messages
 from masklet.runtime.bundle import Bundle
-from masklet.runtime.errors import ExportError
+from masklet.runtime.errors import ExportError, SessionError
 from onnx import TensorProto, helper
 
 rtx = pytest.importorskip("tensorrt_rtx_bindings", reason="TensorRT for RTX is not installed")
@@ -40,32 +39,13 @@ def built(nano_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_stage_has_an_engine_that_the_manifest_vouches_for(built: Path) -> None:
-    bundle = Bundle.load(built)
-    engines = {a.stage: a for a in bundle.manifest.artifacts if a.format == "tensorrt-rtx"}
-    assert set(engines) == set(STAGES)
-    for artifact in engines.values():
-        plan = bundle.path(artifact).read_bytes()
-        assert hashlib.sha256(plan).hexdigest() == artifact.files[0].sha256
-        said = artifact.built_for or {}
-        assert said["compute_capability"] == "8.9"
-        assert said["device"] == "rtx-4090"
-        assert said["check"] == "built, not run"
-        assert said["tensorrt"] == rtx.__version__
-        assert "strongly typed" in said["flags"]
-    assert "memories 1/7/" in (engines["memory_attention"].built_for or {})["profiles"]
-
-
-def test_what_engines_are_made_of_stands_beside_them(built: Path) -> None:
-    for stage in STAGES:
-        said = json.loads((built / f"engines/tensorrt-rtx/rtx-4090/{stage}.layers.json").read_text())
-        assert said["from"] in ("builder", "inspector")
-        assert all(count > 0 for count in said["activation_bytes"].values())
-        named = " ".join(layer["Metadata"] for layer in said["layers"])
-        graph = onnx.load(built / f"{stage}.onnx", load_external_data=False).graph
-        products = [node.name for node in graph.node if node.op_type in ("Conv", "MatMul", "Gemm")]
-        assert products
-        assert [name for name in products if f"ONNX Layer: {name}]" not in named] == []
-        assert any("Float" in operand_types(layer) for layer in said["layers"])
+    layers = layers_of_engines(built, "rtx-4090")
+    assert set(layers) == set(STAGES)
+    for found in layers.values():
+        assert any("Float" in operand_types(layer) for layer in found)
+    said = {a.stage: a.built_for or {} for a in Bundle.load(built).manifest.artifacts if a.format == "tensorrt-rtx"}
+    assert {each["compute_capability"] for each in said.values()} == {"8.9"}
+    assert "memories 1/7/" in said["memory_attention"]["profiles"]
 
 
 def test_a_second_build_has_nothing_to_do(built: Path, cli: Cli) -> None:
@@ -122,6 +102,39 @@ def test_bad_input_is_one_line(nano_bundle: Path, cli: Cli, options: list[str], 
     assert code == 2
     assert said in err
     assert err.strip().count("\n") == 0
+
+
+@pytest.mark.parametrize(
+    ("backend", "option", "said"),
+    [
+        ("tensorrt-rtx", ["--version-compatible"], "loaded by the release that built it and by no other"),
+        ("tensorrt-rtx", ["--hardware-compatible"], "for every GPU of its compute capabilities"),
+        ("tensorrt-rtx", ["--refit"], "take a GPU to build with"),
+        ("tensorrt-rtx", ["--strip-weights"], "take a GPU to build with"),
+        ("tensorrt", ["--compute-capability", "8.6"], "--compute-capability is for --backend tensorrt-rtx"),
+    ],
+)
+def test_switches_that_this_tensorrt_does_not_have(
+    nano_bundle: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch, backend: str, option: list[str], said: str
+) -> None:
+    def no_gpu() -> None:
+        raise SessionError("no driver")
+
+    monkeypatch.setattr("masklet.export.engines.command.open_cuda", no_gpu)
+    code, out, err = cli("build", nano_bundle, "--backend", backend, *option)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert said in err
+
+
+def test_engines_for_named_architectures_within_a_workspace(nano_bundle: Path, cli: Cli, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(nano_bundle, tmp_path / "nano.bundle"))
+    named = ("--compute-capability", "8.6", "--compute-capability", "12.0", "--workspace-mb", 64)
+    code, _, err = cli("build", root, "--backend", "tensorrt-rtx", "--stage", "mask_prompt_encoder", *named)
+    assert code == 0, err
+    (engine,) = (a for a in Bundle.load(root).manifest.artifacts if a.built_for)
+    said = engine.built_for or {}
+    assert said["compute_capability"] == "8.6, 12.0"
+    assert said["flags"] == "strongly typed, tf32, workspace 64 MB"
 
 
 def test_tensorrt_that_is_not_there_is_said(nano_bundle: Path, cli: Cli) -> None:
@@ -188,24 +201,6 @@ def test_memory_is_foretold(nano_bundle: Path, stage_name: str) -> None:
         network = parse(library, stage, graph)
         foretold = activation_bytes(network, {name: shapes[at] for name, shapes in profiles[-1].shapes.items()})
         assert stated / 2 < foretold < 2 * stated + TACTIC_BYTES
-
-
-@pytest.mark.parametrize("stage_name", STAGES)
-def test_fp16_graphs_build_and_are_fp16(nano_bundle: Path, tmp_path: Path, stage_name: str) -> None:
-    float16 = pytest.importorskip("onnxruntime.transformers.float16")
-    bundle = Bundle.load(nano_bundle)
-    stage, source = bundle.model.stage(stage_name), bundle.path(bundle.artifact(stage_name, ("onnx",)))
-    model = onnx.shape_inference.infer_shapes(onnx.load(source))
-    half = float16.convert_float_to_float16(model, keep_io_types=True, op_block_list=["Resize"])
-    path = tmp_path / f"{stage_name}.onnx"
-    onnx.save(half, path)
-    profiles = optimization_profiles(bundle.model, stage, DEVICE)
-    engine = build_engine(
-        load_library("tensorrt-rtx"), "tensorrt-rtx", stage, path, profiles, BuildOptions(), lambda *s: None
-    )
-    products = [layer for layer in engine.layers if "MatMul" in layer["Metadata"] or "Conv" in layer["Metadata"]]
-    assert products
-    assert all("Half" in operand_types(layer) for layer in products if layer["LayerType"] in ("gemm", "correlation"))
 
 
 def test_the_builders_account_is_read_whole() -> None:

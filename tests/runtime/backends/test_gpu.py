@@ -11,6 +11,7 @@ from masklet.runtime.backends.cuda import ADAPTERS, open_cuda
 from masklet.runtime.backends.cuda.protocol import Cuda
 from masklet.runtime.backends.device_memory import DeviceMemory
 from masklet.runtime.backends.engine_check import check_engines
+from masklet.runtime.backends.engine_fingerprint import STRIPPED
 from masklet.runtime.backends.onnxrt import OnnxRuntime
 from masklet.runtime.backends.tensorrt_library import Backend, load_library
 from masklet.runtime.bundle import Bundle
@@ -31,7 +32,7 @@ def opened(adapter: str | None = None) -> Cuda:
         pytest.skip(str(error))
 
 
-def built(nano_bundle: Path, tmp_path: Path, backend: Backend) -> Bundle:
+def built(nano_bundle: Path, tmp_path: Path, backend: Backend, *, strip_weights: bool = False) -> Bundle:
     """A bundle with engines for this GPU, which building has compared with their graphs."""
     opened().close()
     try:
@@ -42,7 +43,7 @@ def built(nano_bundle: Path, tmp_path: Path, backend: Backend) -> Bundle:
     from masklet.export.engines.command import BuildRequest, run_build
 
     root = Path(shutil.copytree(nano_bundle, tmp_path / "nano.bundle"))
-    run_build(BuildRequest(root, backend, None, (), BuildOptions(tf32=False)))
+    run_build(BuildRequest(root, backend, None, (), BuildOptions(tf32=False, strip_weights=strip_weights)))
     return Bundle.load(root)
 
 
@@ -105,3 +106,14 @@ def test_engines_compute_what_their_graphs_do(
     found = check_engines(bundle, TensorRt(backend, graphs=graphs), frames=9)
     assert found.passed
     assert max(found.relative.values()) < 1e-2
+
+
+@pytest.mark.parametrize("backend", ["tensorrt", "tensorrt-rtx"])
+def test_engines_without_weights_take_them_from_their_graphs(
+    nano_bundle: Path, tmp_path: Path, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are compared with their graphs when they are built, or else when they are opened."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    bundle = built(nano_bundle, tmp_path, backend, strip_weights=True)
+    assert all(STRIPPED in a.built_for["flags"] for a in bundle.manifest.artifacts if a.built_for)
+    BackendChoice(backend).sessions(bundle, lambda line: None).close()

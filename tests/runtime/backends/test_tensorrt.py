@@ -12,6 +12,7 @@ from fake_cuda import FACTS, FakeContext, FakeCuda, FakeEngine, at
 from masklet.runtime.backends.device_array import DeviceArray
 from masklet.runtime.backends.device_session import resident_outputs
 from masklet.runtime.backends.engine_check import require_checked
+from masklet.runtime.backends.engine_choice import EnginePlan
 from masklet.runtime.backends.engine_protocol import Context, OpenEngine
 from masklet.runtime.backends.onnxrt import OnnxRuntime
 from masklet.runtime.backends.tensorrt import TensorRt
@@ -277,9 +278,9 @@ def backend_with(bundle: Bundle, wrong: str, factor: float) -> TensorRt:
     """Engines of which one is wrong by a factor."""
     cuda = FakeCuda()
 
-    def load(backend: str, plan: bytes, stage: str) -> OpenEngine:
-        kind = Wrong if stage == wrong else FakeEngine
-        engine = kind(cuda, bundle.model.stage(stage), plan.decode())
+    def load(backend: str, plan: EnginePlan) -> OpenEngine:
+        kind = Wrong if plan.stage == wrong else FakeEngine
+        engine = kind(cuda, bundle.model.stage(plan.stage), plan.data.decode())
         if isinstance(engine, Wrong):
             engine.factor = factor
         return engine
