@@ -7,6 +7,7 @@ from typing import Any
 
 import cv2
 from masklet.calibration.evaluate import U8, Worst
+from masklet.calibration.lower import FULL
 from masklet.calibration.report import Report
 
 WIDTH, HEIGHT, LEFT, RIGHT, BOTTOM = 860, 240, 52, 16, 30  # pixels of the curve
@@ -31,14 +32,15 @@ table + p { margin-top: 10px }
 .tiles span { color: var(--soft); font-size: 13px }
 table { width: 100%; border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums }
 th { font-weight: 500; color: var(--soft) } th, td { padding: 4px 8px; text-align: right; white-space: nowrap }
-th:first-child, td:first-child, td.words, th.words { text-align: left } td.words { white-space: normal }
+th:first-child, td:first-child, td.words, th.words { text-align: left } td.words { white-space: normal;
+  min-width: 200px }
 tr + tr td { border-top: 1px solid var(--rule) }
 .good { color: var(--good) } .bad { color: var(--bad) }
 svg { width: 100%; height: auto; display: block } svg text { font: 11px system-ui, sans-serif; fill: var(--soft) }
 svg polyline { fill: none; stroke: var(--accent); stroke-width: 2 } svg line { stroke: var(--rule) }
 svg .bound { stroke: var(--bad); stroke-dasharray: 4 3 }
-figure { display: inline-block; margin: 0 12px 12px 0 } figcaption { color: var(--soft); font-size: 13px }
-figure img { height: 190px; max-width: 320px; margin-right: 4px; border-radius: 4px; object-fit: contain }
+figure { display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); gap: 4px; margin: 0 0 14px }
+figure img { width: 100%; border-radius: 4px } figcaption { grid-column: 1 / -1; color: var(--soft); font-size: 13px }
 </style></head><body>
 <h1>{{ r.family }} {{ r.variant }}: {{ r.precision }}
   <span class="{{ 'good' if r.within else 'bad' }}">{{ 'within' if r.within else 'beyond' }} its bound</span></h1>
@@ -128,7 +130,12 @@ def _stage(report: Report, name: str) -> list[str]:
 
 
 def _trial(report: Report, trial: Any) -> list[str]:
-    higher = [f"{stage}: {choice}" for stage, choice in trial.choices.items() if str(choice) != report.precision]
+    lowered = {stage for each in report.trials for stage, choice in each.choices.items() if choice != FULL}
+    higher = [
+        f"{stage}: {choice}"
+        for stage, choice in trial.choices.items()
+        if stage in lowered and str(choice) != report.precision
+    ]
     figures = trial.figures
     return [
         trial.why,
