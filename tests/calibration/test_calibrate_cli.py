@@ -82,7 +82,7 @@ def test_what_must_stay_higher_is_found_and_said(
     cli: Cli, trained_bundle: Path, scenes: list[Scene], tmp_path: Path
 ) -> None:
     out = tmp_path / "strict.bundle"
-    words = ("calibrate", trained_bundle, scenes[0].frames, *scenes[0].words(), "-o", out, "--threads", 1)
+    words = ("calibrate", trained_bundle, scenes[0].frames, *scenes[0].words(), "-o", out, "--threads", 1, "--end", 6)
     code, _, err = cli(*words, "--no-search", "--min-iou", 0.9999)
     assert code == 2
     assert "was not written" in err
@@ -104,7 +104,7 @@ def test_force_writes_what_is_beyond_the_bound_and_says_so(
     cli: Cli, trained_bundle: Path, scenes: list[Scene], tmp_path: Path
 ) -> None:
     out = tmp_path / "forced.bundle"
-    words = ("calibrate", trained_bundle, scenes[0].frames, *scenes[0].words(), "-o", out, "--threads", 1)
+    words = ("calibrate", trained_bundle, scenes[0].frames, *scenes[0].words(), "-o", out, "--threads", 1, "--end", 3)
     assert cli(*words, "--no-search", "--min-iou", 0.9999, "--force", "--precision", "int8-fp16")[0] == 0
     code, text, _ = cli("inspect", out)
     assert code == 0
