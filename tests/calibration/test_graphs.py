@@ -1,12 +1,14 @@
 """INT8 and FP16 graphs: where Q/DQ stand, that both forms compute the same, and that engines can be built."""
 
+import shutil
+from collections import Counter
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+from built_engines import build_for_rtx, layers_with, products
 from calibration_scenes import Scene
 from masklet.calibration.clips import Clip
 from masklet.calibration.fp16 import LARGEST, islands, overflowing, rounded, to_half
@@ -14,8 +16,9 @@ from masklet.calibration.int8 import LEVELS, quantised_weight, weighted_nodes
 from masklet.calibration.lower import Choice, Lowered, lower, lowest_groups
 from masklet.calibration.record import Recording, record
 from masklet.calibration.stage_graph import initializers, load_graphs, write_graphs
+from masklet.export.engines.layers import operand_types
 from masklet.runtime.backends.onnxrt import OnnxRuntime
-from masklet.runtime.bundle import Bundle
+from masklet.runtime.bundle import Bundle, write_bundle
 from masklet.runtime.prompt_forms import parse_prompts
 from masklet.runtime.session import Feeds
 from masklet.runtime.spec import StageSpec, Tensor
@@ -207,40 +210,33 @@ def test_constants_beyond_fp16_stay_fp32() -> None:
     assert islands(model, ()) == {"floor"}
 
 
-SIZES = {"objects": (1, 1, 2), "memories": (1, 3, 7), "pointers": (1, 3, 16), "points": (1, 2, 4)}
-
-
-@pytest.fixture(scope="module")
-def tensorrt() -> ModuleType:
-    module: ModuleType = pytest.importorskip("tensorrt_rtx_bindings", reason="TensorRT for RTX is not installed")
-    return module
-
-
-@pytest.mark.parametrize(
-    ("stage", "precision"),
-    [
-        ("image_encoder", "int8-fp16"),
-        ("memory_attention", "fp16"),
-        ("memory_encoder", "int8"),
-        ("memory_encoder", "fp16"),
-    ],
-)
-def test_tensorrt_for_rtx_builds_an_engine(
-    tensorrt: ModuleType,
-    bundle: Bundle,
-    lowered: dict[tuple[str, str], Lowered],
-    stage: str,
-    precision: str,
-    tmp_path: Path,
+@pytest.mark.parametrize("precision", ["int8-fp16", "fp16"])
+def test_engines_have_the_precision_of_their_graphs(
+    bundle: Bundle, lowered: dict[tuple[str, str], Lowered], precision: str, tmp_path: Path
 ) -> None:
-    files = write_graphs(stage, lowered[stage, precision].models, tmp_path)
-    builder = tensorrt.Builder(tensorrt.Logger(tensorrt.Logger.ERROR))
-    network = builder.create_network(1 << int(tensorrt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-    parser = tensorrt.OnnxParser(network, builder.logger)
-    assert parser.parse_from_file(str(tmp_path / files["onnx"][0])), parser.get_error(0).desc()
-    config, profile = builder.create_builder_config(), builder.create_optimization_profile()
-    for tensor in bundle.model.stage(stage).inputs:
-        if any(isinstance(size, str) for size in tensor.shape):
-            profile.set_shape(tensor.name, *(tensor.sized({k: v[i] for k, v in SIZES.items()}) for i in range(3)))
-    config.add_optimization_profile(profile)
-    assert builder.build_serialized_network(network, config) is not None
+    """Node by node: a product that was quantised is computed in INT8, any other in FP16."""
+    pytest.importorskip("tensorrt_rtx_bindings", reason="TensorRT for RTX is not installed")
+    root = tmp_path / f"{precision}.bundle"
+    with write_bundle(root) as writer:
+        for stage in bundle.model.stages:
+            if stage.name in LOWERED:
+                files = write_graphs(stage.name, lowered[stage.name, precision].models, writer.root)["onnx"]
+                writer.add(stage.name, "onnx", precision, files)
+                continue
+            files = tuple(file.path for file in bundle.artifact(stage.name, ("onnx",)).files)
+            for name in files:
+                shutil.copyfile(bundle.root / name, writer.root / name)
+            writer.add(stage.name, "onnx", "fp32", files)
+        writer.seal(bundle.model, bundle.manifest.checkpoint)
+    layers = build_for_rtx(root)
+    counted = Counter[str]()
+    for stage_name in LOWERED:
+        graph = onnx.load(root / f"{stage_name}.onnx", load_external_data=False).graph
+        made_by = {name: node.op_type for node in graph.node for name in node.output}
+        for node in products(root / f"{stage_name}.onnx"):
+            wanted = "Int8" if made_by.get(node.input[1]) == "DequantizeLinear" else "Half"
+            kinds = set[str]().union(*map(operand_types, layers_with(node.name, layers[stage_name])))
+            assert wanted in kinds, (stage_name, node.name, kinds)
+            counted[wanted] += 1
+    assert counted["Half"] > 10
+    assert (counted["Int8"] > 60) == precision.startswith("int8")
