@@ -31,6 +31,8 @@ from scoring import Figures, Track, figures
 Masks = NDArray[np.bool_]
 CHECKPOINT = Path(__file__).parent / "checkpoint"
 FRAME_S = 0.1
+WORTH_A_CLICK = 100
+"""Visible pixels of an object below which no frame is corrected: a click on a sliver says little about the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +83,13 @@ def boxed_first(sessions: Sessions, clip: Clip) -> list[float]:
 def corrected(sessions: Sessions, clip: Clip, tracks: Sequence[Track]) -> Corrected | None:
     """Click once into the error of the clip's worst frame and see what it does for the rest of the clip.
 
-    None where the clip has no such frame: nothing visible after the first, or nothing after the worst.
+    None where the clip has no such frame: too little visible after the first, or nothing after the worst.
     """
     scored = [
         (region_similarity(track.found[frame], track.true[frame]), frame, row)
         for row, track in enumerate(tracks)
         for frame in track.later()[:-1]
+        if track.true[frame].sum() >= WORTH_A_CLICK
     ]
     if not scored:
         return None
