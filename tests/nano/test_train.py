@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from crew import Crew
-from recipe import Moment, Recipe
+from recipe import CLIP_EVERY, Moment, Recipe
 from state import NAME, load
 from train import SLOWEST_STEP_S, Budget, main, train
 
@@ -85,9 +85,9 @@ def test_a_budget_is_one_positive_figure(seconds: float | None, steps: int | Non
 
 
 def test_lessons_follow_the_budget() -> None:
-    assert Moment(0.1, 4).stills
-    assert not Moment(0.1, 4).is_clip
-    assert [Moment(0.6, step).is_clip for step in (4, 6)] == [True, False]
+    assert Moment(0.1, CLIP_EVERY).stills
+    assert not Moment(0.1, CLIP_EVERY).is_clip
+    assert sum(Moment(0.6, step).is_clip for step in range(6 * CLIP_EVERY)) == 6
     lengths = [Moment(progress, 4).clip_frames for progress in (0.43, 0.6, 0.99)]
     assert lengths == sorted(lengths)
     assert Moment(0.999, 1000).rate < 0.05 < Moment(0.2, 1000).rate
