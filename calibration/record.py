@@ -26,10 +26,10 @@ from masklet.runtime.errors import CalibrationError
 from masklet.runtime.packed import pack, unpack
 from masklet.runtime.results import Frame, FrameResult
 from masklet.runtime.run import Pending
-from masklet.runtime.session import Feeds, Session, Sessions
+from masklet.runtime.session import Feeds, Session, SessionAround, Sessions
 from masklet.runtime.sinks import MasksJsonl
 from masklet.runtime.snapshot import TrackerSnapshot
-from masklet.runtime.spec import StageSpec, Tensor
+from masklet.runtime.spec import Tensor
 
 KEPT_FRAMES = 16  # whose feeds are kept
 SAVE_EVERY = 50  # frames
@@ -153,23 +153,16 @@ class FeedKeeper:
             self._calls += 1
 
 
-class KeptSession:
+class KeptSession(SessionAround):
     """A session whose feeds are shown to a keeper before they are run."""
 
     def __init__(self, session: Session, keeper: FeedKeeper) -> None:
-        self._session = session
+        super().__init__(session)
         self._keeper = keeper
-
-    @property
-    def spec(self) -> StageSpec:
-        return self._session.spec
 
     def run(self, feeds: Feeds) -> dict[str, Tensor]:
         self._keeper.keep(self.spec.name, feeds)
-        return self._session.run(feeds)
-
-    def close(self) -> None:
-        self._session.close()
+        return super().run(feeds)
 
 
 def _record_clip(

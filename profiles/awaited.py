@@ -3,27 +3,17 @@
 from typing import Any
 
 from masklet.runtime.backends.device_array import DeviceArray
-from masklet.runtime.session import Feeds, Session
-from masklet.runtime.spec import StageSpec, Tensor
+from masklet.runtime.session import Feeds, SessionAround
+from masklet.runtime.spec import Tensor
 
 
-class AwaitedSession:
+class AwaitedSession(SessionAround):
     """Another session, whose work on the device is waited for, so that the time of a call is the stage's own."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    @property
-    def spec(self) -> StageSpec:
-        return self._session.spec
-
     def run(self, feeds: Feeds) -> dict[str, Tensor]:
-        outputs = self._session.run(feeds)
+        outputs = super().run(feeds)
         await_outputs(outputs)
         return outputs
-
-    def close(self) -> None:
-        self._session.close()
 
 
 def await_outputs(outputs: dict[str, Tensor]) -> None:

@@ -21,7 +21,7 @@ from typing import BinaryIO, NamedTuple, Protocol
 
 from masklet.runtime.errors import MaskletError
 from masklet.runtime.results import Frame, FrameResult
-from masklet.runtime.session import Feeds, Session
+from masklet.runtime.session import Feeds, Session, SessionAround
 from masklet.runtime.spec import StageSpec, Tensor
 
 Clock = Callable[[], int]  # monotonic, in nanoseconds
@@ -175,28 +175,21 @@ class Recorder:
         self._present = None
 
 
-class RecordedSession:
+class RecordedSession(SessionAround):
     """A session that notes when each call of another began and ended, and the shapes that it had."""
 
     def __init__(self, session: Session, recorder: Recorder) -> None:
-        self._session = session
+        super().__init__(session)
         self._recorder = recorder
         self._names = [tensor.name for tensor in session.spec.inputs if any(isinstance(s, str) for s in tensor.shape)]
-
-    @property
-    def spec(self) -> StageSpec:
-        return self._session.spec
 
     def run(self, feeds: Feeds) -> dict[str, Tensor]:
         clock = self._recorder.clock
         began_ns = clock()
-        outputs = self._session.run(feeds)
+        outputs = super().run(feeds)
         ended_ns = clock()
         self._recorder.called((self.spec, began_ns, ended_ns, [feeds[name].shape for name in self._names]))
         return outputs
-
-    def close(self) -> None:
-        self._session.close()
 
 
 class RecordedSink:

@@ -33,6 +33,23 @@ class Session(Protocol):
         ...
 
 
+class SessionAround:
+    """A session around a session: the same stage, with something done when it runs. What wraps overrides `run`."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    @property
+    def spec(self) -> StageSpec:
+        return self._session.spec
+
+    def run(self, feeds: Feeds) -> dict[str, Tensor]:
+        return self._session.run(feeds)
+
+    def close(self) -> None:
+        self._session.close()
+
+
 class Backend(Protocol):
     """An inference engine that opens stages of a bundle."""
 

@@ -32,6 +32,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1] / "tests"), str(HERE.parents[1] / "demos" / "nano")]
 
 CHECKPOINT = HERE.parents[1] / "demos" / "nano" / "checkpoint"
+MASKLET = Path(sys.executable).with_name("masklet")  # the one that is installed beside this Python
 PAGE = HERE / "calibration.md"
 PARTS = ("accuracy", "memory", "speed")
 SEARCHED = 0.997  # mask IoU that the search is asked for
@@ -72,7 +73,7 @@ def scenes(folder: Path, clips: int, frames: int) -> list[Scene]:
 
 def command(bundle: Path, clips: Sequence[Scene], out: Path, *options: object) -> list[str]:
     """The command line that calibrates a bundle on scenes."""
-    words: list[object] = ["masklet", "calibrate", bundle, *(clip.frames for clip in clips), "-o", out]
+    words: list[object] = [MASKLET, "calibrate", bundle, *(clip.frames for clip in clips), "-o", out]
     for number, clip in enumerate(clips, start=1):
         words += [word for point in clip.points for word in ("--point", f"{number}/{point}")]
         words += ["--truth", clip.masks]
@@ -176,7 +177,7 @@ def memory(given: argparse.Namespace) -> str:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         bundle = folder / "fp32.bundle"
-        subprocess.run(["masklet", "export", given.checkpoint or CHECKPOINT, "-o", bundle], check=True)
+        subprocess.run([MASKLET, "export", given.checkpoint or CHECKPOINT, "-o", bundle], check=True)
         for frames in (50, 200, 500):
             clips = scenes(folder / str(frames), 1, frames)
             words = command(bundle, clips, folder / f"{frames}.bundle", "--force", "--threads", given.threads)

@@ -36,36 +36,26 @@ from masklet.runtime.prompt_forms import parse_prompts
 from masklet.runtime.prompts import Schedule
 from masklet.runtime.results import Frame, FrameResult
 from masklet.runtime.run import Outputs, follow
-from masklet.runtime.session import Feeds, Session, Sessions
+from masklet.runtime.session import Feeds, SessionAround, Sessions
 from masklet.runtime.sinks import OverlayVideo
 from masklet.runtime.sources import open_source
-from masklet.runtime.spec import StageSpec, Tensor
+from masklet.runtime.spec import Tensor
 from masklet.runtime.video import VideoTracker
 
 STREAMS = 4
 CORES = 2
 
 
-class Spent:
+class Spent(SessionAround):
     """A session that sums up the processor seconds of its thread; one thread a stage, so that is all of them."""
 
     seconds = 0.0
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    @property
-    def spec(self) -> StageSpec:
-        return self._session.spec
-
     def run(self, feeds: Feeds) -> dict[str, Tensor]:
         began = time.thread_time()
-        found = self._session.run(feeds)
+        found = super().run(feeds)
         Spent.seconds += time.thread_time() - began
         return found
-
-    def close(self) -> None:
-        self._session.close()
 
 
 class TimedRunner(Runner):

@@ -5,20 +5,12 @@ from pathlib import Path
 
 import pytest
 from command_line import Cli
-from masklet.profiles.machine import Machine
 from noise_clip import write_noise
 
 FRAMES = 12
 EASY = ("--text", "car", "--text", "a red bus", "--min-score", "0.05", "--threads", 1)
 FOUND = ("geometry_encoder", "detector", "mask_head")
 TRACKED = ("memory_attention", "mask_decoder", "memory_encoder")
-
-
-@pytest.fixture
-def profile(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Cli:
-    """Run `masklet profile` on a machine whose peaks are given."""
-    monkeypatch.setattr("masklet.profiles.pipeline.measure", lambda threads: Machine(100.0, 10.0, threads))
-    return lambda *words: cli("profile", *words)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ import pytest
 from command_line import Cli
 from engines import fake_tensorrt, with_engines
 from fake_cuda import FakeCuda
-from masklet.profiles.machine import Machine
 from masklet.runtime.backends.tensorrt import TensorRt
 from masklet.runtime.bundle import Bundle
 from masklet.runtime.results import Frame
@@ -19,13 +18,6 @@ from masklet.runtime.sinks import MasksJsonl
 FRAMES, WARMUP = 12, 7
 PROMPTS = ("--point", "1:30,30", "--box", "2:10,10,40,40")
 ONE_THREAD = ("--threads", 1)
-
-
-@pytest.fixture
-def profile(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Cli:
-    """Run `masklet profile` on a machine whose peaks are given."""
-    monkeypatch.setattr("masklet.profiles.pipeline.measure", lambda threads: Machine(100.0, 10.0, threads))
-    return lambda *words: cli("profile", *words)
 
 
 @pytest.fixture(scope="module")
