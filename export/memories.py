@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from masklet.export.layers import HalfSplitRotary, attend, half_split_rows, linear
 from torch import Tensor, nn
 
+FEW_CHANNELS = 16  # that are normalised faster map by map than cell by cell
+
 
 class MemoryAttentionLayer(nn.Module):
     """Self-attention, cross-attention to the memory and a perceptron, each on a normed residual stream."""
@@ -132,6 +134,46 @@ class MemoryAttention(nn.Module):
         return tokens.flatten(1, 2)
 
 
+class NormedConvolution(nn.Module):
+    """A convolution to few channels and the norm over them, map by map.
+
+    ONNX Runtime normalises cell by cell, which for the 512 x 512 cells of 4 channels that a mask's first convolution
+    makes costs more than all of a mask's convolutions. The mean over channels is a convolution as well: with it taken
+    from the weights, what comes out has mean zero, and is only to be divided by its root mean square.
+    """
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, convolution: nn.Conv2d, norm: nn.LayerNorm) -> None:
+        super().__init__()
+        weight, bias = (p.detach().double() for p in (convolution.weight, convolution.bias) if p is not None)
+        self.centred = nn.Conv2d(
+            weight.shape[1], len(weight), convolution.kernel_size, convolution.stride, convolution.padding
+        )
+        self.centred.weight, self.centred.bias = (
+            nn.Parameter((x - x.mean(0)).float(), requires_grad=False) for x in (weight, bias)
+        )
+        self.eps = norm.eps
+        self.register_buffer("scale", norm.weight.detach().float()[:, None, None])
+        self.register_buffer("shift", norm.bias.detach().float()[:, None, None])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: [objects, channels, H, W]. Returns [objects, channels of the convolution, H', W']."""
+        centred: Tensor = self.centred(x)
+        return centred * (torch.rsqrt((centred * centred).mean(1, keepdim=True) + self.eps) * self.scale) + self.shift
+
+
+def mask_downsampler(given: Any) -> nn.Sequential:
+    """transformers' Sam2VideoMaskDownSampler, with the norms that `NormedConvolution` is for in its form."""
+    steps: list[nn.Module] = []
+    for layer in given.layers:
+        few = layer.conv.out_channels <= FEW_CHANNELS
+        steps += [NormedConvolution(layer.conv, layer.layer_norm)] if few else [layer.conv, layer.layer_norm]
+        steps.append(layer.activation)
+    return nn.Sequential(*steps, given.final_conv)
+
+
 class MemoryEncoder(nn.Module):
     """A frame's features and an object's mask to the memory that is kept (sam2_base.py 682-732)."""
 
@@ -140,7 +182,7 @@ class MemoryEncoder(nn.Module):
         super().__init__()
         encoder = model.memory_encoder
         self.side = side
-        self.downsample, self.project = encoder.mask_downsampler, encoder.feature_projection
+        self.downsample, self.project = mask_downsampler(encoder.mask_downsampler), encoder.feature_projection
         self.fuse, self.out = encoder.memory_fuser, encoder.projection
         self.scale = float(model.config.sigmoid_scale_for_mem_enc)
         self.bias = float(model.config.sigmoid_bias_for_mem_enc)

@@ -16,9 +16,11 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxscript.optimizer
 import torch
 from masklet.export.family import ExportStage
 from masklet.export.standard_operators import CONTRIB, plain
+from masklet.export.whole_tiles import cut_into_tiles
 from masklet.runtime.errors import ExportError
 from masklet.runtime.spec import StageSpec, TensorSpec
 from onnx import TensorProto, helper, numpy_helper
@@ -79,20 +81,27 @@ def trace(stage: ExportStage) -> Graphs:
                 dynamic_shapes=_dynamic_shapes(spec),
                 custom_translation_table={torch.ops.aten.gelu.default: _gelu},
                 dynamo=True,
+                optimize=False,
                 verbose=False,
             )
+            if program is not None:
+                onnxscript.optimizer.optimize(program.model, num_iterations=1)  # a second one finds nothing
     except (torch.onnx.OnnxExporterError, RuntimeError) as error:
         reason = str(error).strip().split("\n")[0]
         raise ExportError(f"stage {spec.name!r}: torch cannot trace it: {reason}") from error
     if program is None:
         raise ExportError(f"stage {spec.name!r}: torch returned no graph")
     whole = program.model_proto
+    widths = _widths(whole.graph)
     _tidy(whole, spec)
     weights = _detach_weights(whole, _weights_file(spec))
     model = onnx.ModelProto()
     model.CopyFrom(whole)  # a message keeps the memory of what was taken out of it
-    fused = any(node.domain == CONTRIB for node in model.graph.node)
-    graphs = Graphs(spec, plain(model) if fused else model, model if fused else None, weights)
+    if not any(node.domain == CONTRIB for node in model.graph.node):
+        graphs = Graphs(spec, model, None, weights)
+    else:
+        graphs = Graphs(spec, plain(model), model, weights)
+        cut_into_tiles(model, widths)
     _check(graphs.plain, spec)
     return graphs
 
@@ -127,6 +136,16 @@ def _tidy(model: onnx.ModelProto, spec: StageSpec) -> None:
             raise ExportError(f"stage {spec.name!r}: the graph has {names}, declared are {[t.name for t in tensors]}")
         del values[:]
         values.extend(_value_info(tensor) for tensor in tensors)
+
+
+def _widths(graph: onnx.GraphProto) -> dict[str, tuple[int, int]]:
+    """Rows and channels of the tensors [batch, rows, channels] in which both are fixed, by name."""
+    dims = {value.name: value.type.tensor_type.shape.dim for value in graph.value_info}
+    return {
+        name: (d[1].dim_value, d[2].dim_value)
+        for name, d in dims.items()
+        if len(d) == 3 and all(x.dim_value for x in d[1:])
+    }
 
 
 def _drop_identities(graph: onnx.GraphProto) -> None:

@@ -13,9 +13,10 @@ from masklet.export.families.sam2 import FAMILY
 from masklet.export.family import Case, ExportStage
 from masklet.export.layers import HalfSplitRotary, attend
 from masklet.export.standard_operators import plain
+from masklet.export.whole_tiles import cut_into_tiles
 from masklet.runtime.errors import ExportError
 from masklet.runtime.spec import StageSpec, TensorSpec
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 
 def graphs(bundle: Path) -> list[Path]:
@@ -87,6 +88,35 @@ def test_fused_attention_written_out(heads: int, width: int, value_width: int, t
         session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
         assert np.allclose(session.run(None, feeds)[0], wanted, atol=1e-5)
     assert {n.domain for n in plain(fused).graph.node} == {""}
+
+
+@pytest.mark.parametrize(
+    ("queries", "heads", "parts"),
+    [(4096, 1, [4080, 16]), (420, 1, [408, 12]), (408, 1, None), (600, 1, None), (200, 1, None), (420, 2, None)],
+    ids=["SAM 2", "a small rest", "no rest", "a large rest", "less than a tile", "many tiles"],
+)
+def test_attention_is_cut_into_whole_tiles(queries: int, heads: int, parts: list[int] | None) -> None:
+    """A tile of 256 + 64 channels has 204 rows: 1 MB / (4 floats of 4 bytes * 320). Cut or not, the same numbers."""
+    shapes = {"q": (None, queries, 256), "k": (None, 9, 256), "v": (None, 9, 64)}
+    inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()]
+    output = helper.make_tensor_value_info("o", TensorProto.FLOAT, (None, queries, 64))
+    node = helper.make_node(
+        "MultiHeadAttention", ["q", "k", "v"], ["o"], "attention", domain="com.microsoft", num_heads=heads
+    )
+    opsets = [helper.make_opsetid("", 19), helper.make_opsetid("com.microsoft", 1)]
+    whole = helper.make_model(helper.make_graph([node], "g", inputs, [output]), opset_imports=opsets, ir_version=10)
+    cut = onnx.ModelProto()
+    cut.CopyFrom(whole)
+    cut_into_tiles(cut, {"q": (queries, 256), "o": (queries, 64)})
+    rng = np.random.default_rng(0)
+    feeds = {name: rng.standard_normal((2, *shape[1:]), dtype=np.float32) for name, shape in shapes.items()}
+    one, other = (
+        ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"]).run(None, feeds)[0]
+        for model in (whole, cut)
+    )
+    assert np.allclose(one, other, atol=1e-6)
+    rows = [t for t in cut.graph.initializer if t.name == "attention_rows"]
+    assert [numpy_helper.to_array(t).tolist() for t in rows] == ([parts] if parts else [])
 
 
 @pytest.mark.parametrize("heads", [1, 2])
