@@ -4,11 +4,14 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from checkpoints import nano_config, random_model, save_checkpoint
 from command_line import Cli
+from edgetam_checkpoints import edgetam_config, random_edgetam
 from made_once import made_once
 from sam3_checkpoints import random_sam3, save_sam3, video_config
 from sam_checkpoints import random_sam, sam_config
@@ -74,6 +77,19 @@ def sam_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def sam_bundle(tmp_path_factory: pytest.TempPathFactory, sam_checkpoint: Path) -> Path:
     """The bundle of `sam_checkpoint`."""
     return made_once(tmp_path_factory, "sam.bundle", exported(sam_checkpoint))
+
+
+@pytest.fixture(scope="session")
+def edgetam_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle of a random EdgeTAM of nano size for 128 px."""
+    if find_spec("timm") is None:
+        pytest.skip("timm has EdgeTAM's backbone: pip install --no-deps timm")
+
+    def export(path: Path) -> None:
+        with TemporaryDirectory() as folder:
+            exported(save_checkpoint(random_edgetam(edgetam_config()), Path(folder) / "edgetam"))(path)
+
+    return made_once(tmp_path_factory, "edgetam.bundle", export)
 
 
 @pytest.fixture(scope="session")

@@ -13,8 +13,7 @@ from masklet.export import parity
 from masklet.export.families import edgetam
 from masklet.export.families.edgetam import FAMILY
 from masklet.export.family import Case, ExportStage, family_of
-from masklet.export.trace import trace
-from masklet.runtime.bundle import bank_bytes
+from masklet.runtime.bundle import Bundle, bank_bytes
 from masklet.runtime.errors import ExportError
 from masklet.runtime.image import ImagePredictor
 from masklet.runtime.prompts import Points
@@ -131,14 +130,10 @@ def test_the_bank_is_as_large_as_the_latents_make_it(model: Any) -> None:
     assert (spec.family, spec.variant) == ("edgetam", "repvit-m1")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["image_encoder", "memory_encoder"])
-def test_stages_of_its_own_are_traced(stages: dict[str, ExportStage], tmp_path: Path, name: str) -> None:
-    stage = stages[name]
-    files = trace(stage).write(tmp_path)
-    tried = parity.trials(stage)
-    for format, paths in files.items():
-        parity.require(parity.compare(stage, tried, format, tmp_path / paths[0]))
+def test_every_graph_agrees_with_the_checkpoint(edgetam_bundle: Path) -> None:
+    bundle = Bundle.load(edgetam_bundle)
+    assert {figure.stage for figure in bundle.manifest.parity} == {stage.name for stage in bundle.model.stages}
+    parity.require(bundle.manifest.parity)
 
 
 def test_checkpoints_are_loaded_for_sizes_that_fit(model: Any, tmp_path: Path) -> None:
