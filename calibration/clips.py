@@ -73,12 +73,18 @@ def check_clips(clips: Sequence[Clip], bundle: Bundle) -> list[str]:
     for clip in clips:
         if clip.concepts:
             _check_concepts(clip, bundle)
+        elif bundle.model.memory is None:
+            raise CalibrationError(
+                f"{clip.source}: the model finds concepts in images and follows nothing; give --text"
+            )
         elif not clip.schedule:
             raise CalibrationError(
                 f"{clip.source}: nothing to track; give at least one of --point, --box, --mask and --text for it"
             )
         with clip.open() as source:
             check_frames_come(clip.schedule, source)
+            if clip.concepts:
+                check_refinements(clip.schedule, source)
             width, height = source.size
             if max(width, height) < side:
                 remarks.append(
@@ -92,7 +98,6 @@ def _check_concepts(clip: Clip, bundle: Bundle) -> None:
     check_concepts(bundle.model, bundle.asset, clip.concepts)
     if bundle.model.memory is not None:
         check_for_video(clip.concepts)
-        check_refinements(clip.schedule, clip.first_frame)
     elif clip.schedule or any(concept.exemplars for concept in clip.concepts):
         raise CalibrationError(
             f"{clip.source}: on a model for images, calibration looks for --text alone, on each frame"

@@ -79,12 +79,12 @@ class Bound(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, order=True)
 class Worst:
-    """A frame with both results drawn in, and where they differ; small. Ordered by IoU, the worst last.
+    """A frame with both results drawn in, and where they differ; small. The worst is the largest.
 
-    place: clip and frame, negated.
+    difference: 1 - IoU. place: clip and frame, negated.
     """
 
-    better_by: float
+    difference: float
     place: tuple[int, int]
     full: U8 = field(compare=False)
     low: U8 = field(compare=False)
@@ -142,7 +142,7 @@ def evaluate(
             found = list(score(frame, full, low))
             scores += found
             if found:
-                _keep_worst(worst, -_mean(s.iou for s in found), (-number, -frame.index), frame, full, low)
+                _keep_worst(worst, 1 - _mean(s.iou for s in found), (-number, -frame.index), frame, full, low)
             progress(1)
     if not scores:
         raise CalibrationError("no object was tracked, so there is nothing to judge")
@@ -150,14 +150,14 @@ def evaluate(
 
 
 def _keep_worst(
-    worst: list[Worst], better_by: float, place: tuple[int, int], frame: Frame, full: FrameResult, low: FrameResult
+    worst: list[Worst], difference: float, place: tuple[int, int], frame: Frame, full: FrameResult, low: FrameResult
 ) -> None:
     """Draw a frame and keep it in a heap, if it is one of the worst."""
-    if len(worst) == SHOWN and (better_by, place) <= (worst[0].better_by, worst[0].place):
+    if len(worst) == SHOWN and (difference, place) <= (worst[0].difference, worst[0].place):
         return
     small = _small(frame.image)
     drawn = [draw(small, _small_result(each, small.shape[:2])) for each in (full, low)]
-    shown = Worst(better_by, place, drawn[0], drawn[1], _small(_difference(frame.image, full, low)))
+    shown = Worst(difference, place, drawn[0], drawn[1], _small(_difference(frame.image, full, low)))
     (heapq.heappush if len(worst) < SHOWN else heapq.heappushpop)(worst, shown)
 
 

@@ -174,7 +174,7 @@ def _curve(report: Report) -> str:
 def _shown(report: Report, worst: Worst) -> tuple[str, str, str, str]:
     clip, frame = (-number for number in worst.place)
     source = "/".join(Path(report.sources[clip]).parts[-2:])
-    name = f"{source}, frame {frame}: IoU {-worst.better_by:.3f}"
+    name = f"{source}, frame {frame}: IoU {1 - worst.difference:.3f}"
     return name, _picture(worst.full), _picture(worst.low), _picture(worst.differ)
 
 

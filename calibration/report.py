@@ -9,7 +9,6 @@ from masklet.calibration.lower import FULL, Choice
 from masklet.calibration.search import Search, Trial
 from masklet.calibration.variants import StageFigures
 from masklet.runtime.bundle import Bundle, Calibration
-from masklet.runtime.describe import bundle_bytes
 
 SCHEMA = 1
 
@@ -83,6 +82,8 @@ def report(
     variants = search.variants
     stages = variants.compare(chosen)
     evaluation: Evaluation = search.evaluation(chosen)
+    engines = {file.path for artifact in bundle.manifest.artifacts if artifact.built_for for file in artifact.files}
+    fp32_bytes = sum(file.bytes for file in bundle.manifest.files() if file.path not in engines)
     saved = sum(found.fp32_bytes - found.bytes for found in stages.values())
     return Report(
         family=bundle.model.family,
@@ -103,7 +104,7 @@ def report(
         fp32_tensors=variants.fp32_tensors({s: c for s, c in chosen.items() if c != FULL}),
         curve=evaluation.curve(),
         frames_iou=[(*place, iou) for place, iou in evaluation.by_frame()],
-        bytes=bundle_bytes(bundle) - saved,
-        fp32_bytes=bundle_bytes(bundle),
+        bytes=fp32_bytes - saved,
+        fp32_bytes=fp32_bytes,
         made_with=variants.made_with(),
     )

@@ -87,10 +87,9 @@ def profile(bundle: Bundle, request: Request, progress: Progress, tell: Callable
     with open_source(request.source, **request.cut) as source:
         _check(request, source, warmup)
         sweep = request.sweep and check_sweep(request.sweep, model, source.frames)
-        with request.outputs.open(source.fps) as sinks:
-            sessions, backend = request.backend.open(bundle, tell, request.wrap(recorder))
-            with sessions:
-                interrupted = _follow(request.tracker(sessions), recorder, source, request.schedule, sinks, progress)
+        sessions, backend = request.backend.open(bundle, tell, request.wrap(recorder))
+        with sessions, request.outputs.open(source.fps) as sinks:
+            interrupted = _follow(request.tracker(sessions), recorder, source, request.schedule, sinks, progress)
         frames, size, name = recorder.frames_recorded, source.size, source.name  # the name hides a password
         _check_measured(frames, warmup, source)
     after, memory = conditions(), _memory(frames[warmup:])
@@ -189,7 +188,6 @@ def _check_wanted(request: Request, bundle: Bundle) -> None:
     if request.concepts:
         check_concepts(bundle.model, bundle.asset, request.concepts)
         check_for_video(request.concepts)
-        check_refinements(request.schedule, request.cut["start"])
         if request.sweep:
             raise PromptError("--sweep goes through numbers of prompted objects; leave it out with --text")
     elif not request.schedule:
@@ -199,6 +197,9 @@ def _check_wanted(request: Request, bundle: Bundle) -> None:
 def _check(request: Request, source: Source, warmup: int) -> None:
     """Refuse what cannot come to a measurement, where the source knows its frames."""
     check_frames_come(request.schedule, source)
+    if request.concepts:
+        check_refinements(request.schedule, source)
+    request.outputs.check_folders()
     if source.frames is not None:
         _check_length(source.frames, warmup, source)
 

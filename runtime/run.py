@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from masklet.runtime.errors import PromptError, SinkError
+from masklet.runtime.output_file import check_parent
 from masklet.runtime.prompts import Prompt, Schedule
 from masklet.runtime.results import Frame, FrameResult
 from masklet.runtime.sinks import MaskPngs, MasksJsonl, OverlayVideo, Sink, Sinks
@@ -62,6 +63,12 @@ class Outputs:
         if self.pngs is not None:
             sinks.append(MaskPngs(self.pngs))
         return Sinks(sinks)
+
+    def check_folders(self) -> None:
+        """Raise SinkError where the folder that is to hold an output is not there, before anything is replaced."""
+        for path in (self.overlay, self.masks, self.pngs):
+            if path is not None:
+                check_parent(path)
 
     def spare(self, source: str) -> None:
         """Raise SinkError where an output is the source itself, which opening it would empty."""

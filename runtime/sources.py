@@ -131,6 +131,12 @@ class Source(Closing):
     def frames(self) -> int | None:
         return None if self._total is None else len(self.cut.indices(self._total))
 
+    def begins_with(self, index: int) -> bool:
+        """Whether what is due on a frame is due on the first one that comes."""
+        if self._total is None:
+            return index <= self.cut.start
+        return index == self.cut.indices(self._total)[0]
+
     @property
     def range(self) -> str:
         """The delivered frames in words."""

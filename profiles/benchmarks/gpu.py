@@ -137,7 +137,8 @@ def report(found: dict[str, dict[str, float]], given: argparse.Namespace) -> str
             "# A tracked frame on a GPU",
             "",
             f"{datetime.date.today().isoformat()}, {device}, torch {torch.__version__}, ms a call, medians of "
-            f"{given.rounds}. `python profiles/benchmarks/gpu.py --rounds {given.rounds} --write`",
+            f"{given.rounds}. `python profiles/benchmarks/gpu.py --checkpoint FOLDER --bundle BUNDLE "
+            f"--backend {given.backend} --rounds {given.rounds} --write`",
             "",
             f"| side | {' | '.join(CASES)} | frame | against torch.compile |",
             f"| --- |{' ---: |' * (len(CASES) + 2)}",

@@ -25,6 +25,7 @@ from masklet.runtime.prompts import Mask, Prompt
 from masklet.runtime.results import Frame, FrameResult
 from masklet.runtime.session import Sessions
 from masklet.runtime.snapshot import TrackerSnapshot
+from masklet.runtime.sources import Source
 
 FIRST_ALONE = (
     "points, boxes and masks cannot be given on the frame with which --text or --exemplar begins: its objects are "
@@ -41,9 +42,9 @@ def check_for_video(concepts: Iterable[Concept]) -> None:
             raise PromptError(f"{concept.name}: a video takes one exemplar a phrase, got {count}; images take more")
 
 
-def check_refinements(frames: Iterable[int], first: int) -> None:
-    """Raise PromptError for a prompt that comes before there are objects. frames: of prompts; first: of the source."""
-    if any(frame <= first for frame in frames):
+def check_refinements(frames: Iterable[int], source: Source) -> None:
+    """Raise PromptError for a prompt that comes before there are objects. frames: those of prompts."""
+    if any(source.begins_with(frame) for frame in frames):
         raise PromptError(FIRST_ALONE)
 
 

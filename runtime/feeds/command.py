@@ -6,7 +6,7 @@ from pathlib import Path
 
 from masklet.runtime.bundle import Bundle
 from masklet.runtime.concepts.detector import ConceptDetector, check_concepts
-from masklet.runtime.concepts.tracker import NO_STATE, ConceptTracker, check_for_video, check_refinements
+from masklet.runtime.concepts.tracker import NO_STATE, ConceptTracker, check_for_video
 from masklet.runtime.errors import PromptError, SourceError, StateError
 from masklet.runtime.feeds.bell import Bell
 from masklet.runtime.feeds.frame_queue import Captured
@@ -20,6 +20,7 @@ from masklet.runtime.feeds.supervise import Supervisor, progress_bar
 from masklet.runtime.prompts import Schedule
 from masklet.runtime.run import Outputs, Tracker
 from masklet.runtime.session import Sessions
+from masklet.runtime.sinks import Sinks
 from masklet.runtime.video import TrackerOptions, VideoTracker
 from rich.console import Console
 
@@ -27,7 +28,9 @@ from rich.console import Console
 def orders(specs: Sequence[str], schedules: Sequence[Schedule], outputs: Outputs, options: RunOptions) -> list[Order]:
     """What there is to do for each source. Raises MaskletError where it does not go together."""
     if options.concepts:
-        _check_with_concepts(schedules, options)
+        check_for_video(options.concepts)
+        if options.state is not None:
+            raise StateError(NO_STATE)
     elif not all(schedules):
         lone = "" if len(specs) == 1 else f" in source {[bool(s) for s in schedules].index(False) + 1}"
         raise PromptError(f"nothing to track{lone}: give at least one of --point, --box, --mask and --text")
@@ -42,15 +45,6 @@ def orders(specs: Sequence[str], schedules: Sequence[Schedule], outputs: Outputs
         for spec in specs:
             order.outputs.spare(spec)
     return wanted
-
-
-def _check_with_concepts(schedules: Sequence[Schedule], options: RunOptions) -> None:
-    """Raise MaskletError for what cannot be asked for with phrases and exemplars."""
-    check_for_video(options.concepts)
-    if options.state is not None:
-        raise StateError(NO_STATE)
-    for schedule in schedules:
-        check_refinements(schedule, options.cut["start"])
 
 
 def run_streams(bundle: Path, wanted: Sequence[Order], options: RunOptions) -> None:
@@ -70,7 +64,11 @@ def run_streams(bundle: Path, wanted: Sequence[Order], options: RunOptions) -> N
         bell = Bell()
         found_with = options.found_with
         detector = ConceptDetector(sessions, found_with) if options.concepts else None
-        streams = [_stream(one, sessions, detector, bell, options, metrics) for one in opened]
+        sinks = [stack.enter_context(one.outputs.open(one.source.fps)) for one in opened]
+        streams = [
+            _stream(one, into, sessions, detector, bell, options, metrics)
+            for one, into in zip(opened, sinks, strict=True)
+        ]
         if detector is not None and found_with.delay and any(one.source.frames is None for one in opened):
             log.event("delay", f"results come {found_with.delay} frames late; --hotstart 0 gives them at once")
         if metrics is not None:
@@ -86,7 +84,7 @@ def run_streams(bundle: Path, wanted: Sequence[Order], options: RunOptions) -> N
 def open_all(
     model: Bundle, wanted: Sequence[Order], options: RunOptions, log: Log, stack: ExitStack
 ) -> tuple[list[Opened], int]:
-    """Open every source and its outputs, and count the sources that cannot be. Raises SourceError where none can."""
+    """Open every source, and count those that cannot be. Raises SourceError where none can."""
     opened: list[Opened] = []
     errors: list[SourceError] = []
     for order in wanted:
@@ -113,6 +111,7 @@ def _tracker(one: Opened, sessions: Sessions, detector: ConceptDetector | None, 
 
 def _stream(
     one: Opened,
+    sinks: Sinks,
     sessions: Sessions,
     detector: ConceptDetector | None,
     bell: Bell,
@@ -129,7 +128,7 @@ def _stream(
         one.source,
         _tracker(one, sessions, detector, options),
         one.prompts,
-        one.sinks,
+        sinks,
         one.policy,
         bell,
         keeping=one.keeping,

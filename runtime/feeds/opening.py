@@ -11,6 +11,7 @@ from masklet.runtime.backends.choice import BackendChoice
 from masklet.runtime.bundle import MANIFEST, Bundle
 from masklet.runtime.concepts.concept import Concept
 from masklet.runtime.concepts.options import ConceptOptions
+from masklet.runtime.concepts.tracker import check_refinements
 from masklet.runtime.feeds.frame_queue import Policy
 from masklet.runtime.feeds.log import Log
 from masklet.runtime.feeds.password import hide_password
@@ -21,7 +22,6 @@ from masklet.runtime.feeds.stream import Keeping
 from masklet.runtime.feeds.supervise import Patience
 from masklet.runtime.prompts import Schedule
 from masklet.runtime.run import Outputs, check_frames_come
-from masklet.runtime.sinks import Sinks
 from masklet.runtime.sources import FeedOptions, Source, open_source
 
 
@@ -69,12 +69,14 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An order whose source and outputs are open. state: from before a restart, None for a start."""
+    """An order whose source is open. Its outputs are opened when all else is: what they replace is lost then.
+
+    state: from before a restart, None for a start.
+    """
 
     number: int
     source: Source
     outputs: Outputs
-    sinks: Sinks
     prompts: PromptBook
     policy: Policy
     state: StreamState | None
@@ -84,7 +86,7 @@ class Opened:
 def open_stream(
     order: Order, bundle: Bundle, options: RunOptions, log: Log, label: int | None, stack: ExitStack
 ) -> Opened:
-    """Open an order's source and outputs, to be closed with the stack.
+    """Open an order's source, to be closed with the stack.
 
     label: what its log lines are numbered with. Raises MaskletError where it does not go together or cannot be opened.
     """
@@ -108,6 +110,8 @@ def open_stream(
             source.go_on(last + 1, max(state.time_s, there.time_s))
         log.event("state", f"{order.state}: goes on after frame {last}", stream=label)
     check_frames_come(prompts.frames if finite else (), source)
+    if options.concepts:
+        check_refinements(order.schedule, source)
+    outputs.check_folders()
     source.tell = lambda what, detail: log.event(what, detail, stream=label)
-    sinks = stack.enter_context(outputs.open(source.fps))
-    return Opened(order.number, source, outputs, sinks, prompts, policy, state, keeping)
+    return Opened(order.number, source, outputs, prompts, policy, state, keeping)

@@ -10,12 +10,14 @@ import msgspec
 import numpy as np
 import pytest
 from command_line import Cli
-from masklet.calibration.clips import Clip, run
+from masklet.calibration.clips import Clip, check_clips, run
 from masklet.calibration.evaluate import Figures, evaluate
 from masklet.calibration.truth import MaskLines
 from masklet.runtime.bundle import Bundle
 from masklet.runtime.concepts.concept import Concept
 from masklet.runtime.concepts.options import ConceptOptions
+from masklet.runtime.errors import CalibrationError
+from masklet.runtime.prompts import Points
 from masklet.runtime.sinks import MasksJsonl
 from masklet.runtime.spec import ModelSpec
 from noise_clip import write_noise
@@ -118,6 +120,13 @@ def test_fp16(cli: Cli, sam3_bundle: Path, clip: Path, tmp_path: Path) -> None:
     code, _, err = cli("calibrate", sam3_bundle, clip, *WORDS, "-o", out, *words)
     assert code == 0, err
     assert cli("run", out, clip, *WORDS)[0] == 0
+
+
+def test_a_model_that_follows_nothing_takes_no_points(sam3_bundle: Path, clip: Path) -> None:
+    detector = msgspec.structs.replace(Bundle.load(sam3_bundle).manifest, model=IMAGES)
+    given = Clip(str(clip), {0: {1: Points.click(3, 4)}}, {})
+    with pytest.raises(CalibrationError, match="give --text"):
+        check_clips([given], Bundle(sam3_bundle, detector))
 
 
 def test_bad_input(cli: Cli, sam3_bundle: Path, nano_bundle: Path, clip: Path, tmp_path: Path) -> None:

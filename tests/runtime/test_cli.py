@@ -81,6 +81,19 @@ def test_reverse_runs_from_the_end(cli: Cli, nano_bundle: Path, folder: Path, tm
     assert frames == list(range(FRAMES))[::-1]
 
 
+@pytest.mark.parametrize("verb", ["run", "profile"])
+def test_a_run_that_cannot_begin_replaces_nothing(
+    cli: Cli, nano_bundle: Path, folder: Path, tmp_path: Path, verb: str
+) -> None:
+    masks, overlay = tmp_path / "masks.jsonl", tmp_path / "overlay.mp4"
+    for path in (masks, overlay):
+        path.write_text("of yesterday")
+    words = ("--point", "40,30", "--masks", masks, "--overlay" if verb == "profile" else "-o", overlay)
+    code, _, err = cli(verb, nano_bundle, folder, *words, "--backend", "tensorrt")
+    assert (code, len(err.splitlines())) == (2, 1), err
+    assert [path.read_text() for path in (masks, overlay)] == ["of yesterday"] * 2
+
+
 BAD_PROMPTS = [
     ((), "nothing to track"),
     (("--point", "500,10"), "outside the frame of 96x64"),

@@ -132,6 +132,18 @@ def test_points_and_text_in_one_call(cli: Cli, sam3_bundle: Path, clip: Path) ->
     assert "give them on a later frame" in err
 
 
+def test_the_first_frame_backwards_is_the_last(cli: Cli, sam3_bundle: Path, clip: Path, tmp_path: Path) -> None:
+    words = ("run", sam3_bundle, clip, "--text", "car", "--reverse", "--end", "2", "--threads", "1")
+    code, _, err = cli(*words, "--point", "1@1:3,4")
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "give them on a later frame" in err
+    code, _, err = cli(*words, "--point", "1@0:3,4", "--masks", tmp_path / "masks.jsonl", "--hotstart", "0")
+    assert code == 0, err
+    frames = [json.loads(line) for line in (tmp_path / "masks.jsonl").read_text().splitlines()]
+    assert [frame["frame"] for frame in frames] == [1, 0]
+    assert 1 in [each["id"] for each in frames[1]["objects"]]
+
+
 def test_what_does_not_go_with_text(cli: Cli, sam3_bundle: Path, clip: Path, tmp_path: Path) -> None:
     code, _, err = cli("run", sam3_bundle, clip, "--text", "car", "--state", tmp_path / "state")
     assert (code, len(err.splitlines())) == (2, 1)
