@@ -3,14 +3,12 @@
 import hashlib
 import os
 import shutil
-import tempfile
 from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
-from masklet.runtime.bundle import MANIFEST, SEAL, Artifact, ArtifactFile, Bundle, Manifest
-from masklet.runtime.errors import BundleError
+from masklet.runtime.bundle import Artifact, ArtifactFile, Bundle, Manifest, bundle_folder, write_manifest
 
 
 class Amendment:
@@ -50,15 +48,8 @@ class Amendment:
 
     def preview(self) -> Bundle:
         """The bundle as it will be, where it lies now."""
-        self.seal()
+        write_manifest(self._root, self.manifest)
         return Bundle.load(self._root, check_hashes=False)
-
-    def seal(self) -> None:
-        """Write the manifest and its hash."""
-        raw = msgspec.json.format(msgspec.json.encode(self.manifest), indent=2)
-        for name, data in ((MANIFEST, raw), (SEAL, hashlib.sha256(raw).hexdigest().encode() + b"\n")):
-            (self._root / name).unlink(missing_ok=True)
-            (self._root / name).write_bytes(data)
 
 
 @contextmanager
@@ -68,25 +59,11 @@ def amend_bundle(bundle: Bundle) -> Iterator[Amendment]:
     Raises BundleError where it cannot be written, or the disk is full.
     """
     target = bundle.root.resolve()
-    try:
-        root = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
-    except OSError as error:
-        raise BundleError(f"{bundle.root}: cannot be written: {error.strerror}") from None
-    try:
+    with bundle_folder(target, "it is as it was") as root:
         shutil.copytree(target, root, copy_function=_link, dirs_exist_ok=True)
         amendment = Amendment(root, bundle.manifest)
         yield amendment
-        amendment.seal()
-        Bundle.load(root, check_hashes=False)
-        root.chmod(0o755)
-        old = root.with_suffix(".old")
-        os.rename(target, old)
-        os.rename(root, target)
-        shutil.rmtree(old, ignore_errors=True)
-    except OSError as error:
-        raise BundleError(f"{bundle.root}: cannot be written: {error.strerror or error}; it is as it was") from error
-    finally:
-        shutil.rmtree(root, ignore_errors=True)
+        write_manifest(root, amendment.manifest)
 
 
 def _link(source: str, target: str) -> None:

@@ -253,15 +253,21 @@ class BundleWriter:
             tuple(self._assets),
             calibration,
         )
-        raw = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
-        (self.root / MANIFEST).write_bytes(raw)
-        (self.root / SEAL).write_text(hashlib.sha256(raw).hexdigest() + "\n")
+        write_manifest(self.root, manifest)
 
     def _file(self, name: str) -> ArtifactFile:
         if name not in self._hashed:
             path = self.root / name
             self._hashed[name] = ArtifactFile(name, sha256(path), path.stat().st_size)
         return self._hashed[name]
+
+
+def write_manifest(root: Path, manifest: Manifest) -> None:
+    """Write the manifest and its hash into a folder."""
+    raw = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
+    for name, data in ((MANIFEST, raw), (SEAL, hashlib.sha256(raw).hexdigest().encode() + b"\n")):
+        (root / name).unlink(missing_ok=True)  # it may be a link to the file of a bundle that is in use
+        (root / name).write_bytes(data)
 
 
 @contextmanager
@@ -275,6 +281,17 @@ def write_bundle(destination: str | Path, *, replace: bool = False) -> Iterator[
     """
     target = Path(destination)
     check_destination(target, replace)
+    with bundle_folder(target, "nothing was kept") as root:
+        yield BundleWriter(root)
+
+
+@contextmanager
+def bundle_folder(target: Path, otherwise: str) -> Iterator[Path]:
+    """A temporary sibling of `target` that takes its place at the end of the block, if it is a whole bundle by then.
+
+    otherwise: what is true where it cannot be written, for the error.
+    Raises BundleError where it cannot be written, or the disk is full.
+    """
     _sweep(target)
     try:
         root = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
@@ -282,12 +299,12 @@ def write_bundle(destination: str | Path, *, replace: bool = False) -> Iterator[
         raise BundleError(f"{target}: cannot be written: {error.strerror}") from None
     try:
         with _claimed(root):
-            yield BundleWriter(root)
+            yield root
             Bundle.load(root, check_hashes=False)
             root.chmod(0o755)
             _move_into_place(root, target)
     except OSError as error:
-        raise BundleError(f"{target}: cannot be written: {error.strerror or error}; nothing was kept") from error
+        raise BundleError(f"{target}: cannot be written: {error.strerror or error}; {otherwise}") from error
     finally:
         shutil.rmtree(root, ignore_errors=True)
 
@@ -322,18 +339,23 @@ def _claimed(folder: Path) -> Iterator[bool]:
 
 
 def _sweep(target: Path) -> None:
-    """Remove temporary folders for a destination that no process works in any more."""
-    for left in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
-        with suppress(OSError), _claimed(left) as nobodys:
-            if nobodys:
-                shutil.rmtree(left)
+    """Remove temporary folders for a destination that no process works in any more, and what it replaced."""
+    for kind in ("tmp", "old") if target.exists() else ("tmp",):
+        for left in target.parent.glob(f".{glob.escape(target.name)}.*.{kind}"):
+            with suppress(OSError), _claimed(left) as nobodys:
+                if nobodys:
+                    shutil.rmtree(left)
 
 
 def _move_into_place(root: Path, target: Path) -> None:
-    if target.exists():
-        old = root.with_suffix(".old")
-        os.rename(target, old)
+    if not target.exists():
         os.rename(root, target)
-        shutil.rmtree(old, ignore_errors=True)
-    else:
+        return
+    old = root.with_suffix(".old")
+    os.rename(target, old)
+    try:
         os.rename(root, target)
+    except BaseException:
+        os.rename(old, target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
