@@ -187,20 +187,22 @@ def report(found: dict[str, Any]) -> str:
 
     versions = ", ".join(f"{p} {importlib.metadata.version(p)}" for p in ("torch", "transformers", "onnxruntime"))
     stages = {name: found[name] for name in SIZES if name in found}
-    settings = f"--threads {found['threads']} --rounds {max(f['rounds'] for f in stages.values())}"
-    load = f"load average {min(found['loads']):.1f} to {max(found['loads']):.1f}"
+    threads = max(f["threads"] for f in stages.values())
+    settings = f"--threads {threads} --rounds {max(f['rounds'] for f in stages.values())}"
+    loads = [f["load"] for f in stages.values()]
+    load = f"load average {min(loads):.1f} to {max(loads):.1f}"
     missing = [name for name in SIZES if name not in found]
     return "\n".join(
         [
             "# SAM 3: every stage at its real size",
             "",
-            f"{datetime.date.today().isoformat()}, {cpu_name()}, FP32, {found['threads']} "
-            f"thread{'s'[: found['threads'] > 1]}. {versions}. Random weights, 1008 px. `python "
+            f"{datetime.date.today().isoformat()}, {cpu_name()}, FP32, {threads} "
+            f"thread{'s'[: threads > 1]}. {versions}. Random weights, 1008 px. `python "
             f"profiles/benchmarks/sam3.py --checkpoint FOLDER --scratch FOLDER {settings} --write`",
             "",
             f"The machine was in use ({load}): memory, sizes and differences hold, seconds are too many, and ratios "
             "within a row are worth more than seconds."
-            if max(found["loads"]) > 1.5 * found["threads"]
+            if max(loads) > 1.5 * threads
             else f"The machine did nothing else ({load}).",
             *(["", f"Not measured: {', '.join(missing)}."] if missing else []),
             "",
@@ -219,7 +221,7 @@ def report(found: dict[str, Any]) -> str:
                 for name, f in stages.items()
             ),
             "",
-            f"Seconds {'of computing ' if found['threads'] == 1 else ''}a call, of transformers' own modules in torch "
+            f"Seconds {'of computing ' if threads == 1 else ''}a call, of transformers' own modules in torch "
             "eager and of the graph in ONNX Runtime; the two take turns, medians after one call each to warm up. "
             "transformers has one phrase a call.",
             "",
@@ -253,14 +255,14 @@ def main() -> None:
         measured("draw", given, given.stages[0])
     kept = given.scratch / "figures.json"
     found = json.loads(kept.read_text()) if kept.exists() else {}
-    found["threads"] = given.threads
+    if any(figures["threads"] != given.threads for figures in found.values()):
+        raise SystemExit(f"{kept}: has figures of another number of threads; give another --scratch")
     for name in given.stages:
-        figures: dict[str, Any] = {"rounds": given.rounds}
+        figures: dict[str, Any] = {"rounds": given.rounds, "threads": given.threads}
         for each in ("export", "run", "compare"):
             figures |= measured(each, given, name)
         shutil.rmtree(given.scratch / name)
-        found[name] = figures
-        found.setdefault("loads", []).append(os.getloadavg()[0])
+        found[name] = {**figures, "load": os.getloadavg()[0]}
         kept.write_text(json.dumps(found, indent=2))
     if given.write:
         (HERE / "sam3.md").write_text(report(found))
