@@ -1,7 +1,6 @@
 """The command `masklet calibrate`: checks first, then recording, search, gate, bundle and report."""
 
 import importlib.util
-import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from masklet.calibration.truth import open_truth
 from masklet.calibration.variants import Variants
 from masklet.runtime.bundle import Bundle, Parity, check_destination, write_bundle
 from masklet.runtime.errors import CalibrationError, MaskletError
+from masklet.runtime.output_file import write_whole
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
@@ -148,15 +148,7 @@ def _require_extra() -> None:
 def _write_reports(output: Path, found: Report, html: str) -> None:
     json = msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n"
     for suffix, data in ((".report.json", json), (".report.html", html.encode())):
-        path = output.with_suffix(suffix)
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            beside.write_bytes(data)
-            beside.replace(path)
-        except OSError as error:
-            raise CalibrationError(f"{path}: cannot be written: {error.strerror}") from None
-        finally:
-            beside.unlink(missing_ok=True)
+        write_whole(output.with_suffix(suffix), data)
 
 
 @contextmanager

@@ -1,7 +1,5 @@
 """The command `masklet profile`: outputs checked first, progress, the report written in every form asked for."""
 
-import os
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,8 +14,7 @@ from masklet.profiles.report import read_report
 from masklet.profiles.terminal import comparison_table, show
 from masklet.profiles.trace import trace
 from masklet.runtime.bundle import Bundle
-from masklet.runtime.errors import SinkError
-from masklet.runtime.output_file import check_parent
+from masklet.runtime.output_file import check_writable, write_whole
 from rich.console import Console
 from rich.progress import Progress
 
@@ -50,7 +47,7 @@ class Reports:
         }
         for path, form in forms.items():
             if path is not None:
-                write(path, form())
+                write_whole(path, form())
 
 
 def run_profile(bundle: Path, request: Request, reports: Reports, *, check_hashes: bool) -> None:
@@ -86,40 +83,6 @@ def run_compare(paths: Sequence[Path]) -> None:
     console.print(f"[bold]{found.changes[0].verdict}[/bold]", highlight=False, soft_wrap=True)
     if found.differences:
         console.print("this holds for what was not the same, too: see above", highlight=False, soft_wrap=True)
-
-
-def check_writable(path: Path) -> None:
-    """Raise SinkError where a file cannot be written at `path`; leaves nothing behind."""
-    check_parent(path)
-    if path.is_dir():
-        raise SinkError(f"{path}: is a folder; name a file")
-    if _is_special(path):
-        return
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        raise SinkError(f"{path}: cannot be written: {error.strerror}") from None
-
-
-def write(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all; a pipe or device takes it as it is."""
-    try:
-        if _is_special(path):
-            path.write_bytes(data)
-            return
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            beside.write_bytes(data)
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
-    except OSError as error:
-        raise SinkError(f"{path}: cannot be written: {error.strerror}") from None
-
-
-def _is_special(path: Path) -> bool:
-    return path.exists() and not path.is_file()
 
 
 def _drawn(bar: Progress) -> Callable[[str, int, int | None], None]:

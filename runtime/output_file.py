@@ -1,6 +1,7 @@
-"""A file that results are written to as they come, with the errors of a full or broken disk as one line."""
+"""Files that results are written to, as they come or whole, with the errors of a full or broken disk as one line."""
 
 import os
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,6 +12,40 @@ def check_parent(path: Path) -> None:
     """Raise SinkError where the folder that is to hold `path` is not there."""
     if not path.parent.is_dir():
         raise SinkError(f"{path}: there is no folder {path.parent}; make it first")
+
+
+def check_writable(path: Path) -> None:
+    """Raise SinkError where a file cannot be written at `path`; leaves nothing behind."""
+    check_parent(path)
+    if path.is_dir():
+        raise SinkError(f"{path}: is a folder; name a file")
+    if _is_special(path):
+        return
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise SinkError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all; a pipe or device takes it as it is. Raises SinkError where that fails."""
+    try:
+        if _is_special(path):
+            path.write_bytes(data)
+            return
+        beside = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            beside.write_bytes(data)
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+    except OSError as error:
+        raise SinkError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _is_special(path: Path) -> bool:
+    return path.exists() and not path.is_file()
 
 
 class OutputFile:

@@ -1,10 +1,10 @@
 """Measured tactics, kept between builds: the second build of a graph times nothing anew."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from masklet.runtime.errors import ExportError
+from masklet.runtime.output_file import write_whole
 
 if TYPE_CHECKING:
     import tensorrt as trt
@@ -24,13 +24,5 @@ def use_timing_cache(config: "trt.IBuilderConfig", path: Path) -> None:
 def keep_timing_cache(config: "trt.IBuilderConfig", path: Path) -> None:
     """Write what is known after a build, whole or not at all."""
     cache = config.get_timing_cache()
-    if cache is None:
-        return
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_bytes(bytes(cache.serialize()))
-        beside.replace(path)
-    except OSError as error:
-        raise ExportError(f"{path}: the timing cache cannot be written: {error.strerror}") from None
-    finally:
-        beside.unlink(missing_ok=True)
+    if cache is not None:
+        write_whole(path, bytes(cache.serialize()))
