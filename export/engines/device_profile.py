@@ -22,7 +22,7 @@ class DeviceProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name, tensorrt:     for people: the device, and where its TensorRT comes from.
     gpus:               words by which its driver calls it.
     compute_capability: "8.7"; None builds for every architecture that the backend supports.
-    memory_mb:          of the GPU; of the whole board where `shared_memory`, less `reserved_mb` for everything else.
+    memory_mb:          of the GPU; of the whole board where they share it, less `reserved_mb` for everything else.
     workspace_mb:       scratch memory of an engine, a tactic's while it is built and attention's when it runs.
     precision:          wanted of each stage's artifact, "default" for stages not named.
     sizes:              of a symbol that stages declare: the fewest, the usual and the most. `memories` and `pointers`
@@ -34,7 +34,6 @@ class DeviceProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     gpus: tuple[str, ...] = ()
     compute_capability: Annotated[str, msgspec.Meta(pattern=r"^\d+\.\d$")] | None = None
     memory_mb: Positive | None = None
-    shared_memory: bool = False
     reserved_mb: int = 0
     workspace_mb: Positive | None = None
     precision: dict[str, Precision] = msgspec.field(default_factory=lambda: {"default": "fp16"})
