@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from masklet.export.engines.interrupt import held_back
 from masklet.export.engines.layers import Layer, describe_layers
 from masklet.export.engines.network import Network, parse
 from masklet.export.engines.progress import Steps, progress_monitor
@@ -102,7 +103,7 @@ def build_engine(
 ) -> Engine:
     """Build a stage's engine.
 
-    steps: is told how far the build is.
+    steps: is told how far the build is. Ctrl-C ends it at its next step.
     Raises ExportError naming the stage, with the node that is not taken, or the memory that ran out and what to lower.
     """
     network = parse(library, stage, graph)
@@ -115,14 +116,13 @@ def build_engine(
             raise ExportError(
                 f"stage {stage.name!r}: TensorRT refuses the shapes {wanted}: {network.messages.first_error()}"
             )
-    interrupted = progress_monitor(library, config, steps)
     if options.timing_cache is not None:
         use_timing_cache(config, options.timing_cache)
     began_s = time.perf_counter()
-    plan = network.builder.build_serialized_network(network.definition, config)
+    with held_back() as interrupted:
+        progress_monitor(library, config, steps, interrupted)
+        plan = network.builder.build_serialized_network(network.definition, config)
     seconds = time.perf_counter() - began_s
-    if interrupted():
-        raise KeyboardInterrupt
     if plan is None:
         raise ExportError(f"stage {stage.name!r}: {_failure(network, options)}")
     if options.timing_cache is not None:

@@ -13,11 +13,13 @@ from masklet.runtime.amend import amend_bundle
 from masklet.runtime.backends.cuda import open_cuda
 from masklet.runtime.backends.cuda.protocol import DeviceFacts
 from masklet.runtime.backends.engine_check import REMEDY, check_engines
-from masklet.runtime.backends.engine_fingerprint import NOT_RUN, engines
+from masklet.runtime.backends.engine_choice import choose_engine
+from masklet.runtime.backends.engine_fingerprint import NOT_RUN, engines, machine_fingerprint
 from masklet.runtime.backends.tensorrt import TensorRt
 from masklet.runtime.backends.tensorrt_library import Backend, load_library, version_of
 from masklet.runtime.bundle import Artifact, Bundle
 from masklet.runtime.errors import ExportError, SessionError
+from masklet.runtime.output_file import check_writable
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -46,6 +48,8 @@ class BuildRequest:
 def run_build(request: BuildRequest) -> None:
     """Build the engines of a bundle. A bundle whose engines cannot all be built stays as it was."""
     check_options(request.options, request.backend)
+    if request.options.timing_cache is not None:
+        check_writable(request.options.timing_cache)
     bundle = Bundle.load(request.bundle, check_hashes=request.check_hashes)
     library = load_library(request.backend)
     target = choose_target(library, request.backend, request.device, _gpu(request), request.options)
@@ -79,10 +83,23 @@ def _build_all(bundle: Bundle, plans: Sequence[StagePlan], target: Target, conso
             built.append(engine)
             names.append(next(iter(files)))
         made = amendment.preview()
-        if target.gpu is not None and all(engines(made, stage.name, target.backend) for stage in made.model.stages):
+        if _runs_here(made, target):
             bar.add_task("comparing engines with graphs", total=None)
             amendment.say({"check": _checked(made, target.backend)}, names)
     return built
+
+
+def _runs_here(bundle: Bundle, target: Target) -> bool:
+    """Whether every stage has an engine for this machine; other machines' may lie beside them."""
+    if target.gpu is None:
+        return False
+    here = machine_fingerprint(version_of(target.library), target.gpu)
+    try:
+        for stage in bundle.model.stages:
+            choose_engine(bundle, stage.name, target.backend, here)
+    except SessionError:
+        return False
+    return True
 
 
 def _checked(bundle: Bundle, backend: Backend) -> str:
@@ -110,10 +127,9 @@ def _packed(plan: StagePlan, engine: Engine, target: Target) -> tuple[Artifact, 
 
 
 def _is_there(bundle: Bundle, plan: StagePlan, backend: Backend) -> bool:
-    """Whether the bundle has this very engine."""
-    return any(
-        plan.fingerprint.items() <= (a.built_for or {}).items() for a in engines(bundle, plan.stage.name, backend)
-    )
+    """Whether the bundle has this very engine, whatever the driver that it was built under."""
+    wanted = {key: value for key, value in plan.fingerprint.items() if key != "driver"}
+    return any(wanted.items() <= (a.built_for or {}).items() for a in engines(bundle, plan.stage.name, backend))
 
 
 def _gpu(request: BuildRequest) -> DeviceFacts | None:

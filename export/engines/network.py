@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from masklet.export.engines.interrupt import held_back
 from masklet.runtime.backends.tensorrt_library import TensorRT, version_of
 from masklet.runtime.backends.tensorrt_log import Messages, logger
 from masklet.runtime.errors import ExportError
@@ -42,7 +43,9 @@ def parse(library: TensorRT, stage: StageSpec, graph: Path) -> Network:
         ) from None
     definition = builder.create_network(1 << int(library.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = library.OnnxParser(definition, log)
-    if not parser.parse_from_file(str(graph)):
+    with held_back():
+        parsed = parser.parse_from_file(str(graph))
+    if not parsed:
         raise ExportError(f"stage {stage.name!r}: {_refusal(library, parser, messages)}")
     return Network(library, builder, definition, parser, messages)
 

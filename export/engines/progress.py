@@ -1,4 +1,4 @@
-"""How far a build is, by TensorRT's progress monitor; Ctrl-C ends the build at its next step."""
+"""How far a build is, by TensorRT's progress monitor, which can end it as well."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -11,8 +11,10 @@ if TYPE_CHECKING:
 Steps = Callable[[str, int, int], None]  # is told the phase, the steps of it that are done, and of how many
 
 
-def progress_monitor(library: TensorRT, config: "trt.IBuilderConfig", steps: Steps) -> Callable[[], bool]:
-    """Tell `steps` of the outermost phases of a build. Returns what says whether Ctrl-C ended it."""
+def progress_monitor(
+    library: TensorRT, config: "trt.IBuilderConfig", steps: Steps, interrupted: Callable[[], bool]
+) -> None:
+    """Tell `steps` of the outermost phases of a build, and end it at its next step once it was interrupted."""
     if TYPE_CHECKING:
         import tensorrt as trt
     else:
@@ -22,23 +24,17 @@ def progress_monitor(library: TensorRT, config: "trt.IBuilderConfig", steps: Ste
         def __init__(self) -> None:
             trt.IProgressMonitor.__init__(self)
             self.totals: dict[str, int] = {}
-            self.interrupted = False
 
         def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
             if not parent_phase:
                 self.totals[phase_name] = num_steps
 
         def step_complete(self, phase_name: str, step: int) -> bool:
-            try:
-                if phase_name in self.totals:
-                    steps(phase_name, step + 1, self.totals[phase_name])
-            except KeyboardInterrupt:  # must not cross TensorRT's C++
-                self.interrupted = True
-            return not self.interrupted
+            if phase_name in self.totals:
+                steps(phase_name, step + 1, self.totals[phase_name])
+            return not interrupted()
 
         def phase_finish(self, phase_name: str) -> None:
             self.totals.pop(phase_name, None)
 
-    monitor = Monitor()
-    config.progress_monitor = monitor
-    return lambda: monitor.interrupted
+    config.progress_monitor = Monitor()

@@ -1,27 +1,41 @@
 """Engines of every stage, built by TensorRT for RTX on a machine without a GPU."""
 
+import os
 import shutil
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import onnx
 import pytest
 from built_engines import layers_of_engines
 from command_line import Cli
-from masklet.export.engines.build import BuildOptions, _failure, build_engine
+from engines import with_engines
+from fake_cuda import FACTS, FakeCuda
+from masklet.export.engines import command
+from masklet.export.engines.build import BuildOptions, Engine, _failure, build_engine
+from masklet.export.engines.command import BuildRequest, run_build
 from masklet.export.engines.device_profile import DeviceProfile, device_profile
 from masklet.export.engines.layers import layers_from_log, operand_types
 from masklet.export.engines.memory import TACTIC_BYTES, activation_bytes
 from masklet.export.engines.network import Network, parse
+from masklet.export.engines.progress import Steps
 from masklet.export.engines.shapes import optimization_profiles
 from masklet.runtime.backends.tensorrt_library import load_library
 from masklet.runtime.backends.tensorrt_log import Messages
 from masklet.runtime.bundle import Bundle
+from masklet.runtime.cli import _stop
 from masklet.runtime.errors import ExportError, SessionError
+from masklet.runtime.spec import StageSpec
 from onnx import TensorProto, helper
 
 rtx = pytest.importorskip("tensorrt_rtx_bindings", reason="TensorRT for RTX is not installed")
 
+Handler = Callable[..., Any]
 STAGES = ("image_encoder", "memory_attention", "mask_decoder", "memory_encoder", "mask_prompt_encoder")
 DEVICE = DeviceProfile(sizes={"objects": (1, 1, 2), "points": (1, 2, 4)})
 
@@ -29,8 +43,6 @@ DEVICE = DeviceProfile(sizes={"objects": (1, 1, 2), "points": (1, 2, 4)})
 @pytest.fixture(scope="module")
 def built(nano_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle that was built once, by the command line's own function."""
-    from masklet.export.engines.command import BuildRequest, run_build
-
     root = Path(shutil.copytree(nano_bundle, tmp_path_factory.mktemp("engines") / "nano.bundle"))
     cache = root.parent / "timing.cache"
     run_build(BuildRequest(root, "tensorrt-rtx", "rtx-4090", (), BuildOptions(timing_cache=cache)))
@@ -94,7 +106,7 @@ def test_what_does_not_fit_is_not_built(nano_bundle: Path, cli: Cli, tmp_path: P
         (["--device", "nonsense"], "no device profile 'nonsense'; there are a100"),
         (["--device", "jetson-thor", "--force"], "does not build for compute capability 11.0, it builds for 7.5, 8.0"),
         (["--stage", "nonsense"], "no stage 'nonsense'"),
-        (["--timing-cache", "."], "the timing cache cannot be read"),
+        (["--timing-cache", "."], "is a folder; name a file"),
     ],
 )
 def test_bad_input_is_one_line(nano_bundle: Path, cli: Cli, options: list[str], said: str) -> None:
@@ -137,10 +149,11 @@ def test_engines_for_named_architectures_within_a_workspace(nano_bundle: Path, c
     assert said["flags"] == "strongly typed, tf32, workspace 64 MB"
 
 
-def test_tensorrt_that_is_not_there_is_said(nano_bundle: Path, cli: Cli) -> None:
+def test_tensorrt_that_is_not_there_is_said(nano_bundle: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
     code, _, err = cli("build", nano_bundle, "--backend", "tensorrt")
-    assert code == 2
-    assert "tensorrt" in err.lower()
+    assert (code, err.count("\n")) == (2, 1)
+    assert "tensorrt is not installed; it comes with JetPack" in err
 
 
 def test_an_operator_that_is_not_taken_is_named(nano_bundle: Path, tmp_path: Path) -> None:
@@ -176,17 +189,97 @@ def test_a_tactic_that_wants_too_much_is_said() -> None:
     assert "a tactic wanted 4248 MB and 2507 MB were free; raise --workspace-mb (it is 2048)" in said
 
 
-def test_ctrl_c_ends_a_build_and_leaves_the_bundle(nano_bundle: Path) -> None:
-    bundle = Bundle.load(nano_bundle)
-    stage = bundle.model.stage("mask_decoder")
-    graph = bundle.path(bundle.artifact(stage.name, ("onnx",)))
+@pytest.mark.parametrize(("number", "handler"), [(signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, _stop)])
+def test_ctrl_c_ends_a_build_and_leaves_the_bundle(
+    nano_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, handler: Handler
+) -> None:
+    """A real signal, which comes in the midst of the building, and the handler that `masklet` has for it."""
+    root = Path(shutil.copytree(nano_bundle, tmp_path / "nano.bundle"))
+    request = BuildRequest(root, "tensorrt-rtx", "rtx-4090", ("mask_decoder", "memory_encoder"), BuildOptions())
+    before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    built: list[str] = []
 
-    def interrupt(phase: str, done: int, total: int) -> None:
-        raise KeyboardInterrupt
+    def building(bar: object, stage: str) -> Steps:
+        built.append(stage)
+        if len(built) == 1:
+            Timer(0.05, lambda: os.kill(os.getpid(), number)).start()
+        return lambda phase, done, total: None
 
-    profiles = optimization_profiles(bundle.model, stage, DEVICE)
-    with pytest.raises(KeyboardInterrupt):
-        build_engine(load_library("tensorrt-rtx"), "tensorrt-rtx", stage, graph, profiles, BuildOptions(), interrupt)
+    monkeypatch.setattr(command, "_drawn", building)
+    handler_before = signal.signal(number, handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_build(request)
+        assert signal.getsignal(number) is handler
+    finally:
+        signal.signal(number, handler_before)
+    assert built == ["mask_decoder"]
+    assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
+    assert list(tmp_path.iterdir()) == [root]
+
+
+def test_a_timing_cache_that_cannot_be_kept_is_said_before_anything_is_built(
+    nano_bundle: Path, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "plan_stages", None)
+    for cache, said in ((tmp_path / "missing" / "cache", "there is no folder"), (Path("/proc/cache"), "be written")):
+        code, _, err = cli("build", nano_bundle, "--backend", "tensorrt-rtx", "--timing-cache", cache)
+        assert (code, err.count("\n")) == (2, 1)
+        assert said in err
+
+
+class Gpu:
+    """TensorRT with a GPU, as far as the command goes: the networks are real, engines are not built."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.checked: list[set[str]] = []
+        self.built: list[str] = []
+        self.facts = FACTS
+        monkeypatch.setattr(command, "load_library", lambda backend: load_library("tensorrt-rtx"))
+        monkeypatch.setattr(command, "open_cuda", lambda: FakeCuda(self.facts))
+        monkeypatch.setattr(command, "build_engine", self._build)
+        monkeypatch.setattr(command, "_checked", self._check)
+
+    def run(self, root: Path, *stages: str) -> None:
+        self.built.clear()
+        run_build(BuildRequest(root, "tensorrt", "l4", stages, BuildOptions()))
+
+    def _build(self, library: object, backend: object, stage: StageSpec, *how: object) -> Engine:
+        self.built.append(stage.name)
+        return Engine(b"plan", [], "builder", (), 0.1)
+
+    def _check(self, bundle: Bundle, backend: str) -> str:
+        self.checked.append({a.stage for a in bundle.manifest.artifacts if a.format == backend})
+        return "mask IoU 1.0000"
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> Gpu:
+    return Gpu(monkeypatch)
+
+
+def test_engines_are_checked_once_all_stages_have_one_for_this_machine(
+    nano_bundle: Path, tmp_path: Path, gpu: Gpu
+) -> None:
+    bundle = Bundle.load(shutil.copytree(nano_bundle, tmp_path / "nano.bundle"))
+    with_engines(bundle, gpu="NVIDIA L4", compute_capability="8.9")
+    first, *others = STAGES
+    gpu.run(bundle.root, first)
+    assert (gpu.built, gpu.checked) == ([first], [])
+    gpu.run(bundle.root, *others)
+    assert (gpu.built, gpu.checked) == (others, [set(STAGES)])
+
+
+def test_a_drivers_update_rebuilds_nothing(nano_bundle: Path, tmp_path: Path, gpu: Gpu) -> None:
+    root = Path(shutil.copytree(nano_bundle, tmp_path / "nano.bundle"))
+    gpu.run(root)
+    assert gpu.built == [stage.name for stage in Bundle.load(root).model.stages]
+    gpu.facts = replace(FACTS, driver="CUDA 13.1")
+    gpu.run(root)
+    assert gpu.built == []
+    gpu.facts = replace(FACTS, name="Another GPU")
+    gpu.run(root)
+    assert len(gpu.built) == len(STAGES)
 
 
 @pytest.mark.parametrize("stage_name", ["memory_attention", "memory_encoder"])
