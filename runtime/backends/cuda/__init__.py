@@ -3,6 +3,7 @@
 cuda = open_cuda()            # cuda-bindings, or pycuda where that is what is installed
 """
 
+from collections.abc import Callable
 from importlib.util import find_spec
 
 from masklet.runtime.backends.cuda.protocol import Cuda
@@ -20,18 +21,26 @@ def open_cuda(adapter: str | None = None) -> Cuda:
     """Open the first GPU of this process.
 
     adapter: "cuda-bindings" or "pycuda"; whichever is installed where None, the first before the second.
-    Raises SessionError where neither is installed, or there is no driver or GPU.
+    Raises SessionError where neither is installed or it cannot be loaded, or there is no driver or GPU.
     """
     names = installed_adapters() if adapter is None else [adapter]
     if not names or not _is_installed(names[0]):
         raise SessionError(f"{names[0] if names else 'cuda-bindings'} is not installed; pip install cuda-bindings")
-    if names[0] == "pycuda":
-        from masklet.runtime.backends.cuda.pycuda import PyCuda
+    try:
+        if names[0] == "pycuda":
+            from masklet.runtime.backends.cuda.pycuda import PyCuda
 
-        return PyCuda()
-    from masklet.runtime.backends.cuda.bindings import CudaBindings
+            adapter_class: Callable[[], Cuda] = PyCuda
+        else:
+            from masklet.runtime.backends.cuda.bindings import CudaBindings
 
-    return CudaBindings()
+            adapter_class = CudaBindings
+    except ImportError as error:  # a library that it links to is missing, as the driver's is in many containers
+        raise SessionError(
+            f"{names[0]}: installed but cannot be loaded: {str(error).splitlines()[0]}; "
+            "is there an NVIDIA driver (in a container: was it started with --gpus all)?"
+        ) from None
+    return adapter_class()
 
 
 def _is_installed(adapter: str) -> bool:

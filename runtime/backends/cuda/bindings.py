@@ -17,9 +17,6 @@ class CudaBindings:
     """See `Cuda`."""
 
     def __init__(self) -> None:
-        count = _said("cudaGetDeviceCount", cudart.cudaGetDeviceCount())
-        if not count:
-            raise SessionError("CUDA sees no GPU; is CUDA_VISIBLE_DEVICES set to one that is there?")
         _said("cudaSetDevice", cudart.cudaSetDevice(DEVICE))
         self._facts = _facts()
         flags = cudart.cudaStreamNonBlocking
@@ -96,6 +93,8 @@ def _said(call: str, answer: tuple[Any, ...]) -> Any:
         return results[0] if results else None
     if error == cudart.cudaError_t.cudaErrorInsufficientDriver:
         raise SessionError("no NVIDIA driver, or one that is too old for the installed CUDA; install or update it")
+    if error == cudart.cudaError_t.cudaErrorNoDevice:
+        raise SessionError("CUDA sees no GPU; is CUDA_VISIBLE_DEVICES set to one that is there?")
     if error == cudart.cudaError_t.cudaErrorMemoryAllocation:
         raise SessionError(f"out of GPU memory at {call}; track fewer objects at once, or give a smaller --max-side")
     raise SessionError(f"CUDA failed at {call}: {error.name}")
