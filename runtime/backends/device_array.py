@@ -70,11 +70,15 @@ class DeviceArray(NDArrayOperatorsMixin):
         return values if dtype is None else values.astype(dtype, copy=False)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        if _is_output(options):
+            return NotImplemented
         return getattr(ufunc, method)(*map(_on_host, inputs), **options)
 
     def __array_function__(
         self, function: Callable[..., Any], types: Any, args: Sequence[Any], options: dict[str, Any]
     ) -> Any:
+        if _is_output(options):
+            return NotImplemented
         kept = _ON_DEVICE.get(function)
         result = NotImplemented if kept is None else kept(*args, **options)
         if result is not NotImplemented:
@@ -88,6 +92,12 @@ class DeviceArray(NDArrayOperatorsMixin):
 
     def _view(self, shape: tuple[int, ...], address: int) -> "DeviceArray":
         return DeviceArray(self.memory, shape, self.dtype, address, self._owner)
+
+
+def _is_output(options: dict[str, Any]) -> bool:
+    """Whether numpy is to write to an array on the device, which it cannot."""
+    out = options.get("out")
+    return any(isinstance(array, DeviceArray) for array in (out if isinstance(out, tuple) else (out,)))
 
 
 def _on_host(value: Any) -> Any:
@@ -104,7 +114,7 @@ def _empty_like(prototype: DeviceArray, dtype: Any = None, *, shape: Any = None,
 
 
 def _stack(arrays: Sequence[Any], axis: int = 0, **others: Any) -> Any:
-    if axis != 0 or not all(isinstance(array, DeviceArray) for array in arrays):
+    if axis != 0 or others or not _alike(arrays):
         return NotImplemented
     stacked = arrays[0].memory.empty((len(arrays), *arrays[0].shape), arrays[0].dtype)
     for row, array in enumerate(arrays):
@@ -113,7 +123,7 @@ def _stack(arrays: Sequence[Any], axis: int = 0, **others: Any) -> Any:
 
 
 def _concatenate(arrays: Sequence[Any], axis: int = 0, **others: Any) -> Any:
-    if axis != 0 or not all(isinstance(array, DeviceArray) for array in arrays):
+    if axis != 0 or others or not _alike(arrays):
         return NotImplemented
     joined = arrays[0].memory.empty((sum(map(len, arrays)), *arrays[0].shape[1:]), arrays[0].dtype)
     start = 0
@@ -121,6 +131,11 @@ def _concatenate(arrays: Sequence[Any], axis: int = 0, **others: Any) -> Any:
         joined[start : start + len(array)] = array
         start += len(array)
     return joined
+
+
+def _alike(arrays: Sequence[Any]) -> bool:
+    """Whether all are on the device, and of one type."""
+    return all(isinstance(array, DeviceArray) and array.dtype == arrays[0].dtype for array in arrays)
 
 
 def _repeat(array: DeviceArray, repeats: Any, axis: int | None = None) -> Any:

@@ -33,17 +33,18 @@ class DeviceMemory:
     def __init__(self, cuda: Cuda) -> None:
         self.cuda = cuda
         self._free: defaultdict[int, list[int]] = defaultdict(list)  # addresses by bytes
-        self._all: list[int] = []
+        self._all: set[int] = set()
         self._pinned_free: defaultdict[int, list[_Pinned]] = defaultdict(list)
         self._pinned_used: list[_Pinned] = []
         self._pinned_all: list[_Pinned] = []
-        self._lock = threading.Lock()  # arrays are let go by whichever thread drops the last reference
+        # arrays are let go by whichever thread drops the last reference, or collects garbage, even while it holds this
+        self._lock = threading.RLock()
         self._closed = False
         self._taken = 0
 
     @property
     def device_bytes(self) -> int:
-        """Bytes that were taken of the device."""
+        """Bytes that are taken of the device, also where they wait to be used again."""
         return self._taken
 
     def empty(self, shape: Sequence[int], dtype: np.dtype[Any]) -> DeviceArray:
@@ -64,8 +65,8 @@ class DeviceMemory:
         return target
 
     def write(self, target: DeviceArray, source: "Tensor | DeviceArray") -> None:
-        """Copy values into an array of the same shape and type, from the device or from the host."""
-        if isinstance(source, DeviceArray):
+        """Copy values into an array of the same shape; from the host, or from the device where the type is the same."""
+        if isinstance(source, DeviceArray) and source.dtype == target.dtype:
             self.cuda.copy(target.address, source.address, source.nbytes)
         else:
             values = np.ascontiguousarray(source, target.dtype)
@@ -90,6 +91,17 @@ class DeviceMemory:
                 self._pinned_free[pinned.memory.nbytes].append(pinned)
             self._pinned_used.clear()
 
+    def trim(self) -> None:
+        """Give memory that nobody refers to back to the device. What is staged stays staged: it may yet be read."""
+        self.cuda.synchronize()
+        with self._lock:
+            free, self._free = self._free, defaultdict(list)
+            for nbytes, addresses in free.items():
+                for address in addresses:
+                    self.cuda.free(address)
+                    self._all.remove(address)
+                    self._taken -= nbytes
+
     def close(self) -> None:
         """Give all memory back to the device; arrays on it are gone."""
         if self._closed:
@@ -109,8 +121,9 @@ class DeviceMemory:
             if free:
                 return free.pop()
         address = self.cuda.allocate(nbytes)
-        self._all.append(address)
-        self._taken += nbytes
+        with self._lock:
+            self._all.add(address)
+            self._taken += nbytes
         return address
 
     def _give_back(self, nbytes: int, address: int) -> None:

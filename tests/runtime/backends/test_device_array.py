@@ -1,11 +1,14 @@
 """Arrays on the device pass for numpy's: the same values, and what moves whole rows crosses nothing."""
 
 import gc
+import threading
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from fake_cuda import FakeCuda
+from fake_cuda import FACTS, FakeCuda
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -26,12 +29,9 @@ def on_device(values: Any) -> tuple[FakeCuda, DeviceArray]:
 @given(arrays.arrays(np.float32, arrays.array_shapes(min_dims=1, max_dims=4), elements=st.floats(-9, 9, width=32)))
 def test_a_round_trip_changes_nothing(values: Any) -> None:
     _, array = on_device(values)
-    assert (array.shape, array.dtype, len(array), array.nbytes) == (
-        values.shape,
-        values.dtype,
-        len(values),
-        values.nbytes,
-    )
+    for name in ("shape", "dtype", "ndim", "size", "nbytes"):
+        assert getattr(array, name) == getattr(values, name)
+    assert len(array) == len(values)
     np.testing.assert_array_equal(np.asarray(array), values)
 
 
@@ -92,6 +92,64 @@ def test_any_other_numpy_code_is_right() -> None:
     np.testing.assert_array_equal(np.add(array, 1), VALUES + 1)
     np.testing.assert_array_equal(np.stack([array, VALUES]), np.stack([VALUES, VALUES]))
     np.testing.assert_array_equal(list(map(np.asarray, array)), VALUES)
+
+
+def test_types_are_numpys() -> None:
+    """What is set, stacked or joined of another type is converted, not taken byte for byte."""
+    _, array = on_device(VALUES)
+    halves = array.memory.upload(VALUES.astype(np.float16) + 1)
+    mixed: Any = ([array, halves], {}), ([halves, array], {}), ([array, array], {"dtype": np.float64})
+    functions: tuple[Callable[..., Any], ...] = np.stack, np.concatenate
+    for function in functions:
+        for joined, options in mixed:
+            got, want = function(joined, **options), function(list(map(np.asarray, joined)), **options)
+            assert got.dtype == want.dtype
+            np.testing.assert_array_equal(np.asarray(got), want)
+    array[1] = halves[2]
+    np.testing.assert_array_equal(np.asarray(array)[1], VALUES[2] + 1)
+    np.testing.assert_array_equal(np.asarray(array)[2], VALUES[2])
+
+
+def test_numpy_writes_to_the_host_only() -> None:
+    array: Any = on_device(VALUES)[1]
+    host = np.empty((8, 3, 2), np.float32)
+    assert np.concatenate([array, array], out=host) is host
+    np.testing.assert_array_equal(host, np.concatenate([VALUES, VALUES]))
+    with pytest.raises(TypeError):
+        np.concatenate([array[:2], array[2:]], out=array)
+    with pytest.raises(TypeError):
+        np.add(array, 1, out=array)
+
+
+def test_memory_that_is_let_go_while_the_pool_is_at_work_is_free() -> None:
+    """As garbage collection does, which comes at any time."""
+    memory = DeviceMemory(FakeCuda())
+    held = [memory.empty((100,), np.dtype(np.float32))]
+    address = held[0].address
+
+    def let_go() -> None:
+        with memory._lock:
+            held.clear()
+
+    thread = threading.Thread(target=let_go, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert memory.empty((100,), np.dtype(np.float32)).address == address
+
+
+def test_trimming_gives_back_what_nobody_refers_to() -> None:
+    cuda = FakeCuda(replace(FACTS, integrated=True))
+    memory = DeviceMemory(cuda)
+    held, staged = memory.empty((100,), np.dtype(np.float32)), memory.upload(np.ones(10))
+    memory.empty((500,), np.dtype(np.float32))  # nobody keeps hold of it
+    memory.trim()
+    assert list(cuda.blocks) == [held.address]
+    assert memory.device_bytes == cuda.blocks[held.address].nbytes
+    memory.upload(np.zeros(10))
+    np.testing.assert_array_equal(np.asarray(staged), np.ones(10))
+    memory.close()
+    assert not cuda.blocks
 
 
 def test_memory_is_used_again_once_nobody_refers_to_it() -> None:
