@@ -1,6 +1,7 @@
 """A session runs one stage. Whatever wraps a stage (recording, timing, comparing) is a session around a session."""
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -83,13 +84,20 @@ class Sessions:
 
         backend: what runs the stages; ONNX Runtime on the CPU where None.
         wrap:    put around every session, to time or record what passes through it.
+        Where a stage cannot be opened, those that were are closed again.
         """
         if backend is None:
             from masklet.runtime.backends.onnxrt import OnnxRuntime
 
             backend = OnnxRuntime()
-        opened = {stage.name: backend.open(bundle, stage) for stage in bundle.model.stages}
-        return cls(bundle.model, {name: wrap(s) if wrap else s for name, s in opened.items()}, bundle.asset)
+        opened: dict[str, Session] = {}
+        with ExitStack() as on_failure:
+            for stage in bundle.model.stages:
+                session = backend.open(bundle, stage)
+                on_failure.callback(session.close)
+                opened[stage.name] = wrap(session) if wrap else session
+            on_failure.pop_all()
+        return cls(bundle.model, opened, bundle.asset)
 
     def run(self, stage: str, feeds: Feeds) -> dict[str, Tensor]:
         """Run a stage; feeds that this variant of the model does not take are left out."""

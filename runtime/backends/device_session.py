@@ -27,14 +27,19 @@ class GpuInUse:
 
     def __init__(self, memory: DeviceMemory) -> None:
         self.memory = memory
+        self.is_open = True
         self._users = 0
 
     def taken(self) -> None:
+        """One session more. Raises SessionError once it was given back."""
+        if not self.is_open:
+            raise SessionError("the backend's GPU was given back with its last session; make a new backend")
         self._users += 1
 
     def left(self) -> None:
         self._users -= 1
         if not self._users:
+            self.is_open = False
             self.memory.close()
             self.memory.cuda.close()
 

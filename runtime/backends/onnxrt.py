@@ -13,9 +13,9 @@ from masklet.runtime.backends.onnxrt_providers import (
     RECORD_ASSIGNMENT,
     Placement,
     Provider,
-    engine_cache,
     first_line,
     in_one_line,
+    make_engine_cache,
     requested,
 )
 from masklet.runtime.bundle import Artifact, Bundle
@@ -81,8 +81,12 @@ class OnnxRuntime:
         path, gpu = bundle.path(artifact), self._gpu_for(stage)
         if gpu is None:
             return self.open_graph(path, stage)
+        if self._provider == "tensorrt":
+            make_engine_cache()
         session = self._session(path, stage, requested(self._provider, artifact, gpu.memory.cuda.stream))
         self._place(stage, session)
+        if NAMES["cuda"] not in session.get_providers():  # it is built in, but did not load, as without its cuDNN
+            return OnnxRuntimeSession(stage, session)
         return OnnxRuntimeGpuSession(stage, bundle.model, gpu, session)
 
     def open_graph(self, path: Path, stage: StageSpec) -> OnnxRuntimeSession:
@@ -115,9 +119,8 @@ class OnnxRuntime:
                 raise SessionError(
                     f"this ONNX Runtime has no {wanted}, only {', '.join(available)}; pip install 'masklet[gpu]'"
                 )
-            if self._gpu is None:
+            if self._gpu is None or not self._gpu.is_open:
                 self._gpu = GpuInUse(DeviceMemory(open_cuda()))
-                engine_cache().mkdir(parents=True, exist_ok=True)
         except SessionError as error:
             if self._strict:
                 raise

@@ -28,10 +28,10 @@ class OnnxRuntimeGpuSession(DeviceSession):
 
     def _compute(self, feeds: DeviceArrays, sizes: dict[str, int]) -> DeviceArrays:
         binding, outputs = self._session.io_binding(), self._new(sizes)
-        for bind, arrays in ((binding.bind_input, feeds), (binding.bind_output, outputs)):
-            for name, array in arrays.items():
-                bind(name, self._device, 0, array.dtype.type, array.shape, array.address)
         try:
+            for bind, arrays in ((binding.bind_input, feeds), (binding.bind_output, outputs)):
+                for name, array in arrays.items():
+                    bind(name, self._device, 0, array.dtype.type, array.shape, array.address)
             self._session.run_with_iobinding(binding)
         except Exception as error:  # ONNX Runtime's own exceptions share no base class
             raise SessionError(f"stage {self._spec.name!r}: ONNX Runtime failed: {first_line(error)}") from error

@@ -1,13 +1,14 @@
 """ONNX Runtime's execution providers: which to ask for, with which options, and which of them ran what in the end."""
 
-import os
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from masklet.runtime.backends.cache import cache_folder
 from masklet.runtime.backends.engine_fingerprint import graph_hash
 from masklet.runtime.bundle import Artifact
+from masklet.runtime.errors import SessionError
 
 Provider = Literal["cpu", "cuda", "tensorrt"]
 NAMES: dict[str, str] = {
@@ -16,7 +17,6 @@ NAMES: dict[str, str] = {
     "tensorrt": "TensorrtExecutionProvider",
 }
 FALLBACKS: dict[str, tuple[Provider, ...]] = {
-    "cpu": ("cpu",),
     "cuda": ("cuda", "cpu"),
     "tensorrt": ("tensorrt", "cuda", "cpu"),
 }
@@ -25,12 +25,12 @@ HEAVY = frozenset({"Conv", "ConvTranspose", "MatMul", "Gemm", "MultiHeadAttentio
 RECORD_ASSIGNMENT = "session.record_ep_graph_assignment_info"
 
 
-def requested(provider: Provider, artifact: Artifact, stream: int | None) -> list[tuple[str, dict[str, str]]]:
-    """The providers to open a stage with, the wanted one first, each with its options.
+def requested(provider: Provider, artifact: Artifact, stream: int) -> list[tuple[str, dict[str, str]]]:
+    """The providers to open a stage with on a GPU, the wanted one first, each with its options.
 
     stream: of CUDA, that everything is to run on.
     """
-    on_stream = {} if stream is None else {"user_compute_stream": str(stream)}
+    on_stream = {"user_compute_stream": str(stream)}
     options: dict[str, dict[str, str]] = {
         "cpu": {},
         "cuda": {**on_stream, "use_tf32": "0"},
@@ -41,6 +41,7 @@ def requested(provider: Provider, artifact: Artifact, stream: int | None) -> lis
             # one graph's name with another's shapes would find the wrong engine (microsoft/onnxruntime#32254)
             "trt_engine_cache_prefix": f"{artifact.stage}-{graph_hash(artifact)[:16]}",
             "trt_timing_cache_enable": "1",
+            "trt_timing_cache_path": str(engine_cache()),
             "trt_fp16_enable": "0",  # precision lives in the graph
         },
     }
@@ -48,8 +49,19 @@ def requested(provider: Provider, artifact: Artifact, stream: int | None) -> lis
 
 
 def engine_cache() -> Path:
-    """Where ONNX Runtime keeps the engines that it builds."""
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "masklet" / "onnxruntime-tensorrt"
+    """Where ONNX Runtime keeps the engines that it builds, and what it timed."""
+    return cache_folder("onnxruntime-tensorrt")
+
+
+def make_engine_cache() -> None:
+    """Make the folder. Raises SessionError where that cannot be."""
+    try:
+        engine_cache().mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SessionError(
+            f"{engine_cache()}: TensorRT's engines cannot be kept there: {error.strerror}; "
+            "set XDG_CACHE_HOME to a folder that can be written"
+        ) from None
 
 
 class Placement:

@@ -21,6 +21,7 @@ from masklet.runtime.session import Feeds
 from masklet.runtime.spec import ModelSpec, StageSpec, Tensor
 
 BATCHED = "objects"  # the symbol along which calls that are too large for an engine are split
+USUAL = 0  # the profile that stands first, the narrowest
 
 Loader = Callable[[Backend, EnginePlan], OpenEngine]  # raises SessionError
 
@@ -29,7 +30,8 @@ class TensorRt:
     """Opens stages from a bundle's engines, all on one GPU and one stream.
 
     backend: "tensorrt", or "tensorrt-rtx".
-    graphs:  replay each shape as a CUDA graph from its second run on; where the adapter has none, nothing changes.
+    graphs:  replay the sizes of an engine's first profile, the usual ones, as CUDA graphs from their second run on,
+             for a graph keeps memory of its own; other sizes, and adapters without graphs, run as ever.
     cuda, load, version: stand in for the GPU and TensorRT in tests.
     Raises SessionError where there is no GPU.
     """
@@ -76,6 +78,8 @@ class Scratch:
 
     def at_least(self, nbytes: int) -> DeviceArray:
         if self._held is None or self._held.nbytes < nbytes:
+            self._held = None
+            self._memory.trim()  # or every size that is outgrown would stay taken
             self._held = self._memory.empty((max(1, nbytes),), np.dtype(np.uint8))
         return self._held
 
@@ -149,6 +153,8 @@ class TensorRtSession(DeviceSession):
 
     def _replayed(self, feeds: DeviceArrays, sizes: dict[str, int]) -> DeviceArrays:
         """Replay a captured run, once a plain one has been: feeds are copied to its addresses, outputs from them."""
+        if self._profiles.choose(sizes) != USUAL:
+            return self._run(feeds, sizes)
         key = tuple(sizes[symbol] for symbol in sorted(sizes))
         if key not in self._replays:
             self._replays[key] = None
@@ -172,7 +178,7 @@ class TensorRtSession(DeviceSession):
         outputs, context = self._new(sizes), self._new_context(self._profiles.choose(sizes))
         scratch = self._memory.empty((max(1, self._prepare(context, feeds, outputs)),), np.dtype(np.uint8))
         context.set_device_memory(scratch.address, scratch.nbytes)
-        self._memory.synchronize()
+        self._memory.cuda.synchronize()  # not the memory's: where feeds are staged they are still to be read
         graph = self._memory.cuda.capture(lambda: self._start(context))
         return None if graph is None else _Replay(graph, feeds, outputs, (context, scratch))
 

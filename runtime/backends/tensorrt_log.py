@@ -9,15 +9,11 @@ if TYPE_CHECKING:
 
 
 class Messages:
-    """What was logged since the last `clear`. verbose: lines that are no warnings or errors, where they are wanted."""
+    """What was logged. verbose: lines that are no errors, warnings among them, where they are wanted."""
 
     def __init__(self) -> None:
         self.errors: list[str] = []
         self.verbose: list[str] = []
-
-    def clear(self) -> None:
-        self.errors.clear()
-        self.verbose.clear()
 
     def first_error(self) -> str:
         """The first error, without the place in TensorRT's own source; the later ones follow from it."""

@@ -1,5 +1,6 @@
 """ONNX Runtime's providers: bound to device memory, never silent about a fall-back."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,9 +14,10 @@ from fake_cuda import FakeCuda
 from masklet.runtime.backends.device_array import DeviceArray
 from masklet.runtime.backends.device_memory import DeviceMemory
 from masklet.runtime.backends.device_session import GpuInUse
+from masklet.runtime.backends.engine_check import GraphsOfEngines
 from masklet.runtime.backends.onnxrt import OnnxRuntime
 from masklet.runtime.backends.onnxrt_gpu import OnnxRuntimeGpuSession
-from masklet.runtime.backends.onnxrt_providers import Placement, requested
+from masklet.runtime.backends.onnxrt_providers import NAMES, Placement, Provider, engine_cache, requested
 from masklet.runtime.bundle import Bundle
 from masklet.runtime.errors import SessionError
 from masklet.runtime.spec import StageSpec
@@ -50,9 +52,15 @@ def test_bound_memory_gives_what_plain_calls_give(nano_bundle: Path) -> None:
     assert cuda.closed
 
 
+@pytest.fixture
+def only_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ONNX Runtime as it is without a GPU, and no TensorRT."""
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+
+
+@pytest.mark.usefixtures("only_cpu")
 def test_a_provider_that_is_not_there_is_said_and_refused_when_strict(nano_bundle: Path) -> None:
-    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-        pytest.skip("this ONNX Runtime has CUDA")
     bundle = Bundle.load(nano_bundle)
     stage = bundle.model.stage("mask_prompt_encoder")
     backend = OnnxRuntime(provider="cuda")
@@ -62,6 +70,85 @@ def test_a_provider_that_is_not_there_is_said_and_refused_when_strict(nano_bundl
         OnnxRuntime(provider="cuda", strict=True).open(bundle, stage)
 
 
+@pytest.fixture
+def gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[FakeCuda]:
+    """ONNX Runtime says that it has every provider. The GPUs that were opened."""
+    opened: list[FakeCuda] = []
+
+    def open_one() -> FakeCuda:
+        opened.append(FakeCuda())
+        return opened[-1]
+
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: list(NAMES.values()))
+    monkeypatch.setattr("masklet.runtime.backends.onnxrt.open_cuda", open_one)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return opened
+
+
+@pytest.mark.usefixtures("gpus")
+@pytest.mark.parametrize("provider", ["cuda", "tensorrt"])
+def test_a_provider_that_does_not_load_leaves_the_stage_to_the_cpu(
+    nano_bundle: Path, monkeypatch: pytest.MonkeyPatch, provider: Provider
+) -> None:
+    """ONNX Runtime opens a session on the CPU then, as where cuDNN is another than CUDA's provider was built for."""
+    opened = onnxruntime.InferenceSession
+    monkeypatch.setattr(onnxruntime, "InferenceSession", lambda *args, **_: opened(*args, providers=[NAMES["cpu"]]))
+    bundle = Bundle.load(nano_bundle)
+    stage = bundle.model.stage("memory_encoder")
+    backend = OnnxRuntime(threads=1, provider=provider)
+    feeds = {t.name: np.ones(t.sized({"objects": 1}), t.dtype) for t in stage.inputs}
+    got = backend.open(bundle, stage).run(feeds)["new_memory"]
+    np.testing.assert_array_equal(got, GraphsOfEngines(threads=1).open(bundle, stage).run(feeds)["new_memory"])
+    assert "CPU" in backend.ran_on[stage.name]
+    with pytest.raises(SessionError, match=f"asked for {provider}, but .* on CPU; drop --strict"):
+        OnnxRuntime(threads=1, provider=provider, strict=True).open(bundle, stage)
+
+
+def test_what_onnx_runtime_does_not_bind_is_one_line(nano_bundle: Path) -> None:
+    def refuse(*args: object) -> None:
+        raise RuntimeError("There's no data transfer registered")
+
+    bundle = Bundle.load(nano_bundle)
+    stage = bundle.model.stage("memory_encoder")
+    refusing: Any = SimpleNamespace(io_binding=lambda: SimpleNamespace(bind_input=refuse, bind_output=refuse))
+    session = OnnxRuntimeGpuSession(stage, bundle.model, GpuInUse(DeviceMemory(FakeCuda())), refusing)
+    with pytest.raises(SessionError, match="'memory_encoder': ONNX Runtime failed: There's no data transfer"):
+        session.run({t.name: np.ones(t.sized({"objects": 1}), t.dtype) for t in stage.inputs})
+
+
+def test_a_backend_opens_the_gpu_again_after_its_last_session(
+    nano_bundle: Path, gpus: list[FakeCuda], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(OnnxRuntime, "_session", lambda *args: assigned(CUDA=["Conv"]))
+    bundle, backend = Bundle.load(nano_bundle), OnnxRuntime(provider="cuda")
+    for _ in range(2):
+        backend.open(bundle, bundle.model.stage("memory_encoder")).close()
+    assert [gpu.closed for gpu in gpus] == [True, True]
+
+
+@pytest.mark.usefixtures("gpus")
+def test_the_cache_of_engines_is_made_for_tensorrt_only(
+    nano_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(OnnxRuntime, "_session", lambda *args: assigned(CUDA=["Conv"]))
+    bundle = Bundle.load(nano_bundle)
+    stage = bundle.model.stage("memory_encoder")
+    OnnxRuntime(provider="cuda").open(bundle, stage)
+    assert not (tmp_path / "cache").exists()
+    OnnxRuntime(provider="tensorrt").open(bundle, stage)
+    assert engine_cache().is_dir()
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(SessionError, match="cannot be kept there: Not a directory; set XDG_CACHE_HOME"):
+        OnnxRuntime(provider="tensorrt").open(bundle, stage)
+
+
+def test_an_empty_cache_home_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    assert engine_cache() == tmp_path / ".cache/masklet/onnxruntime-tensorrt"
+
+
 def assigned(**nodes: list[str]) -> Any:
     """A session that says it assigned operators so."""
 
@@ -69,7 +156,10 @@ def assigned(**nodes: list[str]) -> Any:
         listed: Callable[[], list[Any]] = lambda: [SimpleNamespace(op_type=op) for op in operators]  # noqa: E731
         return SimpleNamespace(ep_name=f"{name}ExecutionProvider", get_nodes=listed)
 
-    return SimpleNamespace(get_provider_graph_assignment_info=lambda: [part(*item) for item in nodes.items()])
+    return SimpleNamespace(
+        get_provider_graph_assignment_info=lambda: [part(*item) for item in nodes.items()],
+        get_providers=lambda: [f"{name}ExecutionProvider" for name in nodes],
+    )
 
 
 def test_what_falls_back_is_counted_by_products() -> None:
@@ -104,10 +194,13 @@ def test_engines_of_other_graphs_are_kept_apart(nano_bundle: Path) -> None:
         for stage in bundle.model.stages
     }
     assert len(prefixes) == len(bundle.model.stages)
+    options = dict(requested("tensorrt", bundle.manifest.artifacts[0], 7))["TensorrtExecutionProvider"]
+    assert options["trt_engine_cache_path"] == options["trt_timing_cache_path"] == str(engine_cache())
     names = [name for name, _ in requested("tensorrt", bundle.manifest.artifacts[0], 7)]
     assert names == ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
 
 
+@pytest.mark.usefixtures("only_cpu")
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -118,8 +211,6 @@ def test_engines_of_other_graphs_are_kept_apart(nano_bundle: Path) -> None:
     ],
 )
 def test_run_says_what_is_missing(cli: Cli, nano_bundle: Path, tmp_path: Path, options: list[str], said: str) -> None:
-    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-        pytest.skip("this ONNX Runtime has CUDA")
     import cv2
 
     cv2.imwrite(str(tmp_path / "0.png"), np.zeros((64, 64, 3), np.uint8))

@@ -1,7 +1,8 @@
 """The TensorRT backend against ONNX Runtime on the same graphs: a fake GPU and fake engines, true numbers."""
 
 import shutil
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +12,9 @@ from engines import VERSION, fake_tensorrt, with_engines
 from fake_cuda import FACTS, FakeContext, FakeCuda, FakeEngine, at
 from masklet.runtime.backends.device_array import DeviceArray
 from masklet.runtime.backends.device_session import resident_outputs
-from masklet.runtime.backends.engine_check import require_checked
+from masklet.runtime.backends.engine_check import GraphsOfEngines, require_checked
 from masklet.runtime.backends.engine_choice import EnginePlan
 from masklet.runtime.backends.engine_protocol import Context, OpenEngine
-from masklet.runtime.backends.onnxrt import OnnxRuntime
 from masklet.runtime.backends.tensorrt import TensorRt
 from masklet.runtime.bundle import Bundle
 from masklet.runtime.errors import SessionError
@@ -22,13 +22,8 @@ from masklet.runtime.image import ImagePredictor
 from masklet.runtime.prompts import Box, Points, Prompt
 from masklet.runtime.results import Frame, FrameResult
 from masklet.runtime.session import Sessions
+from masklet.runtime.spec import Tensor
 from masklet.runtime.video import TrackerOptions, VideoTracker
-
-
-class PlainOnnx(OnnxRuntime):
-    """ONNX Runtime on the graphs that engines are built from."""
-
-    formats = ("onnx",)
 
 
 @pytest.fixture
@@ -71,7 +66,7 @@ def test_tracking_is_that_of_onnx_runtime(bundle: Bundle, graphs: bool, integrat
     cuda = FakeCuda(replace(FACTS, integrated=integrated))
     with Sessions.open(bundle, fake_tensorrt(bundle, cuda, graphs=graphs)) as sessions:
         got = track(sessions)
-    with Sessions.open(bundle, PlainOnnx(threads=1)) as sessions:
+    with Sessions.open(bundle, GraphsOfEngines(threads=1)) as sessions:
         assert_same(got, track(sessions))
     assert (cuda.launches > 0) == graphs
     assert not cuda.blocks
@@ -132,7 +127,7 @@ def test_images_are_segmented_too(bundle: Bundle) -> None:
     image = next(frames(1)).image
     prompts: list[Prompt] = [Points.click(40, 40), Points.click(80, 30), Box(5, 5, 50, 60)]
     found = []
-    for backend in (fake_tensorrt(bundle, FakeCuda()), PlainOnnx(threads=1)):
+    for backend in (fake_tensorrt(bundle, FakeCuda()), GraphsOfEngines(threads=1)):
         with Sessions.open(bundle, backend) as sessions:
             predictor = ImagePredictor(sessions)
             predictor.set_image(image)
@@ -146,7 +141,7 @@ def test_more_objects_than_an_engine_takes_run_in_parts(bundle: Bundle) -> None:
     ranges = {s.name: [{k: only_one[k] for k in s.symbols()}] for s in bundle.model.stages if s.symbols()}
     with Sessions.open(bundle, fake_tensorrt(bundle, FakeCuda(), ranges=ranges)) as sessions:
         got = track(sessions, 6)
-    with Sessions.open(bundle, PlainOnnx(threads=1)) as sessions:
+    with Sessions.open(bundle, GraphsOfEngines(threads=1)) as sessions:
         want = track(sessions, 6)
     for a, b in zip(got, want, strict=True):
         assert np.mean(a.masks == b.masks) > 0.999
@@ -245,9 +240,80 @@ def test_running_out_of_memory_says_so(bundle: Bundle) -> None:
         session.run({"image": np.zeros(session.spec.inputs[0].sized({}), np.uint8)})
 
 
-def test_no_tensorrt_or_no_driver_is_one_line() -> None:
-    with pytest.raises(SessionError, match=r"not installed|driver|GPU"):
+def test_no_tensorrt_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    with pytest.raises(SessionError, match="tensorrt is not installed; it comes with JetPack"):
         TensorRt("tensorrt")
+
+
+def feeds_of(bundle: Bundle, stage: str, objects: int) -> dict[str, Tensor]:
+    rng = np.random.default_rng(objects)
+    return {
+        tensor.name: rng.standard_normal(tensor.sized({"objects": objects})).astype(tensor.dtype)
+        for tensor in bundle.model.stage(stage).inputs
+    }
+
+
+class Hungry(FakeContext):
+    """Needs a megabyte of scratch memory an object."""
+
+    def update_device_memory_size_for_shapes(self) -> int:
+        return max(shape[0] for shape in self._shapes.values()) << 20
+
+
+def test_scratch_memory_is_that_of_the_largest_need(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeEngine, "context", Hungry)
+    backend = fake_tensorrt(bundle, FakeCuda())
+    session = backend.open(bundle, bundle.model.stage("memory_encoder"))
+    for objects in range(1, 9):
+        session.run(feeds_of(bundle, "memory_encoder", objects))
+        assert backend.memory.device_bytes < 2 * objects << 20
+
+
+def test_only_the_usual_sizes_are_captured(bundle: Bundle) -> None:
+    """Every other size would hold memory of its own for good."""
+    cuda, name = FakeCuda(), "memory_encoder"
+    ranges = {name: [{"objects": (2, 2)}, {"objects": (1, 8)}]}
+    session = fake_tensorrt(bundle, cuda, graphs=True, ranges=ranges).open(bundle, bundle.model.stage(name))
+    for objects, launches in ((3, 0), (3, 0), (3, 0), (2, 0), (2, 1), (2, 2), (3, 2)):
+        session.run(feeds_of(bundle, name, objects))
+        assert cuda.launches == launches
+
+
+class Busy(FakeCuda):
+    """A GPU whose pinned memory somebody takes while a run is captured."""
+
+    stage: Callable[[], object] = staticmethod(lambda: None)
+
+    def capture(self, work: Callable[[], None]) -> int | None:
+        self.stage()
+        return super().capture(work)
+
+
+def test_feeds_that_are_read_where_they_are_staged_stay_there_while_a_run_is_captured(bundle: Bundle) -> None:
+    cuda, name = Busy(replace(FACTS, integrated=True)), "memory_encoder"
+    backend = fake_tensorrt(bundle, cuda, graphs=True)
+    feeds = feeds_of(bundle, name, 1)
+    session = backend.open(bundle, bundle.model.stage(name))
+    cuda.stage = lambda: [backend.memory.upload(np.zeros_like(feed)) for feed in feeds.values()]
+    plain, captured = (np.asarray(session.run(feeds)["new_memory"]) for _ in range(2))
+    assert cuda.launches == 1
+    np.testing.assert_array_equal(captured, plain)
+
+
+def test_a_backend_whose_last_session_was_closed_says_so(bundle: Bundle) -> None:
+    backend, stage = fake_tensorrt(bundle, FakeCuda()), bundle.model.stage("memory_encoder")
+    backend.open(bundle, stage).close()
+    with pytest.raises(SessionError, match="make a new backend"):
+        backend.open(bundle, stage)
+
+
+def test_stages_that_were_opened_are_closed_where_a_later_one_cannot_be(bundle: Bundle) -> None:
+    (bundle.root / f"engines/tensorrt/fake/{bundle.model.stages[-1].name}.engine").write_bytes(b"")
+    cuda = FakeCuda()
+    with pytest.raises(SessionError, match="cut off"):
+        Sessions.open(bundle, fake_tensorrt(bundle, cuda))
+    assert cuda.closed
 
 
 class Wrong(FakeEngine):
