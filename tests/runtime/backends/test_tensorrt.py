@@ -262,7 +262,7 @@ class Hungry(FakeContext):
 
 
 def test_scratch_memory_is_that_of_the_largest_need(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(FakeEngine, "context", Hungry)
+    monkeypatch.setattr(FakeEngine, "context", lambda engine: Hungry(engine))
     backend = fake_tensorrt(bundle, FakeCuda())
     session = backend.open(bundle, bundle.model.stage("memory_encoder"))
     for objects in range(1, 9):
