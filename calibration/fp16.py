@@ -20,6 +20,7 @@ FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
 LARGEST = float(np.finfo(np.float16).max)
 HEADROOM = 4.0  # other frames may exceed what was recorded by this factor
 FROM_POSITIONS = frozenset({"Sin", "Cos"})
+FEATURES = "LayerNormalization"
 STAYS = frozenset({"Resize", "Constant", "ConstantOfShape"}) | FROM_POSITIONS
 
 
@@ -38,7 +39,7 @@ def islands(model: onnx.ModelProto, near_overflow: Iterable[str], kept: Iterable
     too_large = set(near_overflow) | {name for name, tensor in constants.items() if _exceeds(tensor)}
     named = {n.name for n in graph.node if n.op_type in STAYS or _rounds_to_bfloat16(n, graph)}
     named |= {n.name for n in graph.node if too_large & {*n.input, *n.output}}
-    return named | _ancestors(graph, FROM_POSITIONS) | set(kept)
+    return named | _positions(graph) | set(kept)
 
 
 def to_half(model: onnx.ModelProto, types: Mapping[str, int], stay: set[str]) -> set[str]:
@@ -158,12 +159,17 @@ def _rounds_to_bfloat16(node: onnx.NodeProto, graph: onnx.GraphProto) -> bool:
     return from_bfloat16 or node.attribute[0].i == TensorProto.BFLOAT16
 
 
-def _ancestors(graph: onnx.GraphProto, of: frozenset[str]) -> set[str]:
-    """The nodes that those of some kinds are computed from."""
+def _positions(graph: onnx.GraphProto) -> set[str]:
+    """The nodes of sines and of what they are computed from, as far as that is a position: up to a norm of features.
+
+    SAM 3's detector moves its boxes in every layer and encodes where they are; without that bound all that precedes
+    the last layer would stay.
+    """
     wanted: set[str] = set()
     found = set()
     for node in reversed(graph.node):
-        if node.op_type in of or any(name in wanted for name in node.output):
+        leads_there = node.op_type in FROM_POSITIONS or any(name in wanted for name in node.output)
+        if leads_there and node.op_type != FEATURES:
             found.add(node.name)
             wanted.update(node.input)
     return found

@@ -145,9 +145,10 @@ class NormedConvolution(nn.Module):
     scale: Tensor
     shift: Tensor
 
-    def __init__(self, convolution: nn.Conv2d, norm: nn.LayerNorm) -> None:
+    def __init__(self, convolution: Any, norm: nn.LayerNorm) -> None:
+        """convolution, norm: the layers of transformers' that follow each other."""
         super().__init__()
-        weight, bias = (p.detach().double() for p in (convolution.weight, convolution.bias) if p is not None)
+        weight, bias = (p.detach().double() for p in (convolution.weight, convolution.bias))
         self.centred = nn.Conv2d(
             weight.shape[1], len(weight), convolution.kernel_size, convolution.stride, convolution.padding
         )

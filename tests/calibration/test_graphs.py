@@ -210,6 +210,22 @@ def test_constants_beyond_fp16_stay_fp32() -> None:
     assert islands(model, ()) == {"floor"}
 
 
+def test_positions_stay_fp32_as_far_back_as_they_are_positions() -> None:
+    ones = numpy_helper.from_array(np.ones(2, np.float32), "ones")
+    model = toy(
+        [
+            helper.make_node("Mul", ["x", "x"], ["feature"], "feature"),
+            helper.make_node("LayerNormalization", ["feature", "ones"], ["normed"], "norm"),
+            helper.make_node("Sigmoid", ["normed"], ["place"], "place"),
+            helper.make_node("Mul", ["place", "ones"], ["angle"], "angle"),
+            helper.make_node("Sin", ["angle"], ["encoded"], "encode"),
+            helper.make_node("Relu", ["encoded"], ["y"], "after"),
+        ]
+    )
+    model.graph.initializer.append(ones)
+    assert islands(model, ()) == {"place", "angle", "encode"}
+
+
 @pytest.mark.parametrize("precision", ["int8-fp16", "fp16"])
 def test_engines_have_the_precision_of_their_graphs(
     bundle: Bundle, lowered: dict[tuple[str, str], Lowered], precision: str, tmp_path: Path
