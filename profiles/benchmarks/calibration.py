@@ -251,7 +251,7 @@ def _timed(model: Any, int8: Any, fp32: Any, rounds: int) -> list[str]:
         *(
             (
                 "memory_attention",
-                f"{m} memories",
+                f"{m} memor{'y' if m == 1 else 'ies'}",
                 Case("M", {**one, "memories": m, "pointers": POINTERS}),
                 lambda feeds: lambda: attention(feeds),
             )
@@ -269,7 +269,7 @@ def _timed(model: Any, int8: Any, fp32: Any, rounds: int) -> list[str]:
     for name, size, case, eager in cases:
         feeds = stages[name].feeds(case, seed=0)
         times = alternate((partial(int8.run, name, feeds), partial(fp32.run, name, feeds), eager(feeds)), rounds)
-        if size not in ("1 memories", "3 memories"):
+        if size not in ("1 memory", "3 memories"):
             frame = [total + taken for total, taken in zip(frame, times, strict=True)]
         rows.append(_speed_row(name, size, times))
         print(rows[-1], flush=True)
