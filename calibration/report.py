@@ -9,6 +9,7 @@ from masklet.calibration.lower import FULL, Choice
 from masklet.calibration.search import Search, Trial
 from masklet.calibration.variants import StageFigures
 from masklet.runtime.bundle import Bundle, Calibration
+from masklet.runtime.describe import graph_bytes
 
 SCHEMA = 1
 
@@ -82,8 +83,7 @@ def report(
     variants = search.variants
     stages = variants.compare(chosen)
     evaluation: Evaluation = search.evaluation(chosen)
-    engines = {file.path for artifact in bundle.manifest.artifacts if artifact.built_for for file in artifact.files}
-    fp32_bytes = sum(file.bytes for file in bundle.manifest.files() if file.path not in engines)
+    fp32_bytes = graph_bytes(bundle)
     saved = sum(found.fp32_bytes - found.bytes for found in stages.values())
     return Report(
         family=bundle.model.family,

@@ -155,7 +155,7 @@ def followed(convolution: Any, after: Any) -> nn.Conv2d:
     pointwise = after.weight.detach().double().flatten(1)
     weight = torch.einsum("om,mihw->oihw", pointwise, convolution.weight.detach().double())
     bias = pointwise @ convolution.bias.detach().double() + after.bias.detach().double()
-    both = nn.Conv2d(weight.shape[1], len(weight), convolution.kernel_size, padding=convolution.padding)
+    both = nn.Conv2d(weight.shape[1], len(weight), convolution.kernel_size, convolution.stride, convolution.padding)
     both.weight, both.bias = (nn.Parameter(x.float(), requires_grad=False) for x in (weight, bias))
     return both
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from masklet.export.layers import HalfSplitRotary, attend, half_split_rows, linear
+from masklet.export.layers import HalfSplitRotary, attend, followed, half_split_rows, linear
 from torch import Tensor, nn
 
 FEW_CHANNELS = 16  # that are normalised faster map by map than cell by cell
@@ -148,13 +148,8 @@ class NormedConvolution(nn.Module):
     def __init__(self, convolution: Any, norm: nn.LayerNorm) -> None:
         """convolution, norm: the layers of transformers' that follow each other."""
         super().__init__()
-        weight, bias = (p.detach().double() for p in (convolution.weight, convolution.bias))
-        self.centred = nn.Conv2d(
-            weight.shape[1], len(weight), convolution.kernel_size, convolution.stride, convolution.padding
-        )
-        self.centred.weight, self.centred.bias = (
-            nn.Parameter((x - x.mean(0)).float(), requires_grad=False) for x in (weight, bias)
-        )
+        channels = int(convolution.out_channels)
+        self.centred = followed(convolution, linear(torch.eye(channels) - 1 / channels, torch.zeros(channels)))
         self.eps = norm.eps
         self.register_buffer("scale", norm.weight.detach().float()[:, None, None])
         self.register_buffer("shift", norm.bias.detach().float()[:, None, None])

@@ -58,6 +58,12 @@ def bundle_bytes(bundle: Bundle) -> int:
     return sum(file.bytes for file in bundle.manifest.files())
 
 
+def graph_bytes(bundle: Bundle) -> int:
+    """Bytes of the same without its engines, which are made of the graphs and stay behind."""
+    engines = {file for artifact in bundle.manifest.artifacts if artifact.built_for for file in artifact.files}
+    return sum(file.bytes for file in bundle.manifest.files() if file not in engines)
+
+
 def _stage_table(bundle: Bundle) -> Table:
     table = _table("Artifacts", "stage", "format", "precision")
     for name in ("size", "parity", "worst output"):

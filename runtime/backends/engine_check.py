@@ -24,7 +24,7 @@ from masklet.runtime.image import DECODER, ImagePredictor
 from masklet.runtime.prompts import Box, Mask, Points
 from masklet.runtime.results import Frame
 from masklet.runtime.session import Backend, Feeds, Session, SessionAround, Sessions
-from masklet.runtime.spec import StageSpec, Tensor
+from masklet.runtime.spec import Tensor
 from masklet.runtime.video import VideoTracker
 
 LEAST_IOU = 0.99
@@ -76,18 +76,15 @@ class GraphsOfEngines(OnnxRuntime):
     formats = ("onnx",)
 
 
-class ComparedSession:
+class ComparedSession(SessionAround):
     """A stage's graph, whose engine is run on the same feeds beside it; the graph's outputs go on."""
 
     def __init__(self, graph: Session, engine: Session, found: EngineCheck) -> None:
-        self._graph, self._engine, self._found = graph, engine, found
-
-    @property
-    def spec(self) -> StageSpec:
-        return self._graph.spec
+        super().__init__(graph)
+        self._engine, self._found = engine, found
 
     def run(self, feeds: Feeds) -> dict[str, Tensor]:
-        wanted, name = self._graph.run(feeds), self.spec.name
+        wanted, name = super().run(feeds), self.spec.name
         for output, got in self._engine.run(feeds).items():
             want, values = wanted[output].astype(np.float64), np.asarray(got).astype(np.float64)
             if np.isfinite(want).all() and not np.isfinite(values).all():

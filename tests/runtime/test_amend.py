@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from masklet.runtime.amend import amend_bundle
 from masklet.runtime.bundle import MANIFEST, Artifact, Bundle, Checkpoint, write_bundle
+from masklet.runtime.describe import bundle_bytes, graph_bytes
 from masklet.runtime.errors import BundleError
 from masklet.runtime.spec import ModelSpec, Preprocess, StageSpec, TensorSpec
 
@@ -28,6 +29,14 @@ def write(destination: Path, *, replace: bool = False) -> Bundle:
 def amend(bundle: Bundle) -> None:
     with amend_bundle(bundle) as amendment:
         amendment.put(ENGINE, {"engines/image_encoder.engine": b"plan"})
+
+
+def test_engines_add_to_a_bundle_and_not_to_its_graphs(tmp_path: Path) -> None:
+    bundle = write(tmp_path / "b")
+    assert graph_bytes(bundle) == bundle_bytes(bundle) == len(b"graph")
+    amend(bundle)
+    amended = Bundle.load(bundle.root)
+    assert (graph_bytes(amended), bundle_bytes(amended)) == (len(b"graph"), len(b"graph") + len(b"plan"))
 
 
 KILLED = """
