@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from masklet.export.layers import attend, chained, linear
+from masklet.export.layers import attend, chained, linear, with_value_bias
 from torch import Tensor, nn
 
 
@@ -41,10 +41,10 @@ class HieraBlock(nn.Module):
         incoming: window of the stream that it receives; 0 is the whole map."""
         super().__init__()
         self.norm1, self.norm2, self.perceptron = block.layer_norm1, block.layer_norm2, block.mlp
-        # Three layers and not one that is split afterwards: splitting copies all of it.
+        # Three layers and not one that is split afterwards: splitting copies all of it. See `without_bias`.
         weights, biases = block.attn.qkv.weight.chunk(3), block.attn.qkv.bias.chunk(3)
-        self.query, self.key, self.value = (linear(w, b) for w, b in zip(weights, biases, strict=True))
-        self.out = block.attn.proj
+        self.query, self.key, self.value = linear(weights[0], biases[0]), linear(weights[1]), linear(weights[2])
+        self.out = with_value_bias(block.attn.proj, biases[2])
         self.heads, self.scale = int(block.attn.num_attention_heads), float(block.attn.scale)
         self.widen = block.proj if block.dim != block.dim_out else None
         self.pool = int(block.query_stride[0]) if block.query_stride else 1
@@ -61,7 +61,7 @@ class HieraBlock(nn.Module):
             x = untile(x, self.side, self.side) if self.incoming else x
             x = tile(x, self.stream) if self.stream else x
         normed = self.norm1(x)
-        residual = x if self.widen is None else self._pooled(self.widen(normed))
+        residual = x if self.widen is None else self._pooled(self.widen, normed)
         x = residual + self._attention(normed)
         added: Tensor = self.perceptron(self.norm2(x))
         return x + added
@@ -69,7 +69,7 @@ class HieraBlock(nn.Module):
     def _attention(self, normed: Tensor) -> Tensor:
         padded = self.window > 0 and not self.exact
         windows = tile(normed, self.window) if padded else normed
-        query, key, value = self._pooled(self.query(windows)), self.key(windows), self.value(windows)
+        query, key, value = self._pooled(self.query, windows), self.key(windows), self.value(windows)
         mixed = attend(query.flatten(1, 2), key.flatten(1, 2), value.flatten(1, 2), self.heads, self.scale)
         mixed = mixed.reshape(query.shape)
         if padded:  # the padding goes before the projection, not after it: fewer rows
@@ -77,17 +77,20 @@ class HieraBlock(nn.Module):
         projected: Tensor = self.out(mixed)
         return projected
 
-    def _pooled(self, x: Tensor) -> Tensor:
-        """The largest of each square of pool x pool cells, first of its rows and then of its columns.
+    def _pooled(self, project: nn.Linear, x: Tensor) -> Tensor:
+        """The largest projection of each square of pool x pool cells, first of its rows and then of its columns.
 
-        Two reductions of contiguous channels; a pooling operator would want the channels first, and back.
+        Two reductions of contiguous channels; a pooling operator would want the channels first, and back. The bias is
+        the same for all cells and comes last, where there are fewer.
         """
         if self.pool == 1:
-            return x
+            projected: Tensor = project(x)
+            return projected
+        x = F.linear(x, project.weight)
         windows, height, width, channels = x.shape
         rows = x.reshape(windows * height // self.pool, self.pool, width * channels).amax(dim=1)
         columns = rows.reshape(windows * height * width // self.pool**2, self.pool, channels).amax(dim=1)
-        return columns.reshape(windows, height // self.pool, width // self.pool, channels)
+        return columns.reshape(windows, height // self.pool, width // self.pool, channels) + project.bias
 
 
 class HieraEncoder(nn.Module):

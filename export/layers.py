@@ -58,8 +58,9 @@ class Attention(nn.Module):
     def __init__(self, attention: Any) -> None:
         """attention: Sam3Attention or its like; that of text encoders calls the last one out_proj."""
         super().__init__()
-        self.query, self.key, self.value = attention.q_proj, attention.k_proj, attention.v_proj
-        self.out = attention.o_proj if hasattr(attention, "o_proj") else attention.out_proj
+        out = attention.o_proj if hasattr(attention, "o_proj") else attention.out_proj
+        self.query, self.key = attention.q_proj, without_bias(attention.k_proj)
+        self.value, self.out = without_bias(attention.v_proj), with_value_bias(out, attention.v_proj.bias)
         self.heads = int(getattr(attention, "num_attention_heads", None) or attention.num_heads)
         self.scale = float(self.query.out_features // self.heads) ** -0.5
 
@@ -121,12 +122,31 @@ def half_split_rows(width: int, heads: int) -> Tensor:
     return torch.arange(width).reshape(heads, -1, 2).transpose(1, 2).flatten()
 
 
-def linear(weight: Tensor, bias: Tensor) -> nn.Linear:
-    """A linear layer of given weight [out, in] and bias [out], in float32."""
-    layer = nn.Linear(weight.shape[1], weight.shape[0])
+def linear(weight: Tensor, bias: Tensor | None = None) -> nn.Linear:
+    """A linear layer of given weight [out, in] and, unless it has none, bias [out], in float32."""
+    layer = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
     layer.weight = nn.Parameter(weight.detach().float().clone(), requires_grad=False)
-    layer.bias = nn.Parameter(bias.detach().float().clone(), requires_grad=False)
+    if bias is not None:
+        layer.bias = nn.Parameter(bias.detach().float().clone(), requires_grad=False)
     return layer
+
+
+def without_bias(projection: nn.Linear) -> nn.Linear:
+    """The projection of an attention's keys or values without its bias, which costs a pass over what comes out.
+
+    The bias of keys that are not rotated adds the same to all scores of a query, which a softmax does not see. That of
+    values goes `with_value_bias` to the output's.
+    """
+    return linear(projection.weight)
+
+
+def with_value_bias(out: nn.Linear, bias: Tensor) -> nn.Linear:
+    """An attention's output projection that adds the bias [C] of its values.
+
+    Rows of a softmax sum to 1, so P (V + b) Wo + bo = P V Wo + (b Wo + bo).
+    """
+    weight = out.weight.detach().double()
+    return linear(weight, weight @ bias.detach().double() + out.bias.detach().double())
 
 
 def chained(first: Any, second: Any) -> nn.Linear:

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from masklet.export.layers import HalfSplitRotary, attend, followed, half_split_rows, linear
+from masklet.export.layers import HalfSplitRotary, attend, followed, half_split_rows, linear, with_value_bias, without_bias
 from torch import Tensor, nn
 
 FEW_CHANNELS = 16  # that are normalised faster map by map than cell by cell
@@ -23,7 +23,7 @@ class MemoryAttentionLayer(nn.Module):
         self.own_query, self.own_key, self.cross_query, self.cross_key = (
             linear(p.weight[rows], p.bias[rows]) for p in (own.q_proj, own.k_proj, cross.q_proj, cross.k_proj)
         )
-        self.own_value, self.own_out = own.v_proj, own.o_proj
+        self.own_value, self.own_out = without_bias(own.v_proj), with_value_bias(own.o_proj, own.v_proj.bias)
         self.cross_out = self._absorb_value(cross)
         self.norm1, self.norm2, self.norm3 = layer.layer_norm1, layer.layer_norm2, layer.layer_norm3
         inner = layer.mlp if hasattr(layer, "mlp") else nn.Sequential(layer.linear1, layer.activation, layer.linear2)

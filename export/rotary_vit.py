@@ -6,7 +6,16 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from masklet.export.hiera import tile, untile
-from masklet.export.layers import HalfSplitRotary, attend, doubled, followed, half_split_rows, linear
+from masklet.export.layers import (
+    HalfSplitRotary,
+    attend,
+    doubled,
+    followed,
+    half_split_rows,
+    linear,
+    with_value_bias,
+    without_bias,
+)
 from torch import Tensor, nn
 
 
@@ -21,7 +30,8 @@ class RotaryBlock(nn.Module):
         self.norm1, self.norm2, self.perceptron = layer.layer_norm1, layer.layer_norm2, layer.mlp
         rows = half_split_rows(attention.hidden_size, rotary.heads)
         self.query, self.key = (linear(p.weight[rows], p.bias[rows]) for p in (attention.q_proj, attention.k_proj))
-        self.value, self.out = attention.v_proj, attention.o_proj
+        self.value = without_bias(attention.v_proj)
+        self.out = with_value_bias(attention.o_proj, attention.v_proj.bias)
         self.scale = float(attention.scaling)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -2,7 +2,8 @@
 
 Its CPU kernel (MlasFlashAttention) deals out tiles of queries, whose number of rows follows from the size of the L2
 cache, and each thread takes as many. 4,096 queries of SAM 2's memory attention are 20 tiles and 16 rows: of two threads
-one takes eleven tiles, the other nine and those rows. The rows apart, both take ten.
+one takes eleven tiles, the other nine and those rows. The rows apart, both take ten; and written out, since the kernel
+would give them to one thread and pack all keys for them.
 """
 
 from collections.abc import Mapping
@@ -40,16 +41,20 @@ def _rest(node: onnx.NodeProto, widths: Mapping[str, tuple[int, int]]) -> int:
 
 
 def _cut(graph: onnx.GraphProto, node: onnx.NodeProto, whole: int, rest: int) -> list[onnx.NodeProto]:
-    name, query, mixed = node.name, node.input[0], node.output[0]
-    sizes = f"{name}_rows"
+    """The attention of whole tiles and of the rest, joined again."""
+    name, (query, key, value), mixed = node.name, node.input[:3], node.output[0]
+    sizes, rows, scores, weights = (f"{name}_{part}" for part in ("rows", "rest_query", "rest_scores", "rest_weights"))
     graph.initializer.append(numpy_helper.from_array(np.array([whole, rest], np.int64), sizes))
-    parts = ((f"{name}_tiles_query", f"{name}_tiles"), (f"{name}_rest_query", f"{name}_rest"))
-    attentions = []
-    for given, made in parts:
-        part = onnx.NodeProto()
-        part.CopyFrom(node)
-        part.name, part.input[0], part.output[0] = made, given, made
-        attentions.append(part)
-    split = helper.make_node("Split", [query, sizes], [given for given, _ in parts], f"{name}_cut", axis=1)
-    join = helper.make_node("Concat", [made for _, made in parts], [mixed], f"{name}_joined", axis=1)
-    return [split, *attentions, join]
+    tiles = onnx.NodeProto()
+    tiles.CopyFrom(node)
+    tiles.name, tiles.input[0], tiles.output[0] = f"{name}_tiles", f"{name}_tiles_query", f"{name}_tiles"
+    scale = next(a.f for a in node.attribute if a.name == "scale")
+    product = {"domain": "com.microsoft", "transB": 1, "alpha": scale}
+    return [
+        helper.make_node("Split", [query, sizes], [tiles.input[0], rows], f"{name}_cut", axis=1),
+        tiles,
+        helper.make_node("FusedMatMul", [rows, key], [scores], scores, **product),
+        helper.make_node("Softmax", [scores], [weights], weights, axis=-1),
+        helper.make_node("MatMul", [weights, value], [f"{name}_rest"], f"{name}_rest"),
+        helper.make_node("Concat", [tiles.output[0], f"{name}_rest"], [mixed], f"{name}_joined", axis=1),
+    ]

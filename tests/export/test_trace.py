@@ -101,7 +101,7 @@ def test_attention_is_cut_into_whole_tiles(queries: int, heads: int, parts: list
     inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()]
     output = helper.make_tensor_value_info("o", TensorProto.FLOAT, (None, queries, 64))
     node = helper.make_node(
-        "MultiHeadAttention", ["q", "k", "v"], ["o"], "attention", domain="com.microsoft", num_heads=heads
+        "MultiHeadAttention", ["q", "k", "v"], ["o"], "attention", domain="com.microsoft", num_heads=heads, scale=0.3
     )
     opsets = [helper.make_opsetid("", 19), helper.make_opsetid("com.microsoft", 1)]
     whole = helper.make_model(helper.make_graph([node], "g", inputs, [output]), opset_imports=opsets, ir_version=10)
