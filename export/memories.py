@@ -4,7 +4,15 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from masklet.export.layers import HalfSplitRotary, attend, followed, half_split_rows, linear, with_value_bias, without_bias
+from masklet.export.layers import (
+    HalfSplitRotary,
+    attend,
+    followed,
+    half_split_rows,
+    linear,
+    with_value_bias,
+    without_bias,
+)
 from torch import Tensor, nn
 
 FEW_CHANNELS = 16  # that are normalised faster map by map than cell by cell
