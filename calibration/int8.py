@@ -16,6 +16,7 @@ from masklet.calibration.stage_graph import constant, drop_unused, initializers,
 from onnx import TensorProto, helper, numpy_helper
 
 LEVELS = 127
+WEIGHT = ".weight"  # in the name of a linear layer's matrix, which masklet's export transposes
 LEAST_CHANNELS = 16  # summed over; images and masks have fewer, and engines pad them to this
 LEAST_SCALE = float(np.finfo(np.float16).smallest_normal)  # FP16 scales below it would lose their digits
 
@@ -23,8 +24,8 @@ LEAST_SCALE = float(np.finfo(np.float16).smallest_normal)  # FP16 scales below i
 def weighted_nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
     """The nodes that INT8 is for: convolutions and linear layers.
 
-    A product by a constant matrix is a layer where a bias is added to it; others encode positions or resample.
-    Depthwise convolutions gain nothing.
+    A product by a constant matrix is a layer where the matrix is one's weight, as its name says, or a bias is added;
+    others encode positions or resample. Depthwise convolutions gain nothing.
     """
     constants = initializers(graph)
     readers: dict[str, list[onnx.NodeProto]] = {}
@@ -41,7 +42,7 @@ def weighted_nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
             return alone and dims[1] >= LEAST_CHANNELS
         after = readers.get(node.output[0], [])
         biased = len(after) == 1 and after[0].op_type == "Add" and any(n in constants for n in after[0].input)
-        return len(dims) == 2 and dims[0] >= LEAST_CHANNELS and biased
+        return len(dims) == 2 and dims[0] >= LEAST_CHANNELS and (biased or WEIGHT in node.input[1])
 
     return [node for node in graph.node if is_layer(node)]
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 import onnx
+from masklet.calibration.attention_heads import widen_values
 from masklet.calibration.fp16 import islands, overflowing, rounded, to_half
 from masklet.calibration.int8 import quantise, store_constants_as_half, weighted_nodes
 from masklet.calibration.onnxrt_form import fuse_linear_layers
@@ -59,6 +60,7 @@ def lower(bundle: Bundle, stage: str, choice: Choice, seen: Mapping[str, Magnitu
         kept = set()
     if not half:
         return Lowered(_for_onnx_runtime(models), None, {})
+    widen_values(plain)
     near = overflowing({name: magnitudes.largest for name, magnitudes in seen.items()})
     types, stay = tensor_types(plain), islands(plain, near, kept)
     halves = {format: to_half(model, types, stay) for format, model in models.items()}

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import onnx
-from masklet.calibration.stage_graph import constant, drop_unused, replace_nodes
+from masklet.calibration.stage_graph import constant, drop_unused, initializers, replace_nodes
 from onnx import helper
 
 DOMAIN = "com.microsoft"
@@ -16,21 +16,27 @@ ZERO = 128
 
 
 def fuse_linear_layers(model: onnx.ModelProto) -> None:
-    """Put one node in the place of each quantised product and the bias after it, in place."""
+    """Put one node in the place of each quantised product and the bias after it, where it has one, in place."""
     graph = model.graph
+    vectors = {name for name, tensor in initializers(graph).items() if len(tensor.dims) == 1}
     made_by = {name: node for node in graph.node for name in node.output}
-    read_by = {name: node for node in graph.node for name in node.input}
+    read_by: dict[str, list[onnx.NodeProto]] = {}
+    for node in graph.node:
+        for name in node.input:
+            read_by.setdefault(name, []).append(node)
     layers = [n for n in graph.node if n.op_type == "MatMul" and _is_dequantised(made_by.get(n.input[1]))]
-    fused: dict[str, onnx.NodeProto] = {}  # by the name of the sum that it replaces
+    fused: dict[str, onnx.NodeProto] = {}  # by the name of the last node that it replaces
     for node in layers:
-        activation, weight, add = made_by[node.input[0]], made_by[node.input[1]], read_by[node.output[0]]
+        activation, weight = made_by[node.input[0]], made_by[node.input[1]]
         zero = constant(graph, "uint8_zero", np.array(ZERO, np.uint8))
         made_by[activation.input[0]].input[2] = zero
-        bias = next(name for name in add.input if name != node.output[0])
-        inputs = [activation.input[0], weight.input[0], activation.input[1], weight.input[1], zero, "", bias]
-        fused[add.name] = helper.make_node("MatMulIntegerToFloat", inputs, add.output, node.name, domain=DOMAIN)
-    replaced = {node.name for node in layers}
-    nodes = [fused.get(node.name, node) for node in graph.node if node.name not in replaced]
+        inputs = [activation.input[0], weight.input[0], activation.input[1], weight.input[1], zero]
+        last = node
+        match read_by.get(node.output[0]):
+            case [add] if add.op_type == "Add" and (bias := [name for name in add.input if name in vectors]):
+                inputs, last = [*inputs, "", *bias], add
+        fused[last.name] = helper.make_node("MatMulIntegerToFloat", inputs, last.output, node.name, domain=DOMAIN)
+    nodes = [fused.get(node.name, node) for node in graph.node]
     replace_nodes(graph, _needed(graph, nodes))
     drop_unused(graph)
     if fused and all(opset.domain != DOMAIN for opset in model.opset_import):

@@ -10,12 +10,14 @@ import io
 import logging
 import math
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx_ir
 import onnxscript.optimizer
 import torch
 from masklet.export.family import ExportStage
@@ -85,6 +87,7 @@ def trace(stage: ExportStage) -> Graphs:
                 verbose=False,
             )
             if program is not None:
+                _name_transposed(program.model.graph)
                 onnxscript.optimizer.optimize(program.model, num_iterations=1)  # a second one finds nothing
     except (torch.onnx.OnnxExporterError, RuntimeError) as error:
         reason = str(error).strip().split("\n")[0]
@@ -114,6 +117,20 @@ def _gelu(x: FLOAT, approximate: str = "none") -> FLOAT:
 def _dynamic_shapes(spec: StageSpec) -> dict[str, dict[int, torch.export.Dim]]:
     dims = {symbol: torch.export.Dim(symbol, min=1, max=4096) for symbol in spec.symbols()}
     return {t.name: {axis: dims[s] for axis, s in enumerate(t.shape) if isinstance(s, str)} for t in spec.inputs}
+
+
+def _name_transposed(graph: onnx_ir.Graph) -> None:
+    """Name what becomes of a transposed parameter after it: `blocks.3.key.weight_transposed`, the second one `..._2`.
+
+    Linear layers transpose their weights, which the optimizer then does once and for all. The name tells calibration
+    which part of the model a product belongs to, and that it is a layer.
+    """
+    seen: Counter[str] = Counter()
+    for node in graph:
+        value = node.inputs[0] if node.op_type == "Transpose" else None
+        if value is not None and (source := value.name or "") in graph.initializers:
+            seen[source] += 1
+            node.outputs[0].name = f"{source}_transposed" + (f"_{seen[source]}" if seen[source] > 1 else "")
 
 
 def _tidy(model: onnx.ModelProto, spec: StageSpec) -> None:

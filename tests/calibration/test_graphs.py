@@ -143,6 +143,15 @@ def test_no_name_is_made_twice(lowered: dict[tuple[str, str], Lowered]) -> None:
             assert len(names) == len(set(names))
 
 
+def test_every_projection_of_an_attention_is_a_layer(bundle: Bundle) -> None:
+    """Those without a bias, too, of keys and values."""
+    layers = {node.input[1] for node in weighted_nodes(load_graphs(bundle, "image_encoder")["onnx"].graph)}
+    blocks = {group for group in lowest_groups(bundle, "image_encoder", "int8") if group.startswith("blocks.")}
+    assert len(blocks) == 6
+    for block in blocks:
+        assert {f"{block}.{name}.weight_transposed" for name in ("query", "key", "value", "out")} <= layers
+
+
 def test_the_same_input_gives_the_same_bytes(bundle: Bundle, recording: Recording, tmp_path: Path) -> None:
     written = []
     for turn in ("a", "b"):
