@@ -79,7 +79,7 @@ def test_fused_attention_stores_no_scores(nano_bundle: Path, tmp_path: Path, pre
     library = load_library("tensorrt-rtx")
     profiles = optimization_profiles(Bundle.load(nano_bundle).model, stage, DeviceProfile())
     engine = build_engine(library, "tensorrt-rtx", stage, path, profiles, BuildOptions(), lambda *step: None)
-    foretold = activation_bytes(parse(library, stage, path), {t.name: t.shape for t in inputs})
+    foretold = activation_bytes(parse(library, stage, path), {t.name: t.sized({}) for t in inputs})
     (stated,) = engine.activations
     scores = HEADS * rows * rows * (2 if precision == "fp16" else 4)
     fused = widened and precision == "fp16"
