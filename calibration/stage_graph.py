@@ -56,7 +56,7 @@ def groups(graph: onnx.GraphProto) -> dict[str, str]:
         named = [n for n in node.input if n in constants and "." in n and uses[n] == 1]
         group = _group(named[0]) if named else group
         found[node.name] = group
-    return _backwards(graph, found)
+    return found
 
 
 def write_graphs(stage: str, models: Mapping[str, onnx.ModelProto], root: Path) -> dict[str, tuple[str, ...]]:
@@ -124,17 +124,6 @@ def _group(parameter: str) -> str:
     parts = parameter.split(".")
     numbers = [at for at, part in enumerate(parts) if part.isdecimal()]
     return ".".join(parts[: numbers[0] + 1] if numbers else parts[:-1][:2])
-
-
-def _backwards(graph: onnx.GraphProto, found: dict[str, str]) -> dict[str, str]:
-    """A product by a weight without a name belongs where its bias does, which comes after it."""
-    constants = initializers(graph)
-    reader = {name: node for node in graph.node for name in node.input}
-    for node in graph.node:
-        after = reader.get(node.output[0])
-        if node.op_type == "MatMul" and node.input[1] in constants and after is not None and after.op_type == "Add":
-            found[node.name] = found[after.name]
-    return found
 
 
 def _each_once(models: Iterable[onnx.ModelProto]) -> Iterator[TensorProto]:
