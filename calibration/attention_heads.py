@@ -1,7 +1,7 @@
 """Attention of FP16 in the shape for which TensorRT has fused kernels: values as wide as queries and keys.
 
 Where they are narrower, as in the attention to memories whose value projection is absorbed (64 channels beside 256), it
-writes the scores out: 0.5 GB of hiera-tiny's memory attention for one object with seven memories, 7 GB for eight with
+writes the scores out: 0.6 GB in hiera-tiny's memory attention for one object with seven memories, 9 GB for eight with
 fourteen. Zeros beside the values cost products, and spare that. In FP32 it has no fused kernels.
 """
 

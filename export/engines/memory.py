@@ -18,7 +18,7 @@ from masklet.runtime.backends.tensorrt_library import TensorRT
 if TYPE_CHECKING:
     import tensorrt as trt
 
-PRODUCT, RESHAPE = "MATRIX_MULTIPLY", "SHUFFLE"  # names of layers' types
+PRODUCT, RESHAPE, DEQUANTIZE = "MATRIX_MULTIPLY", "SHUFFLE", "DEQUANTIZE"  # names of layers' types
 HALVES = frozenset({"HALF", "BF16"})
 WIDEST_HEAD = 256  # channels of a head in a fused kernel of attention
 TACTIC_BYTES = 16 << 20  # scratch that engines of the smallest stages need, too
@@ -70,7 +70,7 @@ def _products_at_once(layers: "Sequence[trt.ILayer]") -> "dict[str, list[trt.ITe
     made: dict[str, list[trt.ITensor]] = {}
     for layer in layers:
         given = _inputs(layer)
-        if not given or (_kind(layer) == RESHAPE and given[0].name in weights):
+        if not given or (_kind(layer) in (RESHAPE, DEQUANTIZE) and given[0].name in weights):
             weights |= {tensor.name for tensor in _outputs(layer)}
         elif _kind(layer) == PRODUCT and given[1].name in weights:
             made[layer.name] = []
