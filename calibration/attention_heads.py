@@ -7,10 +7,9 @@ fourteen. Zeros beside the values cost products, and spare that. In FP32 it has 
 
 import numpy as np
 import onnx
-from masklet.calibration.stage_graph import constant, replace_nodes
+from masklet.calibration.stage_graph import constant, makers, replace_nodes
+from masklet.runtime.backends.tensorrt_library import WIDEST_FUSED_HEAD
 from onnx import helper
-
-WIDEST = 256  # channels of a head in a fused kernel
 
 
 def widen_values(model: onnx.ModelProto) -> None:
@@ -22,12 +21,12 @@ def widen_values(model: onnx.ModelProto) -> None:
     graph = model.graph
     inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph.value_info
     channels = {v.name: v.type.tensor_type.shape.dim[-1].dim_value for v in inferred if v.type.tensor_type.shape.dim}
-    made_by = {name: node for node in graph.node for name in node.output}
+    made_by = makers(graph)
     wide_values: dict[tuple[str, ...], str] = {}
     nodes: list[onnx.NodeProto] = []
     for node in graph.node:
         narrow, wide = _widths(node, made_by, channels)
-        if not 0 < narrow < wide <= WIDEST:
+        if not 0 < narrow < wide <= WIDEST_FUSED_HEAD:
             nodes.append(node)
             continue
         weights, value = node.input

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from masklet.calibration.stage_graph import constant, drop_unused, initializers, replace_nodes
+from masklet.calibration.stage_graph import constant, drop_unused, initializers, readers, replace_nodes
 from onnx import TensorProto, helper, numpy_helper
 
 LEVELS = 127
@@ -28,10 +28,7 @@ def weighted_nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
     others encode positions or resample. Depthwise convolutions gain nothing.
     """
     constants = initializers(graph)
-    readers: dict[str, list[onnx.NodeProto]] = {}
-    for node in graph.node:
-        for name in node.input:
-            readers.setdefault(name, []).append(node)
+    read_by = readers(graph)
 
     def is_layer(node: onnx.NodeProto) -> bool:
         if node.op_type not in ("Conv", "MatMul") or node.input[1] not in constants or node.input[0] in constants:
@@ -40,7 +37,7 @@ def weighted_nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
         if node.op_type == "Conv":
             alone = all(a.i == 1 for a in node.attribute if a.name == "group")
             return alone and dims[1] >= LEAST_CHANNELS
-        after = readers.get(node.output[0], [])
+        after = read_by.get(node.output[0], [])
         biased = len(after) == 1 and after[0].op_type == "Add" and any(n in constants for n in after[0].input)
         return len(dims) == 2 and dims[0] >= LEAST_CHANNELS and (biased or WEIGHT in node.input[1])
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import onnx
-from masklet.calibration.stage_graph import constant, drop_unused, initializers, replace_nodes
+from masklet.calibration.stage_graph import constant, drop_unused, initializers, makers, readers, replace_nodes
 from onnx import helper
 
 DOMAIN = "com.microsoft"
@@ -19,11 +19,7 @@ def fuse_linear_layers(model: onnx.ModelProto) -> None:
     """Put one node in the place of each quantised product and the bias after it, where it has one, in place."""
     graph = model.graph
     vectors = {name for name, tensor in initializers(graph).items() if len(tensor.dims) == 1}
-    made_by = {name: node for node in graph.node for name in node.output}
-    read_by: dict[str, list[onnx.NodeProto]] = {}
-    for node in graph.node:
-        for name in node.input:
-            read_by.setdefault(name, []).append(node)
+    made_by, read_by = makers(graph), readers(graph)
     layers = [n for n in graph.node if n.op_type == "MatMul" and _is_dequantised(made_by.get(n.input[1]))]
     fused: dict[str, onnx.NodeProto] = {}  # by the name of the last node that it replaces
     for node in layers:

@@ -36,6 +36,20 @@ def initializers(graph: onnx.GraphProto) -> dict[str, TensorProto]:
     return {tensor.name: tensor for tensor in graph.initializer}
 
 
+def makers(graph: onnx.GraphProto) -> dict[str, onnx.NodeProto]:
+    """The node that makes each tensor, by the tensor's name."""
+    return {name: node for node in graph.node for name in node.output}
+
+
+def readers(graph: onnx.GraphProto) -> dict[str, list[onnx.NodeProto]]:
+    """The nodes that read each tensor, in the order of the graph, by the tensor's name."""
+    found: dict[str, list[onnx.NodeProto]] = {}
+    for node in graph.node:
+        for name in node.input:
+            found.setdefault(name, []).append(node)
+    return found
+
+
 def tensor_types(model: onnx.ModelProto) -> dict[str, int]:
     """The element type of every tensor of a graph with standard operators."""
     graph = onnx.shape_inference.infer_shapes(model).graph

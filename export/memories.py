@@ -47,7 +47,7 @@ class MemoryAttentionLayer(nn.Module):
         heads = int(cross.num_attention_heads)
         out, value = cross.o_proj.weight.detach().double(), cross.v_proj.weight.detach().double()
         by_head = zip(out.chunk(heads, dim=1), value.chunk(heads, dim=0), strict=True)
-        bias = out @ cross.v_proj.bias.detach().double() + cross.o_proj.bias.detach().double()
+        bias = with_value_bias(cross.o_proj, cross.v_proj.bias).bias
         return linear(torch.cat([o @ v for o, v in by_head], dim=1), bias)
 
     def attend_itself(self, x: Tensor) -> Tensor:

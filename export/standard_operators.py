@@ -44,7 +44,7 @@ def plain(fused: onnx.ModelProto) -> onnx.ModelProto:
 
 def _attention(graph: onnx.GraphProto, node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
     """softmax(scale Q K^T) V for each head. Q is scaled before the product, which FP16 needs."""
-    heads, scale = _attribute(node, "num_heads"), _attribute(node, "scale")
+    heads, scale = attribute(node, "num_heads"), attribute(node, "scale")
     name, (query, key, value) = node.name, node.input[:3]
     split = _constant(graph, f"heads_{heads}", np.array([0, 0, heads, -1], np.int64))
     join = _constant(graph, "heads_joined", np.array([0, 0, -1], np.int64))
@@ -67,7 +67,7 @@ def _attention(graph: onnx.GraphProto, node: onnx.NodeProto) -> Iterator[onnx.No
 
 def _rotation(graph: onnx.GraphProto, node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
     """Halves (a, b) of each head to (a cos - b sin, b cos + a sin), with tables [positions, d / 2] for all heads."""
-    heads, name = _attribute(node, "num_heads"), node.name
+    heads, name = attribute(node, "num_heads"), node.name
     turned, _, cos, sin = node.input
     rotated = node.output[0]
     if heads > 1:
@@ -89,7 +89,8 @@ def _rotation(graph: onnx.GraphProto, node: onnx.NodeProto) -> Iterator[onnx.Nod
         yield helper.make_node("Reshape", [rotated, join], [node.output[0]], f"{name}_join")
 
 
-def _attribute(node: onnx.NodeProto, name: str) -> int | float:
+def attribute(node: onnx.NodeProto, name: str) -> int | float:
+    """A number that a node has as an attribute, which every operator that is traced here sets."""
     value: int | float = next(helper.get_attribute_value(a) for a in node.attribute if a.name == name)
     return value
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import onnx
+from masklet.export.standard_operators import CONTRIB, attribute
 from onnx import helper, numpy_helper
 
 L2_BYTES = 1 << 20  # of the CPUs of today; tiles of smaller powers of two divide the same rows
@@ -31,8 +32,7 @@ def cut_into_tiles(fused: onnx.ModelProto, widths: Mapping[str, tuple[int, int]]
 
 def _rest(node: onnx.NodeProto, widths: Mapping[str, tuple[int, int]]) -> int:
     """Rows to cut off the queries of an attention: multihead_attention.cc computes the rows of a tile like this."""
-    heads = next(a.i for a in node.attribute if a.name == "num_heads")
-    if heads > 1 or node.input[0] not in widths or node.output[0] not in widths:
+    if attribute(node, "num_heads") > 1 or node.input[0] not in widths or node.output[0] not in widths:
         return 0
     (queries, channels), (_, mixed) = widths[node.input[0]], widths[node.output[0]]
     tile = min(L2_BYTES // (4 * np.float32().itemsize * (channels + mixed)), channels + mixed)
@@ -48,8 +48,7 @@ def _cut(graph: onnx.GraphProto, node: onnx.NodeProto, whole: int, rest: int) ->
     tiles = onnx.NodeProto()
     tiles.CopyFrom(node)
     tiles.name, tiles.input[0], tiles.output[0] = f"{name}_tiles", f"{name}_tiles_query", f"{name}_tiles"
-    scale = next(a.f for a in node.attribute if a.name == "scale")
-    product = {"domain": "com.microsoft", "transB": 1, "alpha": scale}
+    product = {"domain": CONTRIB, "transB": 1, "alpha": attribute(node, "scale")}
     return [
         helper.make_node("Split", [query, sizes], [tiles.input[0], rows], f"{name}_cut", axis=1),
         tiles,

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from masklet.export.engines.network import Network
 from masklet.export.engines.shapes import Shape
-from masklet.runtime.backends.tensorrt_library import TensorRT
+from masklet.runtime.backends.tensorrt_library import WIDEST_FUSED_HEAD, TensorRT
 
 if TYPE_CHECKING:
     import tensorrt as trt
 
 PRODUCT, RESHAPE, DEQUANTIZE = "MATRIX_MULTIPLY", "SHUFFLE", "DEQUANTIZE"  # names of layers' types
 HALVES = frozenset({"HALF", "BF16"})
-WIDEST_HEAD = 256  # channels of a head in a fused kernel of attention
 TACTIC_BYTES = 16 << 20  # scratch that engines of the smallest stages need, too
 CONTEXT_BYTES = 400 << 20  # the driver's context and TensorRT's own libraries, on the device
 
@@ -89,18 +88,17 @@ def _stored_by_fused_attention(layers: "Sequence[trt.ILayer]") -> "dict[str, lis
     read_by = {t.name: layer for layer in layers if _kind(layer) in (PRODUCT, RESHAPE) for t in _inputs(layer)[:1]}
     instead: dict[str, list[trt.ITensor]] = {}
     for softmax in (layer for layer in layers if _kind(layer) == "SOFTMAX"):
-        compare, mix = made_by.get(softmax.get_input(0).name), read_by.get(softmax.get_output(0).name)
-        weights = softmax.get_output(0)
-        reshaped = []
+        scores, weights = softmax.get_input(0), [softmax.get_output(0)]
+        compare, mix = made_by.get(scores.name), read_by.get(weights[0].name)
         if mix is not None and _kind(mix) == RESHAPE:  # to the shape that it has; the parser puts it there
-            reshaped = _outputs(mix)
-            mix = read_by.get(reshaped[0].name)
+            weights += _outputs(mix)
+            mix = read_by.get(weights[-1].name)
         if compare is None or mix is None or (_kind(compare), _kind(mix)) != (PRODUCT, PRODUCT):
             continue
         query, mixed = compare.get_input(0), mix.get_output(0)
-        if query.shape[-1] == mixed.shape[-1] <= WIDEST_HEAD and mixed.dtype.name in HALVES:
-            instead[softmax.get_input(0).name] = [*_inputs(compare), mix.get_input(1)]
-            instead |= {tensor.name: [] for tensor in (weights, *reshaped)}
+        if query.shape[-1] == mixed.shape[-1] <= WIDEST_FUSED_HEAD and mixed.dtype.name in HALVES:
+            instead[scores.name] = [*_inputs(compare), mix.get_input(1)]
+            instead |= {tensor.name: [] for tensor in weights}
     return instead
 
 

@@ -23,6 +23,8 @@ INSTALL: dict[str, str] = {
     "tensorrt-rtx": "pip install --no-deps tensorrt-rtx-cu13-libs tensorrt-rtx-cu13-bindings",
 }
 OLDEST: dict[str, tuple[int, int]] = {"tensorrt": (10, 3), "tensorrt-rtx": (1, 0)}
+WIDEST_FUSED_HEAD = 256
+"""Channels of a head, at most, for which attention of FP16 is one kernel; values have to be as wide as queries."""
 
 
 class TensorRT(Protocol):
