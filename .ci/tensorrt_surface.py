@@ -4,8 +4,8 @@ Read by mypy alone, against the types of each version in `.ci/tensorrt`.
 """
 
 import tensorrt
-from masklet.runtime.backends.engine_protocol import Context, Engine
-from masklet.runtime.backends.tensorrt_library import TensorRT
+from masklet.runtime.backends.trt.engine import Context, Engine
+from masklet.runtime.backends.trt.library import TensorRT
 
 
 def library() -> TensorRT:

@@ -9,19 +9,19 @@ from pathlib import Path
 
 import msgspec
 import typer
-from masklet.calibration.clips import Clip, check_clips
-from masklet.calibration.evaluate import Bound, Evaluation, evaluate
-from masklet.calibration.lower import FULL, Choice, Choices
-from masklet.calibration.page import page
-from masklet.calibration.record import Recording, record
-from masklet.calibration.report import Report, report
-from masklet.calibration.search import Search
-from masklet.calibration.terminal import show
-from masklet.calibration.truth import open_truth
-from masklet.calibration.variants import Variants
-from masklet.runtime.bundle import Bundle, Parity, check_destination, write_bundle
+from masklet.calibration.clips.clips import Clip, check_clips
+from masklet.calibration.clips.truth import open_truth
+from masklet.calibration.graphs.low_precision import FULL, Choice, Choices
+from masklet.calibration.recording.record import Recording, record
+from masklet.calibration.report.page import page
+from masklet.calibration.report.report import Report, report
+from masklet.calibration.report.terminal import show
+from masklet.calibration.scoring.closed_loop import Bound, Evaluation, evaluate
+from masklet.calibration.search.search import Search
+from masklet.calibration.search.variants import Variants
+from masklet.runtime.bundle.bundle import Bundle, Parity, check_destination, write_bundle
 from masklet.runtime.errors import CalibrationError, MaskletError
-from masklet.runtime.output_file import write_whole
+from masklet.runtime.sinks.output_file import write_whole
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from masklet.runtime.errors import CalibrationError
-from masklet.runtime.verbs import (
+from masklet.runtime.cli.options import (
     Boxes,
     BundleFolder,
     Exemplars,
@@ -18,6 +17,7 @@ from masklet.runtime.verbs import (
     Points,
     Texts,
 )
+from masklet.runtime.errors import CalibrationError
 
 
 class Precision(str, Enum):  # noqa: UP042 typer shows the values of such an enumeration
@@ -82,13 +82,13 @@ def calibrate(
     part. BUNDLE2.report.html and .json say what was found. With several sources, a prompt N/[ID][@FRAME]:... is for the
     n-th.
     """
-    from masklet.calibration.clips import Clip
+    from masklet.calibration.clips.clips import Clip
     from masklet.calibration.command import Request, run_calibrate
-    from masklet.calibration.evaluate import Bound
+    from masklet.calibration.scoring.closed_loop import Bound
+    from masklet.runtime.cli.per_stream import prompts_of
     from masklet.runtime.concepts.concept import parse_concepts
     from masklet.runtime.concepts.options import ConceptOptions
-    from masklet.runtime.feeds.per_stream import prompts_of
-    from masklet.runtime.prompt_forms import parse_prompts
+    from masklet.runtime.prompts.syntax import parse_prompts
 
     truths = truth or []
     if truths and len(truths) != len(sources):

@@ -1,15 +1,11 @@
 """What a family of models brings: how to load it, what its stages are, and what they are compared with."""
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
-from masklet.export import families
-from masklet.runtime.errors import ExportError
-from masklet.runtime.spec import ModelSpec, StageSpec, Tensor
+from masklet.runtime.bundle.spec import ModelSpec, StageSpec, Tensor
 from torch import nn
 
 Feeds = Mapping[str, Tensor]
@@ -86,24 +82,6 @@ class Family(Protocol):
     def stages(self, model: Any) -> Iterable[ExportStage]:
         """The stages to export, built one at a time."""
         ...
-
-
-def find_families() -> tuple[Family, ...]:
-    """Every family under export/families/, by name."""
-    modules = (
-        importlib.import_module(f"{families.__name__}.{m.name}") for m in pkgutil.iter_modules(families.__path__)
-    )
-    found: list[Family] = [module.FAMILY for module in modules if hasattr(module, "FAMILY")]
-    return tuple(sorted(found, key=lambda family: family.name))
-
-
-def family_of(model_type: str, source: str) -> Family:
-    """The family that exports checkpoints of a model type; ExportError naming what exists."""
-    for family in find_families():
-        if model_type in family.model_types:
-            return family
-    known = ", ".join(f"{family.name} ({', '.join(family.model_types)})" for family in find_families())
-    raise ExportError(f"{source}: no family exports model type {model_type!r}; there are {known}")
 
 
 def _normal(rng: np.random.Generator, shape: tuple[int, ...]) -> Tensor:

@@ -8,9 +8,9 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 from masklet.export.family import Case, ExportStage, Feeds
-from masklet.runtime.bundle import Parity
+from masklet.runtime.bundle.bundle import Parity
+from masklet.runtime.bundle.spec import Tensor
 from masklet.runtime.errors import ExportError
-from masklet.runtime.spec import Tensor
 
 TOLERANCE = 1e-4  # relative, FP32
 SEED = 2026

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from masklet.export import parity
 from masklet.export.checkpoint import fingerprint, model_type
-from masklet.export.family import ExportStage, Family, family_of
-from masklet.export.trace import trace
-from masklet.runtime.bundle import Bundle, BundleWriter, Checkpoint, Parity, write_bundle
+from masklet.export.family import ExportStage, Family
+from masklet.export.graphs.trace import trace
+from masklet.export.known_families import family_of
+from masklet.runtime.bundle.bundle import Bundle, BundleWriter, Checkpoint, Parity, write_bundle
+from masklet.runtime.bundle.spec import ModelSpec
 from masklet.runtime.errors import ExportError
-from masklet.runtime.spec import ModelSpec
 
 PRECISION = "fp32"
 MADE_WITH = ("masklet", "torch", "transformers", "onnx", "onnxscript", "onnxruntime")

@@ -11,7 +11,7 @@ from masklet.runtime.errors import ExportError
 
 if TYPE_CHECKING:
     from masklet.export.pipeline import Progress
-    from masklet.runtime.bundle import Parity
+    from masklet.runtime.bundle.bundle import Parity
 
 NEEDED = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime", "safetensors")
 
@@ -41,7 +41,7 @@ def export(model: Model, output: Output, image_size: ImageSize = None, force: Fo
 
 def verify(bundle: BundlePath, reference: Reference = None) -> None:
     """Check a bundle: its hashes, and with --reference its graphs."""
-    from masklet.runtime.bundle import Bundle
+    from masklet.runtime.bundle.bundle import Bundle
 
     loaded = Bundle.load(bundle)
     typer.echo(f"{bundle}: {len(loaded.manifest.files())} files, every hash matches the manifest")

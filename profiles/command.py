@@ -7,14 +7,14 @@ from pathlib import Path
 
 import msgspec
 import typer
-from masklet.profiles.compare import Comparison, compare
-from masklet.profiles.page import page
 from masklet.profiles.pipeline import Profile, Request, no_roofline, profile
-from masklet.profiles.report import read_report
-from masklet.profiles.terminal import comparison_table, show
-from masklet.profiles.trace import trace
-from masklet.runtime.bundle import Bundle
-from masklet.runtime.output_file import check_writable, write_whole
+from masklet.profiles.report.compare import Comparison, compare
+from masklet.profiles.report.page import page
+from masklet.profiles.report.report import read_report
+from masklet.profiles.report.terminal import comparison_table, show
+from masklet.profiles.report.trace import trace
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.sinks.output_file import check_writable, write_whole
 from rich.console import Console
 from rich.progress import Progress
 

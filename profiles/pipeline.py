@@ -7,28 +7,32 @@ from importlib.util import find_spec
 from typing import Any
 
 import msgspec
-from masklet.profiles.awaited import AwaitedSession
-from masklet.profiles.device import conditions, device
-from masklet.profiles.graph_cost import graph_cost
-from masklet.profiles.growth import Growth, Sweep, check_sweep, grow
-from masklet.profiles.machine import measure
-from masklet.profiles.report import BundleFacts, Measured, Memory, Report, SourceFacts, measurements
-from masklet.profiles.roofline import Roofline, roofline, usual_sizes
-from masklet.profiles.timeline import FrameTimes, Recorder, peak_resident_bytes
-from masklet.runtime.backends.choice import BackendChoice
-from masklet.runtime.bundle import MANIFEST, Bundle
+from masklet.profiles.machine.cpu_peaks import measure
+from masklet.profiles.machine.device import conditions, device
+from masklet.profiles.model.graph_cost import graph_cost
+from masklet.profiles.model.growth import Growth, Sweep, check_sweep, grow
+from masklet.profiles.model.roofline import Roofline, roofline, usual_sizes
+from masklet.profiles.recording.synchronized_session import AwaitedSession
+from masklet.profiles.recording.timeline import FrameTimes, Recorder, peak_resident_bytes
+from masklet.profiles.report.report import BundleFacts, Measured, Memory, Report, SourceFacts, measurements
+from masklet.runtime.backends.session import Backend, Session
+from masklet.runtime.backends.sessions import Sessions
+from masklet.runtime.bundle.bundle import MANIFEST, Bundle
+from masklet.runtime.bundle.spec import ModelSpec
 from masklet.runtime.concepts.concept import Concept
 from masklet.runtime.concepts.detector import check_concepts
 from masklet.runtime.concepts.options import ConceptOptions
 from masklet.runtime.concepts.tracker import ConceptTracker, check_for_video, check_refinements
 from masklet.runtime.errors import MaskletError, PromptError
-from masklet.runtime.prompts import Schedule
-from masklet.runtime.run import Outputs, Tracker, check_frames_come, follow
-from masklet.runtime.session import Backend, Session, Sessions
-from masklet.runtime.sinks import Sinks
-from masklet.runtime.sources import Source, open_source
-from masklet.runtime.spec import ModelSpec
-from masklet.runtime.video import VideoTracker
+from masklet.runtime.prompts.prompts import Schedule
+from masklet.runtime.sinks.outputs import Outputs
+from masklet.runtime.sinks.sink import Sinks
+from masklet.runtime.sources.opening import open_source
+from masklet.runtime.sources.source import Source
+from masklet.runtime.startup.backend_choice import BackendChoice
+from masklet.runtime.streams.follow import check_frames_come, follow
+from masklet.runtime.tracking.tracker import Tracker
+from masklet.runtime.tracking.video_tracker import VideoTracker
 
 IMAGE_WARMUP = 3  # frames of a model without memory
 Progress = Callable[[str, int, int | None], None]  # is told what is done, how many frames of it, of how many

@@ -4,8 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from masklet.runtime.errors import MaskletError
-from masklet.runtime.verbs import (
+from masklet.runtime.cli.options import (
     BackendOption,
     Boxes,
     Exemplars,
@@ -20,6 +19,7 @@ from masklet.runtime.verbs import (
     StrictOption,
     Texts,
 )
+from masklet.runtime.errors import MaskletError
 
 
 def profile(
@@ -68,13 +68,13 @@ def profile(
     first frame, and in none of them.
     """
     from masklet.profiles.command import Reports, run_compare, run_profile
-    from masklet.profiles.growth import is_axis, parse_sweep
+    from masklet.profiles.model.growth import is_axis, parse_sweep
     from masklet.profiles.pipeline import Request
-    from masklet.runtime.backends.choice import BackendChoice
     from masklet.runtime.concepts.concept import parse_concepts
     from masklet.runtime.concepts.options import ConceptOptions
-    from masklet.runtime.prompt_forms import parse_prompts
-    from masklet.runtime.run import Outputs
+    from masklet.runtime.prompts.syntax import parse_prompts
+    from masklet.runtime.sinks.outputs import Outputs
+    from masklet.runtime.startup.backend_choice import BackendChoice
 
     given = [word for word in (bundle and str(bundle), source, *(sizes or ())) if word is not None]
     if compare is not None:

@@ -9,48 +9,48 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from masklet.runtime.bundle import Bundle as Bundle
+    from masklet.runtime.backends.sessions import Sessions as Sessions
+    from masklet.runtime.bundle.bundle import Bundle as Bundle
     from masklet.runtime.concepts.concept import Concept as Concept
     from masklet.runtime.concepts.concept import Exemplar as Exemplar
     from masklet.runtime.concepts.options import ConceptOptions as ConceptOptions
     from masklet.runtime.concepts.predictor import ConceptPredictor as ConceptPredictor
     from masklet.runtime.concepts.tracker import ConceptTracker as ConceptTracker
     from masklet.runtime.errors import MaskletError as MaskletError
-    from masklet.runtime.image import ImagePredictor as ImagePredictor
-    from masklet.runtime.prompts import Box as Box
-    from masklet.runtime.prompts import Mask as Mask
-    from masklet.runtime.prompts import Points as Points
+    from masklet.runtime.prompts.prompts import Box as Box
+    from masklet.runtime.prompts.prompts import Mask as Mask
+    from masklet.runtime.prompts.prompts import Points as Points
     from masklet.runtime.results import Frame as Frame
     from masklet.runtime.results import FrameResult as FrameResult
-    from masklet.runtime.session import Sessions as Sessions
-    from masklet.runtime.sinks import MaskPngs as MaskPngs
-    from masklet.runtime.sinks import MasksJsonl as MasksJsonl
-    from masklet.runtime.sinks import OverlayVideo as OverlayVideo
-    from masklet.runtime.sources import open_source as open_source
-    from masklet.runtime.video import TrackerOptions as TrackerOptions
-    from masklet.runtime.video import VideoTracker as VideoTracker
+    from masklet.runtime.segmentation.image_predictor import ImagePredictor as ImagePredictor
+    from masklet.runtime.sinks.json_lines import MasksJsonl as MasksJsonl
+    from masklet.runtime.sinks.mask_pngs import MaskPngs as MaskPngs
+    from masklet.runtime.sinks.overlay_video import OverlayVideo as OverlayVideo
+    from masklet.runtime.sources.opening import open_source as open_source
+    from masklet.runtime.tracking.video_tracker import TrackerOptions as TrackerOptions
+    from masklet.runtime.tracking.video_tracker import VideoTracker as VideoTracker
 
 _HOME = {
-    "Bundle": "bundle",
+    "Bundle": "bundle.bundle",
     "Concept": "concepts.concept",
     "ConceptOptions": "concepts.options",
     "ConceptPredictor": "concepts.predictor",
     "ConceptTracker": "concepts.tracker",
     "Exemplar": "concepts.concept",
     "MaskletError": "errors",
-    "ImagePredictor": "image",
-    "Box": "prompts",
-    "Mask": "prompts",
-    "Points": "prompts",
+    "ImagePredictor": "segmentation.image_predictor",
+    "Box": "prompts.prompts",
+    "Mask": "prompts.prompts",
+    "Points": "prompts.prompts",
     "Frame": "results",
     "FrameResult": "results",
-    "Sessions": "session",
-    "MaskPngs": "sinks",
-    "MasksJsonl": "sinks",
-    "OverlayVideo": "sinks",
-    "open_source": "sources",
-    "TrackerOptions": "video",
-    "VideoTracker": "video",
+    "Sessions": "backends.sessions",
+    "MaskPngs": "sinks.mask_pngs",
+    "MasksJsonl": "sinks.json_lines",
+    "OverlayVideo": "sinks.overlay_video",
+    "open_source": "sources.opening",
+    "TrackerOptions": "tracking.video_tracker",
+    "VideoTracker": "tracking.video_tracker",
 }
 __all__ = sorted(_HOME)
 

@@ -10,7 +10,7 @@ import onnx
 import pytest
 from masklet.export.engines.build import BuildOptions
 from masklet.export.engines.command import BuildRequest, run_build
-from masklet.runtime.bundle import Bundle
+from masklet.runtime.bundle.bundle import Bundle
 
 PRODUCTS = ("Conv", "ConvTranspose", "MatMul", "Gemm")
 SMALL = """

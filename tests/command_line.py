@@ -11,4 +11,9 @@ _ANSWERS_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_in
 
 def process_words(*words: object) -> list[str]:
     """What starts `masklet` with these words, answering to Ctrl-C even where the tests run in the background."""
-    return [sys.executable, "-c", f"{_ANSWERS_CTRL_C}; from masklet.runtime.cli import main; main()", *map(str, words)]
+    return [
+        sys.executable,
+        "-c",
+        f"{_ANSWERS_CTRL_C}; from masklet.runtime.cli.main import main; main()",
+        *map(str, words),
+    ]

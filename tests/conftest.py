@@ -28,7 +28,7 @@ def pytest_configure() -> None:
 @pytest.fixture
 def cli(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Cli:
     """Run a command line in this process; returns the exit code, stdout and stderr."""
-    from masklet.runtime.cli import main
+    from masklet.runtime.cli.main import main
 
     def run(*words: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["masklet", *map(str, words)])

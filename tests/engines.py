@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from fake_cuda import FACTS, FakeCuda, FakeEngine
-from masklet.runtime.amend import amend_bundle
-from masklet.runtime.backends.engine_choice import EnginePlan
-from masklet.runtime.backends.engine_fingerprint import graph_hash, machine_fingerprint
-from masklet.runtime.backends.engine_protocol import OpenEngine
-from masklet.runtime.backends.tensorrt import TensorRt
-from masklet.runtime.bundle import Artifact, Bundle
+from masklet.runtime.backends.trt.backend import TensorRt
+from masklet.runtime.backends.trt.engine import OpenEngine
+from masklet.runtime.backends.trt.engine_choice import EnginePlan
+from masklet.runtime.backends.trt.fingerprint import machine_fingerprint
+from masklet.runtime.bundle.add_engines import amend_bundle
+from masklet.runtime.bundle.bundle import Artifact, Bundle, graph_hash
 
 VERSION = "10.3.0"
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
-from masklet.runtime.backends.cuda.protocol import DeviceFacts
-from masklet.runtime.backends.engine_protocol import Context, Engine
+from masklet.runtime.backends.gpu.cuda.protocol import DeviceFacts
+from masklet.runtime.backends.trt.engine import Context, Engine
+from masklet.runtime.bundle.spec import StageSpec, Tensor
 from masklet.runtime.errors import SessionError
-from masklet.runtime.spec import StageSpec, Tensor
 
 FACTS = DeviceFacts("Fake GPU", "8.7", "CUDA 13.0", 8 << 30, integrated=False)
 

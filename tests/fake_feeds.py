@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-from masklet.runtime.feeds.live import LiveSource, LostError, Picture
-from masklet.runtime.prompts import Prompt
+from masklet.runtime.prompts.prompts import Prompt
 from masklet.runtime.results import Frame
-from masklet.runtime.snapshot import TrackerSnapshot
-from masklet.runtime.sources import U8, Cut, Source
-from masklet.runtime.video import PendingResult
+from masklet.runtime.sources.live import LiveSource, LostError, Picture
+from masklet.runtime.sources.source import U8, Cut, Source
+from masklet.runtime.tracking.snapshot import TrackerSnapshot
+from masklet.runtime.tracking.video_tracker import PendingResult
 
 Step = Picture | None | Exception
 

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 
 import msgspec
 import numpy as np
-from masklet.profiles.device import Conditions, Gpu
-from masklet.profiles.graph_cost import GraphCost
-from masklet.profiles.growth import Growth
-from masklet.profiles.machine import Machine
-from masklet.profiles.report import BundleFacts, Measured, Memory, Report, SourceFacts, measurements
-from masklet.profiles.roofline import roofline
-from masklet.profiles.timeline import Call, FrameTimes
+from masklet.profiles.machine.cpu_peaks import Machine
+from masklet.profiles.machine.device import Conditions, Gpu
+from masklet.profiles.model.graph_cost import GraphCost
+from masklet.profiles.model.growth import Growth
+from masklet.profiles.model.roofline import roofline
+from masklet.profiles.recording.timeline import Call, FrameTimes
+from masklet.profiles.report.report import BundleFacts, Measured, Memory, Report, SourceFacts, measurements
+from masklet.runtime.backends.session import Feeds
+from masklet.runtime.bundle.spec import MemoryPolicy, ModelSpec, Preprocess, StageSpec, Tensor, TensorSpec
 from masklet.runtime.results import Frame, FrameResult
-from masklet.runtime.session import Feeds
-from masklet.runtime.spec import MemoryPolicy, ModelSpec, Preprocess, StageSpec, Tensor, TensorSpec
 
 MS = 1_000_000
 STAGES = ("image_encoder", "memory_attention", "mask_decoder", "memory_encoder")

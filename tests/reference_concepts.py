@@ -24,7 +24,7 @@ import numpy as np
 import torch
 import transformers.models.sam3_video.modeling_sam3_video as modeling
 import transformers.models.sam3_video.processing_sam3_video as processing
-from masklet.runtime.spec import Tensor
+from masklet.runtime.bundle.spec import Tensor
 from scripted_concepts import HW, LOW, QUERIES, Script, Stages, logit
 from transformers import Sam3VideoConfig, Sam3VideoModel
 

@@ -23,11 +23,11 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from masklet.runtime.geometry import resize_mask
-from masklet.runtime.prompts import Mask, Prompt, encode_points
+from masklet.runtime.bundle.spec import Tensor
+from masklet.runtime.pixels.geometry import resize_mask
+from masklet.runtime.prompts.prompts import Mask, Prompt, encode_points
 from masklet.runtime.results import Frame, FrameResult
-from masklet.runtime.spec import Tensor
-from masklet.runtime.video import VideoTracker
+from masklet.runtime.tracking.video_tracker import VideoTracker
 from transformers import Sam2VideoModel, Sam3TrackerVideoModel
 from transformers.models.sam2_video.modeling_sam2_video import Sam2VideoInferenceSession
 from transformers.models.sam3_tracker_video.modeling_sam3_tracker_video import Sam3TrackerVideoInferenceSession

@@ -13,9 +13,18 @@ from typing import Any
 
 import cv2
 import numpy as np
+from masklet.runtime.backends.session import Feeds
+from masklet.runtime.backends.sessions import Sessions
+from masklet.runtime.bundle.spec import (
+    ConceptPolicy,
+    MemoryPolicy,
+    ModelSpec,
+    Preprocess,
+    StageSpec,
+    Tensor,
+    TensorSpec,
+)
 from masklet.runtime.results import Frame
-from masklet.runtime.session import Feeds, Sessions
-from masklet.runtime.spec import ConceptPolicy, MemoryPolicy, ModelSpec, Preprocess, StageSpec, Tensor, TensorSpec
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 GRID, WIDTH, TOKENS, QUERIES = 8, 4, 6, 12

@@ -28,7 +28,9 @@ def test_the_type_checkers_links_point_at_the_folders() -> None:
         assert (ROOT / ".types" / "masklet" / folder).resolve() == ROOT / folder
 
 
-@pytest.mark.parametrize("module", ["masklet.runtime.video", "masklet.runtime.run", "masklet.runtime.cli"])
+@pytest.mark.parametrize(
+    "module", ["masklet.runtime.tracking.video_tracker", "masklet.runtime.streams.follow", "masklet.runtime.cli.main"]
+)
 def test_the_runtime_never_imports_torch(module: str) -> None:
     code = f"import {module}, sys; print(sorted({{'torch', 'transformers'}} & set(sys.modules)))"
     assert run_python(code) == "[]"
@@ -36,7 +38,7 @@ def test_the_runtime_never_imports_torch(module: str) -> None:
 
 def test_help_loads_no_heavy_module() -> None:
     heavy = "{'torch', 'cv2', 'onnxruntime', 'av'}"
-    code = f"import sys; from masklet.runtime.cli import app; app(); print(sorted({heavy} & set(sys.modules)))"
+    code = f"import sys; from masklet.runtime.cli.main import app; app(); print(sorted({heavy} & set(sys.modules)))"
     assert run_python(code) == "[]"
 
 

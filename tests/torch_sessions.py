@@ -6,8 +6,9 @@ from typing import Any
 
 import torch
 from masklet.export.family import ExportStage, Family
-from masklet.runtime.session import Feeds, Sessions
-from masklet.runtime.spec import StageSpec, Tensor
+from masklet.runtime.backends.session import Feeds
+from masklet.runtime.backends.sessions import Sessions
+from masklet.runtime.bundle.spec import StageSpec, Tensor
 
 
 class TorchSession:

@@ -2,9 +2,9 @@
 
 import cv2
 import numpy as np
-from masklet.runtime.prompts import Mask
+from masklet.runtime.bundle.spec import Tensor
+from masklet.runtime.prompts.prompts import Mask
 from masklet.runtime.results import Frame
-from masklet.runtime.spec import Tensor
 
 Disc = tuple[int, int, int]  # x, y, radius on the first frame
 

@@ -20,9 +20,9 @@ import cv2
 import msgspec
 import typer
 from masklet.runtime import Bundle, ImagePredictor
-from masklet.runtime.geometry import U8, content_hw
-from masklet.runtime.image_files import read_image
-from masklet.runtime.sources import Cut
+from masklet.runtime.pixels.geometry import U8, content_hw
+from masklet.runtime.sources.image_files import read_image
+from masklet.runtime.sources.source import Cut
 
 HERE = Path(__file__).parent
 PAGE = [HERE / name for name in ("index.html", "style.css", "page.js", "mask.js", "decoder.js")]

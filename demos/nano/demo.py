@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from clicks import centre_click
-from masklet.calibration.accuracy import Accuracy, accuracy, mean_accuracy
+from masklet.calibration.scoring.accuracy import Accuracy, accuracy, mean_accuracy
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 from scenes import HELD_OUT_SEED, Clip, render

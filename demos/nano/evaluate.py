@@ -21,9 +21,9 @@ import cv2
 import numpy as np
 from baselines import BASELINES, Start
 from clicks import Point, box, centre_click, correction
-from masklet.calibration.accuracy import region_similarity
+from masklet.calibration.scoring.accuracy import region_similarity
 from masklet.runtime import Box, Bundle, Frame, MaskletError, Points, Sessions, VideoTracker
-from masklet.runtime.backends.onnxrt import OnnxRuntime
+from masklet.runtime.backends.ort.backend import OnnxRuntime
 from numpy.typing import NDArray
 from scenes import Clip, held_out
 from scoring import Figures, Track, figures

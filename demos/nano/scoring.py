@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from masklet.calibration.accuracy import accuracy, region_similarity
+from masklet.calibration.scoring.accuracy import accuracy, region_similarity
 from numpy.typing import NDArray
 
 Masks = NDArray[np.bool_]

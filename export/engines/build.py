@@ -14,10 +14,10 @@ from masklet.export.engines.network import Network, parse
 from masklet.export.engines.progress import Steps, progress_monitor
 from masklet.export.engines.shapes import OptimizationProfile
 from masklet.export.engines.timing_cache import keep_timing_cache, use_timing_cache
-from masklet.runtime.backends.engine_fingerprint import ANY, HARDWARE_COMPATIBLE, STRIPPED, VERSION_COMPATIBLE
-from masklet.runtime.backends.tensorrt_library import Backend, TensorRT, version_of
+from masklet.runtime.backends.trt.fingerprint import ANY, HARDWARE_COMPATIBLE, STRIPPED, VERSION_COMPATIBLE
+from masklet.runtime.backends.trt.library import Backend, TensorRT, version_of
+from masklet.runtime.bundle.spec import StageSpec
 from masklet.runtime.errors import ExportError
-from masklet.runtime.spec import StageSpec
 
 if TYPE_CHECKING:
     import tensorrt as trt

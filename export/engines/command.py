@@ -9,17 +9,17 @@ from masklet.export.engines.build import BuildOptions, Engine, build_engine, che
 from masklet.export.engines.plan import StagePlan, Target, choose_target, foretell, plan_stages
 from masklet.export.engines.preflight import MOST, USUAL, Preflight
 from masklet.export.engines.progress import Steps
-from masklet.runtime.amend import amend_bundle
-from masklet.runtime.backends.cuda import open_cuda
-from masklet.runtime.backends.cuda.protocol import DeviceFacts
-from masklet.runtime.backends.engine_check import REMEDY, check_engines
-from masklet.runtime.backends.engine_choice import choose_engine
-from masklet.runtime.backends.engine_fingerprint import NOT_RUN, engines, machine_fingerprint
-from masklet.runtime.backends.tensorrt import TensorRt
-from masklet.runtime.backends.tensorrt_library import Backend, load_library, version_of
-from masklet.runtime.bundle import Artifact, Bundle
+from masklet.runtime.backends.gpu.cuda import open_cuda
+from masklet.runtime.backends.gpu.cuda.protocol import DeviceFacts
+from masklet.runtime.backends.trt.backend import TensorRt
+from masklet.runtime.backends.trt.engine_choice import choose_engine
+from masklet.runtime.backends.trt.fingerprint import NOT_RUN, engines, machine_fingerprint
+from masklet.runtime.backends.trt.library import Backend, load_library, version_of
+from masklet.runtime.bundle.add_engines import amend_bundle
+from masklet.runtime.bundle.bundle import Artifact, Bundle
 from masklet.runtime.errors import ExportError, SessionError
-from masklet.runtime.output_file import check_writable
+from masklet.runtime.sinks.output_file import check_writable
+from masklet.runtime.startup.engine_check import REMEDY, check_engines
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table

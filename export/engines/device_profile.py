@@ -1,7 +1,4 @@
-"""Device profiles: what to build for an Orin Nano, an H100, ... One TOML file each, in profiles/devices/.
-
-They are data: they are found as files of the package masklet.profiles, none of whose code is imported.
-"""
+"""Device profiles: what to build for an Orin Nano, an H100, ... One TOML file each, in devices/."""
 
 import importlib.resources
 import re
@@ -79,4 +76,4 @@ def profile_for_gpu(gpu: str, memory_mb: int) -> tuple[str, DeviceProfile] | Non
 
 
 def _folder() -> Path:
-    return Path(str(importlib.resources.files("masklet.profiles").joinpath(FOLDER)))
+    return Path(str(importlib.resources.files(__package__).joinpath(FOLDER)))

@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from masklet.runtime.backends.tensorrt_library import TensorRT
-from masklet.runtime.backends.tensorrt_log import Messages, logger
+from masklet.runtime.backends.trt.library import TensorRT
+from masklet.runtime.backends.trt.log import Messages, logger
 
 if TYPE_CHECKING:
     import tensorrt as trt

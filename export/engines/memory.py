@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from masklet.export.engines.network import Network
 from masklet.export.engines.shapes import Shape
-from masklet.runtime.backends.tensorrt_library import WIDEST_FUSED_HEAD, TensorRT
+from masklet.runtime.backends.trt.library import WIDEST_FUSED_HEAD, TensorRT
 
 if TYPE_CHECKING:
     import tensorrt as trt

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from masklet.export.engines.interrupt import held_back
-from masklet.runtime.backends.tensorrt_library import TensorRT, version_of
-from masklet.runtime.backends.tensorrt_log import Messages, logger
+from masklet.runtime.backends.trt.library import TensorRT, version_of
+from masklet.runtime.backends.trt.log import Messages, logger
+from masklet.runtime.bundle.spec import StageSpec
 from masklet.runtime.errors import ExportError
-from masklet.runtime.spec import StageSpec
 
 if TYPE_CHECKING:
     import tensorrt as trt

@@ -11,12 +11,12 @@ from masklet.export.engines.memory import StageMemory, activation_bytes
 from masklet.export.engines.network import parse
 from masklet.export.engines.preflight import Preflight, preflight
 from masklet.export.engines.shapes import OptimizationProfile, optimization_profiles
-from masklet.runtime.backends.cuda.protocol import DeviceFacts
-from masklet.runtime.backends.engine_fingerprint import Fingerprint, graph_hash, machine_fingerprint
-from masklet.runtime.backends.tensorrt_library import Backend, TensorRT, version_of
-from masklet.runtime.bundle import Artifact, Bundle
+from masklet.runtime.backends.gpu.cuda.protocol import DeviceFacts
+from masklet.runtime.backends.trt.fingerprint import Fingerprint, machine_fingerprint
+from masklet.runtime.backends.trt.library import Backend, TensorRT, version_of
+from masklet.runtime.bundle.bundle import Artifact, Bundle, graph_hash
+from masklet.runtime.bundle.spec import StageSpec
 from masklet.runtime.errors import BundleError
-from masklet.runtime.spec import StageSpec
 
 ANY_DEVICE = "any"
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from masklet.runtime.backends.tensorrt_library import TensorRT
+from masklet.runtime.backends.trt.library import TensorRT
 
 if TYPE_CHECKING:
     import tensorrt as trt

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from masklet.export.engines.device_profile import DeviceProfile
+from masklet.runtime.bundle.spec import ModelSpec, StageSpec
 from masklet.runtime.errors import SpecError
-from masklet.runtime.spec import ModelSpec, StageSpec
 
 Shape = tuple[int, ...]
 # Symbols of SAM 3, which device profiles need not name: a phrase has 32 tokens, each exemplar one, the geometry one.

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from masklet.runtime.errors import ExportError
-from masklet.runtime.output_file import write_whole
+from masklet.runtime.sinks.output_file import write_whole
 
 if TYPE_CHECKING:
     import tensorrt as trt

@@ -8,14 +8,14 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from masklet.export import edgetam_reference, sam2_reference
 from masklet.export.checkpoint import load_weights
 from masklet.export.families import sam2
 from masklet.export.family import Case, ExportStage
-from masklet.export.perceiver import LatentMemoryAttention, LatentMemoryEncoder
-from masklet.export.repvit import RepViTEncoder
+from masklet.export.modules.perceiver import LatentMemoryAttention, LatentMemoryEncoder
+from masklet.export.modules.repvit import RepViTEncoder
+from masklet.export.references import edgetam_reference, sam2_reference
+from masklet.runtime.bundle.spec import ModelSpec, StageSpec
 from masklet.runtime.errors import ExportError
-from masklet.runtime.spec import ModelSpec, StageSpec
 from transformers import EdgeTamVideoConfig, EdgeTamVideoModel
 
 

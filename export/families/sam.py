@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from typing import Any
 
-from masklet.export import sam2_reference, sam_reference
 from masklet.export.checkpoint import load_weights, model_type
 from masklet.export.family import Case, ExportStage
-from masklet.export.sam_masks import SamMaskDecoder
-from masklet.export.vit import HQEncoder, ViTEncoder
+from masklet.export.modules.sam_masks import SamMaskDecoder
+from masklet.export.modules.vit import HQEncoder, ViTEncoder
+from masklet.export.references import sam2_reference, sam_reference
+from masklet.runtime.bundle.spec import ModelSpec, Preprocess, PromptPolicy, StageSpec, TensorSpec
 from masklet.runtime.errors import ExportError
-from masklet.runtime.spec import ModelSpec, Preprocess, PromptPolicy, StageSpec, TensorSpec
 from transformers import SamConfig, SamHQConfig, SamHQModel, SamModel
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -4,14 +4,13 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from masklet.export import sam2_reference as reference
 from masklet.export.checkpoint import load_weights
 from masklet.export.family import Case, ExportStage
-from masklet.export.hiera import HieraEncoder
-from masklet.export.masks import MaskDecoder, MaskPromptEncoder
-from masklet.export.memories import MemoryAttention, MemoryEncoder
-from masklet.runtime.errors import ExportError
-from masklet.runtime.spec import (
+from masklet.export.modules.hiera import HieraEncoder
+from masklet.export.modules.masks import MaskDecoder, MaskPromptEncoder
+from masklet.export.modules.memories import MemoryAttention, MemoryEncoder
+from masklet.export.references import sam2_reference as reference
+from masklet.runtime.bundle.spec import (
     ConceptPolicy,
     MemoryPolicy,
     ModelSpec,
@@ -20,6 +19,7 @@ from masklet.runtime.spec import (
     StageSpec,
     TensorSpec,
 )
+from masklet.runtime.errors import ExportError
 from transformers import Sam2VideoConfig, Sam2VideoModel
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from masklet.export import sam3_reference as reference
 from masklet.export.checkpoint import load_weights, model_type
-from masklet.export.detector import Detector, MaskHead
-from masklet.export.exemplars import ExemplarEncoder
 from masklet.export.families import sam2
 from masklet.export.family import Case, ExportStage
-from masklet.export.phrases import PhraseEncoder
-from masklet.export.rotary_vit import Pyramid, RotaryViTEncoder
-from masklet.export.sam2_reference import draw_image
+from masklet.export.modules.detector import Detector, MaskHead
+from masklet.export.modules.exemplars import ExemplarEncoder
+from masklet.export.modules.phrases import PhraseEncoder
+from masklet.export.modules.rotary_vit import Pyramid, RotaryViTEncoder
+from masklet.export.references import sam3_reference as reference
+from masklet.export.references.sam2_reference import draw_image
+from masklet.runtime.bundle.spec import ConceptPolicy, ModelSpec, Preprocess, StageSpec, TensorSpec
 from masklet.runtime.errors import ExportError
-from masklet.runtime.spec import ConceptPolicy, ModelSpec, Preprocess, StageSpec, TensorSpec
 from transformers import (
     Sam3Config,
     Sam3LiteTextConfig,

@@ -28,12 +28,12 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "demos" / "browser")]
 import webpage  # noqa: E402
 from masklet.profiles.benchmarks.image import bundle_of, scene  # noqa: E402
 from masklet.profiles.benchmarks.stages import cpu_name  # noqa: E402
-from masklet.runtime.backends.onnxrt import OnnxRuntime  # noqa: E402
-from masklet.runtime.bundle import Bundle  # noqa: E402
-from masklet.runtime.image import ImagePredictor  # noqa: E402
-from masklet.runtime.prompts import Points  # noqa: E402
-from masklet.runtime.session import Sessions  # noqa: E402
-from masklet.runtime.sources import Cut  # noqa: E402
+from masklet.runtime.backends.ort.backend import OnnxRuntime  # noqa: E402
+from masklet.runtime.backends.sessions import Sessions  # noqa: E402
+from masklet.runtime.bundle.bundle import Bundle  # noqa: E402
+from masklet.runtime.prompts.prompts import Points  # noqa: E402
+from masklet.runtime.segmentation.image_predictor import ImagePredictor  # noqa: E402
+from masklet.runtime.sources.source import Cut  # noqa: E402
 from playwright.sync_api import sync_playwright  # noqa: E402
 from sam_checkpoints import random_sam, sam_config  # noqa: E402
 

@@ -91,14 +91,14 @@ def calibrated(bundle: Path, clips: Sequence[Scene], out: Path, *options: object
 
 def accuracy(given: argparse.Namespace) -> str:
     """Every precision on the same scenes, recorded once."""
-    from masklet.calibration.clips import Clip
-    from masklet.calibration.evaluate import Bound, evaluate
-    from masklet.calibration.record import record
-    from masklet.calibration.search import Search
-    from masklet.calibration.truth import open_truth
-    from masklet.calibration.variants import Variants
-    from masklet.runtime.bundle import Bundle
-    from masklet.runtime.prompt_forms import parse_prompts
+    from masklet.calibration.clips.clips import Clip
+    from masklet.calibration.clips.truth import open_truth
+    from masklet.calibration.recording.record import record
+    from masklet.calibration.scoring.closed_loop import Bound, evaluate
+    from masklet.calibration.search.search import Search
+    from masklet.calibration.search.variants import Variants
+    from masklet.runtime.bundle.bundle import Bundle
+    from masklet.runtime.prompts.syntax import parse_prompts
 
     rows = []
     with scratch(given.scratch) as folder:
@@ -206,9 +206,9 @@ def speed(given: argparse.Namespace) -> str:
     import torch
     from checkpoints import SIZES, random_model, sam2_config, save_checkpoint
     from masklet.export.families.sam2 import FAMILY
-    from masklet.runtime.backends.onnxrt import OnnxRuntime
-    from masklet.runtime.bundle import Bundle
-    from masklet.runtime.session import Sessions
+    from masklet.runtime.backends.ort.backend import OnnxRuntime
+    from masklet.runtime.backends.sessions import Sessions
+    from masklet.runtime.bundle.bundle import Bundle
 
     torch.set_num_threads(given.threads)
     with tempfile.TemporaryDirectory() as name:
@@ -237,9 +237,9 @@ def speed(given: argparse.Namespace) -> str:
 
 
 def _timed(model: Any, int8: Any, fp32: Any, rounds: int) -> list[str]:
-    from masklet.export import sam2_reference as reference
     from masklet.export.families.sam2 import FAMILY, MEAN, STD
     from masklet.export.family import Case
+    from masklet.export.references import sam2_reference as reference
     from masklet.profiles.benchmarks.stages import POINTERS, TRACKED, eager_decoder, eager_memory_encoder
 
     encoder = reference.image_encoder(model, MEAN, STD)

@@ -19,15 +19,15 @@ from typing import Any
 
 import cv2
 import numpy as np
-from masklet.profiles.device import device
+from masklet.profiles.machine.device import device
+from masklet.runtime.bundle.spec import Tensor
 from masklet.runtime.concepts.associate import associate
-from masklet.runtime.concepts.mask_cleaning import clean
+from masklet.runtime.concepts.delayed_results import PendingConcepts, Shown
 from masklet.runtime.concepts.options import ConceptOptions
 from masklet.runtime.concepts.overlaps import kept_share, recently_occluded
-from masklet.runtime.concepts.packed_masks import PackedMasks, suppress
-from masklet.runtime.concepts.pending import PendingConcepts, Shown
+from masklet.runtime.pixels.mask_cleaning import clean
+from masklet.runtime.pixels.packed_masks import PackedMasks, suppress
 from masklet.runtime.results import Frame
-from masklet.runtime.spec import Tensor
 
 HERE = Path(__file__).parent
 LOW, HEIGHT, WIDTH = 288, 720, 1280

@@ -16,17 +16,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-from masklet.calibration.lower import Choice, lower, lowest_groups
-from masklet.calibration.ranges import Magnitudes
-from masklet.calibration.stage_graph import write_graphs
+from masklet.calibration.graphs.low_precision import Choice, lower, lowest_groups
+from masklet.calibration.graphs.ranges import Magnitudes
+from masklet.calibration.graphs.stage_graph import write_graphs
 from masklet.export.engines.build import BuildOptions, Engine, build_engine
 from masklet.export.engines.device_profile import DeviceProfile
 from masklet.export.engines.layers import operand_types
 from masklet.export.engines.memory import StageMemory
 from masklet.export.engines.plan import StagePlan, Target, plan_stages, stage_memory
-from masklet.profiles.device import device
-from masklet.runtime.backends.tensorrt_library import load_library, version_of
-from masklet.runtime.bundle import Bundle, write_bundle
+from masklet.profiles.machine.device import device
+from masklet.runtime.backends.trt.library import load_library, version_of
+from masklet.runtime.bundle.bundle import Bundle, write_bundle
 
 HERE = Path(__file__).parent
 RANGE = Magnitudes(largest=8.0)

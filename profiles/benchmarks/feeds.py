@@ -24,23 +24,25 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from masklet.profiles.device import conditions, device
-from masklet.runtime.backends.onnxrt import OnnxRuntime
-from masklet.runtime.bundle import Bundle
-from masklet.runtime.feeds.bell import Bell
-from masklet.runtime.feeds.frame_queue import Policy
-from masklet.runtime.feeds.prompt_book import PromptBook
-from masklet.runtime.feeds.runner import Runner
-from masklet.runtime.feeds.stream import Stream
-from masklet.runtime.prompt_forms import parse_prompts
-from masklet.runtime.prompts import Schedule
+from masklet.profiles.machine.device import conditions, device
+from masklet.runtime.backends.ort.backend import OnnxRuntime
+from masklet.runtime.backends.session import Feeds, SessionAround
+from masklet.runtime.backends.sessions import Sessions
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.spec import Tensor
+from masklet.runtime.prompts.prompt_book import PromptBook
+from masklet.runtime.prompts.prompts import Schedule
+from masklet.runtime.prompts.syntax import parse_prompts
 from masklet.runtime.results import Frame, FrameResult
-from masklet.runtime.run import Outputs, follow
-from masklet.runtime.session import Feeds, SessionAround, Sessions
-from masklet.runtime.sinks import OverlayVideo
-from masklet.runtime.sources import open_source
-from masklet.runtime.spec import Tensor
-from masklet.runtime.video import VideoTracker
+from masklet.runtime.sinks.outputs import Outputs
+from masklet.runtime.sinks.overlay_video import OverlayVideo
+from masklet.runtime.sources.opening import open_source
+from masklet.runtime.streams.follow import follow
+from masklet.runtime.streams.frame_queue import Policy
+from masklet.runtime.streams.runner import Runner
+from masklet.runtime.streams.stream import Stream
+from masklet.runtime.streams.wake_up import Bell
+from masklet.runtime.tracking.video_tracker import VideoTracker
 
 STREAMS = 4
 CORES = 2

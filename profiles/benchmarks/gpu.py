@@ -19,13 +19,13 @@ from typing import Any
 import torch
 from masklet.export.families.sam2 import FAMILY
 from masklet.export.family import Case
-from masklet.profiles.awaited import await_outputs
 from masklet.profiles.benchmarks.stages import TRACKED
-from masklet.runtime.backends.onnxrt import OnnxRuntime
-from masklet.runtime.backends.tensorrt import TensorRt
-from masklet.runtime.bundle import Bundle
+from masklet.profiles.recording.synchronized_session import await_outputs
+from masklet.runtime.backends.ort.backend import OnnxRuntime
+from masklet.runtime.backends.sessions import Sessions
+from masklet.runtime.backends.trt.backend import TensorRt
+from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.errors import MaskletError
-from masklet.runtime.session import Sessions
 
 HERE = Path(__file__).parent
 

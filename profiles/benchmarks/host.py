@@ -15,11 +15,11 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from masklet.profiles.device import device
-from masklet.profiles.phases import HOST, host_ns, totals
-from masklet.profiles.timeline import FrameTimes, Recorder
+from masklet.profiles.machine.device import device
+from masklet.profiles.recording.phases import HOST, host_ns, totals
+from masklet.profiles.recording.timeline import FrameTimes, Recorder
 from masklet.runtime import Bundle, Frame, FrameResult, Points, Sessions, VideoTracker
-from masklet.runtime.run import follow
+from masklet.runtime.streams.follow import follow
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1] / "tests"))

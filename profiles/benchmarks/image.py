@@ -28,18 +28,18 @@ sys.path.insert(0, str(HERE.parents[1] / "tests"))
 
 from checkpoints import SIZES, random_model, sam2_config, save_checkpoint  # noqa: E402
 from edgetam_checkpoints import edgetam_config, random_edgetam  # noqa: E402
-from masklet.export import sam2_reference  # noqa: E402
 from masklet.export.families.edgetam import FAMILY  # noqa: E402
 from masklet.export.families.sam2 import MEAN, STD  # noqa: E402
 from masklet.export.pipeline import export_bundle  # noqa: E402
+from masklet.export.references import sam2_reference  # noqa: E402
 from masklet.profiles.benchmarks.stages import alternate, cpu_name  # noqa: E402
-from masklet.runtime.backends.onnxrt import OnnxRuntime  # noqa: E402
-from masklet.runtime.bundle import Bundle  # noqa: E402
-from masklet.runtime.image import ImagePredictor  # noqa: E402
-from masklet.runtime.prompts import Points  # noqa: E402
+from masklet.runtime.backends.ort.backend import OnnxRuntime  # noqa: E402
+from masklet.runtime.backends.sessions import Sessions  # noqa: E402
+from masklet.runtime.bundle.bundle import Bundle  # noqa: E402
+from masklet.runtime.prompts.prompts import Points  # noqa: E402
 from masklet.runtime.results import Frame  # noqa: E402
-from masklet.runtime.session import Sessions  # noqa: E402
-from masklet.runtime.video import VideoTracker  # noqa: E402
+from masklet.runtime.segmentation.image_predictor import ImagePredictor  # noqa: E402
+from masklet.runtime.tracking.video_tracker import VideoTracker  # noqa: E402
 from sam_checkpoints import random_sam, sam_config  # noqa: E402
 
 POINTS, BATCHES = 32, (8, 32)  # prompts that are timed, and how many of them share a call

@@ -17,17 +17,18 @@ from itertools import cycle
 from pathlib import Path
 
 import numpy as np
-from masklet.profiles.device import conditions, device
-from masklet.profiles.timeline import Recorder
-from masklet.runtime.backends.onnxrt import OnnxRuntime
-from masklet.runtime.bundle import Bundle
-from masklet.runtime.prompt_forms import parse_prompts
-from masklet.runtime.prompts import Prompt
+from masklet.profiles.machine.device import conditions, device
+from masklet.profiles.recording.timeline import Recorder
+from masklet.runtime.backends.ort.backend import OnnxRuntime
+from masklet.runtime.backends.session import Feeds, Session
+from masklet.runtime.backends.sessions import Sessions
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.spec import StageSpec, Tensor
+from masklet.runtime.prompts.prompts import Prompt
+from masklet.runtime.prompts.syntax import parse_prompts
 from masklet.runtime.results import Frame, FrameResult
-from masklet.runtime.session import Feeds, Session, Sessions
-from masklet.runtime.sources import open_source
-from masklet.runtime.spec import StageSpec, Tensor
-from masklet.runtime.video import VideoTracker
+from masklet.runtime.sources.opening import open_source
+from masklet.runtime.tracking.video_tracker import VideoTracker
 
 NOTHING_FRAMES = 20_000
 RESAMPLES = 2000

@@ -57,7 +57,7 @@ FIXED: dict[str, Any] = {
 def export(checkpoint: str, folder: Path, name: str) -> dict[str, Any]:
     """Export one stage and keep feeds of each size beside it."""
     from masklet.export import parity
-    from masklet.export.trace import trace
+    from masklet.export.graphs.trace import trace
 
     stage = find_stage(checkpoint, name)
     start = time.process_time()

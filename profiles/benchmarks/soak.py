@@ -21,22 +21,23 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from masklet.profiles.device import conditions, device
-from masklet.runtime.backends.onnxrt import OnnxRuntime
-from masklet.runtime.bundle import Bundle
-from masklet.runtime.feeds.bell import Bell
-from masklet.runtime.feeds.counters import Counts
-from masklet.runtime.feeds.frame_queue import Policy
-from masklet.runtime.feeds.live import LiveSource, LostError, Picture
-from masklet.runtime.feeds.prompt_book import PromptBook
-from masklet.runtime.feeds.runner import Runner
-from masklet.runtime.feeds.stream import Keeping, Stream
-from masklet.runtime.prompts import Points, Prompt
+from masklet.profiles.machine.device import conditions, device
+from masklet.runtime.backends.ort.backend import OnnxRuntime
+from masklet.runtime.backends.sessions import Sessions
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.prompts.prompt_book import PromptBook
+from masklet.runtime.prompts.prompts import Points, Prompt
 from masklet.runtime.results import Frame
-from masklet.runtime.session import Sessions
-from masklet.runtime.sinks import MasksJsonl, Sinks
-from masklet.runtime.sources import U8, Cut
-from masklet.runtime.video import PendingResult, VideoTracker
+from masklet.runtime.sinks.json_lines import MasksJsonl
+from masklet.runtime.sinks.sink import Sinks
+from masklet.runtime.sources.live import LiveSource, LostError, Picture
+from masklet.runtime.sources.source import U8, Cut
+from masklet.runtime.streams.counters import Counts
+from masklet.runtime.streams.frame_queue import Policy
+from masklet.runtime.streams.runner import Runner
+from masklet.runtime.streams.stream import Keeping, Stream
+from masklet.runtime.streams.wake_up import Bell
+from masklet.runtime.tracking.video_tracker import PendingResult, VideoTracker
 
 WIDTH, HEIGHT, LOOP = 320, 240, 90
 CORRUPT_EVERY = 333

@@ -26,13 +26,13 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1] / "tests"))
 
 from checkpoints import SIZES, random_model, sam2_config, save_checkpoint  # noqa: E402
-from masklet.export import sam2_reference as reference  # noqa: E402
 from masklet.export.families.sam2 import FAMILY, MEAN, STD  # noqa: E402
 from masklet.export.family import Case, ExportStage  # noqa: E402
 from masklet.export.pipeline import export_bundle  # noqa: E402
-from masklet.runtime.backends.onnxrt import OnnxRuntime  # noqa: E402
-from masklet.runtime.bundle import Bundle  # noqa: E402
-from masklet.runtime.session import Sessions  # noqa: E402
+from masklet.export.references import sam2_reference as reference  # noqa: E402
+from masklet.runtime.backends.ort.backend import OnnxRuntime  # noqa: E402
+from masklet.runtime.backends.sessions import Sessions  # noqa: E402
+from masklet.runtime.bundle.bundle import Bundle  # noqa: E402
 
 POINTERS = 16
 TRACKED = {"point_labels": -1, "has_mask": 0, "multimask": 1, "memoryless": 0}

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from masklet.runtime.concepts.options import ConceptOptions
-from masklet.runtime.geometry import F32, BoolArray
+from masklet.runtime.pixels.geometry import F32, BoolArray
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from masklet.runtime.errors import PromptError
-from masklet.runtime.prompts import Box, check_prompt
+from masklet.runtime.prompts.prompts import Box, check_prompt
 
 _SIGN = {"+": True, "-": False}
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from masklet.runtime.backends.sessions import Sessions
+from masklet.runtime.bundle.spec import ConceptPolicy, ModelSpec, Tensor
 from masklet.runtime.concepts.concept import Concept
 from masklet.runtime.concepts.options import ConceptOptions
 from masklet.runtime.concepts.phrases import PhraseEncoder, PhraseFeatures, PhraseTokenizer
 from masklet.runtime.errors import SpecError
-from masklet.runtime.geometry import F32
-from masklet.runtime.session import Sessions
-from masklet.runtime.spec import ConceptPolicy, ModelSpec, Tensor
+from masklet.runtime.pixels.geometry import F32
 
 
 @dataclass(frozen=True, slots=True, eq=False)

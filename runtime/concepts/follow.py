@@ -4,17 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from masklet.runtime.bundle.spec import Tensor
 from masklet.runtime.concepts.associate import Association, associate, best_new
+from masklet.runtime.concepts.delayed_results import PendingConcepts, Shown
 from masklet.runtime.concepts.detector import Detections
 from masklet.runtime.concepts.lifecycle import Lifecycle, Track
-from masklet.runtime.concepts.mask_cleaning import clean
 from masklet.runtime.concepts.options import ConceptOptions
 from masklet.runtime.concepts.overlaps import BLANK, kept_share, recently_occluded
-from masklet.runtime.concepts.packed_masks import PackedMasks, suppress
-from masklet.runtime.concepts.pending import PendingConcepts, Shown
-from masklet.runtime.geometry import F32, U8, masks_to_source
-from masklet.runtime.masklets import VISIBLE, Decoded, Masklets
-from masklet.runtime.spec import Tensor
+from masklet.runtime.pixels.geometry import F32, U8, masks_to_source
+from masklet.runtime.pixels.mask_cleaning import clean
+from masklet.runtime.pixels.packed_masks import PackedMasks, suppress
+from masklet.runtime.tracking.masklets import VISIBLE, Decoded, Masklets
 
 FIRST_ID = 1  # Meta counts from 0, which is the background of a palette PNG
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 import numpy as np
-from masklet.runtime.concepts.packed_masks import I64
-from masklet.runtime.geometry import F32, BoolArray, tight_box
+from masklet.runtime.pixels.geometry import F32, BoolArray, tight_box
+from masklet.runtime.pixels.packed_masks import I64
 
 NEVER = -1  # the time of an occlusion that never was
 BLANK = -10.0  # the logits of a mask that is blanked

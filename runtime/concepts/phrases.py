@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from masklet.runtime.backends.sessions import Sessions
 from masklet.runtime.errors import BundleError, PromptError
-from masklet.runtime.geometry import F32
-from masklet.runtime.prompts import I64
-from masklet.runtime.session import Sessions
+from masklet.runtime.pixels.geometry import F32
+from masklet.runtime.prompts.prompts import I64
 
 if TYPE_CHECKING:
     from pathlib import Path

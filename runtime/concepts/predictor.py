@@ -4,14 +4,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from masklet.runtime.bundle import Bundle
+from masklet.runtime.backends.sessions import Sessions
+from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.concepts.concept import Concept, concepts_of
 from masklet.runtime.concepts.detector import ConceptDetector, Detections
 from masklet.runtime.concepts.options import ConceptOptions
 from masklet.runtime.errors import PromptError
-from masklet.runtime.geometry import F32, U8, BoolArray, Resizer, logits_to_source, masks_to_source
-from masklet.runtime.image import Embedding
-from masklet.runtime.session import Sessions
+from masklet.runtime.pixels.geometry import F32, U8, BoolArray, Resizer, logits_to_source, masks_to_source
+from masklet.runtime.segmentation.image_predictor import Embedding
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,22 +10,22 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
-from masklet.runtime.bundle import Bundle
+from masklet.runtime.backends.sessions import Sessions
+from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.concepts.concept import Concept, concepts_of
+from masklet.runtime.concepts.delayed_results import PendingConcepts
 from masklet.runtime.concepts.detector import ConceptDetector, Detections
 from masklet.runtime.concepts.follow import Follower
 from masklet.runtime.concepts.lifecycle import Lifecycle, Track
-from masklet.runtime.concepts.mask_cleaning import clean
 from masklet.runtime.concepts.options import ConceptOptions
-from masklet.runtime.concepts.pending import PendingConcepts
 from masklet.runtime.errors import PromptError, SpecError, StateError
-from masklet.runtime.geometry import resize_mask
-from masklet.runtime.masklets import Decoded, Masklets
-from masklet.runtime.prompts import Mask, Prompt
+from masklet.runtime.pixels.geometry import resize_mask
+from masklet.runtime.pixels.mask_cleaning import clean
+from masklet.runtime.prompts.prompts import Mask, Prompt
 from masklet.runtime.results import Frame, FrameResult
-from masklet.runtime.session import Sessions
-from masklet.runtime.snapshot import TrackerSnapshot
-from masklet.runtime.sources import Source
+from masklet.runtime.sources.source import Source
+from masklet.runtime.tracking.masklets import Decoded, Masklets
+from masklet.runtime.tracking.snapshot import TrackerSnapshot
 
 FIRST_ALONE = (
     "points, boxes and masks cannot be given on the frame with which --text or --exemplar begins: its objects are "

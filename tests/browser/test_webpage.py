@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 import pytest
 import webpage
-from masklet.runtime.bundle import Bundle
-from masklet.runtime.geometry import U8, BoolArray
-from masklet.runtime.image import ImagePredictor
-from masklet.runtime.prompts import Points
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.pixels.geometry import U8, BoolArray
+from masklet.runtime.prompts.prompts import Points
+from masklet.runtime.segmentation.image_predictor import ImagePredictor
 from PIL import Image
 
 HW = (150, 210)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from masklet.calibration.accuracy import (
+from masklet.calibration.scoring.accuracy import (
     Accuracy,
     accuracy,
     boundary,

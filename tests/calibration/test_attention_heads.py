@@ -6,18 +6,18 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from masklet.calibration.attention_heads import widen_values
-from masklet.calibration.fp16 import to_half
-from masklet.calibration.stage_graph import tensor_types
+from masklet.calibration.graphs.attention_heads import widen_values
+from masklet.calibration.graphs.fp16 import to_half
+from masklet.calibration.graphs.stage_graph import tensor_types
 from masklet.export.engines.build import BuildOptions, build_engine
 from masklet.export.engines.device_profile import DeviceProfile
 from masklet.export.engines.memory import TACTIC_BYTES, activation_bytes
 from masklet.export.engines.network import parse
 from masklet.export.engines.shapes import optimization_profiles
-from masklet.export.standard_operators import plain
-from masklet.runtime.backends.tensorrt_library import load_library
-from masklet.runtime.bundle import Bundle
-from masklet.runtime.spec import StageSpec, TensorSpec
+from masklet.export.graphs.standard_operators import plain
+from masklet.runtime.backends.trt.library import load_library
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.spec import StageSpec, TensorSpec
 from onnx import TensorProto, helper
 
 HEADS = 2

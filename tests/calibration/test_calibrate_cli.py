@@ -10,10 +10,12 @@ import onnx
 import pytest
 from calibration_scenes import Scene
 from command_line import Cli
-from masklet.calibration import command, record, watch
-from masklet.calibration.accuracy import region_similarity
-from masklet.calibration.truth import open_truth
-from masklet.runtime.bundle import Bundle, write_bundle
+from masklet.calibration import command
+from masklet.calibration.clips.truth import open_truth
+from masklet.calibration.recording import instrumented_sessions as watch
+from masklet.calibration.recording import record
+from masklet.calibration.scoring.accuracy import region_similarity
+from masklet.runtime.bundle.bundle import Bundle, write_bundle
 from masklet.runtime.errors import CalibrationError
 from onnx import numpy_helper
 from PIL import Image
@@ -117,10 +119,10 @@ def test_force_writes_what_is_beyond_the_bound_and_says_so(
 def test_it_goes_on_after_an_interruption_and_comes_to_the_same(
     trained_bundle: Path, scenes: list[Scene], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from masklet.calibration.clips import Clip
-    from masklet.calibration.lower import Choice, lower
-    from masklet.calibration.stage_graph import write_graphs
-    from masklet.runtime.prompt_forms import parse_prompts
+    from masklet.calibration.clips.clips import Clip
+    from masklet.calibration.graphs.low_precision import Choice, lower
+    from masklet.calibration.graphs.stage_graph import write_graphs
+    from masklet.runtime.prompts.syntax import parse_prompts
 
     bundle = Bundle.load(trained_bundle)
     prompts = parse_prompts(points=scenes[0].points, negatives=(), boxes=(), masks=())
@@ -192,7 +194,7 @@ def test_bad_input(
         assert err.count("\n") == 1
     blank = tmp_path / "blank.png"
     Image.fromarray(np.zeros((128, 128, 3), np.uint8)).save(blank)
-    monkeypatch.setattr("masklet.runtime.video.fill_holes", lambda logits, area: logits - 1e4)
+    monkeypatch.setattr("masklet.runtime.tracking.video_tracker.fill_holes", lambda logits, area: logits - 1e4)
     code, _, err = cli("calibrate", trained_bundle, blank, "--point", "64,64", "-o", out, "--threads", 1)
     assert code == 2
     assert "object 1 on frame 0 finds nothing" in err

@@ -10,16 +10,16 @@ import msgspec
 import numpy as np
 import pytest
 from command_line import Cli
-from masklet.calibration.clips import Clip, check_clips, run
-from masklet.calibration.evaluate import Figures, evaluate
-from masklet.calibration.truth import MaskLines
-from masklet.runtime.bundle import Bundle
+from masklet.calibration.clips.clips import Clip, check_clips, run
+from masklet.calibration.clips.truth import MaskLines
+from masklet.calibration.scoring.closed_loop import Figures, evaluate
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.spec import ModelSpec
 from masklet.runtime.concepts.concept import Concept
 from masklet.runtime.concepts.options import ConceptOptions
 from masklet.runtime.errors import CalibrationError
-from masklet.runtime.prompts import Points
-from masklet.runtime.sinks import MasksJsonl
-from masklet.runtime.spec import ModelSpec
+from masklet.runtime.prompts.prompts import Points
+from masklet.runtime.sinks.json_lines import MasksJsonl
 from noise_clip import write_noise
 from PIL import Image
 from pycocotools import mask as coco

@@ -5,15 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from masklet.calibration.accuracy import Accuracy
-from masklet.calibration.evaluate import Bound, Evaluation, Figures
-from masklet.calibration.lower import FULL, Choice, Choices
-from masklet.calibration.scores import FrameScore
-from masklet.calibration.search import Search
-from masklet.calibration.truth import open_truth
+from masklet.calibration.clips.truth import open_truth
+from masklet.calibration.graphs.low_precision import FULL, Choice, Choices
+from masklet.calibration.scoring.accuracy import Accuracy
+from masklet.calibration.scoring.closed_loop import Bound, Evaluation, Figures
+from masklet.calibration.scoring.scores import FrameScore
+from masklet.calibration.search.search import Search
 from masklet.runtime.errors import CalibrationError
 from masklet.runtime.results import Frame, FrameResult
-from masklet.runtime.sinks import MaskPngs, MasksJsonl
+from masklet.runtime.sinks.json_lines import MasksJsonl
+from masklet.runtime.sinks.mask_pngs import MaskPngs
 
 
 def score(

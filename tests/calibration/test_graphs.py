@@ -10,18 +10,18 @@ import onnxruntime as ort
 import pytest
 from built_engines import build_for_rtx, layers_with, products
 from calibration_scenes import Scene
-from masklet.calibration.clips import Clip
-from masklet.calibration.fp16 import LARGEST, islands, overflowing, rounded, to_half
-from masklet.calibration.int8 import LEVELS, quantised_weight, weighted_nodes
-from masklet.calibration.lower import Choice, Lowered, lower, lowest_groups
-from masklet.calibration.record import Recording, record
-from masklet.calibration.stage_graph import initializers, load_graphs, write_graphs
+from masklet.calibration.clips.clips import Clip
+from masklet.calibration.graphs.fp16 import LARGEST, islands, overflowing, rounded, to_half
+from masklet.calibration.graphs.int8 import LEVELS, quantised_weight, weighted_nodes
+from masklet.calibration.graphs.low_precision import Choice, Lowered, lower, lowest_groups
+from masklet.calibration.graphs.stage_graph import initializers, load_graphs, write_graphs
+from masklet.calibration.recording.record import Recording, record
 from masklet.export.engines.layers import operand_types
-from masklet.runtime.backends.onnxrt import OnnxRuntime
-from masklet.runtime.bundle import Bundle, write_bundle
-from masklet.runtime.prompt_forms import parse_prompts
-from masklet.runtime.session import Feeds
-from masklet.runtime.spec import StageSpec, Tensor
+from masklet.runtime.backends.ort.backend import OnnxRuntime
+from masklet.runtime.backends.session import Feeds
+from masklet.runtime.bundle.bundle import Bundle, write_bundle
+from masklet.runtime.bundle.spec import StageSpec, Tensor
+from masklet.runtime.prompts.syntax import parse_prompts
 from onnx import TensorProto, helper, numpy_helper
 
 LOWERED = ("image_encoder", "memory_attention", "mask_decoder", "memory_encoder")

@@ -5,12 +5,12 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from masklet.calibration.clips import Clip
-from masklet.calibration.evaluate import Evaluation
-from masklet.calibration.matching import match
-from masklet.calibration.scores import FrameScore, scorer
+from masklet.calibration.clips.clips import Clip
+from masklet.calibration.scoring.closed_loop import Evaluation
+from masklet.calibration.scoring.matching import match
+from masklet.calibration.scoring.scores import FrameScore, scorer
 from masklet.runtime.concepts.concept import Concept
-from masklet.runtime.geometry import boxes_xyxy
+from masklet.runtime.pixels.geometry import boxes_xyxy
 from masklet.runtime.results import Finding, Frame, FrameResult
 from pycocotools import mask as coco
 from scipy.optimize import linear_sum_assignment

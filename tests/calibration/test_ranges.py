@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from masklet.calibration.ranges import BINS, METHODS, Magnitudes
+from masklet.calibration.graphs.ranges import BINS, METHODS, Magnitudes
 
 
 def seen(parts: list[np.ndarray]) -> Magnitudes:

@@ -12,15 +12,16 @@ from edgetam_checkpoints import edgetam_config, random_edgetam
 from masklet.export import parity
 from masklet.export.families import edgetam
 from masklet.export.families.edgetam import FAMILY
-from masklet.export.family import Case, ExportStage, family_of
-from masklet.runtime.bundle import Bundle, bank_bytes
+from masklet.export.family import Case, ExportStage
+from masklet.export.known_families import family_of
+from masklet.runtime.backends.sessions import Sessions
+from masklet.runtime.bundle.bundle import Bundle, bank_bytes
+from masklet.runtime.bundle.spec import Tensor
 from masklet.runtime.errors import ExportError
-from masklet.runtime.image import ImagePredictor
-from masklet.runtime.prompts import Points
+from masklet.runtime.prompts.prompts import Points
 from masklet.runtime.results import Frame
-from masklet.runtime.session import Sessions
-from masklet.runtime.spec import Tensor
-from masklet.runtime.video import TrackerOptions, VideoTracker
+from masklet.runtime.segmentation.image_predictor import ImagePredictor
+from masklet.runtime.tracking.video_tracker import TrackerOptions, VideoTracker
 from torch_sessions import TorchSession, torch_sessions
 from transformers.models.edgetam_video.modeling_edgetam_video import EdgeTamVideoInferenceSession
 

@@ -16,8 +16,8 @@ from command_line import process_words
 from masklet.export import verbs
 from masklet.export.checkpoint import fingerprint
 from masklet.export.families.sam2 import FAMILY, FOURIER
-from masklet.runtime.bundle import Bundle
-from masklet.runtime.cli import main
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.cli.main import main
 from safetensors.torch import load_file, save_file
 
 Cli = Callable[..., tuple[int, str, str]]

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 from masklet.export import families
-from masklet.export.family import Case, ExportStage, family_of, find_families
+from masklet.export.family import Case, ExportStage
+from masklet.export.known_families import family_of, find_families
+from masklet.runtime.bundle.spec import StageSpec, TensorSpec
 from masklet.runtime.errors import ExportError, SpecError
-from masklet.runtime.spec import StageSpec, TensorSpec
 
 
 def test_sam2_is_found() -> None:

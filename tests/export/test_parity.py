@@ -11,10 +11,10 @@ import torch
 from masklet.export import parity
 from masklet.export.families.sam2 import FAMILY
 from masklet.export.family import Case, ExportStage
-from masklet.runtime.backends.onnxrt import OnnxRuntime
-from masklet.runtime.bundle import Bundle, Parity
+from masklet.runtime.backends.ort.backend import OnnxRuntime
+from masklet.runtime.backends.sessions import Sessions
+from masklet.runtime.bundle.bundle import Bundle, Parity
 from masklet.runtime.errors import ExportError
-from masklet.runtime.session import Sessions
 from onnx import numpy_helper
 
 

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from built_engines import build_for_rtx
 from checkpoints import SIZES, random_model, sam2_config, save_checkpoint
-from masklet.export import parity, trace
+from masklet.export import parity
 from masklet.export.families.sam2 import FAMILY
-from masklet.runtime.bundle import Bundle
+from masklet.export.graphs import trace
+from masklet.runtime.bundle.bundle import Bundle
 
 pytestmark = pytest.mark.slow
 
@@ -27,7 +28,7 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tiny")
     checkpoint, target = folder / "checkpoint", folder / "tiny.bundle"
     save_checkpoint(random_model(sam2_config(SIZES["tiny"])), checkpoint)
-    code = "from masklet.runtime.cli import main; main()"
+    code = "from masklet.runtime.cli.main import main; main()"
     words = [sys.executable, "-c", code, "export", str(checkpoint), "-o", str(target)]
     subprocess.run(words, check=True, capture_output=True)
     return target

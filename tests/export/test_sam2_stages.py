@@ -9,7 +9,7 @@ import torch
 from checkpoints import NANO_BACKBONE, SIZES, nano_config, random_model, sam2_config
 from masklet.export.families.sam2 import FAMILY
 from masklet.export.family import Case, ExportStage, Feeds
-from masklet.runtime.spec import Tensor
+from masklet.runtime.bundle.spec import Tensor
 
 EXACT = 1e-5  # relative, FP32: nothing but the order of sums may differ
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from masklet.export.families import sam3
 from masklet.export.families.sam3 import FAMILY
-from masklet.export.family import family_of
+from masklet.export.known_families import family_of
 from masklet.export.pipeline import export_bundle
 from masklet.export.tokenizer import tokenizer_file
 from masklet.runtime.errors import BundleError, ExportError
@@ -129,7 +129,7 @@ def test_other_scripts_are_unknown_to_a_small_tokenizer(sam3_checkpoint: Path) -
 
 
 def test_a_bundle_brings_its_tokenizer(sam3_bundle: Path, sam3_checkpoint: Path, nano_bundle: Path) -> None:
-    from masklet.runtime.bundle import Bundle
+    from masklet.runtime.bundle.bundle import Bundle
 
     bundle = Bundle.load(sam3_bundle)
     assert bundle.model.concepts is not None

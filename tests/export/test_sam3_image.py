@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from masklet.export import sam3_reference
-from masklet.export.sam2_reference import draw_image
-from masklet.runtime.backends.onnxrt import OnnxRuntime
-from masklet.runtime.bundle import Bundle
-from masklet.runtime.session import Sessions
-from masklet.runtime.spec import Tensor
+from masklet.export.references import sam3_reference
+from masklet.export.references.sam2_reference import draw_image
+from masklet.runtime.backends.ort.backend import OnnxRuntime
+from masklet.runtime.backends.sessions import Sessions
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.spec import Tensor
 from sam3_checkpoints import SIDE, detector_config, random_sam3, sam3_tokenizer
 from tokenizers import Tokenizer
 from torch_sessions import torch_sessions

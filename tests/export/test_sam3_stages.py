@@ -9,11 +9,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from masklet.export.exemplars import RegionPooling
 from masklet.export.families.sam3 import FAMILY, PHRASE_TOKENS, parts_of
 from masklet.export.family import Case, ExportStage
-from masklet.export.sam3_reference import roi_align
-from masklet.runtime.spec import Tensor
+from masklet.export.modules.exemplars import RegionPooling
+from masklet.export.references.sam3_reference import roi_align
+from masklet.runtime.bundle.spec import Tensor
 from onnx import TensorProto, helper
 from sam3_checkpoints import WIDTH, detector_config, random_sam3, tracker_config, video_config
 from torch_sessions import TorchSession

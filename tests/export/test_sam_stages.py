@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 from masklet.export.families.sam import FAMILY
-from masklet.export.family import Case, ExportStage, Feeds, family_of
+from masklet.export.family import Case, ExportStage, Feeds
+from masklet.export.known_families import family_of
+from masklet.runtime.bundle.spec import Tensor
 from masklet.runtime.errors import ExportError
-from masklet.runtime.spec import Tensor
 from sam_checkpoints import VIT, random_sam, sam_config
 
 EXACT = 1e-5  # relative, FP32: nothing but the order of sums may differ

@@ -8,14 +8,14 @@ import onnx
 import onnxruntime as ort
 import pytest
 import torch
-from masklet.export import trace
 from masklet.export.families.sam2 import FAMILY
 from masklet.export.family import Case, ExportStage
-from masklet.export.layers import HalfSplitRotary, attend
-from masklet.export.standard_operators import plain
-from masklet.export.whole_tiles import cut_into_tiles
+from masklet.export.graphs import trace
+from masklet.export.graphs.standard_operators import plain
+from masklet.export.graphs.whole_tiles import cut_into_tiles
+from masklet.export.modules.layers import HalfSplitRotary, attend
+from masklet.runtime.bundle.spec import StageSpec, TensorSpec
 from masklet.runtime.errors import ExportError
-from masklet.runtime.spec import StageSpec, TensorSpec
 from onnx import TensorProto, helper, numpy_helper
 
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from clicks import centre_click, correction
 from evaluate import CHECKPOINT, boxed_first, follow, opened
-from masklet.calibration.accuracy import region_similarity
+from masklet.calibration.scoring.accuracy import region_similarity
 from masklet.runtime import Frame, Points, Sessions, TrackerOptions, VideoTracker
-from masklet.runtime.prompts import Prompt
+from masklet.runtime.prompts.prompts import Prompt
 from reference_video import ReferenceTracker
 from safetensors import safe_open
 from scenes import Clip, held_out

@@ -2,7 +2,7 @@
 
 import pytest
 from command_line import Cli
-from masklet.profiles.machine import Machine
+from masklet.profiles.machine.cpu_peaks import Machine
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import msgspec
 import numpy as np
 import pytest
-from masklet.profiles.compare import change, compare, differences
+from masklet.profiles.report.compare import change, compare, differences
 from recorded import report, times
 
 

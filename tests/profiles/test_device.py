@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
-from masklet.profiles.device import Gpu, conditions, device
-from masklet.profiles.host import Host, as_number
+from masklet.profiles.machine.device import Gpu, conditions, device
+from masklet.profiles.machine.host import Host, as_number
 
 SMI_IS = "NVIDIA H100 80GB HBM3, 550.54.15, 81559, 700.00"
 SMI_NOW = "1980, 2619, 31, 68.75"

@@ -7,9 +7,9 @@ import onnx
 import pytest
 import torch
 from masklet.export.families.sam2 import FAMILY
-from masklet.profiles.graph_cost import GraphCost, graph_cost
-from masklet.runtime.bundle import Bundle
-from masklet.runtime.spec import StageSpec, Tensor, TensorSpec
+from masklet.profiles.model.graph_cost import GraphCost, graph_cost
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.spec import StageSpec, Tensor, TensorSpec
 from onnx import TensorProto, helper, numpy_helper
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode

@@ -1,8 +1,8 @@
 """Sweeps: what is asked for, and the lines through what was found."""
 
 import pytest
-from masklet.profiles.growth import Point, Sweep, check_sweep, fit, parse_sweep, point
-from masklet.profiles.machine import Machine, measure, peak_gbytes, peak_gflops
+from masklet.profiles.machine.cpu_peaks import Machine, measure, peak_gbytes, peak_gflops
+from masklet.profiles.model.growth import Point, Sweep, check_sweep, fit, parse_sweep, point
 from masklet.runtime.errors import MaskletError
 from recorded import model, times
 

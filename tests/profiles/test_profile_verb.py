@@ -10,10 +10,10 @@ import pytest
 from command_line import Cli
 from engines import fake_tensorrt, with_engines
 from fake_cuda import FakeCuda
-from masklet.runtime.backends.tensorrt import TensorRt
-from masklet.runtime.bundle import Bundle
+from masklet.runtime.backends.trt.backend import TensorRt
+from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.results import Frame
-from masklet.runtime.sinks import MasksJsonl
+from masklet.runtime.sinks.json_lines import MasksJsonl
 
 FRAMES, WARMUP = 12, 7
 PROMPTS = ("--point", "1:30,30", "--box", "2:10,10,40,40")
@@ -145,7 +145,7 @@ def test_engines_are_profiled_each_on_its_own(
         opened.append(SlowCuda())
         return fake_tensorrt(bundle, opened[-1], graphs=graphs)
 
-    monkeypatch.setattr("masklet.runtime.backends.tensorrt.TensorRt", backend)
+    monkeypatch.setattr("masklet.runtime.backends.trt.backend.TensorRt", backend)
     words = (bundle.root, clip, *PROMPTS, "--backend", "tensorrt", "--cuda-graphs", "--sweep", "objects=1,2")
     report = tmp_path / "p.json"
     code, out, err = profile(*words, "--json", report)
@@ -164,7 +164,7 @@ def test_engines_are_profiled_each_on_its_own(
     assert run.waits >= calls  # every stage was waited for, those included whose outputs stay on the device
     plain = SlowCuda()
     monkeypatch.setattr("masklet.profiles.pipeline.AwaitedSession", lambda session: session)
-    monkeypatch.setattr("masklet.runtime.backends.tensorrt.TensorRt", lambda *_, **__: fake_tensorrt(bundle, plain))
+    monkeypatch.setattr("masklet.runtime.backends.trt.backend.TensorRt", lambda *_, **__: fake_tensorrt(bundle, plain))
     assert profile(*words[: words.index("--cuda-graphs")])[0] == 0
     assert plain.waits < run.waits
 

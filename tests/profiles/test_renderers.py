@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from masklet.profiles.growth import Growth, Point
-from masklet.profiles.page import page
-from masklet.profiles.phases import order
-from masklet.profiles.svg import Axis, Chart, spread
-from masklet.profiles.terminal import bar, show, stage_tree
-from masklet.profiles.timeline import Recorder
-from masklet.profiles.trace import _slice, trace
+from masklet.profiles.model.growth import Growth, Point
+from masklet.profiles.recording.phases import order
+from masklet.profiles.recording.timeline import Recorder
+from masklet.profiles.report.page import page
+from masklet.profiles.report.svg import Axis, Chart, spread
+from masklet.profiles.report.terminal import bar, show, stage_tree
+from masklet.profiles.report.trace import _slice, trace
 from recorded import STAGES, report, times
 from rich.console import Console
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from masklet.profiles.phases import PHASES
-from masklet.profiles.report import measurements, read_report
-from masklet.profiles.roofline import usual_sizes
+from masklet.profiles.model.roofline import usual_sizes
+from masklet.profiles.recording.phases import PHASES
+from masklet.profiles.report.report import measurements, read_report
 from masklet.runtime.errors import MaskletError
 from recorded import STAGES, report, times
 

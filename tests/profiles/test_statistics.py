@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from masklet.profiles.statistics import latency, median
+from masklet.profiles.recording.statistics import latency, median
 from masklet.runtime.errors import MaskletError
 
 DURATIONS = st.lists(st.integers(1, 10**11), min_size=1, max_size=200)

@@ -7,8 +7,18 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from masklet.profiles.phases import BANK, CAPTURE, POSTPROCESS, PREPROCESS, SINK, host_ns, order, spans, totals
-from masklet.profiles.timeline import Call, FrameTimes, Recorder, ResidentMemory, peak_resident_bytes
+from masklet.profiles.recording.phases import (
+    BANK,
+    CAPTURE,
+    POSTPROCESS,
+    PREPROCESS,
+    SINK,
+    host_ns,
+    order,
+    spans,
+    totals,
+)
+from masklet.profiles.recording.timeline import Call, FrameTimes, Recorder, ResidentMemory, peak_resident_bytes
 from masklet.runtime.errors import MaskletError
 from masklet.runtime.results import Frame, FrameResult
 from recorded import MS, STAGES, Clock, Slow, frame, result, stage, times

@@ -25,12 +25,12 @@ from masklet.export.engines.memory import TACTIC_BYTES, activation_bytes
 from masklet.export.engines.network import Network, parse
 from masklet.export.engines.progress import Steps
 from masklet.export.engines.shapes import optimization_profiles
-from masklet.runtime.backends.tensorrt_library import load_library
-from masklet.runtime.backends.tensorrt_log import Messages
-from masklet.runtime.bundle import Bundle
-from masklet.runtime.cli import _stop
+from masklet.runtime.backends.trt.library import load_library
+from masklet.runtime.backends.trt.log import Messages
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.spec import StageSpec
+from masklet.runtime.cli.main import _stop
 from masklet.runtime.errors import ExportError, SessionError
-from masklet.runtime.spec import StageSpec
 from onnx import TensorProto, helper
 
 rtx = pytest.importorskip("tensorrt_rtx_bindings", reason="TensorRT for RTX is not installed")

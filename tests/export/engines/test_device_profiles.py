@@ -9,7 +9,7 @@ from masklet.export.engines.device_profile import DeviceProfile, device_profile,
 from masklet.export.engines.memory import CONTEXT_BYTES, StageMemory
 from masklet.export.engines.preflight import MARGIN, preflight
 from masklet.export.engines.shapes import optimization_profiles, symbol_sizes
-from masklet.runtime.bundle import Bundle, bank_bytes
+from masklet.runtime.bundle.bundle import Bundle, bank_bytes
 from masklet.runtime.errors import MaskletError, SpecError
 
 GIB = 1 << 30

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from command_line import Cli
-from masklet.runtime.backends import cuda
+from masklet.runtime.backends.gpu import cuda
 from masklet.runtime.errors import SessionError
 
 
@@ -100,14 +100,14 @@ def forget(monkeypatch: pytest.MonkeyPatch, *modules: str) -> None:
 @pytest.fixture
 def driver(monkeypatch: pytest.MonkeyPatch) -> FakeDriver:
     made = FakeDriver()
-    forget(monkeypatch, "masklet.runtime.backends.cuda.pycuda")
+    forget(monkeypatch, "masklet.runtime.backends.gpu.cuda.pycuda")
     monkeypatch.setitem(sys.modules, "pycuda", SimpleNamespace(driver=made))
     monkeypatch.setitem(sys.modules, "pycuda.driver", made)
     return made
 
 
 def opened() -> Any:
-    from masklet.runtime.backends.cuda.pycuda import PyCuda
+    from masklet.runtime.backends.gpu.cuda.pycuda import PyCuda
 
     return PyCuda()
 
@@ -170,7 +170,7 @@ def test_an_adapter_that_does_not_load_is_one_line(cli: Cli, tmp_path: Path, mon
     (tmp_path / "pycuda/driver.py").write_text("raise ImportError('libcuda.so.1: cannot open shared object file')")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(cuda, "ADAPTERS", ("pycuda",))
-    forget(monkeypatch, "pycuda", "pycuda.driver", "masklet.runtime.backends.cuda.pycuda")
+    forget(monkeypatch, "pycuda", "pycuda.driver", "masklet.runtime.backends.gpu.cuda.pycuda")
     with pytest.raises(SessionError, match=r"pycuda: installed but cannot be loaded: libcuda.so.1: .*--gpus all"):
         cuda.open_cuda()
     code, out, _ = cli("doctor")
@@ -179,6 +179,6 @@ def test_an_adapter_that_does_not_load_is_one_line(cli: Cli, tmp_path: Path, mon
 
 
 def test_no_gpu_is_said_by_the_bindings() -> None:
-    bindings = pytest.importorskip("masklet.runtime.backends.cuda.bindings", exc_type=ImportError)
+    bindings = pytest.importorskip("masklet.runtime.backends.gpu.cuda.bindings", exc_type=ImportError)
     with pytest.raises(SessionError, match="CUDA sees no GPU; is CUDA_VISIBLE_DEVICES"):
         bindings._said("cudaSetDevice", (bindings.cudart.cudaError_t.cudaErrorNoDevice, None))

@@ -12,11 +12,11 @@ from fake_cuda import FACTS, FakeCuda
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from masklet.runtime.backends.device_array import DeviceArray
-from masklet.runtime.backends.device_memory import DeviceMemory
-from masklet.runtime.memory import FrameSlots
-from masklet.runtime.recent_frames import RecentFrames
-from masklet.runtime.spec import MemoryPolicy
+from masklet.runtime.backends.gpu.device_array import DeviceArray
+from masklet.runtime.backends.gpu.device_memory import DeviceMemory
+from masklet.runtime.bundle.spec import MemoryPolicy
+from masklet.runtime.tracking.memory_bank import FrameSlots
+from masklet.runtime.tracking.recent_frames import RecentFrames
 
 VALUES = np.arange(24, dtype=np.float32).reshape(4, 3, 2)
 

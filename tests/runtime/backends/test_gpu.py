@@ -6,16 +6,16 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
-from masklet.runtime.backends.choice import BackendChoice
-from masklet.runtime.backends.cuda import ADAPTERS, open_cuda
-from masklet.runtime.backends.cuda.protocol import Cuda
-from masklet.runtime.backends.device_memory import DeviceMemory
-from masklet.runtime.backends.engine_check import check_engines
-from masklet.runtime.backends.engine_fingerprint import STRIPPED
-from masklet.runtime.backends.onnxrt import OnnxRuntime
-from masklet.runtime.backends.tensorrt_library import Backend, load_library
-from masklet.runtime.bundle import Bundle
+from masklet.runtime.backends.gpu.cuda import ADAPTERS, open_cuda
+from masklet.runtime.backends.gpu.cuda.protocol import Cuda
+from masklet.runtime.backends.gpu.device_memory import DeviceMemory
+from masklet.runtime.backends.ort.backend import OnnxRuntime
+from masklet.runtime.backends.trt.fingerprint import STRIPPED
+from masklet.runtime.backends.trt.library import Backend, load_library
+from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.errors import SessionError
+from masklet.runtime.startup.backend_choice import BackendChoice
+from masklet.runtime.startup.engine_check import check_engines
 
 pytestmark = pytest.mark.gpu
 
@@ -101,7 +101,7 @@ def test_engines_compute_what_their_graphs_do(
     told: list[str] = []
     with BackendChoice(backend, graphs=graphs).sessions(bundle, told.append):
         assert told[-1].startswith(f"all {len(bundle.model.stages)} stages: {backend}")
-    from masklet.runtime.backends.tensorrt import TensorRt
+    from masklet.runtime.backends.trt.backend import TensorRt
 
     found = check_engines(bundle, TensorRt(backend, graphs=graphs), frames=9)
     assert found.passed

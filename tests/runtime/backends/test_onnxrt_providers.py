@@ -11,16 +11,16 @@ import onnxruntime
 import pytest
 from command_line import Cli
 from fake_cuda import FakeCuda
-from masklet.runtime.backends.device_array import DeviceArray
-from masklet.runtime.backends.device_memory import DeviceMemory
-from masklet.runtime.backends.device_session import GpuInUse
-from masklet.runtime.backends.engine_check import GraphsOfEngines
-from masklet.runtime.backends.onnxrt import OnnxRuntime
-from masklet.runtime.backends.onnxrt_gpu import OnnxRuntimeGpuSession
-from masklet.runtime.backends.onnxrt_providers import NAMES, Placement, Provider, engine_cache, requested
-from masklet.runtime.bundle import Bundle
+from masklet.runtime.backends.gpu.device_array import DeviceArray
+from masklet.runtime.backends.gpu.device_memory import DeviceMemory
+from masklet.runtime.backends.gpu.device_session import GpuInUse
+from masklet.runtime.backends.ort.backend import OnnxRuntime
+from masklet.runtime.backends.ort.gpu import OnnxRuntimeGpuSession
+from masklet.runtime.backends.ort.providers import NAMES, Placement, Provider, engine_cache, requested
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.spec import StageSpec
 from masklet.runtime.errors import SessionError
-from masklet.runtime.spec import StageSpec
+from masklet.runtime.startup.engine_check import GraphsOfEngines
 
 
 def bound(bundle: Bundle, stage: StageSpec, gpu: GpuInUse) -> OnnxRuntimeGpuSession:
@@ -80,7 +80,7 @@ def gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[FakeCuda]:
         return opened[-1]
 
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: list(NAMES.values()))
-    monkeypatch.setattr("masklet.runtime.backends.onnxrt.open_cuda", open_one)
+    monkeypatch.setattr("masklet.runtime.backends.ort.backend.open_cuda", open_one)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return opened
 

@@ -10,20 +10,20 @@ import numpy as np
 import pytest
 from engines import VERSION, fake_tensorrt, with_engines
 from fake_cuda import FACTS, FakeContext, FakeCuda, FakeEngine, at
-from masklet.runtime.backends.device_array import DeviceArray
-from masklet.runtime.backends.device_session import resident_outputs
-from masklet.runtime.backends.engine_check import GraphsOfEngines, require_checked
-from masklet.runtime.backends.engine_choice import EnginePlan
-from masklet.runtime.backends.engine_protocol import Context, OpenEngine
-from masklet.runtime.backends.tensorrt import TensorRt
-from masklet.runtime.bundle import Bundle
+from masklet.runtime.backends.gpu.device_array import DeviceArray
+from masklet.runtime.backends.gpu.device_session import resident_outputs
+from masklet.runtime.backends.sessions import Sessions
+from masklet.runtime.backends.trt.backend import TensorRt
+from masklet.runtime.backends.trt.engine import Context, OpenEngine
+from masklet.runtime.backends.trt.engine_choice import EnginePlan
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.spec import Tensor
 from masklet.runtime.errors import SessionError
-from masklet.runtime.image import ImagePredictor
-from masklet.runtime.prompts import Box, Points, Prompt
+from masklet.runtime.prompts.prompts import Box, Points, Prompt
 from masklet.runtime.results import Frame, FrameResult
-from masklet.runtime.session import Sessions
-from masklet.runtime.spec import Tensor
-from masklet.runtime.video import TrackerOptions, VideoTracker
+from masklet.runtime.segmentation.image_predictor import ImagePredictor
+from masklet.runtime.startup.engine_check import GraphsOfEngines, require_checked
+from masklet.runtime.tracking.video_tracker import TrackerOptions, VideoTracker
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from engines import VERSION, with_engines
-from masklet.runtime.backends import tensorrt_loader
-from masklet.runtime.backends.engine_choice import EnginePlan, vouched_plan
-from masklet.runtime.backends.tensorrt_loader import load_engine
-from masklet.runtime.bundle import Bundle
+from masklet.runtime.backends.trt import loader as tensorrt_loader
+from masklet.runtime.backends.trt.engine_choice import EnginePlan, vouched_plan
+from masklet.runtime.backends.trt.loader import load_engine
+from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.errors import SessionError
 
 rtx = pytest.importorskip("tensorrt_rtx_bindings", reason="TensorRT for RTX is not installed")

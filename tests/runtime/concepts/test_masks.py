@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from masklet.runtime.concepts.mask_cleaning import clean
+from masklet.runtime.bundle.spec import Tensor
+from masklet.runtime.concepts.delayed_results import Shown
 from masklet.runtime.concepts.overlaps import NEVER, apart, kept_share, recently_occluded
-from masklet.runtime.concepts.packed_masks import PackedMasks, suppress
-from masklet.runtime.concepts.pending import Shown
-from masklet.runtime.geometry import boxes_xyxy, masks_to_source
-from masklet.runtime.spec import Tensor
+from masklet.runtime.pixels.geometry import boxes_xyxy, masks_to_source
+from masklet.runtime.pixels.mask_cleaning import clean
+from masklet.runtime.pixels.packed_masks import PackedMasks, suppress
 from skimage.measure import label
 
 SIZES = st.tuples(st.integers(1, 40), st.integers(1, 140))

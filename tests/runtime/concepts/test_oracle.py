@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from masklet.runtime.bundle.spec import Tensor
 from masklet.runtime.concepts.options import ConceptOptions
 from masklet.runtime.concepts.tracker import ConceptTracker
-from masklet.runtime.masklets import Decoded, Masklets
 from masklet.runtime.results import FrameResult
-from masklet.runtime.spec import Tensor
+from masklet.runtime.tracking.masklets import Decoded, Masklets
 from reference_concepts import Reference
 from scripted_concepts import Script, disc, sessions
 

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from masklet.runtime.backends.sessions import Sessions
+from masklet.runtime.bundle.spec import Tensor
 from masklet.runtime.concepts.concept import Concept, Exemplar
 from masklet.runtime.concepts.options import ConceptOptions
 from masklet.runtime.concepts.predictor import ConceptPredictor, Found
 from masklet.runtime.errors import BundleError, PromptError, SpecError
-from masklet.runtime.image import Embedding
-from masklet.runtime.prompts import Box
-from masklet.runtime.session import Sessions
-from masklet.runtime.spec import Tensor
+from masklet.runtime.prompts.prompts import Box
+from masklet.runtime.segmentation.image_predictor import Embedding
 from scripted_concepts import HW, MODEL, Script, disc, sessions
 from tokenizers import Tokenizer
 
@@ -133,7 +133,7 @@ def test_neither_phrase_nor_exemplar() -> None:
 
 
 def test_an_exemplar_takes_no_clicks() -> None:
-    from masklet.runtime.prompts import Points
+    from masklet.runtime.prompts.prompts import Points
 
     with pytest.raises(PromptError, match="a box alone"):
         Exemplar(Box(1, 2, 3, 4, Points.click(2, 3)))
@@ -223,7 +223,7 @@ HIGH = (90, 140)
 
 def post_processed(model: Any, image: Tensor, concept: Concept, threshold: float) -> tuple[Any, ...]:
     """Sam3Model on one concept, then the steps of Meta's Sam3Processor: scores, boxes, masks, presence."""
-    from masklet.export import sam3_reference
+    from masklet.export.references import sam3_reference
 
     text = tokenizer()(concept.phrase or "visual", return_tensors="pt", padding="max_length", max_length=32)
     scale = torch.tensor([HIGH[1], HIGH[0]] * 2)
@@ -249,7 +249,7 @@ def post_processed(model: Any, image: Tensor, concept: Concept, threshold: float
 
 @pytest.mark.parametrize("case", list(CASES))
 def test_an_image_as_transformers_sees_it(tiny: Sessions, model: Any, case: str) -> None:
-    from masklet.export.sam2_reference import draw_image
+    from masklet.export.references.sam2_reference import draw_image
     from sam3_checkpoints import SIDE
 
     square = draw_image(np.random.default_rng(5), (1, SIDE, SIDE, 3))[0]

@@ -4,11 +4,11 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
+from masklet.runtime.bundle.spec import Tensor
 from masklet.runtime.concepts.associate import associate, best_new
 from masklet.runtime.concepts.lifecycle import Lifecycle
 from masklet.runtime.concepts.options import ConceptOptions
 from masklet.runtime.errors import PromptError
-from masklet.runtime.spec import Tensor
 
 META = ConceptOptions()
 

@@ -7,13 +7,13 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from masklet.runtime.bundle.spec import MemoryPolicy, ModelSpec
 from masklet.runtime.concepts.concept import Concept, Exemplar
 from masklet.runtime.concepts.options import ConceptOptions
 from masklet.runtime.concepts.tracker import ConceptsReset, ConceptTracker
 from masklet.runtime.errors import PromptError, SpecError, StateError
-from masklet.runtime.prompts import Box, Mask, Points
-from masklet.runtime.run import follow
-from masklet.runtime.spec import MemoryPolicy, ModelSpec
+from masklet.runtime.prompts.prompts import Box, Mask, Points
+from masklet.runtime.streams.follow import follow
 from scripted_concepts import HW, MODEL, Script, disc, sessions
 
 AT_ONCE = ConceptOptions(hotstart=0)

@@ -1,0 +1,1 @@
+"""Graphs at lower precision: FP16 and INT8."""

@@ -1,0 +1,1 @@
+"""The FP32 pipeline over the clips, with every tensor's magnitudes."""

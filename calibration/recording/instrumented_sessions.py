@@ -1,0 +1,186 @@
+"""Sessions that see inside their graph: the ordinary pipeline runs, and each tensor's magnitudes are noted.
+
+The graph with standard operators gets a few more nodes, which reduce every tensor to its extremes and those that may
+become INT8 to a sample: what leaves the graph is small, whatever the size of its tensors.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from masklet.calibration.graphs.int8 import weighted_nodes
+from masklet.calibration.graphs.ranges import Magnitudes
+from masklet.calibration.graphs.stage_graph import PLAIN, fold_transposed_weights, replace_nodes, tensor_types
+from masklet.runtime.backends.session import Feeds
+from masklet.runtime.bundle.bundle import Artifact, Bundle
+from masklet.runtime.bundle.spec import StageSpec, Tensor
+from masklet.runtime.errors import CalibrationError, SessionError
+from onnx import TensorProto, helper, numpy_helper
+
+SAMPLE = 8192  # numbers of a tensor that are looked at in a call, or a few times as many
+STRIDES = (1, 3, 11, 31, 101, 307, 1009, 3001, 10007)  # primes, so that a stride meets every channel
+WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
+EXTREMES = ("ReduceMin", "ReduceMax")
+REDUCED = "masklet_reduced"
+
+Statistics = dict[str, Magnitudes]  # by tensor
+Strides = dict[str, int]  # by sampled tensor: every how many numbers are looked at
+
+
+class Watching:
+    """A backend that opens watched sessions and keeps their statistics by stage, going on from those it is given.
+
+    strides: by stage; chosen by the sizes that tensors have when a stage is first run, and then held to.
+    """
+
+    def __init__(
+        self,
+        threads: int | None = None,
+        statistics: dict[str, Statistics] | None = None,
+        strides: dict[str, Strides] | None = None,
+    ) -> None:
+        self._threads = threads
+        self.statistics = statistics if statistics is not None else {}
+        self.strides = strides if strides is not None else {}
+
+    def artifact(self, bundle: Bundle, stage: StageSpec) -> Artifact:
+        return bundle.artifact(stage.name, (PLAIN,))
+
+    def open(self, bundle: Bundle, stage: StageSpec) -> "WatchedSession":
+        path = bundle.path(self.artifact(bundle, stage))
+        seen, strides = self.statistics.setdefault(stage.name, {}), self.strides.setdefault(stage.name, {})
+        return WatchedSession(stage, path, self._threads, seen, strides)
+
+
+class WatchedSession:
+    """A stage that is watched. Raises CalibrationError naming stage and tensor where a number is not finite."""
+
+    def __init__(self, spec: StageSpec, path: Path, threads: int | None, seen: Statistics, strides: Strides) -> None:
+        self._spec, self._path, self._threads, self._seen, self._strides = spec, path, threads, seen, strides
+        self._model = onnx.load(path, load_external_data=False)
+        fold_transposed_weights(self._model.graph, path.parent)
+        types = tensor_types(self._model)
+        made = [value.name for value in self._model.graph.input]
+        made += [name for node in self._model.graph.node for name in node.output]
+        self._tensors = [name for name in made if types.get(name) == TensorProto.FLOAT]
+        self._sampled = sorted({node.input[0] for node in weighted_nodes(self._model.graph)})
+        self._session: Any = None
+
+    @property
+    def spec(self) -> StageSpec:
+        return self._spec
+
+    def run(self, feeds: Feeds) -> dict[str, Tensor]:
+        self._spec.check(feeds)
+        if self._session is None:
+            if not self._strides:
+                self._strides.update(self._strides_for(feeds))
+            self._session = self._opened(self._reduced(EXTREMES, self._strides))
+        names = [t.name for t in self._spec.outputs]
+        found = self._session.run([*names, REDUCED, *map(_sample_name, self._sampled)], dict(feeds))
+        outputs = dict(zip(names, found, strict=False))
+        if not all(np.isfinite(x).all() for x in outputs.values()):
+            raise CalibrationError(self._first_not_finite(feeds))
+        samples = dict(zip(self._sampled, found[len(names) + 1 :], strict=True))
+        for name, (least, most) in zip(self._tensors, found[len(names)].reshape(-1, 2), strict=True):
+            if name not in self._seen:
+                self._seen[name] = Magnitudes()
+            self._seen[name].add(float(max(-least, most)), samples.get(name))
+        return outputs
+
+    def close(self) -> None:
+        self._session = None
+
+    def _strides_for(self, feeds: Feeds) -> Strides:
+        """Strides by the sizes of the sampled tensors, which are known when they are there."""
+        model = _copy(self._model)
+        sizes = [f"{name}_size" for name in self._sampled]
+        for name, size in zip(self._sampled, sizes, strict=True):
+            model.graph.node.append(helper.make_node("Size", [name], [size], f"{size}_of"))
+            model.graph.output.append(helper.make_tensor_value_info(size, TensorProto.INT64, []))
+        found = self._opened(model).run(sizes, dict(feeds)) if sizes else []
+        return {
+            name: max(s for s in STRIDES if s == 1 or s * SAMPLE <= int(size))
+            for name, size in zip(self._sampled, found, strict=True)
+        }
+
+    def _reduced(self, kinds: Sequence[str], strides: Mapping[str, int]) -> onnx.ModelProto:
+        """The graph with each tensor reduced as soon as it is made, so that it need not outlive its readers.
+
+        kinds: of reduction to one number; their results are one output, tensor by tensor. strides: of the tensors that
+        are sampled, too.
+        """
+        model = _copy(self._model)
+        graph = model.graph
+        flat, start = _constant(graph, "masklet_flat", [-1]), _constant(graph, "masklet_start", [0])
+        end, wanted = _constant(graph, "masklet_end", [2**62]), set(self._tensors)
+        nodes: list[onnx.NodeProto] = []
+        numbers: list[str] = []
+
+        def reduce(name: str) -> None:
+            for kind in kinds:
+                number, listed = f"{name}_{kind}", f"{name}_{kind}_1"
+                nodes.append(helper.make_node(kind, [name], [number], number, keepdims=0))
+                nodes.append(helper.make_node("Reshape", [number, flat], [listed], listed))
+                numbers.append(listed)
+            if name in strides:
+                row, sample = f"{name}_row", _sample_name(name)
+                every = _constant(graph, f"masklet_stride_{strides[name]}", [strides[name]])
+                nodes.append(helper.make_node("Reshape", [name, flat], [row], row))
+                nodes.append(helper.make_node("Slice", [row, start, end, "", every], [sample], sample))
+                graph.output.append(helper.make_tensor_value_info(sample, TensorProto.FLOAT, ["n"]))
+
+        for value in self._model.graph.input:
+            if value.name in wanted:
+                reduce(value.name)
+        for node in self._model.graph.node:
+            nodes.append(node)
+            for name in node.output:
+                if name in wanted:
+                    reduce(name)
+        nodes.append(helper.make_node("Concat", numbers, [REDUCED], REDUCED, axis=0))
+        graph.output.append(helper.make_tensor_value_info(REDUCED, TensorProto.FLOAT, [len(numbers)]))
+        replace_nodes(graph, nodes)
+        return model
+
+    def _opened(self, model: onnx.ModelProto) -> Any:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        options.execution_order = onnxruntime.ExecutionOrder.PRIORITY_BASED  # as the nodes stand in the graph
+        if self._threads is not None:
+            options.intra_op_num_threads = self._threads
+        options.add_session_config_entry(WEIGHTS_FOLDER, str(self._path.parent))
+        try:
+            return onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime's own exceptions share no base class
+            raise SessionError(f"stage {self._spec.name!r}: {self._path} cannot be watched: {error}") from error
+
+    def _first_not_finite(self, feeds: Feeds) -> str:
+        """Sum every tensor, and name the first in the order of the graph whose sum is no number."""
+        session = self._opened(self._reduced(("ReduceSum",), {}))
+        (sums,) = session.run([REDUCED], dict(feeds))
+        first = next((name for name, total in zip(self._tensors, sums, strict=True) if not np.isfinite(total)), "?")
+        return (
+            f"stage {self._spec.name!r}, tensor {first!r}: holds numbers that are not finite; nothing can be "
+            "calibrated on them: check the checkpoint with `masklet verify`"
+        )
+
+
+def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    return copy
+
+
+def _sample_name(tensor: str) -> str:
+    return f"{tensor}_sample"
+
+
+def _constant(graph: onnx.GraphProto, name: str, value: list[int]) -> str:
+    if all(tensor.name != name for tensor in graph.initializer):
+        graph.initializer.append(numpy_helper.from_array(np.array(value, np.int64), name))
+    return name

@@ -1,0 +1,270 @@
+"""Recording: the ordinary pipeline in FP32 over all clips, with every tensor's magnitudes, the masks, and real feeds.
+
+What is kept does not grow with the clips but for the masks, which are a line a frame on disk: histograms, and the feeds
+of a few frames that differ, drawn so that each has the same chance. All of it stands in a folder and is saved as it
+grows; the same recording begun again goes on where it was.
+"""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from masklet.calibration.clips.clips import Clip
+from masklet.calibration.clips.truth import MaskLines
+from masklet.calibration.graphs.ranges import Magnitudes
+from masklet.calibration.recording.instrumented_sessions import Statistics, Strides, Watching
+from masklet.runtime.backends.session import Feeds, Session, SessionAround
+from masklet.runtime.backends.sessions import Sessions
+from masklet.runtime.bundle.bundle import MANIFEST, Bundle
+from masklet.runtime.bundle.spec import Tensor
+from masklet.runtime.errors import CalibrationError
+from masklet.runtime.results import Frame, FrameResult
+from masklet.runtime.sinks.json_lines import MasksJsonl
+from masklet.runtime.streams.message_pack import pack, unpack
+from masklet.runtime.tracking.snapshot import TrackerSnapshot
+from masklet.runtime.tracking.tracker import Pending
+
+KEPT_FRAMES = 16  # whose feeds are kept
+SAVE_EVERY = 50  # frames
+DIFFERS = 0.01  # mean difference of two thumbnails, of the channel's range, from which frames count as different
+THUMBNAIL = (16, 16)
+STATE = "state"
+
+Progress = Callable[[str, int, int | None], None]  # is told what is done, how much of it, of how much
+F32 = npt.NDArray[np.float32]
+
+
+class _Seen(msgspec.Struct):
+    """`Magnitudes` as plain data."""
+
+    largest: float
+    top: float
+    counts: npt.NDArray[np.int64]
+
+
+class _State(msgspec.Struct):
+    """Where a recording stands: before the frame after `frames` of clip `clip`.
+
+    masks_bytes: of the clip's masks so far. differed: frames that differed from those kept before them.
+    """
+
+    key: str
+    clip: int = 0
+    frames: int = 0
+    masks_bytes: int = 0
+    tracker: TrackerSnapshot | None = None
+    differed: int = 0
+    thumbnails: list[npt.NDArray[np.float32]] = []
+    statistics: dict[str, dict[str, _Seen]] = {}
+    strides: dict[str, Strides] = {}
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What was recorded. statistics: magnitudes by stage and tensor; a stage that was not run has none."""
+
+    folder: Path
+    statistics: dict[str, Statistics]
+    frames: int
+
+    def masks(self, clip: int) -> MaskLines:
+        """The FP32 pipeline's masks of a clip."""
+        return MaskLines(_masks_path(self.folder, clip))
+
+    def feeds(self, stage: str, most: int) -> Iterator[dict[str, Tensor]]:
+        """At most so many real feeds of a stage, evenly from those that are kept; read one at a time."""
+        paths = sorted(self.folder.glob(f"feeds/*/*-{stage}.npz"))
+        for path in paths[:: -(-len(paths) // most) or 1]:
+            with np.load(path) as stored:
+                yield dict(stored)
+
+
+def record(
+    bundle: Bundle, clips: Sequence[Clip], folder: Path, *, seed: int, threads: int | None, progress: Progress
+) -> Recording:
+    """Run the clips, or what is left of them, and keep what is seen in a folder.
+
+    Raises CalibrationError where a prompt or a phrase finds nothing, no frame comes, or a number is not finite.
+    """
+    key = _key(bundle, clips, seed)
+    state = _load(folder, key)
+    watching = Watching(threads, {stage: _statistics(seen) for stage, seen in state.statistics.items()}, state.strides)
+    try:
+        (folder / "feeds").mkdir(parents=True, exist_ok=True)
+        keeper = FeedKeeper(folder / "feeds", seed, state.differed, state.thumbnails)
+        with Sessions.open(bundle, watching, keeper.wrap) as sessions:
+            while state.clip < len(clips):
+                _record_clip(sessions, watching, keeper, clips, folder, state, progress)
+    except OSError as error:
+        raise CalibrationError(f"{folder}: the recording cannot be written: {error.strerror or error}") from None
+    recording = Recording(folder, watching.statistics, _count(folder, len(clips)))
+    _check_phrases(clips, recording)
+    return recording
+
+
+class FeedKeeper:
+    """Keeps the feeds of a bounded number of frames on disk: a seeded reservoir of the frames that differ."""
+
+    def __init__(self, folder: Path, seed: int, differed: int = 0, thumbnails: Sequence[F32] = ()) -> None:
+        self.differed = differed
+        self.thumbnails = list(thumbnails)
+        self._folder = folder
+        self._seed = seed
+        self._slot: Path | None = None
+        self._calls = 0
+
+    def wrap(self, session: Session) -> "KeptSession":
+        """Keep the feeds of a session's calls; give this to `Sessions.open`."""
+        return KeptSession(session, self)
+
+    def begin(self, clip: int) -> None:
+        """Keep the feeds of what is run before the first clip's first frame: phrases are encoded there."""
+        self._slot, self._calls = None if clip else self._folder / "start", 0
+
+    def see(self, frame: Frame) -> None:
+        """Decide whether the feeds of the calls that follow are kept."""
+        self._slot, self._calls = None, 0
+        small = cv2.resize(frame.image, THUMBNAIL, interpolation=cv2.INTER_AREA)
+        thumbnail: F32 = np.asarray(small, np.float32) / np.float32(255)
+        if any(float(np.abs(thumbnail - other).mean()) < DIFFERS for other in self.thumbnails):
+            return
+        self.differed += 1
+        slot = len(self.thumbnails)
+        if slot == KEPT_FRAMES:
+            slot = int(np.random.default_rng([self._seed, self.differed]).integers(self.differed))
+            if slot >= KEPT_FRAMES:
+                return
+        self.thumbnails[slot : slot + 1] = [thumbnail]
+        self._slot = self._folder / f"{slot:03d}"
+        shutil.rmtree(self._slot, ignore_errors=True)
+
+    def keep(self, stage: str, feeds: Feeds) -> None:
+        """Take up the feeds of a call, if its frame is kept."""
+        if self._slot is not None:
+            self._slot.mkdir(exist_ok=True)
+            np.savez(self._slot / f"{self._calls:02d}-{stage}.npz", **feeds)  # type: ignore[arg-type]
+            self._calls += 1
+
+
+class KeptSession(SessionAround):
+    """A session whose feeds are shown to a keeper before they are run."""
+
+    def __init__(self, session: Session, keeper: FeedKeeper) -> None:
+        super().__init__(session)
+        self._keeper = keeper
+
+    def run(self, feeds: Feeds) -> dict[str, Tensor]:
+        self._keeper.keep(self.spec.name, feeds)
+        return super().run(feeds)
+
+
+def _record_clip(
+    sessions: Sessions,
+    watching: Watching,
+    keeper: FeedKeeper,
+    clips: Sequence[Clip],
+    folder: Path,
+    state: _State,
+    progress: Progress,
+) -> None:
+    clip, number = clips[state.clip], state.clip
+    keeper.begin(number)
+    tracker = clip.tracker(sessions, state.tracker)
+    done, what = 0, f"recording {number + 1} of {len(clips)}"
+    sink = MasksJsonl(_masks_path(folder, number), keep=state.masks_bytes or None)
+
+    def write(due: Sequence[Pending]) -> None:
+        for each in due:
+            result = each.result()
+            _check_found(clip, result)
+            sink.write(each.frame, result)
+
+    with clip.open() as source, sink:
+        for done, frame in enumerate(source, start=1):
+            if done <= state.frames:
+                continue
+            keeper.see(frame)
+            write(tracker.advance(frame, clip.schedule.get(frame.index)))
+            progress(what, done, source.frames)
+            if done % SAVE_EVERY == 0 and not clip.concepts:  # those cannot be gone on with: their clip begins anew
+                state.frames, state.masks_bytes, state.tracker = done, sink.written, tracker.snapshot()
+                _save(folder, state, watching, keeper)
+        write(tracker.late())
+    if not done:
+        raise CalibrationError(f"{clip.source}: no frame came, so there is nothing to calibrate on")
+    state.clip, state.frames, state.masks_bytes, state.tracker = number + 1, 0, 0, None
+    _save(folder, state, watching, keeper)
+
+
+def _check_found(clip: Clip, result: FrameResult) -> None:
+    seen = {i for i, mask in zip(result.object_ids.tolist(), result.masks, strict=True) if mask.any()}
+    for object_id in sorted(clip.schedule.get(result.frame_index, {}).keys() - seen):
+        raise CalibrationError(
+            f"{clip.source}: the prompt of object {object_id} on frame {result.frame_index} finds nothing; "
+            "calibrating on empty masks would prove nothing: prompt it where it can be seen"
+        )
+
+
+def _check_phrases(clips: Sequence[Clip], recording: Recording) -> None:
+    found = set().union(*(recording.masks(number).phrases for number in range(len(clips))))
+    for name in sorted({concept.name for clip in clips for concept in clip.concepts} - found):
+        raise CalibrationError(
+            f"{', '.join(clip.source for clip in clips)}: {name!r} finds nothing on any frame; calibrating on empty "
+            "masks would prove nothing: look for what can be seen, or lower --min-score"
+        )
+
+
+def _key(bundle: Bundle, clips: Sequence[Clip], seed: int) -> str:
+    """What a recording depends on, as a hash."""
+    manifest = (bundle.root / MANIFEST).read_bytes()
+    asked: list[Any] = [
+        [clip.source, _stamp(clip.source), clip.schedule, clip.cut, clip.concepts, clip.found_with] for clip in clips
+    ]
+    return hashlib.sha256(manifest + pack([asked, seed, KEPT_FRAMES])).hexdigest()
+
+
+def _stamp(source: str) -> list[tuple[str, int, int]]:
+    """Names, sizes and times of a source's files."""
+    path = Path(source)
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    return [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()]
+
+
+def _load(folder: Path, key: str) -> _State:
+    """The state of a recording of the same things; a new one where there is none."""
+    try:
+        state = unpack((folder / STATE).read_bytes(), _State)
+    except (OSError, msgspec.MsgspecError):
+        return _State(key)
+    return state if state.key == key else _State(key)
+
+
+def _save(folder: Path, state: _State, watching: Watching, keeper: FeedKeeper) -> None:
+    state.differed, state.thumbnails = keeper.differed, keeper.thumbnails
+    state.statistics = {
+        stage: {name: _Seen(each.largest, each.top, each.counts) for name, each in seen.items()}
+        for stage, seen in watching.statistics.items()
+    }
+    beside = folder / f"{STATE}.tmp"
+    beside.write_bytes(pack(state))
+    os.replace(beside, folder / STATE)
+
+
+def _statistics(seen: dict[str, _Seen]) -> Statistics:
+    return {name: Magnitudes(each.largest, each.top, each.counts) for name, each in seen.items()}
+
+
+def _masks_path(folder: Path, clip: int) -> Path:
+    return folder / f"masks-{clip:03d}.jsonl"
+
+
+def _count(folder: Path, clips: int) -> int:
+    return sum(_masks_path(folder, clip).read_bytes().count(b"\n") for clip in range(clips))

@@ -1,0 +1,1 @@
+"""The evidence: data, HTML page and terminal tables."""

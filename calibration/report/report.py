@@ -1,0 +1,110 @@
+"""What a calibration came to, as data: report.json, and the summary that goes into the manifest."""
+
+from collections.abc import Sequence
+
+import msgspec
+from masklet.calibration.clips.clips import Clip
+from masklet.calibration.graphs.low_precision import FULL, Choice
+from masklet.calibration.scoring.closed_loop import Bound, Evaluation, Figures
+from masklet.calibration.search.search import Search, Trial
+from masklet.calibration.search.variants import StageFigures
+from masklet.runtime.bundle.bundle import Bundle, Calibration
+from masklet.runtime.bundle.describe import graph_bytes
+
+SCHEMA = 1
+
+
+class Report(msgspec.Struct, frozen=True):
+    """Everything that a calibration says. Figures of accuracy are over all clips, with the choices as a whole.
+
+    alone:        by stage, the figures with that stage lowered alone; empty without a search.
+    fp32_tensors: by stage, tensors that stay FP32 because FP16 may not hold them, with their largest magnitude.
+    curve:        mean IoU with FP32 by frames since the prompt.
+    frames_iou:   clip, frame, mean IoU with FP32.
+    phrases:      what instances were found of; empty where all objects were prompted.
+    """
+
+    family: str
+    variant: str
+    checkpoint: str
+    precision: str
+    method: str
+    seed: int
+    sources: list[str]
+    phrases: list[str]
+    truth: bool
+    bound: Bound
+    within: bool
+    figures: Figures
+    stages: dict[str, StageFigures]
+    alone: dict[str, Figures]
+    trials: list[Trial]
+    fp32_tensors: dict[str, dict[str, float]]
+    curve: list[tuple[int, float]]
+    frames_iou: list[tuple[int, int, float]]
+    bytes: int
+    fp32_bytes: int
+    made_with: dict[str, str]
+    schema: int = SCHEMA
+
+    @property
+    def worst_stage(self) -> str:
+        """The stage that costs most: in closed loop alone where that was measured, else on real feeds."""
+        if self.alone:
+            return max(self.alone, key=lambda stage: self.bound.excess(self.alone[stage]))
+        return max(self.stages, key=lambda stage: self.stages[stage].worst)
+
+    def summary(self) -> Calibration:
+        """The part that the manifest keeps."""
+        return Calibration(
+            precision=self.precision,
+            method=self.method,
+            stages={stage: str(found.choice) for stage, found in self.stages.items()},
+            frames=self.figures.frames,
+            iou=self.figures.iou,
+            jf=self.figures.jf,
+            jf_fp32=self.figures.jf_fp32,
+            max_drop=self.bound.max_drop,
+            min_iou=self.bound.min_iou,
+            within=self.within,
+        )
+
+
+def report(
+    bundle: Bundle,
+    search: Search,
+    chosen: dict[str, Choice],
+    *,
+    method: str,
+    seed: int,
+    clips: Sequence[Clip],
+) -> Report:
+    """Compare the chosen stages with FP32 and put everything together."""
+    variants = search.variants
+    stages = variants.compare(chosen)
+    evaluation: Evaluation = search.evaluation(chosen)
+    fp32_bytes = graph_bytes(bundle)
+    saved = sum(found.fp32_bytes - found.bytes for found in stages.values())
+    return Report(
+        family=bundle.model.family,
+        variant=bundle.model.variant,
+        checkpoint=bundle.manifest.checkpoint.name,
+        precision=variants.precision,
+        method=method,
+        seed=seed,
+        sources=[clip.source for clip in clips],
+        phrases=list(dict.fromkeys(concept.name for clip in clips for concept in clip.concepts)),
+        truth=evaluation.figures.jf is not None,
+        bound=search.bound,
+        within=search.bound.holds(evaluation.figures),
+        figures=evaluation.figures,
+        stages=stages,
+        alone=search.alone,
+        trials=search.trials,
+        fp32_tensors=variants.fp32_tensors({s: c for s, c in chosen.items() if c != FULL}),
+        curve=evaluation.curve(),
+        frames_iou=[(*place, iou) for place, iou in evaluation.by_frame()],
+        bytes=fp32_bytes - saved,
+        fp32_bytes=fp32_bytes,
+        made_with=variants.made_with(),
+    )

@@ -1,0 +1,54 @@
+"""A calibration's report as tables in the terminal."""
+
+from masklet.calibration.report.report import Report
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+WIDTH = 130  # columns where the output is no terminal
+
+
+def show(report: Report) -> None:
+    """Print what was found."""
+    console = Console()
+    console = console if console.is_terminal else Console(width=WIDTH)
+    console.print(_stages(report))
+    figures = report.figures
+    console.print(
+        f"mask IoU with FP32 {figures.iou:.4f} (worst frame {figures.least_iou:.3f}, drift {figures.drift:+.4f}) over "
+        f"{figures.frames} frames; masks lost {figures.lost}, gained {figures.gained}",
+        highlight=False,
+    )
+    if report.phrases and figures.matched_iou is not None:
+        console.print(
+            f"instances of {', '.join(report.phrases)}: mask IoU of those that both find {figures.matched_iou:.4f}, "
+            f"their scores differ by {figures.score_difference:.4f}, ids switched {figures.switched}",
+            highlight=False,
+        )
+    if figures.jf is not None and figures.drop is not None:
+        console.print(
+            f"J&F {figures.jf:.2f}, FP32 {figures.jf_fp32:.2f}: {figures.drop:+.2f} points lost", highlight=False
+        )
+    console.print(f"{len(report.trials)} trials; {'within' if report.within else 'beyond'} the bound", highlight=False)
+
+
+def _stages(report: Report) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("stage", no_wrap=True)
+    table.add_column("precision")
+    for name in ("MB", "of FP32", "ms", "speed", "difference", "IoU alone", "J&F alone"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, found in report.stages.items():
+        alone = report.alone.get(name)
+        table.add_row(
+            name,
+            str(found.choice),
+            f"{found.bytes / 1e6:.2f}",
+            f"{found.bytes / found.fp32_bytes:.2f}",
+            "" if found.ms is None else f"{found.ms:.1f}",
+            f"{found.fp32_ms / found.ms:.2f}x" if found.ms and found.fp32_ms else "",
+            f"{found.worst:.1e}" if found.parity else "",
+            f"{alone.iou:.4f}" if alone else "",
+            f"{alone.jf:.2f}" if alone and alone.jf is not None else "",
+        )
+    return table

@@ -1,0 +1,1 @@
+"""Accuracy: J, F, J&F, IoU with FP32, frame by frame."""

@@ -1,0 +1,207 @@
+"""The closed loop: a model's masks over clips against the FP32 pipeline's, frame by frame, and against the truth."""
+
+import heapq
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+import cv2
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from masklet.calibration.clips.clips import Clip, run
+from masklet.calibration.clips.truth import MaskLines
+from masklet.calibration.scoring.accuracy import mean_accuracy
+from masklet.calibration.scoring.scores import FrameScore, scorer
+from masklet.runtime.backends.sessions import Sessions
+from masklet.runtime.errors import CalibrationError
+from masklet.runtime.pixels.geometry import boxes_xyxy
+from masklet.runtime.pixels.overlay import draw
+from masklet.runtime.results import Frame, FrameResult
+
+U8 = npt.NDArray[np.uint8]
+K = TypeVar("K", int, tuple[int, int])
+SHOWN = 6  # of the worst frames
+PICTURE = 420  # pixels of a picture's longer side
+RED, BLUE = (235, 60, 50), (60, 120, 255)
+
+
+class Figures(msgspec.Struct, frozen=True):
+    """What a model's masks come to.
+
+    frames:         on which there was an object to compare.
+    iou, least_iou: mask IoU with FP32's, mean over frames and objects, and the mean of the worst frame; 0 for an object
+                    that only one of the two has in sight.
+    drift:          mean IoU of the first third of the frames less that of the last one.
+    lost, gained:   frames of objects whose mask FP32 has and this has not, and the reverse.
+    jf, jf_fp32:    J&F with the truth in points of 100, over unprompted frames; None without a truth.
+    matched_iou:    as iou, over the objects that both have in sight; None where there are none.
+    score_difference: mean of those objects, without sign.
+    switched:       how often an instance of FP32's became another one.
+    """
+
+    frames: int
+    iou: float
+    least_iou: float
+    drift: float
+    lost: int
+    gained: int
+    jf: float | None = None
+    jf_fp32: float | None = None
+    matched_iou: float | None = None
+    score_difference: float | None = None
+    switched: int = 0
+
+    @property
+    def drop(self) -> float | None:
+        """Points of J&F that are lost against FP32; below zero where something was won."""
+        return None if self.jf is None or self.jf_fp32 is None else self.jf_fp32 - self.jf
+
+
+class Bound(msgspec.Struct, frozen=True):
+    """What a bundle may lose: points of J&F where there is a truth, and always mask IoU with FP32."""
+
+    max_drop: float
+    min_iou: float
+
+    def holds(self, figures: Figures) -> bool:
+        """Whether figures are within it."""
+        return figures.iou >= self.min_iou and (figures.drop is None or figures.drop <= self.max_drop)
+
+    def excess(self, figures: Figures) -> float:
+        """How far figures are beyond it, in shares of what may be lost: 1 is just within."""
+        shares = [(1 - figures.iou) / max(1 - self.min_iou, 1e-9)]
+        if figures.drop is not None:
+            shares.append(figures.drop / max(self.max_drop, 1e-9))
+        return max(shares)
+
+
+@dataclass(frozen=True, order=True)
+class Worst:
+    """A frame with both results drawn in, and where they differ; small. The worst is the largest.
+
+    difference: 1 - IoU. place: clip and frame, negated.
+    """
+
+    difference: float
+    place: tuple[int, int]
+    full: U8 = field(compare=False)
+    low: U8 = field(compare=False)
+    differ: U8 = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The scores of every object and frame, and the worst frames."""
+
+    scores: list[FrameScore]
+    worst: list[Worst]
+
+    @property
+    def figures(self) -> Figures:
+        """The scores, summed up."""
+        scores = self.scores
+        both = [s for s in scores if s.had and s.has]
+        true = [s for s in scores if s.true is not None]
+        each = sorted({(s.clip, s.object_id) for s in true})
+        length = max(s.since_prompt for s in scores) + 1
+        return Figures(
+            frames=len({(s.clip, s.frame) for s in scores}),
+            iou=_mean(s.iou for s in scores),
+            least_iou=min(iou for _, iou in self.by_frame()),
+            drift=_third(scores, 0, length) - _third(scores, 2, length),
+            lost=sum(s.had and not s.has for s in scores),
+            gained=sum(s.has and not s.had for s in scores),
+            jf=_jf([[s.true for s in true if (s.clip, s.object_id) == key] for key in each]),
+            jf_fp32=_jf([[s.true_fp32 for s in true if (s.clip, s.object_id) == key] for key in each]),
+            matched_iou=_mean(s.iou for s in both) if both else None,
+            score_difference=_mean(s.score_difference for s in both) if both else None,
+            switched=sum(s.switched for s in scores),
+        )
+
+    def by_frame(self) -> list[tuple[tuple[int, int], float]]:
+        """Mean IoU with FP32 of each frame, by clip and frame."""
+        return _means(((s.clip, s.frame), s.iou) for s in self.scores)
+
+    def curve(self) -> list[tuple[int, float]]:
+        """Mean IoU with FP32 by the number of frames since an object was prompted, where there is any."""
+        return _means((s.since_prompt, s.iou) for s in self.scores)
+
+
+def evaluate(
+    sessions: Sessions, clips: Sequence[Clip], fp32: Sequence[MaskLines], progress: Callable[[int], None]
+) -> Evaluation:
+    """Run sessions over clips. fp32: the FP32 pipeline's masks of each clip. progress: is told of frames done."""
+    scores: list[FrameScore] = []
+    worst: list[Worst] = []
+    for number, clip in enumerate(clips):
+        score = scorer(number, clip)
+        for frame, low in run(sessions, clip):
+            full = fp32[number].result(frame.index, frame.hw)
+            found = list(score(frame, full, low))
+            scores += found
+            if found:
+                _keep_worst(worst, 1 - _mean(s.iou for s in found), (-number, -frame.index), frame, full, low)
+            progress(1)
+    if not scores:
+        raise CalibrationError("no object was tracked, so there is nothing to judge")
+    return Evaluation(scores, sorted(worst, reverse=True))
+
+
+def _keep_worst(
+    worst: list[Worst], difference: float, place: tuple[int, int], frame: Frame, full: FrameResult, low: FrameResult
+) -> None:
+    """Draw a frame and keep it in a heap, if it is one of the worst."""
+    if len(worst) == SHOWN and (difference, place) <= (worst[0].difference, worst[0].place):
+        return
+    small = _small(frame.image)
+    drawn = [draw(small, _small_result(each, small.shape[:2])) for each in (full, low)]
+    shown = Worst(difference, place, drawn[0], drawn[1], _small(_difference(frame.image, full, low)))
+    (heapq.heappush if len(worst) < SHOWN else heapq.heappushpop)(worst, shown)
+
+
+def _difference(image: U8, full: FrameResult, low: FrameResult) -> U8:
+    """The frame in grey, red where only `full` has a mask, blue where only `low` has one."""
+    shown = np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None] // 2 + 64, 3, axis=2).astype(np.uint8)
+    masks, others = full.masks.any(axis=0), low.masks.any(axis=0)
+    shown[masks & ~others] = RED
+    shown[others & ~masks] = BLUE
+    return shown
+
+
+def _small_result(result: FrameResult, hw: tuple[int, ...]) -> FrameResult:
+    masks = np.zeros((len(result), *hw), np.bool_)
+    for small, mask in zip(masks, result.masks, strict=True):
+        cv2.resize(mask.view(np.uint8), hw[::-1], dst=small.view(np.uint8), interpolation=cv2.INTER_NEAREST)
+    return replace(result, masks=masks, boxes_xyxy=boxes_xyxy(masks))
+
+
+def _small(image: U8) -> U8:
+    """A picture at the size in which it is shown; smaller ones grow, so that labels are small in them."""
+    scale = PICTURE / max(image.shape[:2])
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST
+    return np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=way), np.uint8)
+
+
+def _third(scores: Sequence[FrameScore], part: int, length: int) -> float:
+    chosen = [s.iou for s in scores if s.since_prompt * 3 // length == part]
+    return _mean(chosen) if chosen else _mean(s.iou for s in scores)
+
+
+def _jf(by_object: list[list[Any]]) -> float | None:
+    """J&F in points: mean over an object's frames, then over objects, as DAVIS has it."""
+    return 100 * _mean(mean_accuracy(each).JF for each in by_object) if by_object else None
+
+
+def _means(values: Iterable[tuple[K, float]]) -> list[tuple[K, float]]:
+    """The mean of each key's values, in the order of the keys."""
+    found: dict[K, list[float]] = {}
+    for key, value in values:
+        found.setdefault(key, []).append(value)
+    return [(key, _mean(each)) for key, each in sorted(found.items(), key=lambda item: item[0])]
+
+
+def _mean(values: Any) -> float:
+    each = list(values)
+    return math.fsum(each) / len(each)

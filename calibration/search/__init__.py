@@ -1,0 +1,1 @@
+"""Which stages and parts can be at a lower precision."""

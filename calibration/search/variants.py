@@ -1,0 +1,214 @@
+"""The stages of a bundle at the precisions that are tried: made once each, opened, compared, and put together."""
+
+import importlib.metadata
+import shutil
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import onnx
+from masklet.calibration.graphs.low_precision import FULL, Choice, Choices, lower, lowest_groups
+from masklet.calibration.graphs.stage_graph import PLAIN, write_graphs
+from masklet.calibration.recording.record import Recording
+from masklet.runtime.backends.ort.backend import OnnxRuntime
+from masklet.runtime.backends.session import Session
+from masklet.runtime.backends.sessions import Sessions
+from masklet.runtime.bundle.bundle import Artifact, ArtifactFile, Bundle, BundleWriter, Parity
+from masklet.runtime.bundle.spec import Tensor
+
+MADE_WITH = ("masklet", "onnx", "onnxruntime")
+MEASURED = "measured.onnx"
+ROUNDS = 2  # of alternating runs on each feed
+FEEDS = 4  # that stages are compared on, at most
+
+Clock = Callable[[], int]  # monotonic, in nanoseconds
+
+
+class StageFigures(msgspec.Struct, frozen=True):
+    """A stage at its precision beside FP32, on real feeds, taking turns.
+
+    ms, fp32_ms: medians of a call. bytes, fp32_bytes: on disk. parity: of each output, the worst of the feeds.
+    """
+
+    choice: Choice
+    bytes: int
+    fp32_bytes: int
+    ms: float | None
+    fp32_ms: float | None
+    parity: tuple[Parity, ...]
+
+    @property
+    def worst(self) -> float:
+        """The largest relative difference of an output; 0 for a stage that was not run."""
+        return max((p.relative for p in self.parity), default=0.0)
+
+
+@dataclass(frozen=True)
+class _Made:
+    files: dict[str, tuple[str, ...]]
+    folder: Path
+    fp32_tensors: dict[str, float]
+
+    @property
+    def bytes(self) -> int:
+        return sum((self.folder / name).stat().st_size for name in {n for names in self.files.values() for n in names})
+
+
+class Variants:
+    """Stages at chosen precisions, in a folder of their own.
+
+    precision: what stages are lowered to. method: how INT8 ranges are found.
+    """
+
+    def __init__(
+        self, bundle: Bundle, recording: Recording, precision: str, method: str, folder: Path, threads: int | None
+    ) -> None:
+        self.bundle, self.recording, self.precision = bundle, recording, precision
+        self._method = method
+        self._folder = folder
+        self._runtime = OnnxRuntime(threads)
+        self._made: dict[tuple[str, Choice], _Made] = {}
+        self._full: dict[str, Session] = {}
+
+    def lowest(self) -> dict[str, Choice]:
+        """Every stage as low as it goes: those that were not run, or have nothing to lower, stay."""
+        return {
+            stage.name: Choice(self.precision) if self.groups(stage.name) else FULL
+            for stage in self.bundle.model.stages
+        }
+
+    def groups(self, stage: str) -> list[str]:
+        """The groups of a stage's nodes that can be lowered."""
+        if not self.recording.statistics.get(stage):
+            return []
+        return lowest_groups(self.bundle, stage, self.precision)
+
+    def open(self, choices: Choices) -> Sessions:
+        """Open the stages as chosen, for measuring their accuracy."""
+        opened = {stage.name: self._session(stage.name, choices[stage.name]) for stage in self.bundle.model.stages}
+        return Sessions(self.bundle.model, opened, self.bundle.asset)
+
+    def relative_error(self, stage: str, choice: Choice) -> float:
+        """How far the outputs of a stage are from FP32's on real feeds, the worst one."""
+        full, low = self._session(stage, FULL), self._session(stage, choice)
+        return max((relative for relative, _ in self._differences(stage, full, low, FEEDS // 2).values()), default=0.0)
+
+    def sizes(self, choices: Choices) -> tuple[int, int]:
+        """Bytes of the stages as chosen, and in FP32."""
+        full = {s: sum({f.path: f.bytes for a in self._artifacts(s) for f in a.files}.values()) for s in choices}
+        low = {stage: full[stage] if c == FULL else self._make(stage, c).bytes for stage, c in choices.items()}
+        return sum(low.values()), sum(full.values())
+
+    def compare(self, choices: Choices, clock: Clock = time.perf_counter_ns) -> dict[str, StageFigures]:
+        """Compare every stage with FP32."""
+        return {stage: self._compared(stage, choice, clock) for stage, choice in choices.items()}
+
+    def fp32_tensors(self, choices: Choices) -> dict[str, dict[str, float]]:
+        """By stage, the tensors that stay FP32 because FP16 may not hold them, with their magnitude."""
+        found = {stage: self._make(stage, c).fp32_tensors for stage, c in choices.items() if c != FULL}
+        return {stage: tensors for stage, tensors in found.items() if tensors}
+
+    def write(self, writer: BundleWriter, choices: Choices) -> None:
+        """Put the stages as chosen into a new bundle, with what the FP32 one has beside them."""
+        for stage, choice in choices.items():
+            if choice == FULL:
+                for artifact in self._artifacts(stage):
+                    self._copy(writer, self.bundle.root, [file.path for file in artifact.files])
+                    writer.add(stage, artifact.format, artifact.precision, [file.path for file in artifact.files])
+                continue
+            made = self._make(stage, choice)
+            for format, files in made.files.items():
+                self._copy(writer, made.folder, list(files))
+                writer.add(stage, format, choice.precision, files)
+        for asset in self.bundle.manifest.assets:
+            self._copy(writer, self.bundle.root, [asset.path])
+            writer.add_asset(asset.path)
+
+    def made_with(self) -> dict[str, str]:
+        """Versions of what took part."""
+        return {**self.bundle.manifest.made_with, **{name: importlib.metadata.version(name) for name in MADE_WITH}}
+
+    def _make(self, stage: str, choice: Choice) -> _Made:
+        if (stage, choice) not in self._made:
+            folder = self._folder / f"{len(self._made):03d}-{stage}"
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            found = lower(self.bundle, stage, choice, self.recording.statistics[stage], self._method)
+            files = write_graphs(stage, found.models, folder)
+            if found.measured is not None:
+                onnx.save(found.measured, folder / MEASURED, save_as_external_data=True, location=f"{MEASURED}.weights")
+            self._made[stage, choice] = _Made(files, folder, found.fp32_tensors)
+        return self._made[stage, choice]
+
+    def _session(self, stage: str, choice: Choice) -> Session:
+        if choice == FULL:
+            if stage not in self._full:
+                self._full[stage] = self._runtime.open(self.bundle, self.bundle.model.stage(stage))
+            return self._full[stage]
+        made = self._make(stage, choice)
+        if (made.folder / MEASURED).exists():
+            return self._open(stage, made, {PLAIN: (MEASURED,)})
+        return self._open(stage, made, made.files)
+
+    def _open(self, stage: str, made: _Made, files: Mapping[str, tuple[str, ...]]) -> Session:
+        """Open a stage from the folder that it was made in, as from a bundle of that stage alone."""
+        artifacts = tuple(
+            Artifact(stage, format, "", tuple(ArtifactFile(name, "", 0) for name in names))
+            for format, names in files.items()
+        )
+        manifest = msgspec.structs.replace(self.bundle.manifest, artifacts=artifacts)
+        return self._runtime.open(Bundle(made.folder, manifest), self.bundle.model.stage(stage))
+
+    def _compared(self, stage: str, choice: Choice, clock: Clock) -> StageFigures:
+        size, full_size = self.sizes({stage: choice})
+        if choice == FULL:
+            return StageFigures(choice, size, full_size, None, None, ())
+        made, full = self._make(stage, choice), self._session(stage, FULL)
+        times = self._times(stage, full, self._open(stage, made, made.files), clock)
+        ms, fp32_ms = (statistics.median(taken) / 1e6 if taken else None for taken in times)
+        different = self._differences(stage, full, self._session(stage, choice), FEEDS)
+        parity = tuple(Parity(stage, format, name, *both) for format in made.files for name, both in different.items())
+        return StageFigures(choice, size, full_size, ms, fp32_ms, parity)
+
+    def _times(self, stage: str, full: Session, low: Session, clock: Clock) -> tuple[list[int], list[int]]:
+        """Nanoseconds of the low session's and of the full one's calls."""
+        times: dict[bool, list[int]] = {True: [], False: []}
+        for feeds in self.recording.feeds(stage, FEEDS):
+            for turn in range(ROUNDS + 1):
+                for is_low, session in ((False, full), (True, low)):
+                    begun = clock()
+                    session.run(feeds)
+                    if turn:  # the first warms up
+                        times[is_low].append(clock() - begun)
+        return times[True], times[False]
+
+    def _differences(self, stage: str, full: Session, low: Session, most: int) -> dict[str, tuple[float, float]]:
+        """By output, the worst relative difference over as many feeds at most, and the largest single one."""
+        worst: dict[str, tuple[float, float]] = {}
+        for feeds in self.recording.feeds(stage, most):
+            wanted, found = full.run(feeds), low.run(feeds)
+            for name in wanted:
+                figures, before = _difference(found[name], wanted[name]), worst.get(name, (0.0, 0.0))
+                worst[name] = (max(figures[0], before[0]), max(figures[1], before[1]))
+        return worst
+
+    def _artifacts(self, stage: str) -> list[Artifact]:
+        return [a for a in self.bundle.manifest.artifacts if a.stage == stage and a.format.startswith(PLAIN)]
+
+    @staticmethod
+    def _copy(writer: BundleWriter, root: Path, names: list[str]) -> None:
+        for name in names:
+            if not (writer.root / name).exists():
+                (writer.root / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(root / name, writer.root / name)
+
+
+def _difference(found: Tensor, wanted: Tensor) -> tuple[float, float]:
+    """Relative difference, and the largest single one."""
+    difference = (found.astype(np.float64) - wanted).ravel()
+    scale = float(np.linalg.norm(wanted.astype(np.float64).ravel()))
+    return float(np.linalg.norm(difference)) / (scale or 1.0), float(np.abs(difference).max())

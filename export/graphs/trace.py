@@ -1,0 +1,243 @@
+"""A stage's torch module to ONNX: one trace, two graphs.
+
+ONNX Runtime's CPU wants its own fused operators, other engines want standard ones. The second graph is the first with
+those written out (standard_operators.py), not a second trace, and both read the same weights.
+"""
+
+import contextlib
+import gc
+import io
+import logging
+import math
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx_ir
+import onnxscript.optimizer
+import torch
+from masklet.export.family import ExportStage
+from masklet.export.graphs.standard_operators import CONTRIB, plain
+from masklet.export.graphs.whole_tiles import cut_into_tiles
+from masklet.runtime.bundle.spec import StageSpec, TensorSpec
+from masklet.runtime.errors import ExportError
+from onnx import TensorProto, helper, numpy_helper
+from onnxscript import FLOAT
+from onnxscript import opset19 as op
+
+OPSET = 19  # what every engine that is built for here reads, TensorRT 10.3 included
+INLINE_BYTES = 1024  # smaller constants stay in the graph, where shape inference can see them
+ALIGNMENT = 64  # of a tensor in the weights file, in bytes
+# Data-dependent shapes and control flow, which engines with fixed memory plans cannot build or do slowly.
+UNWANTED = frozenset({"If", "Loop", "Scan", "NonZero", "ScatterND", "ScatterElements", "OneHot"})
+
+
+@dataclass(frozen=True)
+class Graphs:
+    """A traced stage: the graph with standard operators, and the one with ONNX Runtime's where they differ.
+
+    weights: the large constants of both. The graphs say where each is in the file that `write` makes of them, since
+             a graph that holds more than 2 GB itself can be neither checked nor written.
+    """
+
+    spec: StageSpec
+    plain: onnx.ModelProto
+    fused: onnx.ModelProto | None
+    weights: tuple[bytes, ...]
+
+    def write(self, root: Path) -> dict[str, tuple[str, ...]]:
+        """Write the graphs and their weights below root; returns the files of each format, the graph first."""
+        weights = _weights_file(self.spec)
+        with (root / weights).open("wb") as file:
+            for raw in self.weights:
+                file.write(b"\0" * (-file.tell() % ALIGNMENT))
+                file.write(raw)
+        files: dict[str, tuple[str, ...]] = {"onnx": (f"{self.spec.name}.onnx", weights)}
+        _save(self.plain, root / files["onnx"][0])
+        onnx.checker.check_model(root / files["onnx"][0])
+        if self.fused is not None:
+            files["onnx-ort"] = (f"{self.spec.name}.ort.onnx", weights)
+            _save(self.fused, root / files["onnx-ort"][0])
+        return files
+
+
+def trace(stage: ExportStage) -> Graphs:
+    """Trace a stage on the sizes of its first case and check what came of it.
+
+    Raises ExportError naming the stage where torch cannot trace it, or the graph is not as it is declared.
+    """
+    spec = stage.spec
+    feeds = {name: torch.from_numpy(feed) for name, feed in stage.feeds(stage.cases[0], seed=0).items()}
+    try:
+        with _quiet(), _uncollected(), torch.no_grad():
+            program = torch.onnx.export(
+                stage.module.eval(),
+                kwargs=feeds,
+                input_names=[t.name for t in spec.inputs],
+                output_names=[t.name for t in spec.outputs],
+                opset_version=OPSET,
+                dynamic_shapes=_dynamic_shapes(spec),
+                custom_translation_table={torch.ops.aten.gelu.default: _gelu},
+                dynamo=True,
+                optimize=False,
+                verbose=False,
+            )
+            if program is not None:
+                _name_transposed(program.model.graph)
+                onnxscript.optimizer.optimize(program.model, num_iterations=1)  # a second one finds nothing
+    except (torch.onnx.OnnxExporterError, RuntimeError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise ExportError(f"stage {spec.name!r}: torch cannot trace it: {reason}") from error
+    if program is None:
+        raise ExportError(f"stage {spec.name!r}: torch returned no graph")
+    whole = program.model_proto
+    widths = _widths(whole.graph)
+    _tidy(whole, spec)
+    weights = _detach_weights(whole, _weights_file(spec))
+    model = onnx.ModelProto()
+    model.CopyFrom(whole)  # a message keeps the memory of what was taken out of it
+    if not any(node.domain == CONTRIB for node in model.graph.node):
+        graphs = Graphs(spec, model, None, weights)
+    else:
+        graphs = Graphs(spec, plain(model), model, weights)
+        cut_into_tiles(model, widths)
+    _check(graphs.plain, spec)
+    return graphs
+
+
+def _gelu(x: FLOAT, approximate: str = "none") -> FLOAT:
+    """x (1 + erf(x / sqrt 2)) / 2 in the order of factors that ONNX Runtime fuses; torch's own order it does not."""
+    return op.Mul(op.Mul(x, op.Add(op.Erf(op.Div(x, math.sqrt(2.0))), 1.0)), 0.5)
+
+
+def _dynamic_shapes(spec: StageSpec) -> dict[str, dict[int, torch.export.Dim]]:
+    dims = {symbol: torch.export.Dim(symbol, min=1, max=4096) for symbol in spec.symbols()}
+    return {t.name: {axis: dims[s] for axis, s in enumerate(t.shape) if isinstance(s, str)} for t in spec.inputs}
+
+
+def _name_transposed(graph: onnx_ir.Graph) -> None:
+    """Name what becomes of a transposed parameter after it: `blocks.3.key.weight_transposed`, the second one `..._2`.
+
+    Linear layers transpose their weights, which the optimizer then does once and for all. The name tells calibration
+    which part of the model a product belongs to, and that it is a layer.
+    """
+    seen: Counter[str] = Counter()
+    for node in graph:
+        value = node.inputs[0] if node.op_type == "Transpose" else None
+        if value is not None and (source := value.name or "") in graph.initializers:
+            seen[source] += 1
+            node.outputs[0].name = f"{source}_transposed" + (f"_{seen[source]}" if seen[source] > 1 else "")
+
+
+def _tidy(model: onnx.ModelProto, spec: StageSpec) -> None:
+    """Leave in the graph what it computes, and nothing of how it was made: same weights, same bytes."""
+    graph = model.graph
+    graph.name, graph.doc_string, model.doc_string = spec.name, "", ""
+    model.producer_name, model.producer_version = "masklet", ""
+    del model.metadata_props[:], graph.metadata_props[:], graph.value_info[:]
+    _drop_identities(graph)
+    used = {name for node in graph.node for name in node.input}
+    kept = [t for t in graph.initializer if t.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+    for index, node in enumerate(graph.node):
+        node.name, node.doc_string = f"{node.op_type}_{index}", ""
+        del node.metadata_props[:]
+    for values, tensors in ((graph.input, spec.inputs), (graph.output, spec.outputs)):
+        names = [v.name for v in values]
+        if names != [t.name for t in tensors]:
+            raise ExportError(f"stage {spec.name!r}: the graph has {names}, declared are {[t.name for t in tensors]}")
+        del values[:]
+        values.extend(_value_info(tensor) for tensor in tensors)
+
+
+def _widths(graph: onnx.GraphProto) -> dict[str, tuple[int, int]]:
+    """Rows and channels of the tensors [batch, rows, channels] in which both are fixed, by name."""
+    dims = {value.name: value.type.tensor_type.shape.dim for value in graph.value_info}
+    return {
+        name: (d[1].dim_value, d[2].dim_value)
+        for name, d in dims.items()
+        if len(d) == 3 and all(x.dim_value for x in d[1:])
+    }
+
+
+def _drop_identities(graph: onnx.GraphProto) -> None:
+    """Take out Identity nodes that stand between two others; one that makes an output of a value stays."""
+    outputs = {o.name for o in graph.output}
+    source = {n.output[0]: n.input[0] for n in graph.node if n.op_type == "Identity" and n.output[0] not in outputs}
+    kept = [n for n in graph.node if n.op_type != "Identity" or n.output[0] in outputs]
+    for node in kept:
+        for index, name in enumerate(node.input):
+            while name in source:
+                name = source[name]
+            node.input[index] = name
+    del graph.node[:]
+    graph.node.extend(kept)
+
+
+def _value_info(tensor: TensorSpec) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(
+        tensor.name, helper.np_dtype_to_tensor_dtype(np.dtype(tensor.dtype)), list(tensor.shape)
+    )
+
+
+def _check(model: onnx.ModelProto, spec: StageSpec) -> None:
+    unwanted = sorted({n.op_type for n in model.graph.node if n.op_type in UNWANTED or n.domain})
+    if unwanted:
+        raise ExportError(f"stage {spec.name!r}: the graph has {', '.join(unwanted)}, which engines cannot build")
+
+
+def _weights_file(spec: StageSpec) -> str:
+    return f"{spec.name}.weights"
+
+
+def _detach_weights(model: onnx.ModelProto, file: str) -> tuple[bytes, ...]:
+    """Take the large constants out of a graph, in its order; what is left says where in the file they will be."""
+    weights, end = [], 0
+    for tensor in model.graph.initializer:
+        raw = tensor.raw_data or numpy_helper.to_array(tensor).tobytes()
+        if len(raw) < INLINE_BYTES:
+            continue
+        start = end + -end % ALIGNMENT
+        end = start + len(raw)
+        tensor.ClearField("raw_data")
+        tensor.data_location = TensorProto.EXTERNAL
+        del tensor.external_data[:]
+        for key, value in {"location": file, "offset": start, "length": len(raw)}.items():
+            tensor.external_data.add(key=key, value=str(value))
+        weights.append(raw)
+    return tuple(weights)
+
+
+def _save(model: onnx.ModelProto, path: Path) -> None:
+    path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Pause the garbage collector: tracing makes millions of small objects that live on, and an eighth of its time
+    went into looking at them again and again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's progress and its remarks on its own insides off the terminal."""
+    previous = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(previous)

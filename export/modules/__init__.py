@@ -1,0 +1,1 @@
+"""The torch modules of stages, written for what inference engines do well."""

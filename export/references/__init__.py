@@ -1,0 +1,1 @@
+"""What each stage computes in the checkpoint's own modules, for parity."""

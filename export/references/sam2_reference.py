@@ -1,0 +1,207 @@
+"""What each stage of SAM 2 computes in transformers' own modules, object by object, on the feeds of a graph.
+
+One object at a time is how transformers runs them, so batching, flags and layout of the graphs are all put to the test.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from masklet.export.family import Feeds
+from masklet.runtime.bundle.spec import Tensor
+from transformers.models.sam2_video.modeling_sam2_video import get_1d_sine_pe
+
+Reference = Callable[[Feeds], dict[str, Tensor]]
+CLEAR = 1e-3  # how far scores must be from a threshold before rounding cannot cross it
+
+
+def image_encoder(model: Any, mean: tuple[float, ...], std: tuple[float, ...]) -> Reference:
+    """Normalise as transformers' image processor does, then its vision encoder and the decoder's conv_s0, conv_s1."""
+
+    def run(feeds: Feeds) -> dict[str, Tensor]:
+        pixels = torch.from_numpy(feeds["image"]).permute(0, 3, 1, 2).float() / 255
+        pixels = (pixels - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
+        with torch.inference_mode():
+            levels = model.get_image_features(pixels, return_dict=True).fpn_hidden_states
+        names = ("feat_s0", "feat_s1", "vision_feat")
+        maps = zip(names, levels, model.backbone_feature_sizes, strict=True)
+        return {name: level.permute(1, 2, 0).unflatten(2, tuple(size)).numpy() for name, level, size in maps}
+
+    return run
+
+
+def memory_attention(model: Any, neck: Any) -> Reference:
+    """Memories, then pointers split into tokens, as `_prepare_memory_conditioned_features` joins them."""
+
+    def one(vision: torch.Tensor, feeds: Feeds, index: int) -> torch.Tensor:
+        memory, pointers = (torch.from_numpy(feeds[name][index]) for name in ("memory", "pointers"))
+        grid = vision.shape[-1]
+        place = _sine(model.memory_encoder, model.mem_dim, grid)
+        times = feeds["memory_time"][index]
+        where = [place + model.memory_temporal_positional_encoding[row] for row in times.tolist()]
+        splits = model.hidden_dim // model.mem_dim
+        when = torch.zeros(len(pointers), model.mem_dim)
+        if "pointer_time" in feeds:
+            sine = get_1d_sine_pe(torch.from_numpy(feeds["pointer_time"][index]), dim=model.hidden_dim)
+            when = model.temporal_positional_encoding_projection_layer(sine)
+        tokens = pointers.reshape(len(pointers) * splits, model.mem_dim)[:, None]
+        attended: torch.Tensor = model.memory_attention(
+            current_vision_features=vision.flatten(2).permute(2, 0, 1),
+            current_vision_position_embeddings=_sine(neck, model.hidden_dim, grid),
+            memory=torch.cat([memory.flatten(0, 1)[:, None], tokens]),
+            memory_posision_embeddings=torch.cat([*where, when.repeat_interleave(splits, dim=0)[:, None]]),
+            num_object_pointer_tokens=len(tokens),
+        )
+        return attended.squeeze(1).transpose(1, 2).reshape(vision.shape)
+
+    def run(feeds: Feeds) -> dict[str, Tensor]:
+        vision = torch.from_numpy(feeds["vision_feat"])
+        with torch.inference_mode():
+            embeds = [one(vision, feeds, index) for index in range(len(feeds["memory"]))]
+        return {"image_embed": torch.cat(embeds).numpy()}
+
+    return run
+
+
+def mask_decoder(model: Any) -> Reference:
+    """`_single_frame_forward` for the outputs that are chosen, the decoder itself for the candidates."""
+
+    def one(feeds: Feeds, index: int) -> dict[str, torch.Tensor]:
+        given = {
+            name: torch.from_numpy(feed[index : index + 1]) for name, feed in feeds.items() if "feat_s" not in name
+        }
+        image = given["image_embed"]
+        if feeds["memoryless"][index]:
+            image = image + model.no_memory_embedding.reshape(1, -1, 1, 1)
+        # The reference appends the padding point by itself.
+        points, labels = given["point_coords"][:, None, :-1], given["point_labels"][:, None, :-1]
+        mask = given["mask_prompt"] if feeds["has_mask"][index] else None
+        fine = [torch.from_numpy(feeds[name]) for name in ("feat_s0", "feat_s1")]
+        many = bool(feeds["multimask"][index])
+        out = model._single_frame_forward(
+            input_points=points,
+            input_labels=labels,
+            input_masks=mask,
+            image_embeddings=[*fine, image],
+            multimask_output=many,
+        )
+        sparse, dense = model.prompt_encoder(points, labels, None, mask)
+        masks, ious = _candidates(model, image, fine, sparse, dense)
+        return {
+            "low_res_mask": out.pred_masks.reshape(1, 1, *masks.shape[-2:]),
+            "iou": out.iou_scores.reshape(1, -1).max(dim=1, keepdim=True).values,
+            "object_score": out.object_score_logits.reshape(1, 1),
+            "pointer": out.object_pointer.reshape(1, -1),
+            "candidate_masks": masks,
+            "candidate_ious": ious,
+        }
+
+    def run(feeds: Feeds) -> dict[str, Tensor]:
+        with torch.inference_mode():
+            objects = [one(feeds, index) for index in range(len(feeds["image_embed"]))]
+        return {name: torch.cat([o[name] for o in objects]).numpy() for name in objects[0]}
+
+    return run
+
+
+def _candidates(model: Any, image: Any, fine: Any, sparse: Any, dense: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """All masks and predicted IoUs of one object: the single one as it is, without its fallback, then the others."""
+    decoder = model.mask_decoder
+    given = {
+        "image_embeddings": image,
+        "image_positional_embeddings": model.get_image_wide_positional_embeddings(),
+        "sparse_prompt_embeddings": sparse,
+        "dense_prompt_embeddings": dense,
+        "high_resolution_features": fine,
+    }
+    fallback = decoder.dynamic_multimask_via_stability
+    decoder.dynamic_multimask_via_stability = False
+    try:
+        single, single_iou, *_ = decoder(multimask_output=False, **given)
+    finally:
+        decoder.dynamic_multimask_via_stability = fallback
+    several, several_ious, *_ = decoder(multimask_output=True, **given)
+    return torch.cat([single, several], dim=2)[:, 0], torch.cat([single_iou, several_ious], dim=2)[:, 0]
+
+
+def decoder_decided(model: Any) -> Callable[[Feeds], bool]:
+    """Whether the presence of each object, the best of three and the stability of the single mask are beyond doubt."""
+    config = model.config.mask_decoder_config
+    delta, threshold = config.dynamic_multimask_stability_delta, config.dynamic_multimask_stability_thresh
+
+    def decided(outputs: Feeds) -> bool:
+        single = outputs["candidate_masks"][:, 0]
+        inner, outer = ((single > edge).sum(axis=(1, 2)) for edge in (delta, -delta))
+        stability = inner / np.maximum(outer, 1)
+        first, second = np.sort(outputs["candidate_ious"][:, 1:], axis=1)[:, ::-1][:, :2].T
+        margins = (np.abs(outputs["object_score"]).min(), np.abs(stability - threshold).min(), (first - second).min())
+        return bool(min(margins) > CLEAR)
+
+    return decided
+
+
+def memory_encoder(model: Any) -> Reference:
+    """`_encode_new_memory` up to its rounding to bfloat16, from the mask at the resolution that it is encoded in."""
+    config = model.config
+    size = tuple(4 * edge for edge in model.prompt_encoder.mask_input_size)
+
+    def one(vision: torch.Tensor, feeds: Feeds, index: int) -> torch.Tensor:
+        low = torch.from_numpy(feeds["low_res_mask"][index : index + 1])
+        logits = F.interpolate(low, size=size, mode="bilinear", align_corners=False)
+        mask = (logits > 0).float() if feeds["binarize"][index] else torch.sigmoid(logits)
+        mask = mask * config.sigmoid_scale_for_mem_enc + config.sigmoid_bias_for_mem_enc
+        memory: torch.Tensor = model.memory_encoder(vision, mask)[0]
+        if "object_score" in feeds and feeds["object_score"][index] <= 0:
+            memory = memory + model.occlusion_spatial_embedding_parameter[..., None, None]
+        return memory.flatten(2).transpose(1, 2)
+
+    def run(feeds: Feeds) -> dict[str, Tensor]:
+        vision = torch.from_numpy(feeds["vision_feat"])
+        with torch.inference_mode():
+            memories = [one(vision, feeds, index) for index in range(len(feeds["low_res_mask"]))]
+        return {"new_memory": torch.cat(memories).numpy()}
+
+    return run
+
+
+def mask_prompt_encoder(model: Any) -> Reference:
+    """The learned downsampling of the mask, and its logits as `_use_mask_as_output` returns them."""
+
+    def run(feeds: Feeds) -> dict[str, Tensor]:
+        mask = torch.from_numpy(feeds["mask"]).float()[:, None]
+        size = model.prompt_encoder.mask_input_size
+        with torch.inference_mode():
+            prompt = model.mask_downsample(mask)
+            low = F.interpolate(mask * 20.0 - 10.0, size=size, mode="bilinear", align_corners=False, antialias=True)
+        return {"mask_prompt": prompt.numpy(), "low_res_mask": low.numpy()}
+
+    return run
+
+
+def draw_image(rng: np.random.Generator, shape: tuple[int, ...]) -> Tensor:
+    """A smooth image with some grain: features of plain noise are unlike any that a model is used on."""
+    coarse = torch.from_numpy(rng.uniform(-40, 295, (1, 3, 12, 12)))
+    smooth = F.interpolate(coarse, size=shape[1:3], mode="bicubic").permute(0, 2, 3, 1).numpy()
+    return np.clip(smooth + rng.normal(0, 8, shape), 0, 255).astype(np.uint8)
+
+
+def draw_logits(rng: np.random.Generator, shape: tuple[int, ...]) -> Tensor:
+    """Mask logits of a few blobs, between about -20 and 20."""
+    coarse = torch.from_numpy(rng.normal(0, 8, (*shape[:2], 6, 6)))
+    logits: Tensor = F.interpolate(coarse, size=shape[2:], mode="bicubic").numpy().astype(np.float32)
+    return logits
+
+
+def draw_mask(rng: np.random.Generator, shape: tuple[int, ...]) -> Tensor:
+    """Masks of a few blobs, 0 and 1."""
+    blobs = draw_logits(rng, (shape[0], 1, *shape[1:]))[:, 0] > 0
+    return blobs.astype(np.uint8)
+
+
+def _sine(owner: Any, width: int, grid: int) -> torch.Tensor:
+    """The sine position encoding of a module, [grid * grid, 1, width]."""
+    table = owner.position_encoding(torch.Size((1, width, grid, grid)), torch.device("cpu"), torch.float32)
+    encoding: torch.Tensor = table.flatten(2).permute(2, 0, 1)
+    return encoding

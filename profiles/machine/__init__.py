@@ -1,0 +1,1 @@
+"""What a figure was measured on, and what that machine can do at best."""

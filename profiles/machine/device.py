@@ -1,0 +1,177 @@
+"""What a figure was measured on: every report carries it, for a latency without its device says nothing.
+
+All of it is read where it can be read, and None where it cannot: a missing tool or file is never an error.
+"""
+
+import itertools
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Literal
+
+import msgspec
+from masklet.profiles.machine.host import Host, as_number
+
+LIBRARIES = (
+    "masklet",
+    "numpy",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "opencv-python-headless",
+    "opencv-python",
+    "tensorrt",
+    "tensorrt-rtx",
+)
+GPU_IS = "name,driver_version,memory.total,power.limit"
+GPU_NOW = "clocks.sm,clocks.mem,temperature.gpu,power.draw"
+
+
+class Gpu(msgspec.Struct, frozen=True):
+    """A graphics processor, as its driver names it."""
+
+    name: str
+    driver: str | None = None
+    memory_mb: float | None = None
+    power_limit_w: float | None = None
+
+
+class Device(msgspec.Struct, frozen=True):
+    """What does not change during a run.
+
+    cores: those that this process may use; power_mode: a Jetson's nvpmodel, with its clocks locked or not.
+    """
+
+    cpu: str | None
+    cores: int
+    cpu_max_mhz: float | None
+    governor: str | None
+    memory_mb: float | None
+    board: str | None
+    gpus: tuple[Gpu, ...]
+    power_mode: str | None
+    system: str
+    python: str
+    libraries: dict[str, str]
+
+
+class Conditions(msgspec.Struct, frozen=True):
+    """What may change during a run: read before and after it.
+
+    load_average: runnable processes over 1, 5 and 15 minutes; more than the cores means that others were at work.
+    temperatures_c, watts: by the name of the sensor.
+    """
+
+    load_average: tuple[float, float, float] | None
+    cpu_mhz: float | None
+    gpu_mhz: float | None
+    temperatures_c: dict[str, float]
+    watts: dict[str, float]
+
+
+def device(host: Host | None = None) -> Device:
+    """Describe this machine."""
+    host = host or Host()
+    meminfo = _fields(host.text("proc/meminfo"), ":")
+    total_kb = as_number(meminfo.get("MemTotal", "").split(" ")[0])
+    return Device(
+        cpu=_cpu(host),
+        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        cpu_max_mhz=_thousandth(host.number("sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq")),
+        governor=host.text("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        memory_mb=_thousandth(total_kb),
+        board=host.text("proc/device-tree/model"),
+        gpus=_gpus(host),
+        power_mode=_power_mode(host),
+        system=f"{platform.system()} {platform.release()} {platform.machine()}",
+        python=platform.python_version(),
+        libraries={name: found for name in LIBRARIES if (found := _version(name))},
+    )
+
+
+def conditions(host: Host | None = None) -> Conditions:
+    """Read what changes: load, clocks, temperatures, power."""
+    host = host or Host()
+    load = [as_number(word) for word in (host.text("proc/loadavg") or "").split()[:3]]
+    one, five, fifteen = load if len(load) == 3 else (None, None, None)
+    jetson, gpu = _tegrastats(host), _gpu_now(host)
+    return Conditions(
+        load_average=None if one is None or five is None or fifteen is None else (one, five, fifteen),
+        cpu_mhz=_mhz(host),
+        gpu_mhz=gpu.get("clocks.sm"),
+        temperatures_c={**_zones(host), **_named(gpu, "temperature.gpu", "gpu"), **jetson["temperatures_c"]},
+        watts={**_named(gpu, "power.draw", "gpu"), **jetson["watts"]},
+    )
+
+
+def _cpu(host: Host) -> str | None:
+    info = host.text("proc/cpuinfo")
+    name = _fields(info, ":").get("model name") or _fields(host.says(["lscpu"]), ":").get("Model name")
+    return name or platform.processor() or None
+
+
+def _mhz(host: Host) -> float | None:
+    now = _thousandth(host.number("sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq"))
+    return now if now is not None else as_number(_fields(host.text("proc/cpuinfo"), ":").get("cpu MHz"))
+
+
+def _gpus(host: Host) -> tuple[Gpu, ...]:
+    rows = (host.says(["nvidia-smi", f"--query-gpu={GPU_IS}", "--format=csv,noheader,nounits"]) or "").splitlines()
+    cells = [[cell.strip() for cell in row.split(",")] for row in rows]
+    return tuple(Gpu(c[0], c[1], as_number(c[2]), as_number(c[3])) for c in cells if len(c) == GPU_IS.count(",") + 1)
+
+
+def _gpu_now(host: Host) -> dict[str, float]:
+    """The first GPU's state."""
+    said = host.says(["nvidia-smi", f"--query-gpu={GPU_NOW}", "--format=csv,noheader,nounits"]) or ""
+    cells = (said.splitlines() or [""])[0].split(",")
+    pairs = zip(GPU_NOW.split(","), map(as_number, cells), strict=False)
+    return {name: number for name, number in pairs if number is not None}
+
+
+def _zones(host: Host) -> dict[str, float]:
+    found = {}
+    for zone in host.glob("sys/class/thermal/thermal_zone*"):
+        celsius = _thousandth(host.number(f"{zone}/temp"))
+        if celsius is not None:
+            found[host.text(f"{zone}/type") or zone.rsplit("/", 1)[1]] = celsius
+    return found
+
+
+def _power_mode(host: Host) -> str | None:
+    """A Jetson's: `NV Power Mode: MAXN` and the mode's number beneath it."""
+    said = host.says(["nvpmodel", "-q"])
+    return _fields(said, ":").get("NV Power Mode") if said else None
+
+
+def _tegrastats(host: Host) -> dict[Literal["temperatures_c", "watts"], dict[str, float]]:
+    """One line of a Jetson's tegrastats: `... CPU@44.5C ... VDD_IN 4567mW/4500mW ...`, now before average."""
+    words = (host.says(["tegrastats", "--interval", "100"], lines=1) or "").split()
+    hot = dict(word.split("@", 1) for word in words if word.endswith("C") and word.count("@") == 1)
+    rails = {name: word for name, word in itertools.pairwise(words) if "mW/" in word}
+    celsius = {name: as_number(value[:-1]) for name, value in hot.items()}
+    watts = {name: _thousandth(as_number(word.split("mW/")[0])) for name, word in rails.items()}
+    return {
+        "temperatures_c": {name: c for name, c in celsius.items() if c is not None},
+        "watts": {name: w for name, w in watts.items() if w is not None},
+    }
+
+
+def _fields(text: str | None, separator: str) -> dict[str, str]:
+    """Lines of `name: value`; the first of a name counts."""
+    pairs = [line.split(separator, 1) for line in (text or "").splitlines() if separator in line]
+    return {name.strip(): value.strip() for name, value in reversed(pairs)}
+
+
+def _named(values: dict[str, float], key: str, name: str) -> dict[str, float]:
+    return {name: values[key]} if key in values else {}
+
+
+def _thousandth(value: float | None) -> float | None:
+    return None if value is None else value / 1000
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,1 @@
+"""What a stage costs by its graph, and how close it comes to the limit."""

@@ -1,0 +1,169 @@
+"""How the cost of a frame grows with objects and with memory frames.
+
+The ordinary tracker runs over the first frames of the source, once for each number of objects, with as many copies of
+the prompt. A frame t after the prompt attends to t memory frames, up to the model's limit, so each pass meets every
+number of memory frames on its way; passes with different numbers of objects take turns.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+
+import msgspec
+import numpy as np
+from masklet.profiles.recording.phases import HOST, totals
+from masklet.profiles.recording.statistics import median
+from masklet.profiles.recording.timeline import FrameTimes, Recorder
+from masklet.runtime.bundle.spec import ModelSpec
+from masklet.runtime.errors import MaskletError
+from masklet.runtime.prompts.prompts import Prompt
+from masklet.runtime.results import Frame
+from masklet.runtime.tracking.video_tracker import VideoTracker
+
+ROUNDS = 3
+_AXIS = re.compile(r"(objects|memory)=(\d+(?:,\d+)*)")
+
+
+class Sweep(msgspec.Struct, frozen=True):
+    """Numbers of objects, and of memory frames, to go through; empty where an axis was not asked for."""
+
+    objects: tuple[int, ...] = ()
+    memory: tuple[int, ...] = ()
+
+
+class Point(msgspec.Struct, frozen=True):
+    """Medians at one size: capture is left out, so `frame_ms` is preprocessing to masks."""
+
+    objects: int
+    memories: int
+    frames: int
+    frame_ms: float
+    host_ms: float
+    stages_ms: dict[str, float]
+
+
+class Growth(msgspec.Struct, frozen=True):
+    """Points, and the straight lines through them by least squares.
+
+    per_object_ms: what one more object adds at the largest number of memory frames, on top of fixed_ms.
+    per_memory_ms: what one more memory frame adds at the largest number of objects. None with fewer than two sizes.
+    """
+
+    points: tuple[Point, ...]
+    fixed_ms: float | None
+    per_object_ms: float | None
+    per_memory_ms: float | None
+
+
+def is_axis(text: str) -> bool:
+    """Whether a word of the command line belongs to a sweep."""
+    return text.startswith(("objects=", "memory="))
+
+
+def parse_sweep(texts: Iterable[str]) -> Sweep:
+    """Read `objects=1,2,4,8` and `memory=1,3,7`, in one text or several. Raises MaskletError for anything else."""
+    axes: dict[str, tuple[int, ...]] = {}
+    for word in (word for text in texts for word in text.split()):
+        match = _AXIS.fullmatch(word)
+        sizes = tuple(sorted({int(size) for size in match.group(2).split(",")})) if match else ()
+        if match is None or 0 in sizes:
+            raise MaskletError(f"--sweep {word}: wanted objects=1,2,4 or memory=1,3,7, whole numbers from 1")
+        if match.group(1) in axes:
+            raise MaskletError(f"--sweep {word}: {match.group(1)} was given already")
+        axes[match.group(1)] = sizes
+    return Sweep(**axes)
+
+
+def check_sweep(sweep: Sweep, model: ModelSpec, frames: int | None) -> Sweep:
+    """Fill in what was left out: one object, and as many memory frames as the model attends to.
+
+    frames: of the source, None where nobody knows. Raises MaskletError where a size cannot be reached.
+    """
+    if model.memory is None:
+        raise MaskletError(f"--sweep: {model.family}/{model.variant} segments images and has no memory to grow")
+    limit = 1 + model.memory.recent_frames
+    memory, objects = sweep.memory or (limit,), sweep.objects or (1,)
+    if max(memory) > limit:
+        raise MaskletError(
+            f"--sweep memory={max(memory)}: with one prompted frame the model attends to {limit} at most"
+        )
+    if frames is not None and frames <= max(memory):
+        raise MaskletError(
+            f"--sweep memory={max(memory)}: needs {max(memory) + 1} frames, the source gives {frames}; sweep fewer"
+        )
+    return Sweep(objects, memory)
+
+
+def grow(
+    tracker: Callable[[], VideoTracker],
+    recorder: Recorder,
+    frames: Iterable[Frame],
+    prompts: Sequence[Prompt],
+    sweep: Sweep,
+    rounds: int = ROUNDS,
+) -> Growth:
+    """Run a sweep that was checked.
+
+    tracker: makes a new one on sessions that `recorder` has wrapped; prompts: for the first frame, taken in turn.
+    Raises MaskletError where the source ends too early.
+    """
+    clip = list(islice(frames, max(sweep.memory) + 1))
+    if len(clip) <= max(sweep.memory):
+        raise MaskletError(f"--sweep memory={max(sweep.memory)}: the source ended after {len(clip)} frames")
+    found: dict[tuple[int, int], list[FrameTimes]] = {}
+    for _ in range(rounds):
+        for objects in sweep.objects:
+            for times in _pass(tracker(), recorder, clip, prompts, objects):
+                if times.memories in sweep.memory:
+                    found.setdefault((objects, times.memories), []).append(times)
+    return fit([point(objects, memories, times) for (objects, memories), times in sorted(found.items())])
+
+
+def point(objects: int, memories: int, frames: Sequence[FrameTimes]) -> Point:
+    """Sum up the frames of one size."""
+    by_frame = [totals(frame) for frame in frames]
+    stages = dict.fromkeys(call.stage for frame in frames for call in frame.calls)
+    return Point(
+        objects,
+        memories,
+        len(frames),
+        frame_ms=median([frame.masks_ns - frame.captured_ns for frame in frames]) / 1e6,
+        host_ms=median([sum(by_name.get(name, 0) for name in HOST) for by_name in by_frame]) / 1e6,
+        stages_ms={name: median([by_name.get(name, 0) for by_name in by_frame]) / 1e6 for name in stages},
+    )
+
+
+def fit(points: Sequence[Point]) -> Growth:
+    """Lay straight lines through the points."""
+    most_memories = max(p.memories for p in points)
+    most_objects = max(p.objects for p in points)
+    fixed, per_object = _line([(p.objects, p.frame_ms) for p in points if p.memories == most_memories])
+    _, per_memory = _line([(p.memories, p.frame_ms) for p in points if p.objects == most_objects])
+    return Growth(tuple(points), fixed, per_object, per_memory)
+
+
+def _line(xy: Sequence[tuple[int, float]]) -> tuple[float | None, float | None]:
+    """Intercept and slope; None of fewer than two points."""
+    if len(xy) < 2:
+        return None, None
+    slope, intercept = np.polyfit([x for x, _ in xy], [y for _, y in xy], 1).tolist()
+    return intercept, slope
+
+
+def _pass(
+    tracker: VideoTracker, recorder: Recorder, clip: Sequence[Frame], prompts: Sequence[Prompt], objects: int
+) -> list[FrameTimes]:
+    """Track copies of the prompts through the clip and hand over what was recorded of it."""
+    first = len(recorder.frames_recorded)
+    sink = recorder.sink(_Nowhere())
+    copies = {object_id: prompts[(object_id - 1) % len(prompts)] for object_id in range(1, objects + 1)}
+    for position, frame in enumerate(recorder.frames(clip)):
+        sink.write(frame, tracker.step(frame, copies if position == 0 else {}))
+    return recorder.frames_recorded[first:]
+
+
+class _Nowhere:
+    """A sink for results that nobody wants."""
+
+    def write(self, frame: Frame, result: object) -> None:
+        pass

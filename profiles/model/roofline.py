@@ -1,0 +1,82 @@
+"""How close each stage comes to what the machine allows: the roofline model (Williams, Waterman, Patterson 2009).
+
+A stage cannot be faster than its arithmetic at the machine's peak, nor than its traffic at the machine's bandwidth.
+The larger of the two times is its limit, and limit / measured the share of the limit that it reaches.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+import msgspec
+from masklet.profiles.machine.cpu_peaks import Machine
+from masklet.profiles.model.graph_cost import GraphCost
+from masklet.profiles.recording.statistics import median
+from masklet.profiles.recording.timeline import Call, FrameTimes, Sizes
+
+
+class StageLimit(msgspec.Struct, frozen=True):
+    """A stage on the roofline, at the sizes that most of its calls had.
+
+    intensity: operations a byte; bound: what limits it; share: of the limit, 0..1 (above where the peak that was
+    measured is none).
+    """
+
+    sizes: dict[str, int]
+    calls: int
+    p50_ms: float
+    gflop: float
+    mbytes: float
+    gflops: float
+    intensity: float
+    limit_ms: float
+    bound: str
+    share: float
+    uncounted: tuple[str, ...]
+
+
+class Roofline(msgspec.Struct, frozen=True):
+    """The machine's peaks and every stage that ran."""
+
+    machine: Machine
+    stages: dict[str, StageLimit]
+
+
+def usual_sizes(frames: Iterable[FrameTimes]) -> dict[str, Sizes]:
+    """The sizes that most calls of a stage had, by stage; of equally many, the later ones."""
+    seen: dict[str, Counter[tuple[tuple[str, int], ...]]] = {}
+    for call in _calls(frames):
+        seen.setdefault(call.stage, Counter())[tuple(call.sizes.items())] += 1
+    return {stage: dict(max(reversed(counts.items()), key=lambda item: item[1])[0]) for stage, counts in seen.items()}
+
+
+def roofline(frames: Iterable[FrameTimes], costs: Mapping[str, GraphCost], machine: Machine) -> Roofline:
+    """Place stages on the roofline. costs: of each stage at its usual sizes."""
+    frames = list(frames)
+    usual = usual_sizes(frames)
+    taken = {
+        name: [c.ended_ns - c.began_ns for c in _calls(frames) if (c.stage, c.sizes) == (name, usual[name])]
+        for name in costs
+    }
+    return Roofline(machine, {name: _limit(usual[name], taken[name], costs[name], machine) for name in costs})
+
+
+def _limit(sizes: Sizes, taken_ns: list[int], cost: GraphCost, machine: Machine) -> StageLimit:
+    arithmetic_ns, traffic_ns = cost.flops / machine.gflops, cost.bytes / machine.gbytes
+    limit_ns, measured_ns = max(arithmetic_ns, traffic_ns), median(taken_ns)
+    return StageLimit(
+        sizes=dict(sizes),
+        calls=len(taken_ns),
+        p50_ms=measured_ns / 1e6,
+        gflop=cost.flops / 1e9,
+        mbytes=cost.bytes / 1e6,
+        gflops=cost.flops / measured_ns,
+        intensity=cost.flops / cost.bytes if cost.bytes else 0.0,
+        limit_ms=limit_ns / 1e6,
+        bound="arithmetic" if arithmetic_ns >= traffic_ns else "bandwidth",
+        share=limit_ns / measured_ns,
+        uncounted=cost.uncounted,
+    )
+
+
+def _calls(frames: Iterable[FrameTimes]) -> Iterable[Call]:
+    return (call for frame in frames for call in frame.calls)

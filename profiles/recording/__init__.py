@@ -1,0 +1,1 @@
+"""What happened when: the pipeline, recorded through wrapped sessions."""

@@ -1,0 +1,1 @@
+"""A profile as data, HTML page, terminal tree, trace and comparison."""

@@ -1,0 +1,180 @@
+"""A profile in the terminal: a tree with bars, the roofline, the growth, the device."""
+
+from collections.abc import Iterable, Sequence
+
+from masklet.profiles.model.growth import Growth
+from masklet.profiles.model.roofline import Roofline
+from masklet.profiles.recording.phases import SINK
+from masklet.profiles.recording.statistics import Latency
+from masklet.profiles.recording.timeline import Recorder
+from masklet.profiles.report.compare import Comparison
+from masklet.profiles.report.report import Part, Report, measurements
+from rich.console import Console
+from rich.table import Table
+
+BAR = 20  # characters of a whole frame
+EIGHTHS = " ▏▎▍▌▋▊▉█"
+PERCENTILES = ("p50", "p90", "p95", "p99", "max")
+
+
+def show(report: Report, console: Console) -> None:
+    """Print a report."""
+    for line in headline(report):
+        console.print(line, soft_wrap=True, highlight=False)
+    console.print(frame_tree(report.frame, report.parts))
+    if report.roofline:
+        console.print(roofline_table(report.roofline))
+        for line in _uncounted(report.roofline):
+            console.print(line, soft_wrap=True)
+    if report.growth:
+        console.print(growth_table(report.growth))
+    for line in device_lines(report):
+        console.print(line, soft_wrap=True, highlight=False)
+
+
+def stage_tree(recorder: Recorder, stages: Sequence[str], warmup: int = 0) -> Table:
+    """The tree of what a recorder has recorded, for those who run the pipeline themselves.
+
+    stages: names in the order of the model; warmup: frames to leave out, of which the first are not typical.
+    """
+    found = measurements(recorder.frames_recorded[warmup:], stages)
+    return frame_tree(found.frame, {**found.phases, **found.stages}, found.series.parts_ms)
+
+
+def headline(report: Report) -> Iterable[str]:
+    """What was run, and the figure that counts."""
+    bundle, series = report.bundle, report.series
+    yield f"[bold]{bundle.family} {bundle.variant}[/bold], {bundle.side} px, {bundle.backend}, {_precision(report)}"
+    yield (
+        f"{report.source.name}, {report.source.width}x{report.source.height}: {report.frames} frames measured after "
+        f"{report.warmup} of warm-up, {_range(series.objects, 'object')}, {_range(series.memories, 'memory frame')}"
+    )
+    frame = report.frame
+    yield (
+        f"capture to masks [bold]{frame.p50_ms:.1f} ms[/bold] in the median, p99 {frame.p99_ms:.1f}; "
+        f"[bold]{frame.fps:.2f} frames/s[/bold] with the sinks; host {report.host.p50_ms:.1f} ms; "
+        f"{report.memory.rss_peak_mb:.0f} MB at most"
+    )
+
+
+def frame_tree(frame: Latency, parts: dict[str, Part], order: Iterable[str] | None = None) -> Table:
+    """A row a phase and stage, in the order of `order` or of `parts`. Milliseconds a call; share of all frames."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("")
+    table.add_column("share", justify="right")
+    table.add_column("", width=BAR)
+    for name in (*PERCENTILES, "calls", "per object"):
+        table.add_column(f"{name} ms" if name in PERCENTILES[:1] else name, justify="right")
+    table.add_row("[bold]capture to masks[/bold]", "", "", *_percentiles(frame), str(frame.calls), "")
+    names = list(order or parts)
+    for name in names:
+        part = parts[name]
+        branch = "└─" if name in names[-1:] or name == SINK else "├─"
+        each = f"{part.per_object_ms:.2f}" if part.per_object_ms is not None else ""
+        share = f"{part.share:.1%}"
+        table.add_row(f"{branch} {name}", share, bar(part.share), *_percentiles(part), str(part.calls), each)
+    return table
+
+
+def bar(share: float, width: int = BAR) -> str:
+    """A bar of `share` of its width, to an eighth of a character."""
+    eighths = round(min(max(share, 0.0), 1.0) * width * 8)
+    return EIGHTHS[8] * (eighths // 8) + (EIGHTHS[eighths % 8] if eighths % 8 else "")
+
+
+def roofline_table(found: Roofline) -> Table:
+    """Every stage against the machine's peaks."""
+    machine = found.machine
+    threads = "all cores" if machine.threads is None else f"{machine.threads} threads"
+    title = f"Roofline: {machine.gflops:.0f} GFLOP/s, {machine.gbytes:.1f} GB/s measured here with numpy, {threads}"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for name in ("stage", "at"):
+        table.add_column(name)
+    for name in ("calls", "GFLOP", "MB", "p50 ms", "limit ms", "GFLOP/s", "of the limit"):
+        table.add_column(name, justify="right")
+    table.add_column("bound by")
+    for name, stage in found.stages.items():
+        at = " ".join(f"{symbol}={size}" for symbol, size in stage.sizes.items())
+        figures = (stage.gflop, stage.mbytes, stage.p50_ms, stage.limit_ms, stage.gflops)
+        cells = (f"{value:.2f}" for value in figures)
+        table.add_row(name, at, str(stage.calls), *cells, f"{stage.share:.0%}", stage.bound)
+    return table
+
+
+def growth_table(growth: Growth) -> Table:
+    """A row a size."""
+    lines = [
+        f"{value:+.1f} ms {what}"
+        for value, what in ((growth.per_object_ms, "an object"), (growth.per_memory_ms, "a memory frame"))
+        if value is not None
+    ]
+    table = Table(title=f"Growth: {', '.join(lines) or 'one size'}", title_justify="left", box=None, pad_edge=False)
+    stages = list(growth.points[0].stages_ms)
+    for name in ("objects", "memory frames", "frames", "frame ms", "host ms", *stages):
+        table.add_column(name, justify="right")
+    for p in growth.points:
+        times = (p.frame_ms, p.host_ms, *(p.stages_ms.get(name, 0.0) for name in stages))
+        table.add_row(str(p.objects), str(p.memories), str(p.frames), *(f"{ms:.2f}" for ms in times))
+    return table
+
+
+def comparison_table(found: Comparison) -> Table:
+    """A row a part: medians of a frame in both runs, the change, and what it is worth."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("", "A ms", "B ms", "change"):
+        table.add_column(name, justify="right" if name else "left")
+    table.add_column("verdict")
+    for change in found.changes:
+        mark = ("[red]" if change.change > 0 else "[green]") if change.stands_out else "[dim]"
+        ratio = f"{mark}{change.change:+.1%}[/]"
+        table.add_row(change.name, f"{change.a_ms:.2f}", f"{change.b_ms:.2f}", ratio, change.verdict)
+    return table
+
+
+def device_lines(report: Report) -> Iterable[str]:
+    """What it was measured on."""
+    device = report.device
+    mhz = f", up to {device.cpu_max_mhz:.0f} MHz" if device.cpu_max_mhz else ""
+    yield f"{device.board or device.cpu or 'unknown CPU'}, {device.cores} cores{mhz}, {device.system}"
+    for gpu in device.gpus:
+        yield f"{gpu.name}, driver {gpu.driver}"
+    if device.power_mode:
+        yield f"power mode {device.power_mode}"
+    yield ", ".join(f"{name} {version}" for name, version in device.libraries.items())
+    for name in ("load_average", "cpu_mhz", "gpu_mhz", "temperatures_c", "watts"):
+        before, after = getattr(device.before, name), getattr(device.after, name)
+        if before or after:
+            yield f"{name.replace('_', ' ')} before {_words(before)}, after {_words(after)}"
+    if device.busy:
+        load = _words(device.before.load_average)
+        yield f"[yellow]the machine was busy[/yellow]: load {load} on {device.cores} cores before it began"
+
+
+def _uncounted(found: Roofline) -> Iterable[str]:
+    for name, stage in found.stages.items():
+        if stage.uncounted:
+            yield f"[yellow]{name}: {len(stage.uncounted)} operators not counted[/yellow], {stage.uncounted[0]} first"
+
+
+def _precision(report: Report) -> str:
+    kinds = sorted(set(report.bundle.precision.values()))
+    return kinds[0] if len(kinds) == 1 else ", ".join(f"{n} {p}" for n, p in report.bundle.precision.items())
+
+
+def _percentiles(found: Latency) -> list[str]:
+    values = (found.p50_ms, found.p90_ms, found.p95_ms, found.p99_ms, found.max_ms)
+    return [f"{value:.2f}" for value in values]
+
+
+def _range(values: Sequence[int], thing: str) -> str:
+    low, high = min(values), max(values)
+    many = thing if high == 1 else f"{thing}s"
+    return f"{low} {many}" if low == high else f"{low} to {high} {many}"
+
+
+def _words(value: object) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{name} {number:.1f}" for name, number in value.items()) or "unknown"
+    if isinstance(value, tuple):
+        return " ".join(f"{number:.2f}" for number in value)
+    return "unknown" if value is None else f"{value:.0f}"

@@ -1,0 +1,1 @@
+"""Memory of a GPU, shared by the engines that run there."""

@@ -1,0 +1,50 @@
+"""CUDA, as far as engines need it: one small protocol, two adapters. Nothing here is imported without being asked for.
+
+cuda = open_cuda()            # cuda-bindings, or pycuda where that is what is installed
+"""
+
+from collections.abc import Callable
+from importlib.util import find_spec
+
+from masklet.runtime.backends.gpu.cuda.protocol import Cuda
+from masklet.runtime.errors import SessionError
+
+ADAPTERS = ("cuda-bindings", "pycuda")
+
+
+def installed_adapters() -> list[str]:
+    """Those of the adapters whose package is installed, the default first."""
+    return [name for name in ADAPTERS if _is_installed(name)]
+
+
+def open_cuda(adapter: str | None = None) -> Cuda:
+    """Open the first GPU of this process.
+
+    adapter: "cuda-bindings" or "pycuda"; whichever is installed where None, the first before the second.
+    Raises SessionError where neither is installed or it cannot be loaded, or there is no driver or GPU.
+    """
+    names = installed_adapters() if adapter is None else [adapter]
+    if not names or not _is_installed(names[0]):
+        raise SessionError(f"{names[0] if names else 'cuda-bindings'} is not installed; pip install cuda-bindings")
+    try:
+        if names[0] == "pycuda":
+            from masklet.runtime.backends.gpu.cuda.pycuda import PyCuda
+
+            adapter_class: Callable[[], Cuda] = PyCuda
+        else:
+            from masklet.runtime.backends.gpu.cuda.bindings import CudaBindings
+
+            adapter_class = CudaBindings
+    except ImportError as error:  # a library that it links to is missing, as the driver's is in many containers
+        raise SessionError(
+            f"{names[0]}: installed but cannot be loaded: {str(error).splitlines()[0]}; "
+            "is there an NVIDIA driver (in a container: was it started with --gpus all)?"
+        ) from None
+    return adapter_class()
+
+
+def _is_installed(adapter: str) -> bool:
+    try:
+        return find_spec({"cuda-bindings": "cuda.bindings", "pycuda": "pycuda"}[adapter]) is not None
+    except ModuleNotFoundError:  # of the parent, `cuda`
+        return False

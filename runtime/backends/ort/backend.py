@@ -1,0 +1,165 @@
+"""Sessions on ONNX Runtime."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from masklet.runtime.backends.gpu.cuda import open_cuda
+from masklet.runtime.backends.gpu.device_memory import DeviceMemory
+from masklet.runtime.backends.gpu.device_session import GpuInUse
+from masklet.runtime.backends.ort.gpu import OnnxRuntimeGpuSession
+from masklet.runtime.backends.ort.providers import (
+    NAMES,
+    RECORD_ASSIGNMENT,
+    Placement,
+    Provider,
+    first_line,
+    in_one_line,
+    make_engine_cache,
+    requested,
+)
+from masklet.runtime.backends.session import Feeds, Session
+from masklet.runtime.bundle.bundle import Artifact, Bundle
+from masklet.runtime.bundle.spec import StageSpec, Tensor
+from masklet.runtime.errors import SessionError
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+
+class OnnxRuntimeSession:
+    """A stage opened by ONNX Runtime. Feeds are read in place and outputs handed over without a copy."""
+
+    def __init__(self, spec: StageSpec, session: "onnxruntime.InferenceSession") -> None:
+        self._spec = spec
+        self._session: Any = session
+        self._outputs = [t.name for t in spec.outputs]
+
+    @property
+    def spec(self) -> StageSpec:
+        return self._spec
+
+    def run(self, feeds: Feeds) -> dict[str, Tensor]:
+        self._spec.check(feeds)
+        if self._session is None:
+            raise SessionError(f"stage {self._spec.name!r} was closed")
+        try:
+            return dict(zip(self._outputs, self._session.run(self._outputs, dict(feeds)), strict=True))
+        except Exception as error:  # ONNX Runtime's own exceptions share no base class
+            raise SessionError(f"stage {self._spec.name!r}: ONNX Runtime failed: {first_line(error)}") from error
+
+    def close(self) -> None:
+        self._session = None
+
+
+class OnnxRuntime:
+    """Opens stages on ONNX Runtime.
+
+    threads:  threads of each stage's own pool; the cores that this process may use where None.
+    provider: "cpu", "cuda" or "tensorrt". What it does not take falls back to the next, which `ran_on` says.
+    strict:   a fall-back is an error.
+    """
+
+    formats: tuple[str, ...] = ("onnx-ort", "onnx")
+
+    def __init__(self, threads: int | None = None, *, provider: Provider = "cpu", strict: bool = False) -> None:
+        self._threads, self._provider, self._strict = threads, provider, strict
+        self._gpu: GpuInUse | None = None
+        if provider != "cpu":
+            self.formats = ("onnx",)
+        self.ran_on: dict[str, str] = {}
+
+    def __str__(self) -> str:
+        """Itself, and once stages are open who runs them."""
+        return f"ONNX Runtime, {in_one_line(self.ran_on)}" if self.ran_on else "ONNX Runtime on the CPU"
+
+    def artifact(self, bundle: Bundle, stage: StageSpec) -> Artifact:
+        return bundle.artifact(stage.name, self.formats)
+
+    def open(self, bundle: Bundle, stage: StageSpec) -> Session:
+        artifact = self.artifact(bundle, stage)
+        path, gpu = bundle.path(artifact), self._gpu_for(stage)
+        if gpu is None:
+            return self.open_graph(path, stage)
+        if self._provider == "tensorrt":
+            make_engine_cache()
+        session = self._session(path, stage, requested(self._provider, artifact, gpu.memory.cuda.stream))
+        self._place(stage, session)
+        if NAMES["cuda"] not in session.get_providers():  # it is built in, but did not load, as without its cuDNN
+            return OnnxRuntimeSession(stage, session)
+        return OnnxRuntimeGpuSession(stage, bundle.model, gpu, session)
+
+    def open_graph(self, path: Path, stage: StageSpec) -> OnnxRuntimeSession:
+        """Open a graph of a stage on the CPU. Raises SessionError naming the stage and what ONNX Runtime said."""
+        return OnnxRuntimeSession(stage, self._session(path, stage, [(NAMES["cpu"], {})]))
+
+    def _session(
+        self, path: Path, stage: StageSpec, providers: list[tuple[str, dict[str, str]]]
+    ) -> "onnxruntime.InferenceSession":
+        onnxruntime = _imported()
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3  # errors; the default prints warnings about harmless initialisers
+        options.add_session_config_entry("session.force_spinning_stop", "1")  # idle threads leave their cores at once
+        options.add_session_config_entry(RECORD_ASSIGNMENT, "0" if len(providers) == 1 else "1")
+        options.intra_op_num_threads = self._threads or _cores_of_this_process()
+        try:
+            session = onnxruntime.InferenceSession(path, options, providers=providers)
+        except Exception as error:
+            raise SessionError(f"stage {stage.name!r}: {path} cannot be opened: {first_line(error)}") from error
+        self._check_io(stage, session)
+        return session
+
+    def _gpu_for(self, stage: StageSpec) -> GpuInUse | None:
+        """The GPU that was asked for, opened with the first stage; None for the CPU, which may be a fall-back."""
+        if self._provider == "cpu":
+            return None
+        wanted, available = NAMES[self._provider], _imported().get_available_providers()
+        try:
+            if wanted not in available:
+                raise SessionError(
+                    f"this ONNX Runtime has no {wanted}, only {', '.join(available)}; pip install 'masklet[gpu]'"
+                )
+            if self._gpu is None or not self._gpu.is_open:
+                self._gpu = GpuInUse(DeviceMemory(open_cuda()))
+        except SessionError as error:
+            if self._strict:
+                raise
+            self.ran_on[stage.name] = f"CPU, for {error}"
+            return None
+        return self._gpu
+
+    def _place(self, stage: StageSpec, session: "onnxruntime.InferenceSession") -> None:
+        """Note who runs a stage; with `strict`, raise SessionError where that is not who was asked."""
+        placement = Placement(session)
+        fallback = placement.falls_back(self._provider)
+        if fallback and self._strict:
+            wanted = f"stage {stage.name!r}: asked for {self._provider}"
+            raise SessionError(f"{wanted}, but {fallback}; drop --strict to allow it")
+        self.ran_on[stage.name] = f"{placement}{f' ({fallback})' if fallback else ''}"
+
+    def _check_io(self, stage: StageSpec, session: "onnxruntime.InferenceSession") -> None:
+        have = {i.name for i in session.get_inputs()} | {o.name for o in session.get_outputs()}
+        want = {t.name for t in (*stage.inputs, *stage.outputs)}
+        if have != want:
+            raise SessionError(f"stage {stage.name!r}: its graph has tensors {sorted(have)}, declared {sorted(want)}")
+
+
+def _imported() -> Any:
+    try:
+        import onnxruntime
+    except ImportError:
+        raise SessionError(
+            "ONNX Runtime is not installed; pip install 'masklet[cpu]' (or 'masklet[gpu]' for CUDA)"
+        ) from None
+    return onnxruntime
+
+
+def _cores_of_this_process() -> int:
+    """What taskset or a container left of the cores, or 0: ONNX Runtime's own choice, a thread for each core it sees.
+
+    Left to itself it counts the machine's, and threads that wait for each other on one core take turns spinning.
+    """
+    if not hasattr(os, "sched_getaffinity"):
+        return 0
+    allowed = len(os.sched_getaffinity(0))
+    return allowed if allowed < (os.cpu_count() or 1) else 0

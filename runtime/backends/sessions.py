@@ -1,0 +1,75 @@
+"""The opened stages of one model."""
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from masklet.runtime.backends.ort.backend import OnnxRuntime
+from masklet.runtime.backends.session import Backend, Feeds, Session
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.spec import ModelSpec, Tensor
+from masklet.runtime.errors import BundleError
+
+
+class Sessions:
+    """The opened stages of one model. Trackers of several streams may share them.
+
+    assets: says where the model's files beside its graphs are; None where there are none.
+    """
+
+    def __init__(
+        self, model: ModelSpec, by_stage: Mapping[str, Session], assets: Callable[[str], Path] | None = None
+    ) -> None:
+        self.model = model
+        self._by_stage = dict(by_stage)
+        self._assets = assets
+
+    @classmethod
+    def open(
+        cls, bundle: Bundle, backend: Backend | None = None, wrap: Callable[[Session], Session] | None = None
+    ) -> Self:
+        """Open every stage of a bundle.
+
+        backend: what runs the stages; ONNX Runtime on the CPU where None.
+        wrap:    put around every session, to time or record what passes through it.
+        Where a stage cannot be opened, those that were are closed again.
+        """
+        backend = OnnxRuntime() if backend is None else backend
+        opened: dict[str, Session] = {}
+        with ExitStack() as on_failure:
+            for stage in bundle.model.stages:
+                session = backend.open(bundle, stage)
+                on_failure.callback(session.close)
+                opened[stage.name] = wrap(session) if wrap else session
+            on_failure.pop_all()
+        return cls(bundle.model, opened, bundle.asset)
+
+    def run(self, stage: str, feeds: Feeds) -> dict[str, Tensor]:
+        """Run a stage; feeds that this variant of the model does not take are left out."""
+        session = self._by_stage[stage]
+        return session.run({name: feed for name, feed in feeds.items() if session.spec.accepts(name)})
+
+    def has(self, stage: str) -> bool:
+        """Whether the model has such a stage."""
+        return stage in self._by_stage
+
+    def asset(self, name: str) -> Path:
+        """A file that the model needs beside its graphs. Raises BundleError where it is not there."""
+        if self._assets is None:
+            raise BundleError(f"model {self.model.family}/{self.model.variant} was opened without its asset {name!r}")
+        return self._assets(name)
+
+    def close(self) -> None:
+        """Close every session."""
+        for session in self._by_stage.values():
+            session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,1 @@
+"""TensorRT: which engine of a bundle runs here, how it is loaded, and its sessions."""

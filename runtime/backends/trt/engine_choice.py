@@ -1,0 +1,60 @@
+"""Which engine of a bundle runs here, and whether it may: engines are code, so only what the manifest vouches for."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from masklet.runtime.backends.trt.fingerprint import STRIPPED, difference, engines, graph_of
+from masklet.runtime.backends.trt.library import Backend
+from masklet.runtime.bundle.bundle import Artifact, Bundle, graph_hash
+from masklet.runtime.errors import SessionError
+
+
+@dataclass(frozen=True, slots=True)
+class EnginePlan:
+    """An engine that the manifest vouches for.
+
+    built_with: the version of TensorRT. weights: the graph that has them, where the engine was built without.
+    """
+
+    stage: str
+    data: bytes
+    built_with: str
+    weights: Path | None
+
+
+def choose_engine(bundle: Bundle, stage: str, backend: Backend, here: Mapping[str, str]) -> Artifact:
+    """The newest engine of a stage that was built for this machine and from the bundle's own graph.
+
+    Raises SessionError saying what differs, and how to build another.
+    """
+    found = engines(bundle, stage, backend)
+    remedy = f"masklet build {bundle.root} --backend {backend}"
+    if not found:
+        raise SessionError(f"stage {stage!r} has no {backend} engine; {remedy}")
+    reasons = []
+    for artifact in reversed(found):
+        graph = graph_of(bundle, artifact)
+        now = dict(here) if graph is None else {**here, "graph": graph_hash(graph)}
+        reason = difference(artifact.built_for or {}, now)
+        if reason is None:
+            return artifact
+        reasons.append(reason)
+    raise SessionError(f"stage {stage!r}: no {backend} engine is for this machine ({reasons[0]}); {remedy} --rebuild")
+
+
+def vouched_plan(bundle: Bundle, artifact: Artifact) -> EnginePlan:
+    """An engine, read once and hashed. Raises SessionError where the manifest does not vouch for it."""
+    path, wanted = bundle.path(artifact), artifact.files[0]
+    plan = path.read_bytes()
+    if len(plan) != wanted.bytes:
+        raise SessionError(f"{path}: has {len(plan)} bytes of {wanted.bytes}: it was cut off; build it again")
+    if hashlib.sha256(plan).hexdigest() != wanted.sha256:
+        raise SessionError(f"{path}: its SHA-256 is not the manifest's, so it is not loaded; build it again")
+    said, graph = artifact.built_for or {}, graph_of(bundle, artifact)
+    stripped = STRIPPED in said.get("flags", "")
+    if stripped and graph is None:
+        raise SessionError(f"{path}: was built without its weights, and the bundle lacks the graph that has them")
+    weights = bundle.path(graph) if stripped and graph is not None else None
+    return EnginePlan(artifact.stage, plan, said.get("tensorrt", ""), weights)

@@ -1,0 +1,122 @@
+"""What `masklet inspect` shows of a bundle."""
+
+from pathlib import Path
+
+import msgspec
+from masklet.runtime.bundle.bundle import Artifact, Bundle, Calibration, Parity, bank_bytes
+from masklet.runtime.bundle.spec import ModelSpec
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+
+def show(root: Path, *, as_json: bool, check_hashes: bool) -> None:
+    """Print a bundle as tables, or its manifest with the sums as JSON."""
+    bundle = Bundle.load(root, check_hashes=check_hashes)
+    if as_json:
+        sums = {"bundle_bytes": bundle_bytes(bundle), "bank_bytes_per_object": bank_bytes(bundle.model)}
+        manifest: dict[str, object] = msgspec.to_builtins(bundle.manifest)
+        print(msgspec.json.format(msgspec.json.encode({**manifest, "sums": sums}), indent=2).decode())
+        return
+    console = Console(soft_wrap=False)
+    model = bundle.model
+    console.print(
+        f"[bold]{model.family} {model.variant}[/bold], {model.pipeline}, from {bundle.manifest.checkpoint.name}"
+    )
+    console.print(
+        f"input {model.preprocess.side} x {model.preprocess.side} ({model.preprocess.resize}), "
+        f"{_size(bundle_bytes(bundle))} on disk"
+    )
+    if model.memory:
+        console.print(
+            f"memory bank {_size(bank_bytes(model))} an object when full: {model.memory.prompted_frames} prompted and "
+            f"{model.memory.recent_frames} recent frames, pointers over {model.memory.pointers} frames"
+        )
+    if bundle.manifest.calibration:
+        console.print(_calibration(bundle.manifest.calibration), highlight=False)
+    console.print(_stage_table(bundle))
+    if any(artifact.built_for for artifact in bundle.manifest.artifacts):
+        console.print(_engine_table(bundle))
+    console.print(_tensor_table(model))
+
+
+def _calibration(found: Calibration) -> str:
+    lost = (
+        ""
+        if found.jf is None or found.jf_fp32 is None
+        else f", J&F {found.jf:.2f}, FP32 {found.jf_fp32:.2f} (at most {found.max_drop} lost)"
+    )
+    verdict = "within" if found.within else "[bold red]beyond[/bold red]"
+    return (
+        f"{found.precision}, {verdict} its bound over {found.frames} frames: "
+        f"mask IoU with FP32 {found.iou:.4f} (from {found.min_iou}){lost}"
+    )
+
+
+def bundle_bytes(bundle: Bundle) -> int:
+    """Bytes of all the files that the manifest names; a file that two artifacts share counts once."""
+    return sum(file.bytes for file in bundle.manifest.files())
+
+
+def graph_bytes(bundle: Bundle) -> int:
+    """Bytes of the same without its engines, which are made of the graphs and stay behind."""
+    engines = {file for artifact in bundle.manifest.artifacts if artifact.built_for for file in artifact.files}
+    return sum(file.bytes for file in bundle.manifest.files() if file not in engines)
+
+
+def _stage_table(bundle: Bundle) -> Table:
+    table = _table("Artifacts", "stage", "format", "precision")
+    for name in ("size", "parity", "worst output"):
+        table.add_column(name, justify="right")
+    for artifact in (a for a in bundle.manifest.artifacts if not a.built_for):
+        worst = _worst(artifact, bundle.manifest.parity)
+        table.add_row(
+            artifact.stage,
+            artifact.format,
+            artifact.precision,
+            _size(sum(f.bytes for f in artifact.files)),
+            f"{worst.relative:.1e}" if worst else "not measured",
+            worst.output if worst else "",
+        )
+    return table
+
+
+def _engine_table(bundle: Bundle) -> Table:
+    table = _table("Engines", "stage", "built by", "for", "precision")
+    table.add_column("size", justify="right")
+    table.add_column("check")
+    for artifact in bundle.manifest.artifacts:
+        if artifact.built_for:
+            said = artifact.built_for
+            by = f"{artifact.format} {said.get('tensorrt', '')}".strip()
+            gpu = f"{said.get('gpu', '')}, {said.get('compute_capability', '')}"
+            size = _size(sum(f.bytes for f in artifact.files))
+            table.add_row(artifact.stage, by, gpu, artifact.precision, size, said.get("check", ""))
+    return table
+
+
+def _tensor_table(model: ModelSpec) -> Table:
+    table = _table("Tensors (-> marks outputs)", "stage", "tensor", "type", "shape")
+    for stage in model.stages:
+        rows = [(t.name, t) for t in stage.inputs] + [(f"-> {t.name}", t) for t in stage.outputs]
+        for number, (name, tensor) in enumerate(rows):
+            title = "" if number else stage.name
+            last = number == len(rows) - 1
+            table.add_row(title, name, tensor.dtype, " x ".join(map(str, tensor.shape)), end_section=last)
+    return table
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in columns:
+        table.add_column(name, no_wrap=True)
+    return table
+
+
+def _worst(artifact: Artifact, parity: tuple[Parity, ...]) -> Parity | None:
+    rows = [p for p in parity if p.stage == artifact.stage and p.format == artifact.format]
+    return max(rows, key=lambda p: p.relative, default=None)
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"

@@ -1,0 +1,1 @@
+"""What users type: commands, their options, and what they print."""

@@ -1,0 +1,1 @@
+"""Arrays without a model: geometry, resizing, drawing, palettes, cleaning and packing of masks."""

@@ -1,0 +1,122 @@
+"""Frames to the model's size as the references resize them: bilinear, antialiased where an axis shrinks.
+
+The reference is torch's interpolate(mode="bilinear", antialias=True), with which torchvision and Pillow agree. Where
+an axis grows that is plain bilinear interpolation, which OpenCV does fastest; where it shrinks see `shrink`.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+import cv2
+import numpy as np
+from masklet.runtime.errors import SourceError
+from masklet.runtime.pixels.shrink import U8, RowShrinker
+
+MAX_SIZES = 4  # frame sizes whose plans are kept
+
+
+Fit = Literal["stretch", "longest_side"]
+
+
+def content_hw(source_hw: tuple[int, int], side: int, fit: Fit) -> tuple[int, int]:
+    """Height and width, in model pixels, that a frame covers in the model's square.
+
+    "stretch" covers all of it. "longest_side" keeps the aspect ratio and starts at the top left; the other side is
+    rounded half up as in segment_anything's ResizeLongestSide.get_preprocess_shape, but is never 0.
+    """
+    if fit == "stretch":
+        return side, side
+    scale = side / max(source_hw)
+    height, width = (max(1, int(length * scale + 0.5)) for length in source_hw)
+    return height, width
+
+
+class Resizer:
+    """Fits frames into side x side pixels. Keeps weights and buffers of recent sizes: one thread at a time."""
+
+    def __init__(self, side: int, fit: Fit = "stretch") -> None:
+        self.side, self.fit = side, fit
+        self._plans: dict[tuple[int, int], Callable[[U8], U8]] = {}
+
+    def __call__(self, image: U8) -> U8:
+        """image: [H, W, 3] uint8 RGB. Returns a new [side, side, 3] uint8, within 1/255 of the reference.
+
+        What the frame does not cover is 0; the graph of such a model is told how much it covers.
+        """
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
+            raise SourceError(f"a frame must be uint8[H, W, 3], got {image.dtype}{list(image.shape)}")
+        height, width = image.shape[:2]
+        plan = self._plans.get((height, width))
+        if plan is None:
+            if len(self._plans) == MAX_SIZES:
+                del self._plans[next(iter(self._plans))]
+            plan = self._plans[height, width] = _plan(height, width, content_hw((height, width), self.side, self.fit))
+        return self._padded(plan(image))
+
+    def _padded(self, content: U8) -> U8:
+        height, width, _ = content.shape
+        if (height, width) == (self.side, self.side):
+            return content
+        square = np.zeros((self.side, self.side, 3), np.uint8)
+        square[:height, :width] = content
+        return square
+
+
+def _plan(height: int, width: int, target_hw: tuple[int, int]) -> Callable[[U8], U8]:
+    if width > target_hw[1]:
+        return _ShrinkColumns(height, width, target_hw)
+    if height > target_hw[0]:
+        return _ShrinkRows(height, width, target_hw)
+    return lambda image: _linear(image, target_hw[1], target_hw[0])
+
+
+def _linear(image: U8, width: int, height: int) -> U8:
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+class _ShrinkRows:
+    """For frames that are too high and not too wide: rows first, then OpenCV stretches the columns."""
+
+    def __init__(self, height: int, width: int, target_hw: tuple[int, int]) -> None:
+        self._target_hw = target_hw
+        self._rows = RowShrinker(height, target_hw[0], width * 3)
+
+    def __call__(self, image: U8) -> U8:
+        height, width, _ = image.shape
+        rows, columns = self._target_hw
+        shrunk = np.empty((rows, width, 3), np.uint8)
+        self._rows.bind(image.reshape(height, -1), shrunk.reshape(rows, -1))()
+        return _linear(shrunk, columns, rows)
+
+
+class _ShrinkColumns:
+    """For frames that are too wide: plane by plane, turned on their side, so that columns shrink as rows do.
+
+    Planes because OpenCV transposes single bytes ten times faster than triples of them.
+    """
+
+    def __init__(self, height: int, width: int, target_hw: tuple[int, int]) -> None:
+        self._target_hw = rows, columns = target_hw
+        self._planes = [np.empty((height, width), np.uint8) for _ in range(3)]
+        self._targets = [np.empty((rows, columns), np.uint8) for _ in range(3)]
+        self._turned = np.empty((width, height), np.uint8)
+        self._narrow = np.empty((columns, height), np.uint8)
+        self._upright = np.empty((height, columns), np.uint8)
+        self._columns = RowShrinker(width, columns, height).bind(self._turned, self._narrow)
+        self._rows = None
+        if height > rows:
+            shrinker = RowShrinker(height, rows, columns)
+            self._rows = [shrinker.bind(self._upright, target) for target in self._targets]
+
+    def __call__(self, image: U8) -> U8:
+        cv2.split(image, self._planes)
+        for channel, plane in enumerate(self._planes):
+            cv2.transpose(plane, dst=self._turned)
+            self._columns()
+            cv2.transpose(self._narrow, dst=self._upright)
+            if self._rows is None:
+                size = self._target_hw[::-1]
+                cv2.resize(self._upright, size, dst=self._targets[channel], interpolation=cv2.INTER_LINEAR)
+            else:
+                self._rows[channel]()
+        return np.asarray(cv2.merge(self._targets), np.uint8)

@@ -1,0 +1,210 @@
+"""What a user points at: points, a box or a mask of one object on one frame, in source pixels.
+
+Source pixels are the pixels of the frames a source delivers (after `max_side`), x right and y down, and pixel
+(0, 0) spans 0..1. Points and a box of the same object and frame combine, since a box travels to the decoder
+as two points with labels of their own (sam2_video_predictor.py, add_new_points_or_box); a mask stands alone
+there.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from masklet.runtime.errors import PromptError
+from masklet.runtime.pixels.geometry import F32, BoolArray, Fit, to_model_points
+
+I64 = npt.NDArray[np.int64]
+
+NEGATIVE, POSITIVE, BOX_TOP_LEFT, BOX_BOTTOM_RIGHT = 0, 1, 2, 3
+PADDING = -1  # the label of a point that is none; Meta's decoder adds one behind every set of points
+MAX_OBJECT_ID = 2**31 - 1
+
+
+def _own(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A read-only copy, so that a frozen prompt cannot change under its owner."""
+    copy = array.copy()
+    copy.flags.writeable = False
+    return copy
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Points:
+    """Clicks on one object.
+
+    xy:     [N, 2] float32, source pixels.
+    labels: [N] int64, 1 where the object is, 0 where it is not.
+    Raises PromptError for NaN, another shape or another label.
+    """
+
+    xy: F32
+    labels: I64
+
+    def __post_init__(self) -> None:
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes inf, which is refused below
+            xy, labels = np.asarray(self.xy, np.float32), np.asarray(self.labels)
+        if xy.ndim != 2 or xy.shape[1] != 2 or len(xy) == 0:
+            raise PromptError(f"points: expected [N, 2] coordinates with N from 1, got {list(xy.shape)}")
+        if labels.shape != (len(xy),):
+            raise PromptError(f"points: {len(xy)} points need as many labels, got {list(labels.shape)}")
+        if not np.isfinite(xy).all():
+            raise PromptError(f"points: coordinates must be finite numbers, got {xy.tolist()}")
+        if not np.isin(labels, (NEGATIVE, POSITIVE)).all():
+            raise PromptError(f"points: a label is 1 (object) or 0 (not the object), got {labels.tolist()}")
+        object.__setattr__(self, "xy", _own(xy))
+        object.__setattr__(self, "labels", _own(labels.astype(np.int64)))
+
+    @classmethod
+    def click(cls, x: float, y: float, *, positive: bool = True) -> Self:
+        """One click at (x, y)."""
+        return cls(np.array([[x, y]], np.float32), np.array([int(positive)], np.int64))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Box:
+    """A box around one object, in source pixels, with optional clicks that refine it.
+
+    Raises PromptError for NaN, no area, or corners that are not in the order left, top, right, bottom.
+    """
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+    points: Points | None = None
+
+    def __post_init__(self) -> None:
+        corners = (self.x0, self.y0, self.x1, self.y1)
+        if not np.isfinite(corners).all():
+            raise PromptError(f"box: coordinates must be finite numbers, got {list(corners)}")
+        if self.x1 <= self.x0 or self.y1 <= self.y0:
+            raise PromptError(f"box: {list(corners)} has no area; give X0,Y0,X1,Y1 with X0 < X1 and Y0 < Y1")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mask:
+    """The object's mask on a frame: [H, W] bool, of its size. Raises PromptError where it is empty."""
+
+    mask: BoolArray
+
+    def __post_init__(self) -> None:
+        if self.mask.ndim != 2 or self.mask.dtype != np.bool_:
+            raise PromptError(f"mask: expected bool[H, W], got {self.mask.dtype}{list(self.mask.shape)}")
+        if not self.mask.any():
+            height, width = self.mask.shape
+            raise PromptError(f"mask: none of its {width}x{height} pixels is set")
+        object.__setattr__(self, "mask", _own(self.mask))
+
+
+Prompt = Points | Box | Mask
+Schedule = dict[int, dict[int, Prompt]]  # frame index -> object id -> prompt
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScheduledPrompt:
+    """A prompt for one object on one frame. object_id: from 1; frame: the source's frame index, from 0."""
+
+    object_id: int
+    frame: int
+    prompt: Prompt
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.object_id <= MAX_OBJECT_ID:
+            raise PromptError(f"object id {self.object_id} is not within 1..{MAX_OBJECT_ID}")
+        if self.frame < 0:
+            raise PromptError(f"object {self.object_id}: frame {self.frame} is below 0")
+
+
+def merge(first: Prompt, second: Prompt) -> Prompt:
+    """Combine two prompts of the same object and frame; clicks keep their order.
+
+    Raises PromptError for a mask with anything else, and for two boxes.
+    """
+    if isinstance(first, Mask) or isinstance(second, Mask):
+        raise PromptError("a mask stands alone: it cannot be combined with points, a box or another mask")
+    if isinstance(first, Points):
+        if isinstance(second, Points):
+            return _join(first, second)
+        return replace(second, points=_join(first, second.points))
+    if isinstance(second, Box):
+        raise PromptError("an object takes one box on a frame, got two")
+    return replace(first, points=second if first.points is None else _join(first.points, second))
+
+
+def _join(first: Points, second: Points | None) -> Points:
+    if second is None:
+        return first
+    return Points(np.concatenate([first.xy, second.xy]), np.concatenate([first.labels, second.labels]))
+
+
+def schedule(prompts: Iterable[ScheduledPrompt]) -> Schedule:
+    """Sort prompts by frame, then object id, merging those of the same object and frame.
+
+    Raises PromptError, naming object and frame, where they do not combine.
+    """
+    plan: Schedule = {}
+    for item in sorted(prompts, key=lambda p: (p.frame, p.object_id)):  # stable: the user's order within an object
+        objects = plan.setdefault(item.frame, {})
+        earlier = objects.get(item.object_id)
+        try:
+            objects[item.object_id] = item.prompt if earlier is None else merge(earlier, item.prompt)
+        except PromptError as error:
+            raise PromptError(f"object {item.object_id}, frame {item.frame}: {error}") from None
+    return plan
+
+
+def _clicks(prompt: Points | Box) -> Points | None:
+    return prompt.points if isinstance(prompt, Box) else prompt
+
+
+def point_count(prompt: Prompt) -> int:
+    """Points that a prompt is encoded as, without padding; a box counts as its two corners."""
+    if isinstance(prompt, Mask):
+        return 0
+    points = _clicks(prompt)
+    return (0 if points is None else len(points.xy)) + 2 * isinstance(prompt, Box)
+
+
+def check_prompt(prompt: Prompt, source_hw: tuple[int, int]) -> None:
+    """Raise PromptError where a prompt reaches beyond the frame, or a mask has another size than it.
+
+    source_hw: height and width of the frame in source pixels.
+    """
+    height, width = source_hw
+    if isinstance(prompt, Mask):
+        if prompt.mask.shape != (height, width):
+            rows, columns = prompt.mask.shape
+            raise PromptError(f"the mask is {columns}x{rows} pixels, but the frame is {width}x{height}")
+        return
+    if isinstance(prompt, Box) and (min(prompt.x0, prompt.y0) < 0 or prompt.x1 > width or prompt.y1 > height):
+        box = f"{prompt.x0:g},{prompt.y0:g},{prompt.x1:g},{prompt.y1:g}"
+        raise PromptError(f"the box {box} reaches beyond the frame of {width}x{height} pixels")
+    points = _clicks(prompt)
+    for x, y in () if points is None else points.xy.tolist():
+        if not (0 <= x <= width and 0 <= y <= height):
+            raise PromptError(f"the point {x:g},{y:g} lies outside the frame of {width}x{height} pixels")
+
+
+def encode_points(
+    prompt: Points | Box, source_hw: tuple[int, int], side: int, fit: Fit = "stretch", *, padded_boxes: bool = True
+) -> tuple[F32, I64]:
+    """What the decoder takes for a prompt: box corners, then clicks, then one padding point.
+
+    source_hw: height and width of the frame in source pixels; side: edge of the model's square input in pixels.
+    Returns (coords [N, 2] float32 in model pixels, labels [N] int64). Meta's prompt encoder adds the padding point
+    when no box is given as such. SAM 2's predictors pass boxes as points (sam2_base.py 318), so that it is always
+    there; SAM's pass them as boxes (padded_boxes False).
+    """
+    coords, labels = [], []
+    if isinstance(prompt, Box):
+        coords += [(prompt.x0, prompt.y0), (prompt.x1, prompt.y1)]
+        labels += [BOX_TOP_LEFT, BOX_BOTTOM_RIGHT]
+    points = _clicks(prompt)
+    if points is not None:
+        coords += points.xy.tolist()
+        labels += points.labels.tolist()
+    model_xy = to_model_points(np.array(coords, np.float32), source_hw, side, fit)
+    if isinstance(prompt, Box) and not padded_boxes:
+        return model_xy, np.array(labels, np.int64)
+    return np.concatenate([model_xy, np.zeros((1, 2), np.float32)]), np.array([*labels, PADDING], np.int64)

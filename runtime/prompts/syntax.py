@@ -1,0 +1,114 @@
+"""Prompts as the command line writes them: `[ID][@FRAME]:` before a point, a box or a mask file.
+
+    --point 2@30:480,270    --negative 500,300    --box @5:10,20,110,220    --mask 3:shape.png    --mask
+    1:ids.png#4
+
+ID defaults to 1 and FRAME to 0; with both left out, so may the colon be. In a mask file every pixel that is
+not zero belongs to the object; behind `#` stands the one value (palette index) that does, where a file holds
+several.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from masklet.runtime.errors import PromptError
+from masklet.runtime.pixels.geometry import BoolArray
+from masklet.runtime.prompts.prompts import Box, Mask, Points, Prompt, Schedule, ScheduledPrompt, schedule
+
+_PREFIX = re.compile(r"(?P<id>\d{1,10})?(?:@(?P<frame>\d{1,15}))?:(?P<rest>.*)", re.DOTALL | re.ASCII)
+_MODES = ("1", "L", "P", "I;16", "I")  # Pillow's names: 1-bit, grey, palette, 16-bit grey
+
+
+def parse_prompts(
+    *, points: Iterable[str], negatives: Iterable[str], boxes: Iterable[str], masks: Iterable[str]
+) -> Schedule:
+    """Read the values of --point, --negative, --box and --mask, and merge those of the same object and frame.
+
+    Raises PromptError naming the option and its value.
+    """
+    forms: list[tuple[str, Iterable[str], Callable[[str], Prompt]]] = [
+        ("--box", boxes, _box),
+        ("--point", points, lambda text: _click(text, positive=True)),
+        ("--negative", negatives, lambda text: _click(text, positive=False)),
+        ("--mask", masks, _mask),
+    ]
+    return schedule(_parse(option, text, read) for option, texts, read in forms for text in texts)
+
+
+def _parse(option: str, text: str, read: Callable[[str], Prompt]) -> ScheduledPrompt:
+    match = _PREFIX.fullmatch(text)
+    object_id, frame, rest = match.group("id", "frame", "rest") if match else (None, None, text)
+    try:
+        return ScheduledPrompt(int(object_id or 1), int(frame or 0), read(rest))
+    except PromptError as error:
+        raise PromptError(f"{option} {text}: {error}") from None
+
+
+def _numbers(text: str, names: str) -> list[float]:
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        values = []
+    if len(values) != names.count(",") + 1:
+        raise PromptError(f"expected [ID][@FRAME]:{names} in pixels, such as 2@30:{_EXAMPLES[names]}")
+    return values
+
+
+_EXAMPLES = {"X,Y": "480,270", "X0,Y0,X1,Y1": "10,20,110,220"}
+
+
+def _click(text: str, *, positive: bool) -> Points:
+    x, y = _numbers(text, "X,Y")
+    return Points.click(x, y, positive=positive)
+
+
+def _box(text: str) -> Box:
+    x0, y0, x1, y1 = _numbers(text, "X0,Y0,X1,Y1")
+    return Box(x0, y0, x1, y1)
+
+
+def _mask(text: str) -> Mask:
+    file, mark, value = text.rpartition("#")
+    if mark and value.isdecimal() and not Path(text).exists():
+        return Mask(read_mask(Path(file), int(value)))
+    return Mask(read_mask(Path(text)))
+
+
+def read_mask(path: Path, value: int | None = None) -> BoolArray:
+    """Read a mask from a PNG: 1-bit, grey or palette.
+
+    value: the pixel value (palette index) that is the object; every value but 0 where it is None.
+    Returns [H, W] bool. Raises PromptError for a file that is missing, not such a PNG, cut off, or without
+    the value.
+    """
+    pixels = read_labels(path)
+    mask: BoolArray = pixels != 0 if value is None else pixels == value
+    if value is not None and not mask.any():
+        there = np.unique(pixels)[:20].tolist()
+        raise PromptError(f"{path}: no pixel is {value}; it has {there}")
+    return mask
+
+
+def read_labels(path: Path) -> npt.NDArray[Any]:
+    """Read the values (palette indices) of a 1-bit, grey or palette PNG [H, W]. Raises PromptError as `read_mask`."""
+    from PIL import Image, UnidentifiedImageError
+
+    if not path.is_file():
+        raise PromptError(f"{path}: no such mask file")
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            if image.mode not in _MODES:
+                raise PromptError(f"{path}: a mask is a 1-bit, grey or palette PNG, this one is {image.mode}")
+            return np.asarray(image)
+    except UnidentifiedImageError:
+        raise PromptError(f"{path}: not a PNG") from None
+    except (
+        OSError,
+        SyntaxError,
+        Image.DecompressionBombError,
+    ) as error:  # Pillow calls a broken PNG a SyntaxError
+        raise PromptError(f"{path}: cannot be read: {error}") from None

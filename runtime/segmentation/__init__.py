@@ -1,0 +1,1 @@
+"""Single images: prompted masks, and every mask without a prompt."""

@@ -1,0 +1,154 @@
+"""Every mask of an image without a prompt: SAM's data engine (segment_anything automatic_mask_generator.py).
+
+A grid of clicks is put to the decoder; of the three masks of each, those are kept that the model predicts to be good,
+that hardly change with the threshold, and that are not the same as a better one.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+
+import numpy as np
+from masklet.runtime.backends.sessions import Sessions
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.errors import PromptError
+from masklet.runtime.pixels.geometry import F32, U8
+from masklet.runtime.pixels.nms import nms
+from masklet.runtime.pixels.regions import without_small_regions
+from masklet.runtime.prompts.prompts import Points
+from masklet.runtime.segmentation.crops import Crop, crops, cut_off, point_grid
+from masklet.runtime.segmentation.image_predictor import ImagePredictor
+from masklet.runtime.segmentation.segments import Segment, last_pixels
+
+Progress = Callable[[int, int], None]  # points done, points in all
+# Of settings, where 0 or more is not the range. Beyond these bounds memory runs out before masks get better.
+_RANGES: dict[str, tuple[float, float]] = {
+    "points_per_side": (1, 1024),
+    "points_per_batch": (1, 1024),
+    "crop_layers": (0, 4),
+    "crop_overlap_ratio": (0, 0.99),
+    "crop_points_downscale": (1, np.inf),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EverythingOptions:
+    """SamAutomaticMaskGenerator's settings, under its defaults.
+
+    points_per_side:      of the grid on the whole image.
+    points_per_batch:     clicks that share a call of the decoder.
+    min_predicted_iou:    masks that the model predicts to be worse are dropped (pred_iou_thresh).
+    min_stability:        least share of a mask's pixels that stay when the threshold moves (stability_score_thresh).
+    stability_offset:     by how much the threshold moves, in logits, either way.
+    box_overlap:          of two masks of a crop whose boxes overlap more, the worse is dropped (box_nms_thresh).
+    crop_layers:          layers of crops that are segmented beside the whole image (crop_n_layers).
+    crop_overlap:         of two masks of different crops, the one of the larger crop is dropped (crop_nms_thresh).
+    crop_overlap_ratio:   share of the shorter side that crops have in common.
+    crop_points_downscale: the grid has this many times fewer points a side with each layer.
+    min_region_area:      holes and islands of fewer source pixels are removed (min_mask_region_area).
+    min_area:             masks of fewer source pixels are dropped.
+    Raises PromptError for a value out of its range.
+    """
+
+    points_per_side: int = 32
+    points_per_batch: int = 64
+    min_predicted_iou: float = 0.88
+    min_stability: float = 0.95
+    stability_offset: float = 1.0
+    box_overlap: float = 0.7
+    crop_layers: int = 0
+    crop_overlap: float = 0.7
+    crop_overlap_ratio: float = 512 / 1500
+    crop_points_downscale: int = 1
+    min_region_area: int = 0
+    min_area: int = 0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value, (least, most) = getattr(self, field.name), _RANGES.get(field.name, (0, np.inf))
+            if not (np.isfinite(value) and least <= value <= most):
+                wanted = f"{least} or more" if np.isinf(most) else f"{least} to {most}"
+                raise PromptError(f"{field.name} {value} is out of range; give {wanted}")
+
+
+def silent(done: int, total: int) -> None:
+    """Progress that nobody looks at."""
+
+
+class Everything:
+    """Finds every mask of an image. sessions: as for ImagePredictor."""
+
+    def __init__(self, sessions: Bundle | Sessions, options: EverythingOptions | None = None) -> None:
+        self._options = options or EverythingOptions()
+        self._predictor = ImagePredictor(sessions, batch=self._options.points_per_batch)
+
+    def segment(self, image: U8, progress: Progress = silent) -> list[Segment]:
+        """Every mask of [H, W, 3] uint8 RGB, the ones with the best predicted IoU first."""
+        options = self._options
+        parts = crops((image.shape[0], image.shape[1]), options.crop_layers, options.crop_overlap_ratio)
+        grids = [point_grid(self._side(part), part) for part in parts]
+        total, done = sum(map(len, grids)), 0
+        found: list[Segment] = []
+        for part, grid in zip(parts, grids, strict=True):
+            for step, segments in self._crop(image, part, grid):
+                done += step
+                progress(done, total)
+                found += segments
+        if len(parts) > 1:  # what a small crop shows is sharper: it wins over the same mask of a larger one
+            found = _apart(found, [1 / segment.crop.area for segment in found], options.crop_overlap)
+        if options.min_region_area:
+            found = self._cleaned(found)
+        found = [segment for segment in found if segment.area >= options.min_area]
+        return sorted(found, key=lambda segment: -segment.predicted_iou)
+
+    def _side(self, crop: Crop) -> int:
+        return max(1, int(self._options.points_per_side / self._options.crop_points_downscale**crop.layer))
+
+    def _crop(self, image: U8, crop: Crop, grid: F32) -> Iterator[tuple[int, list[Segment]]]:
+        """Segment one crop. Yields the number of points done, with the crop's masks at the end."""
+        self._predictor.set_image(np.ascontiguousarray(image[crop.y0 : crop.y1, crop.x0 : crop.x1]))
+        image_hw = (image.shape[0], image.shape[1])
+        found: list[Segment] = []
+        for start in range(0, len(grid), self._options.points_per_batch):
+            points = grid[start : start + self._options.points_per_batch]
+            found += self._batch(points, crop, image_hw)
+            yield len(points), []
+        yield 0, _apart(found, [segment.predicted_iou for segment in found], self._options.box_overlap)
+
+    def _batch(self, points: F32, crop: Crop, image_hw: tuple[int, int]) -> Iterator[Segment]:
+        """The masks of a batch of clicks that pass every filter."""
+        masks, ious = self._predictor.decode([Points.click(x, y) for x, y in points.tolist()])
+        for row, column in np.argwhere(ious[:, 1:] > self._options.min_predicted_iou).tolist():
+            logits = self._predictor.enlarge(masks[row, 1 + column])
+            stability = _stability(logits, self._options.stability_offset)
+            mask = logits > 0
+            if stability < self._options.min_stability or not mask.any():
+                continue
+            box = last_pixels(mask) + np.array([crop.x0, crop.y0] * 2, np.float32)
+            if cut_off(box, crop, image_hw):
+                continue
+            whole = np.zeros(image_hw, np.bool_)
+            whole[crop.y0 : crop.y1, crop.x0 : crop.x1] = mask
+            x, y = points[row].tolist()
+            yield Segment.of(whole, float(ious[row, 1 + column]), stability, (x + crop.x0, y + crop.y0), crop)
+
+    def _cleaned(self, found: list[Segment]) -> list[Segment]:
+        """Remove small regions; what then is the same as an untouched mask goes (postprocess_small_regions)."""
+        renewed, untouched = [], []
+        for segment in found:
+            mask, changed = without_small_regions(segment.mask(), self._options.min_region_area)
+            untouched.append(float(not changed))
+            renewed.append(segment.with_mask(mask) if changed else segment)
+        return _apart(renewed, untouched, max(self._options.box_overlap, self._options.crop_overlap))
+
+
+def _apart(found: list[Segment], scores: list[float], threshold: float) -> list[Segment]:
+    if not found:
+        return found
+    boxes = np.stack([segment.box_xyxy for segment in found])
+    return [found[index] for index in nms(boxes, np.array(scores, np.float32), threshold)]
+
+
+def _stability(logits: F32, offset: float) -> float:
+    """Intersection over union of the masks at thresholds of +offset and -offset (amg.py, calculate_stability_score)."""
+    outer = int((logits > -offset).sum())
+    return int((logits > offset).sum()) / outer if outer else 0.0

@@ -1,0 +1,74 @@
+"""Masks as JSON lines: one line per frame, masks as COCO RLE."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from masklet.runtime.closing import Closing
+from masklet.runtime.errors import SinkError
+from masklet.runtime.results import Frame, FrameResult
+from masklet.runtime.sinks.output_file import OutputFile
+
+
+class MasksJsonl(Closing):
+    """One JSON object a line, a line a frame; pycocotools reads the masks.
+
+    {"frame": 0, "time_s": 0.0, "objects": [{"id": 1, "score": 0.93, "bbox": [x, y, w, h],
+     "segmentation": {"size": [h, w], "counts": "<COCO RLE>"}}]}
+
+    An object out of sight stays in the list, with an empty mask and the box [0, 0, 0, 0]. Objects of a phrase also have
+    "phrase" and "presence", and are in the list while they are in sight.
+    keep: go on after so many bytes of a file that is there, rather than replace it.
+    """
+
+    def __init__(self, path: str | Path, keep: int | None = None) -> None:
+        self._file = OutputFile(Path(path), keep)
+
+    @property
+    def written(self) -> int:
+        """Bytes in the file, with what was kept."""
+        return self._file.written
+
+    def write(self, frame: Frame, result: FrameResult) -> None:
+        objects = object_records(result)
+        line = {"frame": result.frame_index, "time_s": round(result.time_s, 6), "objects": objects}
+        whole = self._file.written
+        try:
+            self._file.write(json.dumps(line).encode() + b"\n")
+        except SinkError:
+            self._file.drop_after(whole)
+            raise
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def object_records(result: FrameResult) -> list[dict[str, Any]]:
+    """The objects of a frame as MasksJsonl writes them: id, score, bbox (x, y, w, h in pixels), COCO RLE.
+
+    With findings also phrase and presence, null where there is none.
+    """
+    from pycocotools import mask as coco
+
+    count, height, width = result.masks.shape
+    columns = np.empty((count, width, height), np.uint8)  # COCO counts runs down the columns
+    for mask, turned in zip(result.masks, columns, strict=True):
+        cv2.transpose(mask.view(np.uint8), dst=turned)
+    runs = coco.encode(columns.transpose(2, 1, 0)) if count else []
+    records: list[dict[str, Any]] = []
+    for n, run in enumerate(runs):
+        x0, y0, x1, y1 = result.boxes_xyxy[n].astype(int).tolist()
+        records.append(
+            {
+                "id": int(result.object_ids[n]),
+                "score": round(float(result.scores[n]), 5),
+                "bbox": [x0, y0, x1 - x0, y1 - y0],
+                "segmentation": {"size": [height, width], "counts": run["counts"].decode("ascii")},
+            }
+        )
+    for record, finding in zip(records, result.findings, strict=False):  # none where no phrase was asked for
+        presence = None if finding.presence is None else round(finding.presence, 5)
+        record.update(phrase=finding.phrase, presence=presence)
+    return records

@@ -1,0 +1,143 @@
+"""The overlay video: frames with their objects drawn in, encoded by PyAV."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from masklet.runtime.closing import Closing
+from masklet.runtime.errors import SinkError
+from masklet.runtime.pixels.overlay import draw
+from masklet.runtime.results import Frame, FrameResult
+from masklet.runtime.sinks.output_file import OutputFile
+
+if TYPE_CHECKING:
+    from av.video.stream import VideoStream
+
+FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
+FRAGMENTED = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}  # playable without the end of the file
+KEY_FRAME_S = 1.0  # a run that is killed loses at most this much, and what the encoder holds
+
+
+class OverlayVideo(Closing):
+    """H.264 (MPEG-4 where FFmpeg has no x264) in .mp4, .m4v, .mov or .mkv.
+
+    fps: frames per second of the video. Sides of odd length grow by one pixel, as the pixel format needs it.
+    Raises SinkError for another suffix, a path that cannot be written, a full disk, or frames that change their size.
+    """
+
+    def __init__(self, path: str | Path, fps: float) -> None:
+        self._path = Path(path)
+        container_format = FORMATS.get(self._path.suffix.lower())
+        if container_format is None:
+            raise SinkError(f"{path}: an overlay video ends in {', '.join(FORMATS)}")
+        if not 0 < fps < 1e4:
+            raise SinkError(f"{path}: cannot be written at {fps} frames/s")
+        self._format = container_format
+        self._rate = Fraction(fps).limit_denominator(1001)  # exact for 30000/1001 and the like
+        self._file = OutputFile(self._path)
+        self._encoder: _Encoder | None = None
+
+    def write(self, frame: Frame, result: FrameResult) -> None:
+        if self._encoder is None:
+            self._encoder = _Encoder(self._file, self._format, self._rate, frame.hw)
+        if frame.hw != self._encoder.hw:
+            sizes = [f"{width}x{height}" for height, width in (frame.hw, self._encoder.hw)]
+            raise SinkError(f"{self._path}: a frame of {sizes[0]} pixels comes after frames of {sizes[1]}")
+        self._encoder.write(draw(frame.image, result))
+
+    def close(self) -> None:
+        """Write what the encoder still holds. A video without a frame is no video: its file is removed."""
+        encoder, self._encoder = self._encoder, None
+        try:
+            if encoder is not None:
+                encoder.close()
+        finally:
+            if encoder is not None and encoder.broken and self._format != "matroska":
+                self._file.drop_after(whole_fragments(self._path))
+            self._file.close()
+            if not self._file.written:
+                self._path.unlink(missing_ok=True)
+
+
+def whole_fragments(path: Path) -> int:
+    """Where the last whole fragment of an MP4 ends, in bytes; players may stumble over the head of another.
+
+    Boxes follow each other, each with its length in front (ISO/IEC 14496-12, 4.2); a fragment ends with an mdat.
+    """
+    at = end = 0
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        while True:
+            file.seek(at)
+            head = file.read(8)
+            length = int.from_bytes(head[:4], "big")
+            at += length
+            if length < 8 or at > size:
+                return end
+            if head[4:] in (b"moov", b"mdat"):
+                end = at
+
+
+class _Encoder:
+    """Images of one size into a container that is written to a file.
+
+    hw: height and width in pixels; broken: an error has cut the file off.
+    """
+
+    def __init__(self, file: OutputFile, container_format: str, rate: Fraction, hw: tuple[int, int]) -> None:
+        import av
+
+        self.hw = hw
+        self._path = file.path
+        self.broken = False
+        self._container = av.open(
+            file, "w", format=container_format, options={} if container_format == "matroska" else FRAGMENTED
+        )
+        codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
+        stream = cast("VideoStream", self._container.add_stream(codec, rate=rate))
+        stream.height, stream.width = (side + side % 2 for side in hw)
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.gop_size = max(1, round(KEY_FRAME_S * rate))
+        stream.options = {"preset": "superfast", "crf": "20"} if codec == "libx264" else {"q:v": "3"}
+        self._stream = stream
+
+    def write(self, image: npt.NDArray[np.uint8] | None) -> None:
+        """Encode an image [H, W, 3] uint8 RGB, None for the end, and write what the encoder lets go of."""
+        from av import VideoFrame
+        from av.error import FFmpegError
+
+        frame = None if image is None else VideoFrame.from_ndarray(self._even(image), format="rgb24")
+        try:
+            for packet in self._stream.encode(frame):
+                self._container.mux(packet)
+        except SinkError:
+            self.broken = True
+            raise
+        except FFmpegError as error:
+            self.broken = True
+            raise SinkError(f"{self._path}: cannot be encoded: {error.strerror}") from None
+
+    def _even(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        height, width = self.hw
+        if height % 2 == width % 2 == 0:
+            return image
+        return np.asarray(cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE), np.uint8)
+
+    def close(self) -> None:
+        from av.error import FFmpegError
+
+        try:
+            if not self.broken:
+                self.write(None)
+        finally:
+            try:
+                self._container.close()
+            except (SinkError, FFmpegError):
+                if not self.broken:  # otherwise the disk that was full takes no end either
+                    self.broken = True
+                    raise

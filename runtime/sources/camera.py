@@ -1,0 +1,90 @@
+"""V4L2 cameras by OpenCV; PyAV's wheels are built without V4L2."""
+
+import os
+import stat
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import cv2
+from masklet.runtime.errors import SourceError
+from masklet.runtime.sources.live import LiveSource
+from masklet.runtime.sources.opencv_device import OpenCvDevice, VideoCapture
+from masklet.runtime.sources.source import Cut, FeedOptions
+
+Opener = Callable[[str, int, Sequence[int]], VideoCapture]
+
+FOURCC = {"yuyv422": "YUYV", "uyvy422": "UYVY", "mjpeg": "MJPG", "nv12": "NV12", "yuv420p": "YU12", "gray": "GREY"}
+
+
+def open_camera(
+    path: str, cut: Cut, options: FeedOptions, capture: Opener = cv2.VideoCapture, needs_device: bool = True
+) -> LiveSource:
+    """Open a camera. path: such as /dev/video0. Raises SourceError where it is not there or will not do as asked.
+
+    needs_device: off, for tests with a `capture` that stands in for a camera.
+    """
+    if options.pixel_format not in (None, *FOURCC):
+        raise SourceError(f"{path}: pixel format {options.pixel_format!r} is none of {', '.join(FOURCC)}")
+
+    def connect() -> OpenCvDevice:
+        if needs_device:
+            _check_device(Path(path))
+        opened = capture(path, cv2.CAP_V4L2, _wishes(options))
+        if not opened.isOpened():
+            opened.release()
+            raise SourceError(f"{path}: cannot be opened as a camera; another program may have it, or it is no camera")
+        try:
+            _check_granted(path, opened, options)
+        except SourceError:
+            opened.release()
+            raise
+        return OpenCvDevice(path, opened)
+
+    return LiveSource(path, connect, cut)
+
+
+def _check_device(path: Path) -> None:
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        cameras = sorted(str(p) for p in Path("/dev").glob("video*"))
+        raise SourceError(f"{path}: no such camera; there is {', '.join(cameras) or 'none'}") from None
+    except OSError as error:
+        raise SourceError(f"{path}: {error.strerror}") from None
+    if not os.access(path, os.R_OK | os.W_OK):
+        raise SourceError(f"{path}: permission denied; its group, mostly `video`, may open it")
+    if not stat.S_ISCHR(mode):
+        raise SourceError(f"{path}: is not a device")
+
+
+def _wishes(options: FeedOptions) -> list[int]:
+    """OpenCV's property, value pairs. The format comes first: what sizes there are depends on it."""
+    wishes: list[int] = []
+    if options.pixel_format is not None:
+        wishes += [cv2.CAP_PROP_FOURCC, _code(FOURCC[options.pixel_format])]
+    if options.size is not None:
+        wishes += [cv2.CAP_PROP_FRAME_WIDTH, options.size[0], cv2.CAP_PROP_FRAME_HEIGHT, options.size[1]]
+    if options.rate is not None:
+        wishes += [cv2.CAP_PROP_FPS, round(options.rate)]
+    return wishes
+
+
+def _check_granted(path: str, capture: VideoCapture, options: FeedOptions) -> None:
+    """A driver answers a wish that it cannot fulfil with its nearest, without a word."""
+    size = (round(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), round(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)))
+    if options.size not in (None, size):
+        width, height = options.size or size
+        raise SourceError(f"{path}: cannot send {width}x{height} pixels; the nearest it has is {size[0]}x{size[1]}")
+    if options.pixel_format is not None:
+        code = round(capture.get(cv2.CAP_PROP_FOURCC))
+        if code != _code(FOURCC[options.pixel_format]):
+            raise SourceError(f"{path}: cannot send {options.pixel_format}; it offers {_letters(code)}")
+
+
+def _code(letters: str) -> int:
+    return int.from_bytes(letters.encode("ascii"), "little")
+
+
+def _letters(code: int) -> str:
+    letters = code.to_bytes(4, "little", signed=code < 0).decode("ascii", "replace")
+    return next((name for name, fourcc in FOURCC.items() if fourcc == letters), letters)

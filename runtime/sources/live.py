@@ -1,0 +1,189 @@
+"""A feed that may be lost and found again: connect, read, back off, connect anew."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import cv2
+import numpy as np
+from masklet.runtime.errors import SourceError
+from masklet.runtime.results import Frame
+from masklet.runtime.sources.source import U8, Cut, Source
+
+FIRST_S, LONGEST_S = 0.5, 30.0  # back-off: the first pause, and where doubling ends
+SAME_ASPECT = 0.02  # two sizes whose aspect ratios differ by less are one picture at two resolutions
+CORRUPT_AT_START = 100  # frames without a readable one among them, after which a connection is none
+
+
+class LostError(SourceError):
+    """A camera or stream that was there is gone, or silent for too long."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """What a device delivers. image: [H, W, 3] uint8 RGB; time_s: by the device's own clock, None where it has none."""
+
+    image: U8
+    time_s: float | None
+
+
+class Device(Protocol):
+    """A connected camera or stream. rate: frames per second."""
+
+    @property
+    def rate(self) -> float: ...
+
+    def read(self) -> Picture | None:
+        """Wait for the next picture; None for one that is corrupt. Raises LostError, at its time-out at the latest."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class LiveSource(Source):
+    """Frames of a device, for as long as it takes.
+
+    A frame's index counts what the device sent, with what was corrupt; while it was lost, nothing is counted. Its
+    time is that of the device's clock where it has one, else that of its arrival, from the first frame on; across a
+    loss, the clock here bridges the gap. A device that comes back with another resolution is scaled to the first
+    one, for prompts, masks and videos have one frame of reference; another aspect ratio ends the feed.
+
+    connect: opens the device. Raises SourceError; the first time it is called here, so that the error is seen.
+    clock:   seconds; wait: pauses so many seconds, less where `stop` is called.
+    """
+
+    lossy = True
+
+    def __init__(
+        self,
+        name: str,
+        connect: Callable[[], Device],
+        cut: Cut,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wait: Callable[[float], object] | None = None,
+    ) -> None:
+        if cut.reverse:
+            raise SourceError(f"{name}: a feed cannot be read backwards")
+        self._connect, self._clock = connect, clock
+        self._stopped = threading.Event()
+        self._wait = wait or self._stopped.wait
+        self._device: Device | None = connect()
+        self._corrupt_at_start, first = self._first_picture(name, self._device)
+        self._waiting: Picture | None = first
+        height, width, _ = first.image.shape
+        self._hw = self._latest_hw = (height, width)
+        super().__init__(name, cut, self._hw, self._device.rate, None)
+        self._index = 0
+        self._origin_s = clock()
+        self._last_s = self._began_s = 0.0
+        self._device_began_s: float | None = None
+        self._pause_s = FIRST_S
+
+    def go_on(self, index: int, time_s: float) -> None:
+        self._index = index
+        self._origin_s -= time_s
+
+    def __iter__(self) -> Iterator[Frame]:
+        try:
+            for picture in self._pictures():
+                index, self._index = self._index, self._index + 1
+                if self.cut.takes(index):
+                    if picture is None:
+                        self.corrupt += 1
+                    else:
+                        yield Frame(index, self._time_s(picture), self._fitted(picture.image))
+                if self.cut.end is not None and self._index >= self.cut.end:
+                    return
+        finally:
+            self._disconnect()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def close(self) -> None:
+        """Let go of a device that no iteration has taken over; one that has lets go of it itself, at its end."""
+        self.stop()
+        if self._waiting is not None:
+            self._disconnect()
+
+    def _pictures(self) -> Iterator[Picture | None]:
+        """What comes, None for what is corrupt, across losses, until `stop`."""
+        first, self._waiting = self._waiting, None
+        yield from [None] * self._corrupt_at_start
+        if first is not None:
+            yield first
+        while not self._stopped.is_set():
+            try:
+                picture = self._connected().read()
+            except SourceError as error:
+                self._back_off(error)
+                continue
+            if picture is not None:
+                self._pause_s = FIRST_S
+            yield picture
+
+    def _connected(self) -> Device:
+        if self._device is None:
+            self._device = self._connect()
+            self.reconnects += 1
+            self._device_began_s = None
+            self.tell("reconnected", f"after {self._clock() - self._origin_s - self._last_s:.1f} s without a frame")
+        return self._device
+
+    def _back_off(self, error: SourceError) -> None:
+        self._disconnect()
+        if not self._stopped.is_set():
+            self.tell("lost", f"{error}; the next try is in {self._pause_s:g} s")
+            self._wait(self._pause_s)
+            self._pause_s = min(2 * self._pause_s, LONGEST_S)
+
+    def _disconnect(self) -> None:
+        device, self._device = self._device, None
+        if device is not None:
+            device.close()
+
+    def _first_picture(self, name: str, device: Device) -> tuple[int, Picture]:
+        """The first picture that is whole, and how many came before it that were not."""
+        try:
+            for corrupt in range(CORRUPT_AT_START):
+                picture = device.read()
+                if picture is not None:
+                    return corrupt, picture
+            raise SourceError(f"{name}: none of its first {CORRUPT_AT_START} frames can be decoded")
+        except SourceError:
+            device.close()
+            raise
+
+    def _time_s(self, picture: Picture) -> float:
+        """Seconds from the first frame of the feed; never less than the frame before."""
+        now_s = self._clock() - self._origin_s
+        if self._device_began_s is None:
+            self._began_s, self._device_began_s = now_s, picture.time_s
+        if picture.time_s is not None and self._device_began_s is not None:
+            now_s = self._began_s + picture.time_s - self._device_began_s
+        self._last_s = max(self._last_s, now_s)
+        return self._last_s
+
+    def _fitted(self, image: U8) -> U8:
+        height, width, _ = image.shape
+        if (height, width) != self._latest_hw:
+            self._latest_hw = (height, width)
+            self._check_aspect(width / height)
+            self.tell("resized", f"it sends {width}x{height} now; frames are scaled to {self._hw[1]}x{self._hw[0]}")
+        if (height, width) != self._hw:
+            shrinks = height > self._hw[0]
+            filter_ = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+            image = np.asarray(cv2.resize(image, self._hw[::-1], interpolation=filter_), np.uint8)
+        return self.cut.shrink(image)
+
+    def _check_aspect(self, aspect: float) -> None:
+        height, width = self._hw
+        if abs(aspect * height / width - 1) > SAME_ASPECT:
+            now_h, now_w = self._latest_hw
+            raise SourceError(
+                f"{self.name}: it sent {width}x{height} pixels and now sends {now_w}x{now_h}, another aspect ratio; "
+                f"set the camera back, or start anew with prompts for its new picture"
+            )

@@ -1,0 +1,191 @@
+"""Whether engines compute what their graphs compute: FP16 errors are silent, and show only in the masks.
+
+A short synthetic clip is tracked twice. First by the graphs on ONNX Runtime's CPU, while every engine is run on the
+very feeds that its graph gets and compared output by output; then by the engines alone, and the masks are compared.
+A detector of concepts is run once on a phrase and an exemplar, and its stages are judged by their outputs alone: what
+it finds in a synthetic picture is no mask to hold an engine to.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass, field
+
+import numpy as np
+from masklet.runtime.backends.ort.backend import OnnxRuntime
+from masklet.runtime.backends.session import Backend, Feeds, Session, SessionAround
+from masklet.runtime.backends.sessions import Sessions
+from masklet.runtime.backends.trt.fingerprint import NOT_RUN, engines
+from masklet.runtime.backends.user_cache import cache_folder
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.spec import Tensor
+from masklet.runtime.concepts.concept import Concept, Exemplar
+from masklet.runtime.concepts.predictor import ConceptPredictor
+from masklet.runtime.errors import SessionError
+from masklet.runtime.pixels.geometry import BoolArray
+from masklet.runtime.prompts.prompts import Box, Mask, Points
+from masklet.runtime.results import Frame
+from masklet.runtime.segmentation.image_predictor import DECODER, ImagePredictor
+from masklet.runtime.tracking.video_tracker import VideoTracker
+
+LEAST_IOU = 0.99
+LARGEST_ERROR = 0.1  # of a stage that no mask speaks for: rounding stays well below, a wrong engine far above
+REMEDY = (
+    f"wanted IoU {LEAST_IOU}, and errors up to {LARGEST_ERROR} where no mask shows them: take a higher precision for "
+    "that stage, or another TensorRT"
+)
+FRAMES = 3
+SIDE = 256  # of the clip, in pixels
+DISC = 230  # its red
+SURE = 80.0  # a logit
+
+
+@dataclass
+class EngineCheck:
+    """What a check found.
+
+    relative:  ||engine - graph|| / ||graph|| of each stage, its worst output.
+    nonfinite: stages with NaN or infinity that their graph does not have.
+    maskless:  stages that are judged by `relative`, since no mask speaks for them.
+    not_run:   stages that nothing ran.
+    iou:       of the masks of whole runs, the worst frame; None where the model tracks and segments nothing.
+    """
+
+    relative: dict[str, float] = field(default_factory=dict)
+    nonfinite: set[str] = field(default_factory=set)
+    maskless: set[str] = field(default_factory=set)
+    not_run: set[str] = field(default_factory=set)
+    iou: float | None = None
+
+    @property
+    def passed(self) -> bool:
+        masks = self.iou is None or self.iou >= LEAST_IOU
+        return masks and not self.nonfinite and all(self.relative[name] <= LARGEST_ERROR for name in self.maskless)
+
+    def __str__(self) -> str:
+        """In one line: the masks, the worst stage, and what was not run."""
+        worst = max(self.relative, key=lambda stage: self.relative[stage], default="nothing")
+        masks = "no masks" if self.iou is None else f"mask IoU {self.iou:.4f}"
+        nonfinite = f", NaN or infinity from {', '.join(sorted(self.nonfinite))}" if self.nonfinite else ""
+        not_run = f", not run: {', '.join(sorted(self.not_run))}" if self.not_run else ""
+        return f"{masks}, largest error {self.relative.get(worst, 0):.1e} in {worst}{nonfinite}{not_run}"
+
+
+class GraphsOfEngines(OnnxRuntime):
+    """ONNX Runtime's CPU on the graphs that engines are built from."""
+
+    formats = ("onnx",)
+
+
+class ComparedSession(SessionAround):
+    """A stage's graph, whose engine is run on the same feeds beside it; the graph's outputs go on."""
+
+    def __init__(self, graph: Session, engine: Session, found: EngineCheck) -> None:
+        super().__init__(graph)
+        self._engine, self._found = engine, found
+
+    def run(self, feeds: Feeds) -> dict[str, Tensor]:
+        wanted, name = super().run(feeds), self.spec.name
+        for output, got in self._engine.run(feeds).items():
+            want, values = wanted[output].astype(np.float64), np.asarray(got).astype(np.float64)
+            if np.isfinite(want).all() and not np.isfinite(values).all():
+                self._found.nonfinite.add(name)
+            else:
+                error = float(np.linalg.norm(values - want) / max(float(np.linalg.norm(want)), 1e-12))
+                self._found.relative[name] = max(self._found.relative.get(name, 0.0), error)
+        return wanted
+
+    def close(self) -> None:
+        """The sessions are closed by whoever opened them."""
+
+
+class SureOfOne(SessionAround):
+    """A detector that finds its first query and nothing else, so that the mask head has something to do."""
+
+    def run(self, feeds: Feeds) -> dict[str, Tensor]:
+        out = super().run(feeds)
+        found = np.full_like(out["detection_logits"], -SURE)
+        found[:, 0] = SURE
+        return {**out, "detection_logits": found, "presence_logit": np.full_like(out["presence_logit"], SURE)}
+
+
+def check_engines(bundle: Bundle, backend: Backend, frames: int = FRAMES) -> EngineCheck:
+    """Compare a bundle's engines with its graphs over a clip of so many frames. backend: opens the engines."""
+    found = EngineCheck()
+    model, graphs = bundle.model, GraphsOfEngines()
+    with ExitStack() as opened:
+        engine_of: dict[str, Session] = {}
+        compared: dict[str, Session] = {}
+        for stage in model.stages:
+            engine = opened.enter_context(closing(backend.open(bundle, stage)))
+            graph = opened.enter_context(closing(graphs.open(bundle, stage)))
+            engine_of[stage.name], compared[stage.name] = engine, ComparedSession(graph, engine, found)
+        if DECODER in compared:
+            wanted = list(_masks(Sessions(model, compared), frames))
+            found.iou = min(map(_iou, _masks(Sessions(model, engine_of), frames), wanted))
+        if model.concepts is not None:
+            masked = set(found.relative)
+            _find(Sessions(model, {**compared, "detector": SureOfOne(compared["detector"])}, bundle.asset))
+            found.maskless = set(found.relative) - masked
+    found.not_run = set(compared) - set(found.relative) - found.nonfinite
+    return found
+
+
+def require_checked(bundle: Bundle, backend_name: str, machine: str, open_backend: Callable[[], Backend]) -> str | None:
+    """Check engines that were built and never run, once on each machine; returns what was found the first time.
+
+    machine: names GPU, driver and TensorRT. Raises SessionError where the engines' masks are not those of the graphs.
+    """
+    used = [a for stage in bundle.model.stages for a in engines(bundle, stage.name, backend_name)]
+    if all((a.built_for or {}).get("check") != NOT_RUN for a in used):
+        return None
+    key = hashlib.sha256("".join([machine, *sorted(a.files[0].sha256 for a in used)]).encode()).hexdigest()
+    note = cache_folder("engine-checks") / key
+    if note.is_file():
+        return None
+    found = check_engines(bundle, open_backend())
+    if not found.passed:
+        raise SessionError(f"{bundle.root}: the engines do not compute what their graphs do: {found}; {REMEDY}")
+    with suppress(OSError):  # where nothing can be kept, the next run checks again
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(f"{found}\n")
+    return str(found)
+
+
+def clip(frames: int = FRAMES) -> Iterator[Frame]:
+    """A bright disc that moves over a dark gradient; it begins at (`SIDE` / 3, `SIDE` / 2)."""
+    y, x = np.mgrid[:SIDE, :SIDE]
+    for index in range(frames):
+        inside = (x - SIDE / 3 - 6 * index) ** 2 + (y - SIDE / 2) ** 2 < (SIDE / 6) ** 2
+        red, green = np.where(inside, DISC, x // 4), np.where(inside, 200, y // 4)
+        yield Frame(index, index / 30, np.stack([red, green, 255 - red], axis=-1).astype(np.uint8))
+
+
+def _masks(sessions: Sessions, frames: int) -> Iterator[BoolArray]:
+    """The masks of a click on the disc, and refined; where the model tracks, those of a click and of a mask in each
+    frame."""
+    click, image = Points.click(SIDE / 3, SIDE / 2), next(clip()).image
+    predictor = ImagePredictor(sessions)
+    predictor.set_image(image)
+    first = predictor.predict(click)
+    yield first.masks
+    yield predictor.predict(click, earlier=first.low_res[:, 0]).masks
+    if sessions.model.memory is None:
+        return
+    for prompt in (click, Mask(image[..., 0] == DISC)):
+        tracker = VideoTracker(sessions)
+        for frame in clip(frames):
+            yield tracker.step(frame, {1: prompt} if frame.index == 0 else None).masks
+
+
+def _find(sessions: Sessions) -> None:
+    """Look in the first frame for the disc, by an exemplar and the phrase that goes with it."""
+    predictor = ConceptPredictor(sessions)
+    predictor.set_image(next(clip()).image)
+    disc = Box(SIDE / 6, SIDE / 3, SIDE / 2, 2 * SIDE / 3)
+    predictor.find(Concept(exemplars=(Exemplar(disc),)))
+
+
+def _iou(a: BoolArray, b: BoolArray) -> float:
+    either = int(np.count_nonzero(a | b))
+    return int(np.count_nonzero(a & b)) / either if either else 1.0

@@ -1,0 +1,87 @@
+"""The thread that reads and decodes a source, beside the sessions."""
+
+import threading
+import time
+from collections.abc import Callable
+
+from masklet.runtime.sources.source import Source
+from masklet.runtime.streams.frame_queue import Captured, FrameQueue, Policy
+from masklet.runtime.streams.wake_up import Bell
+
+STOP_S = 6.0  # a read that hangs in a driver is waited for this long, a little more than a device's time-out
+
+
+class Capture:
+    """Reads a source to its end in a thread of its own.
+
+    error:  what ended it early; look at it once `ended`.
+    last_s: when the latest frame came, by the clock; the start before the first.
+    """
+
+    def __init__(
+        self, source: Source, policy: Policy, bell: Bell, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self._source, self._bell, self._clock = source, bell, clock
+        self._queue = FrameQueue(policy, bell)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._read, name=f"capture {source.name}", daemon=True)
+        self.error: Exception | None = None
+        self.last_s = clock()
+
+    def start(self) -> None:
+        self.last_s = self._clock()
+        self._thread.start()
+
+    @property
+    def came(self) -> int:
+        """Frames that the source delivered."""
+        return self._queue.came
+
+    @property
+    def dropped(self) -> int:
+        return self._queue.dropped
+
+    @property
+    def waiting(self) -> int:
+        """Frames that can be taken now."""
+        return len(self._queue)
+
+    @property
+    def ended(self) -> bool:
+        """Whether no frame waits and none will come."""
+        return self._over.is_set() and not len(self._queue)
+
+    def take(self) -> Captured | None:
+        """The next frame, None where there is none now."""
+        return self._queue.take()
+
+    def stop(self) -> None:
+        """Ask the thread to end; frames that wait are dropped."""
+        self._source.stop()
+        self._queue.close()
+
+    def join(self) -> None:
+        """Wait for the thread. One that hangs in a driver is left behind: it keeps its device, and ends with us."""
+        if self._thread.ident is not None:
+            self._thread.join(STOP_S)
+
+    def _read(self) -> None:
+        frames = iter(self._source)
+        try:
+            for frame in frames:
+                self.last_s = self._clock()
+                if not self._queue.put(Captured(frame, self.last_s)):
+                    break
+        except Exception as error:
+            self.error = error
+        finally:
+            _close(frames)
+            self._over.set()
+            self._bell.ring()
+
+
+def _close(frames: object) -> None:
+    """End a generator now, so that the device is let go of by the thread that reads it."""
+    close = getattr(frames, "close", None)
+    if close is not None:
+        close()

@@ -1,0 +1,79 @@
+"""The frames between a source's thread and the tracker, under one of two policies."""
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum
+
+from masklet.runtime.results import Frame
+from masklet.runtime.streams.wake_up import Bell
+
+AHEAD = 4  # frames that are decoded ahead under EVERY
+
+
+class Policy(Enum):
+    """What happens where frames come faster than they are run.
+
+    EVERY:  the source waits, and every frame is run: for files.
+    NEWEST: a frame that was not begun when the next one comes is dropped: for cameras.
+    """
+
+    EVERY = "every-frame"
+    NEWEST = "newest"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Captured:
+    """A frame and when it arrived, in seconds of the clock."""
+
+    frame: Frame
+    at_s: float
+
+
+class FrameQueue:
+    """Bounded; one thread puts, another takes. Counts what came and what was dropped.
+
+    bell: rung when a frame comes.
+    """
+
+    def __init__(self, policy: Policy, bell: Bell) -> None:
+        self._policy, self._bell = policy, bell
+        self._limit = AHEAD if policy is Policy.EVERY else 1
+        self._frames: deque[Captured] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+        self.came = self.dropped = 0
+
+    def put(self, captured: Captured) -> bool:
+        """Hand over a frame, waiting for room under EVERY. False where nobody takes frames any more."""
+        with self._changed:
+            self.came += 1
+            while self._policy is Policy.EVERY and len(self._frames) >= self._limit and not self._closed:
+                self._changed.wait()
+            if self._closed:
+                self.dropped += 1
+                return False
+            if len(self._frames) >= self._limit:
+                self._frames.popleft()
+                self.dropped += 1
+            self._frames.append(captured)
+        self._bell.ring()
+        return True
+
+    def take(self) -> Captured | None:
+        """The oldest frame, None where there is none now."""
+        with self._changed:
+            captured = self._frames.popleft() if self._frames else None
+            self._changed.notify()
+            return captured
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def close(self) -> None:
+        """Take no more frames, and drop those that wait."""
+        with self._changed:
+            self._closed = True
+            self.dropped += len(self._frames)
+            self._frames.clear()
+            self._changed.notify()

@@ -1,0 +1,45 @@
+"""What operators read: a line an event, as text or as JSON."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from masklet.runtime.sources.password import hide_password
+
+
+class Log:
+    """write: takes a line without its end. as_json: {"time": "...Z", "event": "lost", "stream": 1, ...}."""
+
+    def __init__(
+        self, write: Callable[[str], None], as_json: bool = False, now: Callable[[], datetime] | None = None
+    ) -> None:
+        self._write, self._as_json = write, as_json
+        self._now = now or (lambda: datetime.now(UTC))
+
+    def event(self, what: str, detail: str = "", *, stream: int | None = None, **fields: Any) -> None:
+        """Say what happened. fields: figures, for JSON alone."""
+        detail = hide_password(detail)
+        if not self._as_json:
+            where = "" if stream is None else f" (stream {stream})"
+            self._write(f"masklet: {what}{where}{': ' if detail else ''}{detail}")
+            return
+        line: dict[str, Any] = {"time": self._now().isoformat(timespec="milliseconds").replace("+00:00", "Z")}
+        line["event"] = what
+        if stream is not None:
+            line["stream"] = stream
+        if detail:
+            line["detail"] = detail
+        self._write(json.dumps(line | fields))
+
+    def figures(self, what: str, stream: int, **fields: Any) -> None:
+        """Give figures to machines; a person has the progress bar."""
+        if self._as_json:
+            self.event(what, stream=stream, **fields)
+
+    def summary(self, line: str, stream: int | None, **fields: Any) -> None:
+        """Say how a stream ended."""
+        if self._as_json:
+            self.event("ended", line, stream=stream, **fields)
+        else:
+            self._write(line if stream is None else f"stream {stream}: {line}")

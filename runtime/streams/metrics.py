@@ -1,0 +1,83 @@
+"""The /metrics endpoint, for Prometheus to scrape; prometheus_client is loaded only where it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from masklet.runtime.closing import Closing
+from masklet.runtime.errors import MaskletError
+from masklet.runtime.streams.stream import Stream
+
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
+
+HOST = "127.0.0.1"  # whoever can read the figures of cameras should be asked in by name
+BUCKETS_S = (0.005, 0.01, 0.02, 0.033, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Read [HOST:]PORT; the host is this machine alone where it is left out. Raises MaskletError."""
+    host, _, port = text.rpartition(":")
+    if not port.isdecimal() or int(port) > 65535:
+        raise MaskletError(f"--metrics {text}: expected [HOST:]PORT, such as 9464 or 0.0.0.0:9464")
+    return host.strip("[]") or HOST, int(port)
+
+
+class Metrics(Closing):
+    """Serves the figures of streams until it is closed. url: where. port: 0 for any that is free."""
+
+    def __init__(self, host: str, port: int) -> None:
+        try:
+            import prometheus_client as prometheus
+        except ImportError:
+            raise MaskletError("--metrics needs prometheus_client; pip install 'masklet[feeds]'") from None
+        registry = prometheus.CollectorRegistry()
+        self._streams: Sequence[Stream] = ()
+        registry.register(self)
+        prometheus.ProcessCollector(registry=registry)
+        self._latency = prometheus.Histogram(
+            "masklet_latency_seconds",
+            "From a frame's arrival to its masks being written.",
+            ["stream"],
+            buckets=BUCKETS_S,
+            registry=registry,
+        )
+        try:
+            self._server, self._thread = prometheus.start_http_server(port, host, registry=registry)
+        except OSError as error:
+            raise MaskletError(f"--metrics {host}:{port}: cannot listen there: {error.strerror}") from None
+        self.url = f"http://{host}:{self._server.server_port}/metrics"
+
+    def watch(self, streams: Sequence[Stream]) -> None:
+        """Serve the figures of these streams from now on."""
+        self._streams = streams
+
+    def written(self, stream: int, latency_s: float) -> None:
+        """Take up the latency of a frame."""
+        self._latency.labels(str(stream)).observe(latency_s)
+
+    def collect(self) -> Iterable[Metric]:
+        """What prometheus_client asks for at each scrape."""
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+        label = ["stream", "source"]
+        frames = CounterMetricFamily("masklet_frames", "Frames by what became of them.", labels=[*label, "outcome"])
+        reconnects = CounterMetricFamily("masklet_reconnects", "Times a lost source was found again.", labels=label)
+        objects = GaugeMetricFamily("masklet_objects", "Objects that are tracked.", labels=label)
+        silent = GaugeMetricFamily("masklet_silent_seconds", "Since the latest frame came.", labels=label)
+        up = GaugeMetricFamily("masklet_up", "1 while the stream runs, 0 after it has failed.", labels=label)
+        for stream in self._streams:
+            names, counts = [str(stream.number), stream.name], stream.counts
+            for outcome in ("captured", "processed", "dropped", "corrupt"):
+                frames.add_metric([*names, outcome], getattr(counts, outcome))
+            reconnects.add_metric(names, counts.reconnects)
+            objects.add_metric(names, stream.objects)
+            silent.add_metric(names, stream.silent_s)
+            up.add_metric(names, float(stream.error is None))
+        return [frames, reconnects, objects, silent, up]
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()

@@ -1,0 +1,70 @@
+"""Several streams through one set of sessions, in turn."""
+
+import threading
+from collections.abc import Sequence
+
+from masklet.runtime.streams.stream import Stream
+from masklet.runtime.streams.wake_up import Bell
+
+LOOK_S = 0.25  # how long without a bell until the streams are looked at all the same
+
+
+class Runner:
+    """A thread that advances streams round-robin: no stream gets a second frame before every other that has one
+    waiting got its own. A stream that fails ends; the others go on.
+
+    A thread of its own, so that Ctrl-C, which reaches the main thread, never cuts a frame in two.
+    """
+
+    def __init__(self, streams: Sequence[Stream], bell: Bell) -> None:
+        self._streams, self._bell = streams, bell
+        self._stopped, self._over = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="sessions", daemon=True)
+
+    def start(self) -> None:
+        for stream in self._streams:
+            stream.start()
+        self._thread.start()
+
+    @property
+    def running(self) -> bool:
+        return not self._over.is_set()
+
+    def wait(self, timeout_s: float | None = None) -> None:
+        """Wait for the end, at most so many seconds.
+
+        Not by joining alone: a join that Ctrl-C interrupts takes the thread for ended from then on (bpo-45274).
+        """
+        if self._over.wait(timeout_s):
+            self._thread.join()
+
+    def stop(self) -> None:
+        """End all streams after the frame that is being run; what was run is written."""
+        self._stopped.set()
+        self._bell.ring()
+
+    def _run(self) -> None:
+        try:
+            self._take_turns()
+        finally:
+            self._over.set()
+
+    def _take_turns(self) -> None:
+        alive = list(self._streams)
+        while alive and not self._stopped.is_set():
+            worked = False
+            for stream in tuple(alive):
+                if self._stopped.is_set():
+                    break
+                if stream.ready and not stream.over:
+                    stream.advance()
+                    worked = True
+                if stream.over:
+                    alive.remove(stream)
+                    stream.finish(stopped=False)
+            if alive and not worked:
+                self._bell.wait(LOOK_S)
+        for stream in alive:
+            stream.source.stop()
+        for stream in alive:
+            stream.finish(stopped=True)

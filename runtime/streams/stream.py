@@ -1,0 +1,170 @@
+"""One stream of a run: its source's thread, its tracker, its writer's thread, its prompts and its state."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from masklet.runtime.errors import StateError
+from masklet.runtime.prompts.prompt_book import PromptBook
+from masklet.runtime.results import Frame
+from masklet.runtime.sinks.sink import Sinks
+from masklet.runtime.sources.source import Source
+from masklet.runtime.streams.capture import Capture
+from masklet.runtime.streams.counters import Counts
+from masklet.runtime.streams.frame_queue import Captured, Policy
+from masklet.runtime.streams.state import StreamState, save_state
+from masklet.runtime.streams.wake_up import Bell
+from masklet.runtime.streams.writer import Done, OnWritten, Writer
+from masklet.runtime.tracking.tracker import Pending, Tracker
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """Where a stream's state is kept, how often in seconds, and whose it is, as StreamState has it."""
+
+    path: Path
+    every_s: float
+    bundle: str
+    source: str
+
+
+class Stream:
+    """Frames go through `advance` one at a time, on whichever thread has the sessions; the rest runs beside it.
+
+    number:  from 1, in the order of the command line.
+    keeping: keep the state; never where None.
+    on_written: is told of each frame once its results are written.
+    error:   what ended the stream early.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        source: Source,
+        tracker: Tracker,
+        prompts: PromptBook,
+        sinks: Sinks,
+        policy: Policy,
+        bell: Bell,
+        *,
+        keeping: Keeping | None = None,
+        on_written: OnWritten = lambda captured, at_s: None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.number, self.source = number, source
+        self.error: Exception | None = None
+        self._tracker, self._prompts, self._keeping, self._clock = tracker, prompts, keeping, clock
+        self._capture = Capture(source, policy, bell, clock)
+        self._writer = Writer(sinks, bell, on_written, clock)
+        self._bell = bell
+        self._latest: Frame | None = None
+        self._behind: deque[Captured] = deque()  # frames that were run and whose results are still to come
+        self._kept_s = clock()
+        self._failed_frames = 0
+
+    @property
+    def name(self) -> str:
+        return self.source.name
+
+    def start(self) -> None:
+        self._capture.start()
+        self._writer.start()
+
+    @property
+    def ready(self) -> bool:
+        """Whether a frame waits, and its result would not have to."""
+        return self._capture.waiting > 0 and self._writer.has_room
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is left to advance."""
+        return self.error is not None or self._writer.error is not None or self._capture.ended
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since the latest frame came; 0 where one waits, or none is to come."""
+        return 0.0 if self._capture.waiting or self._capture.ended else self._clock() - self._capture.last_s
+
+    @property
+    def objects(self) -> int:
+        """How many objects are tracked."""
+        return len(self._tracker.object_ids)
+
+    @property
+    def counts(self) -> Counts:
+        corrupt, capture, writer = self.source.corrupt, self._capture, self._writer
+        return Counts(
+            captured=capture.came + corrupt,
+            processed=writer.processed,
+            dropped=capture.dropped + writer.dropped + self._failed_frames,
+            corrupt=corrupt,
+            reconnects=self.source.reconnects,
+        )
+
+    def advance(self) -> None:
+        """Run the frame that waits. An error ends this stream alone."""
+        captured = self._capture.take()
+        if captured is None:
+            return
+        try:
+            self._step(captured)
+        except Exception as error:
+            self._failed_frames += 1
+            self.fail(error)
+
+    def fail(self, error: Exception) -> None:
+        """End the stream with an error, unless it has one already."""
+        self.error = self.error or error
+        self._bell.ring()
+
+    def finish(self, *, stopped: bool) -> None:
+        """Stop capturing, write what was run, and the state. stopped: before the source's end."""
+        self._capture.stop()
+        self._put(self._tracker.late())
+        self._keep()
+        self._writer.close()
+        self._capture.join()
+        self.error = self.error or self._writer.error or self._capture.error
+        if self.error is None and not stopped:
+            try:
+                self._prompts.check_used()
+            except Exception as error:
+                self.error = error
+
+    def _step(self, captured: Captured) -> None:
+        prompts = self._prompts.due(captured.frame.index)
+        self._behind.append(captured)
+        self._put(self._tracker.advance(captured.frame, prompts))
+        self._latest = captured.frame
+        if self._keeping is not None and self._clock() - self._kept_s >= self._keeping.every_s:
+            self._keep()
+
+    def _put(self, due: Sequence[Pending]) -> None:
+        """Hand results to the writer; they come in the order of their frames."""
+        for pending in due:
+            self._writer.put(Done(self._behind.popleft(), pending))
+
+    def _keep(self) -> None:
+        """Have the state saved once the results up to here are written, so that neither runs ahead of the other."""
+        keeping, frame = self._keeping, self._latest
+        if keeping is None or frame is None or self.error is not None:
+            return
+        self._kept_s = self._clock()
+        state = StreamState(
+            keeping.bundle,
+            keeping.source,
+            frame.index,
+            frame.time_s,
+            list(self._prompts.given),
+            self._tracker.snapshot(),
+        )
+        self._writer.put(lambda: self._save(keeping.path, state))
+
+    def _save(self, path: Path, state: StreamState) -> None:
+        """A disk that is full is no reason to stop tracking."""
+        try:
+            save_state(path, state)
+        except StateError as error:
+            self.source.tell("unsaved", str(error))

@@ -1,0 +1,155 @@
+"""The main thread of a run: progress, watchdogs, status lines, and the end of it."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+
+import typer
+from masklet.runtime.errors import SourceError
+from masklet.runtime.streams.log import Log
+from masklet.runtime.streams.runner import Runner
+from masklet.runtime.streams.stream import Stream
+from masklet.runtime.streams.watchdog import Watchdog
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+INTERRUPTED = 130
+SOME_FAILED = 3
+TICK_S = 0.2
+STATUS_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """silence_s: without a frame until the watchdog says so; give_up_s: until the stream ends, None for never."""
+
+    silence_s: float
+    give_up_s: float | None
+
+
+class Supervisor:
+    """Looks after the streams of a runner. wrote: the outputs of each in words; numbered: name their numbers."""
+
+    def __init__(
+        self,
+        streams: Sequence[Stream],
+        wrote: Sequence[str],
+        log: Log,
+        patience: Patience,
+        progress: Progress | None,
+        *,
+        numbered: bool,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._streams, self._wrote, self._log = streams, wrote, log
+        self._patience, self._clock, self._numbered = patience, clock, numbered
+        self._dogs = [Watchdog(patience.silence_s) for _ in streams]
+        self._told = [False] * len(streams)
+        self._began_s = self._status_s = clock()
+        self._progress = progress
+        names = [f"stream {s.number}" if numbered else "tracking" for s in streams]
+        totals = [s.source.frames for s in streams]
+        self._tasks = [
+            progress.add_task(name, total=total, fps="")
+            for name, total in zip(names, totals, strict=True)
+            if progress is not None
+        ]
+
+    def run(self, runner: Runner) -> bool:
+        """Run to the end; True where Ctrl-C or SIGTERM ended it, after which everything that was run is written."""
+        runner.start()
+        try:
+            while runner.running:
+                runner.wait(TICK_S)
+                self.tick()
+            return False
+        except KeyboardInterrupt:
+            runner.stop()
+            runner.wait()
+            return True
+
+    def tick(self) -> None:
+        """Look at every stream once."""
+        now_s = self._clock()
+        for place, stream in enumerate(self._streams):
+            self._look(place, stream)
+        if now_s - self._status_s >= STATUS_S:
+            self._status_s = now_s
+            for stream in self._streams:
+                self._log.figures("status", stream.number, source=stream.name, **self._figures(stream))
+
+    def close(self, interrupted: bool, unopened: int) -> None:
+        """Say how every stream ended. Raises the error of a lone stream, or typer's Exit where there is one to tell.
+
+        unopened: streams that failed before they began.
+        """
+        errors = [stream.error for stream in self._streams if stream.error is not None]
+        if errors and not self._numbered:
+            raise errors[0]
+        for place, stream in enumerate(self._streams):
+            self._say_failed(place, stream)
+            line = self._summary(stream, self._wrote[place])
+            self._log.summary(line, self._label(stream), **self._figures(stream))
+        if interrupted:
+            self._log.event("interrupted; what was written is complete up to here")
+            raise typer.Exit(INTERRUPTED)
+        if errors or unopened:
+            raise typer.Exit(SOME_FAILED)
+
+    def _look(self, place: int, stream: Stream) -> None:
+        silent_s = stream.silent_s if stream.error is None else 0.0
+        said = self._dogs[place].look(silent_s)
+        if said:
+            self._log.event(said[0], f"{stream.name}: {said[1]}", stream=self._label(stream))
+        give_up_s = self._patience.give_up_s
+        if give_up_s is not None and silent_s >= give_up_s:
+            stream.fail(SourceError(f"{stream.name}: no frame has come for {silent_s:.0f} s; gave up"))
+        if self._numbered:
+            self._say_failed(place, stream)
+        if self._progress is not None:
+            done = stream.counts.processed
+            rate = f"{done / max(self._clock() - self._began_s, 1e-9):.1f} frames/s"
+            self._progress.update(self._tasks[place], completed=done, fps=rate)
+
+    def _say_failed(self, place: int, stream: Stream) -> None:
+        if stream.error is not None and not self._told[place]:
+            self._told[place] = True
+            self._log.event("failed", str(stream.error), stream=self._label(stream))
+
+    def _label(self, stream: Stream) -> int | None:
+        return stream.number if self._numbered else None
+
+    def _figures(self, stream: Stream) -> dict[str, float]:
+        counts = stream.counts
+        rate = counts.processed / max(self._clock() - self._began_s, 1e-9)
+        return {**asdict(counts), "objects": stream.objects, "frames_per_s": round(rate, 2)}
+
+    def _summary(self, stream: Stream, wrote: str) -> str:
+        counts, figures = stream.counts, self._figures(stream)
+        line = f"{counts.processed} frames, {stream.objects} objects, {figures['frames_per_s']:.2f} frames/s"
+        for count, words in (
+            (counts.dropped, "dropped"),
+            (counts.corrupt, "corrupt frames skipped"),
+            (counts.reconnects, "reconnects"),
+        ):
+            line += f", {count} {words}" if count else ""
+        return f"{line}; wrote {wrote}" if wrote else line
+
+
+@contextmanager
+def progress_bar(console: Console, shown: bool) -> Iterator[Progress | None]:
+    """A progress bar on the console, or none."""
+    if not shown:
+        yield None
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[fps]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield progress

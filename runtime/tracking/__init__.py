@@ -1,0 +1,1 @@
+"""VideoTracker and what it remembers of each object."""

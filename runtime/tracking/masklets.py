@@ -1,0 +1,204 @@
+"""The stages of a video model on the current frame, and the memories of its objects: what every tracker shares.
+
+A tracker decides what is prompted, what is shown and what is remembered; how a mask comes out of a prompt or out of
+memories, and goes into memory, is the same for all of them and stands here (sb, vp: see `VideoTracker`).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from masklet.runtime.backends.sessions import Sessions
+from masklet.runtime.bundle.spec import Tensor
+from masklet.runtime.errors import PromptError, StateError
+from masklet.runtime.pixels.geometry import F32, U8, Resizer, resize_mask
+from masklet.runtime.prompts.prompts import PADDING, Box, Mask, Points, Prompt, check_prompt, encode_points
+from masklet.runtime.results import Frame
+from masklet.runtime.tracking.memory_bank import MemoryBank
+from masklet.runtime.tracking.snapshot import TrackerSnapshot
+
+LOGIT_LIMIT = 32.0  # earlier logits are clamped to this before they prompt again (vp 254)
+VISIBLE = 10.0  # the score of an object that is there for sure (sb 421)
+
+
+@dataclass(slots=True)
+class Decoded:
+    """A batch of objects on one frame, between the decoder and the memory encoder.
+
+    low_res: [objects, 1, h, w] logits; score: [objects, 1] logit of being visible; pointer: [objects, channels];
+    effective_iou: [objects] float32, 0..1 (MemoryPolicy).
+    """
+
+    object_ids: list[int]
+    low_res: Tensor
+    score: Tensor
+    pointer: Tensor
+    effective_iou: Tensor
+    prompted: bool
+    pinned: bool
+
+
+class Masklets:
+    """Objects of one stream, from frame to frame. sessions: shared; the memories in `bank` are this stream's own."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self.sessions, self.model = sessions, sessions.model
+        self.bank = MemoryBank(self.model)
+        self.time = -1
+        self._resize = Resizer(self.model.preprocess.side)
+        self._frame: Frame | None = None
+        self._features: dict[str, Tensor] | None = None
+
+    @property
+    def frame(self) -> Frame:
+        """The current frame. Raises PromptError where none was given yet."""
+        if self._frame is None:
+            raise PromptError("no frame was given yet; call step() first")
+        return self._frame
+
+    @property
+    def features(self) -> dict[str, Tensor]:
+        """Features of the current frame, computed when first asked for: a frame without objects costs nothing."""
+        if self._features is None:
+            image = self._resize(self.frame.image)[None]
+            self._features = self.sessions.run("image_encoder", {"image": image})
+        return self._features
+
+    @property
+    def mask_side(self) -> int:
+        """Edge of the square masks that `from_masks` takes, in pixels."""
+        mask = self.model.stage("mask_prompt_encoder").inputs[0]
+        return int(mask.shape[-1])
+
+    def check(self, object_id: int, prompt: Prompt, frame: Frame) -> None:
+        """Raise PromptError where a prompt does not fit a frame, or its mask would not survive the model's size."""
+        check_prompt(prompt, frame.hw)
+        side = self.mask_side
+        if isinstance(prompt, Mask) and not resize_mask(prompt.mask, side).any():
+            raise PromptError(
+                f"object {object_id}: its mask of {int(prompt.mask.sum())} pixels vanishes at the model's "
+                f"{side} x {side}; give a larger one"
+            )
+
+    def begin(self, frame: Frame) -> None:
+        """Go to the next frame."""
+        self.time += 1
+        self._frame, self._features = frame, None
+
+    def tracked(self, object_ids: Iterable[int], largest: int) -> list[Decoded]:
+        """Follow objects from their memories, at most `largest` in a call."""
+        return [self._tracked(ids) for ids in self.bank.batches(object_ids, self.time, largest)]
+
+    def from_points(
+        self, object_id: int, prompt: Points | Box, *, earlier: Tensor | None, with_memory: bool, pinned: bool
+    ) -> Decoded:
+        """Segment one object from clicks and a box. earlier: its logits [1, h, w] on this frame, None without."""
+        embed = self._attend([object_id]) if with_memory else self.features["vision_feat"]
+        coords, labels = encode_points(prompt, self.frame.hw, self.model.preprocess.side)
+        out = self._decode(
+            embed,
+            coords[None],
+            labels[None],
+            previous=None if earlier is None else np.clip(earlier[None], -LOGIT_LIMIT, LOGIT_LIMIT),
+            multimask=self.model.prompting.multimask(len(labels) - 1, first_prompt=not with_memory),
+            without_memory=not with_memory,
+        )
+        return _decoded([object_id], out, prompted=True, pinned=pinned)
+
+    def from_masks(self, object_ids: list[int], masks: U8, *, pinned: bool) -> Decoded:
+        """Take masks [objects, mask_side, mask_side], 0 or 1, for the output.
+
+        Only the pointers come from the decoder (sb 415-455).
+        """
+        count = len(object_ids)
+        given = self.sessions.run("mask_prompt_encoder", {"mask": masks})
+        out = self._decode(
+            np.repeat(self.features["vision_feat"], count, axis=0),
+            np.zeros((count, 2, 2), np.float32),
+            np.full((count, 2), PADDING, np.int64),
+            previous=given["mask_prompt"],
+            multimask=False,
+            without_memory=False,
+        )
+        sure = {"object_score": np.full((count, 1), VISIBLE, np.float32), "iou": np.ones((count, 1), np.float32)}
+        return _decoded(object_ids, {**out, **given, **sure}, prompted=True, pinned=pinned)
+
+    def remember(self, decoded: Decoded, low_res: Tensor) -> None:
+        """Encode masks [objects, 1, h, w], which need not be the decoded ones, and keep them with the pointers."""
+        memory = self.sessions.run(
+            "memory_encoder",
+            {
+                "vision_feat": self.features["vision_feat"],
+                "low_res_mask": low_res,
+                "object_score": decoded.score,
+                "binarize": np.full(len(low_res), decoded.prompted, np.float32),
+            },
+        )["new_memory"]
+        for row, object_id in enumerate(decoded.object_ids):
+            iou = float(decoded.effective_iou[row])
+            self.bank.keep(object_id, self.time, decoded.pinned, memory[row], decoded.pointer[row], iou)
+
+    def snapshot(self) -> TrackerSnapshot:
+        """What is remembered after the last frame, for a tracker of the same model to go on from."""
+        return TrackerSnapshot(self.time, self.bank.snapshot())
+
+    def restore(self, snapshot: TrackerSnapshot) -> None:
+        """Go on from a snapshot. Raises StateError where it is of another model, or frames were given already."""
+        if self.time != -1:
+            raise StateError("a state can only be restored before the first frame")
+        self.bank.restore(snapshot.objects)
+        self.time = snapshot.time
+
+    def _tracked(self, object_ids: list[int]) -> Decoded:
+        count = len(object_ids)
+        out = self._decode(
+            self._attend(object_ids),
+            np.zeros((count, 2, 2), np.float32),
+            np.full((count, 2), PADDING, np.int64),
+            previous=None,
+            multimask=self.model.prompting.multimask(0, first_prompt=False),
+            without_memory=False,
+        )
+        return _decoded(object_ids, out, prompted=False, pinned=False)
+
+    def _attend(self, object_ids: list[int]) -> Tensor:
+        feeds = {"vision_feat": self.features["vision_feat"], **self.bank.feeds(object_ids, self.time)}
+        return self.sessions.run("memory_attention", feeds)["image_embed"]
+
+    def _decode(
+        self,
+        embed: Tensor,
+        coords: F32,
+        labels: Tensor,
+        *,
+        previous: Tensor | None,
+        multimask: bool,
+        without_memory: bool,
+    ) -> dict[str, Tensor]:
+        """Run the mask decoder on a batch. previous: [objects, 1, h, w] logits or None."""
+        count = len(labels)
+        if previous is None:
+            low_hw = self.features["feat_s0"].shape[-2:]
+            mask_prompt: Tensor = np.zeros((count, 1, *low_hw), np.float32)
+        else:
+            mask_prompt = previous
+        feeds = {
+            "image_embed": embed,
+            "feat_s0": self.features["feat_s0"],
+            "feat_s1": self.features["feat_s1"],
+            "point_coords": coords,
+            "point_labels": labels,
+            "mask_prompt": mask_prompt,
+            "has_mask": np.full(count, previous is not None, np.float32),
+            "multimask": np.full(count, multimask, np.float32),
+            "memoryless": np.full(count, without_memory, np.float32),
+        }
+        return self.sessions.run("mask_decoder", feeds)
+
+
+def _decoded(object_ids: list[int], out: Mapping[str, Tensor], *, prompted: bool, pinned: bool) -> Decoded:
+    """What the decoder put out for a batch; sb 509 (cal_mem_score in SAM 3) makes the effective IoU of it."""
+    score = np.asarray(out["object_score"])
+    sure = np.maximum(0, 2 / (1 + np.exp(-score[:, 0])) - 1)
+    effective_iou = sure * np.asarray(out["iou"])[:, 0]
+    return Decoded(object_ids, out["low_res_mask"], score, out["pointer"], effective_iou, prompted, pinned)

@@ -1,0 +1,133 @@
+"""RTSP against a real server, GStreamer's, which is killed and started again under the feed.
+
+Needs Debian's python3-gi, gir1.2-gst-rtsp-server-1.0 and gstreamer1.0-plugins-{base,good,ugly}.
+"""
+
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from masklet.runtime.errors import SourceError
+from masklet.runtime.results import Frame
+from masklet.runtime.sources.live import LiveSource
+from masklet.runtime.sources.opening import open_source
+from masklet.runtime.sources.rtsp import open_rtsp
+from masklet.runtime.sources.source import Cut, FeedOptions
+
+PYTHON = "/usr/bin/python3"
+SERVER = Path(__file__).parents[2] / "rtsp_server.py"
+NEEDS = (
+    "import gi; gi.require_version('Gst', '1.0'); gi.require_version('GstRtspServer', '1.0');"
+    "from gi.repository import Gst, GstRtspServer; Gst.init(None);"
+    "raise SystemExit(any(Gst.ElementFactory.find(n) is None for n in ('x264enc', 'rtph264pay', 'videotestsrc')))"
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def gstreamer() -> None:
+    if not Path(PYTHON).exists() or subprocess.run([PYTHON, "-c", NEEDS], capture_output=True).returncode:
+        pytest.skip("no GStreamer RTSP server here; the packages that it takes stand above")
+
+
+@contextmanager
+def serving(port: int, *login: str, size: tuple[int, int] = (160, 120)) -> Iterator[None]:
+    words = [PYTHON, str(SERVER), str(port), *map(str, size), *login]
+    server = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert server.stdout is not None
+    try:
+        assert server.stdout.readline() == "ready\n"
+        yield
+    finally:
+        server.kill()
+        server.wait()
+        server.stdout.close()
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        found: int = free.getsockname()[1]
+    return found
+
+
+class Reader:
+    """Reads a feed in a thread, as a run does."""
+
+    def __init__(self, source: LiveSource) -> None:
+        self.frames: list[Frame] = []
+        self._source = source
+        self._thread = threading.Thread(target=self._read)
+        self._thread.start()
+
+    def _read(self) -> None:
+        for frame in self._source:
+            self.frames.append(frame)
+
+    def until(self, holds: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 30
+        while not holds():
+            assert time.monotonic() < deadline, len(self.frames)
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        self._source.stop()
+        self._thread.join(15)
+        assert not self._thread.is_alive()
+
+
+def test_a_server_that_dies_and_comes_back_with_another_resolution(port: int) -> None:
+    url, told = f"rtsp://127.0.0.1:{port}/test", list[str]()
+    with serving(port):
+        source = open_rtsp(url, url, Cut(), FeedOptions(), timeout_s=3)
+        source.tell = lambda what, detail: told.append(what)
+        reader = Reader(source)
+        reader.until(lambda: len(reader.frames) >= 8)
+    reader.until(lambda: "lost" in told)
+    before = len(reader.frames)
+    with serving(port, size=(320, 240)):
+        reader.until(lambda: len(reader.frames) >= before + 8)
+        reader.stop()
+    assert source.reconnects == 1
+    assert "resized" in told
+    assert {frame.hw for frame in reader.frames} == {(120, 160)}
+    times = [frame.time_s for frame in reader.frames]
+    assert times == sorted(times)
+    assert len(reader.frames) + source.corrupt == reader.frames[-1].index + 1
+
+
+def test_user_and_password_are_needed_and_never_shown(port: int) -> None:
+    with serving(port, "operator", "s3cret"):
+        source = open_source(f"rtsp://operator:s3cret@127.0.0.1:{port}/test", end=3)
+        assert "s3cret" not in source.name
+        with source:
+            assert len(list(source)) + source.corrupt == 3
+        for login in ("operator:wr0ng@", ""):
+            with pytest.raises(SourceError, match="the server refuses user and password") as refused:
+                open_source(f"rtsp://{login}127.0.0.1:{port}/test")
+            assert "wr0ng" not in str(refused.value)
+        with pytest.raises(SourceError, match="no such stream; check the path") as none:
+            open_source(f"rtsp://operator:s3cret@127.0.0.1:{port}/elsewhere")
+        assert "s3cret" not in str(none.value)
+
+
+def test_a_server_that_is_not_there(port: int) -> None:
+    with pytest.raises(SourceError, match=r"rtsp://u:\*\*\*@127.0.0.1:\d+/x: Connection refused"):
+        open_source(f"rtsp://u:word@127.0.0.1:{port}/x")
+
+
+def test_a_server_that_never_answers(port: int) -> None:
+    with socket.create_server(("127.0.0.1", port)):
+        url = f"rtsp://127.0.0.1:{port}/x"
+        with pytest.raises(SourceError, match=r"nothing came for 0.5 s"):
+            open_rtsp(url, url, Cut(), FeedOptions(), timeout_s=0.5)
+
+
+def test_options_of_an_rtsp_stream_are_the_servers() -> None:
+    with pytest.raises(SourceError, match="an RTSP server decides on size"):
+        open_source("rtsp://127.0.0.1/x", feed=FeedOptions(rate=5))
