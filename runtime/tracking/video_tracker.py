@@ -95,7 +95,7 @@ class VideoTracker:
         """Track every object onto the next frame.
 
         prompts: object id -> prompt in this frame's pixels. A prompted object is segmented from its prompt alone,
-                 as on its first frame; to correct what was tracked, call `refine` after this.
+                 as on its first frame; a prompt that `corrects` does what `refine` after this does.
         Raises PromptError, before anything has changed, where a prompt does not fit the frame.
         """
         return self.advance(frame, prompts)[0].result()
@@ -110,11 +110,14 @@ class VideoTracker:
             self._masklets.check(object_id, prompt, frame)
         self._masklets.begin(frame)
         self._shown.clear()
-        tracked = [i for i in self._bank.object_ids if i not in prompts]
-        decoded = [self._prompted(i, prompt) for i, prompt in prompts.items()]
-        decoded += self._masklets.tracked(tracked, self._options.batch)
+        known = self._bank.object_ids
+        corrections = {i: prompt for i, prompt in prompts.items() if prompt.corrects and i in known}
+        fresh = {i: prompt for i, prompt in prompts.items() if i not in corrections}
+        decoded = [self._prompted(i, prompt) for i, prompt in fresh.items()]
+        decoded += self._masklets.tracked([i for i in known if i not in fresh], self._options.batch)
         self._remember(decoded)
-        return [self._pending()]
+        self._remember([self._prompted(i, prompt) for i, prompt in corrections.items()])
+        return [self.current()]
 
     def late(self) -> list[PendingResult]:
         """The results that are still to come after the last frame: none, they are never late."""
@@ -131,7 +134,7 @@ class VideoTracker:
         """
         self._masklets.check(object_id, prompt, self._masklets.frame)
         self._remember([self._prompted(object_id, prompt)])
-        return self._pending().result()
+        return self.current().result()
 
     def remove(self, object_id: int) -> None:
         """Stop tracking an object. Raises PromptError where there is none of that id."""
@@ -187,7 +190,8 @@ class VideoTracker:
         area = self._options.fill_hole_area
         return fill_holes(low_res[:, 0], area)[:, None] if area else low_res
 
-    def _pending(self) -> PendingResult:
+    def current(self) -> PendingResult:
+        """The frame that was last given, as it is known now. Raises PromptError where there is none yet."""
         ids = [i for i in self._bank.object_ids if i in self._shown]
         shown = [self._shown[i] for i in ids]
         low_res = np.concatenate([each.low_res for each in shown]) if shown else np.zeros((0, 1, 1), np.float32)
