@@ -215,7 +215,7 @@ class ConceptTracker:
             track = self._life.begin(object_id, only, time, 1.0)
             self._follower.next_id = max(self._follower.next_id, object_id + 1)
         else:
-            bank.forget_recent(object_id, time)
+            bank.forget_recent(object_id)
             since = time - self._options.refine_window
             bank.unpin(object_id, [t for t in track.detector_times if since <= t < time])
             track.detector_times = []

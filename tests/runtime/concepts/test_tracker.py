@@ -96,7 +96,8 @@ def test_text_finds_and_points_refine(script: Script, tmp_path: Path) -> None:
     (after,) = tracker.step(frames[5])
     np.testing.assert_array_equal(after.masks[0], refined.masks[0])
     assert after.scores[0] == 1
-    kept = tracker._masklets.bank._objects[1].attended_memories(6)[1]
+    tracker._masklets.bank.begin(6)
+    kept = tracker._masklets.bank._objects[1].spatial.attended()[1]
     assert [one.time for one in kept if one.rank is None] == [4]
 
 
@@ -249,7 +250,8 @@ def test_a_reconditioned_track_takes_the_pointer_of_its_detection(script: Script
     tracker = ConceptTracker(sessions(script, tmp_path)[0], ["car"], AT_ONCE)
     for frame in script.frames()[:18]:
         tracker.step(frame)
-    pointers, kept = tracker._masklets.bank._objects[1].attended_pointers(18)
+    tracker._masklets.bank.begin(18)
+    pointers, kept = tracker._masklets.bank._objects[1].pointers.attended()
     from_masks = {one.time: bool(pointer[1]) for one, pointer in zip(kept, pointers, strict=True)}
     assert [time for time, from_mask in sorted(from_masks.items()) if from_mask] == [0, 16]
 
@@ -263,7 +265,8 @@ def test_an_object_out_of_sight_is_remembered_by_when_it_was_seen(script: Script
     tracker = ConceptTracker(sessions(script, tmp_path, model)[0], ["car"])
     for frame in script.frames():
         tracker.step(frame)
-    kept = tracker._masklets.bank._objects[1].attended_memories(30)[1]
+    tracker._masklets.bank.begin(30)
+    kept = tracker._masklets.bank._objects[1].spatial.attended()[1]
     assert sorted(one for one in kept if one.rank is not None) == [(3, 6), (4, 5), (5, 4), (6, 3), (7, 2), (29, 1)]
 
 
