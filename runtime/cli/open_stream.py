@@ -36,6 +36,7 @@ class RunOptions:
     policy:  every frame of files and raw frames, the newest of cameras, where None.
     state:   where streams keep their state, every `state_every_s` seconds; None for nowhere.
     metrics: [HOST:]PORT to serve figures at; None for none.
+    view:    [HOST:]PORT to serve a live view at; None for none.
     """
 
     cut: Mapping[str, Any]
@@ -50,6 +51,7 @@ class RunOptions:
     state: Path | None
     state_every_s: float
     metrics: str | None
+    view: str | None
     log_json: bool
 
 
@@ -101,8 +103,10 @@ def open_stream(
     stack.enter_context(source)
     finite, outputs = source.frames is not None, order.outputs
     policy = options.policy or (Policy.NEWEST if source.lossy else Policy.EVERY)
-    given = () if state is None else state.given
-    prompts = PromptBook(order.schedule, exact=finite and policy is Policy.EVERY, given=given)
+    exact = finite and policy is Policy.EVERY
+    prompts = PromptBook(order.schedule, exact=exact)
+    if state is not None:
+        prompts = PromptBook(order.schedule, exact=exact, given=state.given, live=state.live, names=state.names)
     if state is not None and order.state is not None:
         outputs, there = go_on_with(outputs, state, finite=finite)
         last = max(state.frame_index, -1 if there.frame is None else there.frame)

@@ -79,6 +79,10 @@ def run(
         str | None,
         typer.Option(metavar="[HOST:]PORT", help="Serve figures for Prometheus there."),
     ] = None,
+    view: Annotated[
+        str | None,
+        typer.Option(metavar="[HOST:]PORT", help="Serve a page there to see the streams, and to click on objects."),
+    ] = None,
     log_json: Annotated[bool, typer.Option("--log-json", help="Log as JSON, a line an event.")] = False,
     min_score: MinScore = 0.5,
     hotstart: Hotstart = 15,
@@ -131,6 +135,7 @@ def run(
         state=state,
         state_every_s=state_every,
         metrics=metrics,
+        view=view,
         log_json=log_json,
     )
     run_streams(bundle, orders(sources, schedules, Outputs(overlay, masks, pngs), options), options)

@@ -7,7 +7,7 @@ import numpy as np
 from masklet.runtime.errors import MaskletError
 from masklet.runtime.pixels.geometry import BoolArray
 
-LETTERS = 20_000_000  # of one mask at most; a checkerboard of 4K pixels has fewer
+MAX_PIXELS = 1 << 27  # of a mask
 
 
 class CocoRle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -31,24 +31,23 @@ class CocoRle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Written here, since `rleDecode` of pycocotools writes beyond its array where they are too long.
         """
         height, width = self.size
+        if min(height, width) < 1 or height * width > MAX_PIXELS:
+            raise MaskletError(f"mask: {width}x{height} pixels are no size of a mask")
         runs = _runs(self.counts)
-        if min(height, width) < 1 or (len(runs) and runs.min() < 0) or int(runs.sum()) != height * width:
-            raise MaskletError(f"mask: its {len(runs)} runs do not fill the {width}x{height} pixels that it says it has")
+        if any(run < 0 for run in runs) or sum(runs) != height * width:
+            raise MaskletError(f"mask: its {len(runs)} runs do not fill its {width}x{height} pixels")
         values = np.arange(len(runs)) % 2 == 1
         return np.ascontiguousarray(np.repeat(values, runs).reshape(width, height).T)
 
 
-def _runs(counts: str) -> "np.ndarray[Any, np.dtype[np.int64]]":
+def _runs(counts: str) -> list[int]:
     """The runs of a text: five bits a letter, the lowest first; from the fourth on, differences (rleFrString)."""
-    letters = counts.encode("ascii", "replace")
-    if len(letters) > LETTERS:
-        raise MaskletError(f"mask: {len(letters)} letters of RLE; {LETTERS} at most")
     runs: list[int] = []
     value = shift = 0
-    for letter in letters:
-        bits = letter - 48
+    for letter in counts:
+        bits = ord(letter) - 48
         if not 0 <= bits < 64 or shift > 35:
-            raise MaskletError(f"mask: {chr(letter)!r} is no letter of COCO RLE")
+            raise MaskletError(f"mask: its RLE goes wrong at {letter!r}; wanted COCO's, as pycocotools writes it")
         value |= (bits & 0x1F) << shift
         shift += 5
         if bits & 0x20:
@@ -59,7 +58,4 @@ def _runs(counts: str) -> "np.ndarray[Any, np.dtype[np.int64]]":
         value = shift = 0
     if shift:
         raise MaskletError("mask: its RLE is cut off")
-    try:
-        return np.array(runs, np.int64)
-    except OverflowError:
-        raise MaskletError("mask: a run of its RLE is longer than any picture") from None
+    return runs

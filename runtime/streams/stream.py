@@ -14,6 +14,7 @@ from masklet.runtime.sources.source import Source
 from masklet.runtime.streams.capture import Capture
 from masklet.runtime.streams.counters import Counts
 from masklet.runtime.streams.frame_queue import Captured, Policy
+from masklet.runtime.streams.pace import Pace
 from masklet.runtime.streams.state import StreamState, save_state
 from masklet.runtime.streams.wake_up import Bell
 from masklet.runtime.streams.writer import Done, OnWritten, Writer
@@ -36,6 +37,7 @@ class Stream:
     number:  from 1, in the order of the command line.
     keeping: keep the state; never where None.
     on_written: is told of each frame once its results are written.
+    pace:    says when the next frame may be taken; as soon as there is one where None.
     error:   what ended the stream early.
     """
 
@@ -51,6 +53,7 @@ class Stream:
         *,
         keeping: Keeping | None = None,
         on_written: OnWritten = lambda captured, at_s: None,
+        pace: Pace | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.number, self.source = number, source
@@ -58,7 +61,7 @@ class Stream:
         self._tracker, self._prompts, self._keeping, self._clock = tracker, prompts, keeping, clock
         self._capture = Capture(source, policy, bell, clock)
         self._writer = Writer(sinks, bell, on_written, clock)
-        self._bell = bell
+        self._bell, self._pace = bell, pace
         self._latest: Frame | None = None
         self._behind: deque[Captured] = deque()  # frames that were run and whose results are still to come
         self._kept_s = clock()
@@ -74,8 +77,9 @@ class Stream:
 
     @property
     def ready(self) -> bool:
-        """Whether a frame waits, and its result would not have to."""
-        return self._capture.waiting > 0 and self._writer.has_room
+        """Whether a frame waits and may be taken, and its result would not have to wait."""
+        waits = self._capture.waiting > 0 and self._writer.has_room
+        return waits and (self._pace is None or self._pace.due)
 
     @property
     def over(self) -> bool:
@@ -108,6 +112,8 @@ class Stream:
         captured = self._capture.take()
         if captured is None:
             return
+        if self._pace is not None:
+            self._pace.took()
         try:
             self._step(captured)
         except Exception as error:
@@ -159,6 +165,8 @@ class Stream:
             frame.time_s,
             list(self._prompts.given),
             self._tracker.snapshot(),
+            list(self._prompts.live),
+            dict(self._prompts.names),
         )
         self._writer.put(lambda: self._save(keeping.path, state))
 

@@ -184,8 +184,7 @@ class MemoryBank:
 
     def forget(self, object_id: int) -> None:
         """Let go of everything about an object."""
-        if object_id not in self._objects:
-            raise PromptError(f"no object {object_id} is tracked; there are {self.object_ids or 'none'}")
+        self._known(object_id)
         del self._objects[object_id]
 
     def forget_recent(self, object_id: int) -> None:
@@ -234,17 +233,27 @@ class MemoryBank:
 
     def snapshot(self) -> list[ObjectSnapshot]:
         """A copy of every object's memories."""
-        return [
-            ObjectSnapshot(i, of.spatial.snapshot(), of.pointers.snapshot(), list(of.recent.selected))
-            for i, of in self._objects.items()
-        ]
+        return [self.object_snapshot(object_id) for object_id in self._objects]
+
+    def object_snapshot(self, object_id: int) -> ObjectSnapshot:
+        """A copy of an object's memories."""
+        of = self._known(object_id)
+        return ObjectSnapshot(object_id, of.spatial.snapshot(), of.pointers.snapshot(), list(of.recent.selected))
 
     def restore(self, objects: Iterable[ObjectSnapshot]) -> None:
-        """Take up objects from a snapshot. Raises StateError where it is of another model."""
+        """Take up objects from a snapshot, in place of those of the same ids; settled by the next `begin`.
+
+        Raises StateError where it is of another model.
+        """
         for one in objects:
             self._admit(one.object_id, one.selected)
             self._objects[one.object_id].spatial.restore(one.spatial)
             self._objects[one.object_id].pointers.restore(one.pointers)
+
+    def _known(self, object_id: int) -> _Memories:
+        if object_id not in self._objects:
+            raise PromptError(f"no object {object_id} is tracked; there are {self.object_ids or 'none'}")
+        return self._objects[object_id]
 
     def _admit(self, object_id: int, selected: Sequence[int] = ()) -> None:
         self._objects[object_id] = _Memories(

@@ -11,7 +11,7 @@ from masklet.runtime.pixels.geometry import boxes_xyxy, fill_holes, masks_to_sou
 from masklet.runtime.prompts.prompts import Mask, Prompt
 from masklet.runtime.results import Frame, FrameResult
 from masklet.runtime.tracking.masklets import Decoded, Masklets
-from masklet.runtime.tracking.snapshot import TrackerSnapshot
+from masklet.runtime.tracking.snapshot import ObjectSnapshot, TrackerSnapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +140,14 @@ class VideoTracker:
         """Stop tracking an object. Raises PromptError where there is none of that id."""
         self._bank.forget(object_id)
         self._shown.pop(object_id, None)
+
+    def object_snapshot(self, object_id: int) -> ObjectSnapshot:
+        """What is remembered of an object after the last frame. Raises PromptError where it is not tracked."""
+        return self._bank.object_snapshot(object_id)
+
+    def put_back(self, snapshot: ObjectSnapshot) -> None:
+        """Go on from an earlier snapshot of an object, which may have been removed since, from the next frame on."""
+        self._bank.restore([snapshot])
 
     def snapshot(self) -> TrackerSnapshot:
         """What is remembered after the last frame, for a tracker of the same model to go on from."""
