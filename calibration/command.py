@@ -19,7 +19,9 @@ from masklet.calibration.report.terminal import show
 from masklet.calibration.scoring.closed_loop import Bound, Evaluation, evaluate
 from masklet.calibration.search.search import Search
 from masklet.calibration.search.variants import Variants
-from masklet.runtime.bundle.bundle import Bundle, Parity, check_destination, write_bundle
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.manifest import Parity
+from masklet.runtime.bundle.writer import check_destination, write_bundle
 from masklet.runtime.errors import CalibrationError, MaskletError
 from masklet.runtime.sinks.output_file import write_whole
 from rich.console import Console

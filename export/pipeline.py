@@ -11,8 +11,10 @@ from masklet.export.checkpoint import fingerprint, model_type
 from masklet.export.family import ExportStage, Family
 from masklet.export.graphs.trace import trace
 from masklet.export.known_families import family_of
-from masklet.runtime.bundle.bundle import Bundle, BundleWriter, Checkpoint, Parity, write_bundle
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.manifest import Checkpoint, Parity
 from masklet.runtime.bundle.spec import ModelSpec
+from masklet.runtime.bundle.writer import BundleWriter, write_bundle
 from masklet.runtime.errors import ExportError
 
 PRECISION = "fp32"

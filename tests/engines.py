@@ -8,7 +8,8 @@ from masklet.runtime.backends.trt.engine import OpenEngine
 from masklet.runtime.backends.trt.engine_choice import EnginePlan
 from masklet.runtime.backends.trt.fingerprint import machine_fingerprint
 from masklet.runtime.bundle.add_engines import amend_bundle
-from masklet.runtime.bundle.bundle import Artifact, Bundle, graph_hash
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.manifest import Artifact, graph_hash
 
 VERSION = "10.3.0"
 

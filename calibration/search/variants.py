@@ -17,7 +17,9 @@ from masklet.runtime.backends.ort.backend import OnnxRuntime
 from masklet.runtime.backends.output_error import OutputError, output_error
 from masklet.runtime.backends.session import Session
 from masklet.runtime.backends.sessions import Sessions
-from masklet.runtime.bundle.bundle import Artifact, ArtifactFile, Bundle, BundleWriter, Parity
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.manifest import Artifact, ArtifactFile, Parity
+from masklet.runtime.bundle.writer import BundleWriter
 from masklet.runtime.errors import CalibrationError
 
 MADE_WITH = ("masklet", "onnx", "onnxruntime")

@@ -16,7 +16,8 @@ from masklet.runtime.backends.trt.engine_choice import choose_engine
 from masklet.runtime.backends.trt.fingerprint import NOT_RUN, engines, machine_fingerprint
 from masklet.runtime.backends.trt.library import Backend, load_library, version_of
 from masklet.runtime.bundle.add_engines import amend_bundle
-from masklet.runtime.bundle.bundle import Artifact, Bundle
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.manifest import Artifact
 from masklet.runtime.errors import ExportError, SessionError
 from masklet.runtime.sinks.output_file import check_writable
 from masklet.runtime.startup.engine_check import REMEDY, check_engines

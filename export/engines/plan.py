@@ -14,7 +14,8 @@ from masklet.export.engines.shapes import OptimizationProfile, optimization_prof
 from masklet.runtime.backends.gpu.cuda.protocol import DeviceFacts
 from masklet.runtime.backends.trt.fingerprint import Fingerprint, machine_fingerprint
 from masklet.runtime.backends.trt.library import Backend, TensorRT, version_of
-from masklet.runtime.bundle.bundle import Artifact, Bundle, graph_hash
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.manifest import Artifact, graph_hash
 from masklet.runtime.bundle.spec import StageSpec
 from masklet.runtime.errors import BundleError
 

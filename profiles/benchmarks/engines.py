@@ -26,7 +26,8 @@ from masklet.export.engines.memory import StageMemory
 from masklet.export.engines.plan import StagePlan, Target, plan_stages, stage_memory
 from masklet.profiles.machine.device import device
 from masklet.runtime.backends.trt.library import load_library, version_of
-from masklet.runtime.bundle.bundle import Bundle, write_bundle
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.writer import write_bundle
 
 HERE = Path(__file__).parent
 RANGE = Magnitudes(largest=8.0)

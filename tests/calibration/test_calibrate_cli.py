@@ -15,7 +15,8 @@ from masklet.calibration.clips.truth import open_truth
 from masklet.calibration.recording import instrumented_sessions as watch
 from masklet.calibration.recording import record
 from masklet.calibration.scoring.accuracy import region_similarity
-from masklet.runtime.bundle.bundle import Bundle, write_bundle
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.writer import write_bundle
 from masklet.runtime.errors import CalibrationError
 from onnx import numpy_helper
 from PIL import Image

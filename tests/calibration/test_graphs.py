@@ -19,8 +19,9 @@ from masklet.calibration.recording.record import Recording, record
 from masklet.export.engines.layers import operand_types
 from masklet.runtime.backends.ort.backend import OnnxRuntime
 from masklet.runtime.backends.session import Feeds
-from masklet.runtime.bundle.bundle import Bundle, write_bundle
+from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.bundle.spec import StageSpec, Tensor
+from masklet.runtime.bundle.writer import write_bundle
 from masklet.runtime.prompts.syntax import parse_prompts
 from onnx import TensorProto, helper, numpy_helper
 

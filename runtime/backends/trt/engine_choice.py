@@ -7,7 +7,8 @@ from pathlib import Path
 
 from masklet.runtime.backends.trt.fingerprint import STRIPPED, difference, engines, graph_of
 from masklet.runtime.backends.trt.library import Backend
-from masklet.runtime.bundle.bundle import Artifact, Bundle, graph_hash
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.manifest import Artifact, graph_hash
 from masklet.runtime.errors import SessionError
 
 

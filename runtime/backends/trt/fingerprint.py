@@ -4,7 +4,8 @@ import platform
 from collections.abc import Iterable, Mapping
 
 from masklet.runtime.backends.gpu.cuda.protocol import DeviceFacts
-from masklet.runtime.bundle.bundle import Artifact, Bundle
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.manifest import Artifact
 
 Fingerprint = dict[str, str]
 NOT_RUN = "built, not run"

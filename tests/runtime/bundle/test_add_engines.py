@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 from masklet.runtime.bundle.add_engines import amend_bundle
-from masklet.runtime.bundle.bundle import MANIFEST, Artifact, Bundle, Checkpoint, write_bundle
+from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.bundle.describe import bundle_bytes, graph_bytes
+from masklet.runtime.bundle.manifest import MANIFEST, Artifact, Checkpoint
 from masklet.runtime.bundle.spec import ModelSpec, Preprocess, StageSpec, TensorSpec
+from masklet.runtime.bundle.writer import write_bundle
 from masklet.runtime.errors import BundleError
 
 STAGE = StageSpec("image_encoder", (TensorSpec("image", (1, 8, 8, 3), "uint8"),), (TensorSpec("feat", (1, 4)),))

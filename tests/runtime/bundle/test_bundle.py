@@ -11,18 +11,10 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from masklet.runtime.bundle.bundle import (
-    MANIFEST,
-    SEAL,
-    Bundle,
-    BundleWriter,
-    Checkpoint,
-    Manifest,
-    Parity,
-    sha256,
-    write_bundle,
-)
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.manifest import MANIFEST, SEAL, Checkpoint, Manifest, Parity, sha256
 from masklet.runtime.bundle.spec import ModelSpec, Preprocess, StageSpec, TensorSpec
+from masklet.runtime.bundle.writer import BundleWriter, write_bundle
 from masklet.runtime.errors import BundleError
 
 MODEL = ModelSpec(
@@ -103,7 +95,7 @@ def test_an_export_that_ends_early_leaves_nothing(tmp_path: Path, end: BaseExcep
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from masklet.runtime.bundle.bundle import write_bundle
+from masklet.runtime.bundle.writer import (write_bundle)
 with write_bundle(Path(sys.argv[1])) as writer:
     (writer.root / "half.onnx").write_bytes(b"half")
     os.kill(os.getpid(), signal.SIGKILL)
