@@ -19,7 +19,12 @@ def with_engines(bundle: Bundle, **built_for: str) -> Bundle:
     with amend_bundle(bundle) as amendment:
         for stage in bundle.model.stages:
             graph = bundle.artifact(stage.name, ("onnx",))
-            said = {**machine_fingerprint(VERSION, FACTS), "graph": graph_hash(graph), "device": "fake", **built_for}
+            said = {
+                **machine_fingerprint(VERSION, FACTS).entries(),
+                "graph": graph_hash(graph),
+                "device": "fake",
+                **built_for,
+            }
             plan = str(bundle.path(graph).resolve()).encode()
             amendment.put(
                 Artifact(stage.name, "tensorrt", graph.precision, (), said),

@@ -11,6 +11,7 @@ from masklet.calibration.search.variants import StageFigures
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.bundle.describe import graph_bytes
 from masklet.runtime.bundle.manifest import Calibration
+from masklet.runtime.bundle.precision import Precision
 
 SCHEMA = 1
 
@@ -28,7 +29,7 @@ class Report(msgspec.Struct, frozen=True):
     family: str
     variant: str
     checkpoint: str
-    precision: str
+    precision: Precision
     method: str
     seed: int
     sources: list[str]

@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 import msgspec
+from masklet.runtime.bundle.precision import Precision
 from masklet.runtime.bundle.spec import ModelSpec
 from masklet.runtime.errors import BundleError, SpecError
 
@@ -25,14 +26,14 @@ class Artifact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     format:    "onnx" (standard operators: runs anywhere, builds engines), "onnx-ort" (with ONNX Runtime's fused
                operators), or a kind of engine.
-    precision: "fp32", "fp16", "int8", ...: of the matrix products and convolutions.
+    precision: of the matrix products and convolutions, and of the tensors between them.
     files:     the graph or engine first, then the files it refers to (two graphs may share a weights file).
     built_for: for an engine, the machine and the TensorRT release it was built for; None for a graph.
     """
 
     stage: str
     format: str
-    precision: str
+    precision: Precision
     files: tuple[ArtifactFile, ...]
     built_for: dict[str, str] | None = None
 
@@ -70,7 +71,7 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     within:       whether the bundle is within these limits.
     """
 
-    precision: str
+    precision: Precision
     method: str
     stages: dict[str, str]
     frames: int

@@ -22,6 +22,7 @@ from masklet.runtime.bundle.manifest import (
     sha256,
     write_manifest,
 )
+from masklet.runtime.bundle.precision import Precision
 from masklet.runtime.bundle.spec import ModelSpec
 from masklet.runtime.errors import BundleError
 
@@ -38,7 +39,7 @@ class BundleWriter:
         self._assets: list[ArtifactFile] = []
         self._hashed: dict[str, ArtifactFile] = {}
 
-    def add(self, stage: str, format: str, precision: str, files: Sequence[str]) -> None:
+    def add(self, stage: str, format: str, precision: Precision, files: Sequence[str]) -> None:
         """Add an artifact whose files were written below `root`; the path of the graph comes first."""
         self._artifacts.append(Artifact(stage, format, precision, tuple(self._file(f) for f in files)))
 
