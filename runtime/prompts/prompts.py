@@ -143,9 +143,7 @@ def schedule(prompts: Iterable[ScheduledPrompt]) -> Schedule:
     Raises PromptError, naming object and frame, if they cannot be combined.
     """
     plan: Schedule = {}
-    for item in sorted(
-        prompts, key=lambda p: (p.frame, p.object_id)
-    ):  # stable: keeps the order within an object
+    for item in sorted(prompts, key=lambda p: (p.frame, p.object_id)):  # stable: keeps the order within an object
         objects = plan.setdefault(item.frame, {})
         earlier = objects.get(item.object_id)
         try:

@@ -24,9 +24,7 @@ class Done:
 
 
 After = Callable[[], None]  # called once everything before it was written
-OnWritten = Callable[
-    [Captured, float], None
-]  # called with a frame and the time of writing, in seconds of the clock
+OnWritten = Callable[[Captured, float], None]  # called with a frame and the time of writing, in seconds of the clock
 
 
 class Writer:
