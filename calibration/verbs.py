@@ -82,13 +82,14 @@ def calibrate(
     """
     from masklet.calibration.command import Request, run_calibrate
     from masklet.calibration.scoring.closed_loop import Bound
+    from masklet.runtime.bundle.precision import Precision as BundlePrecision
 
     if proof.truth and len(proof.truth) != len(sources):
         raise CalibrationError(f"{len(sources)} sources and {len(proof.truth)} of --truth: give one for each, or none")
     request = Request(
         bundle=bundle,
         output=output,
-        precision=precision.value,
+        precision=BundlePrecision(precision.value),
         method=proof.method.value,
         bound=Bound(proof.max_drop, proof.min_iou),
         search=proof.search,

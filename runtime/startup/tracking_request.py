@@ -62,7 +62,7 @@ class TrackingRequest:
 
 
 def check_frames_come(frames: Iterable[int], source: Source) -> None:
-    """Raise PromptError, before any work is done, for a prompt's frame that the source knows it will not deliver."""
+    """Raise PromptError, before any work, if a prompt is for a frame that the source will not deliver."""
     for index in sorted(frames):
         if not source.will_yield(index):
-            raise PromptError(f"a prompt is for frame {index}, which does not come: {source.name} gives {source.range}")
+            raise PromptError(f"a prompt is for frame {index}, but {source.name} delivers only {source.range}")

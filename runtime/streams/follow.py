@@ -1,4 +1,4 @@
-"""Frames meet their prompts in a tracker."""
+"""Runs frames and their prompts through a tracker."""
 
 from collections.abc import Iterable, Iterator
 
@@ -9,9 +9,9 @@ from masklet.runtime.tracking.tracker import Tracker
 
 
 def follow(tracker: Tracker, frames: Iterable[Frame], schedule: Schedule) -> Iterator[tuple[Frame, FrameResult]]:
-    """Run frames through a tracker, giving each prompt on its frame.
+    """Run frames through a tracker and give each prompt on its frame.
 
-    Raises PromptError after the last frame where a prompt's frame did not come.
+    Raises PromptError after the last frame if the frame of a prompt did not come.
     """
     pending = dict(schedule)
     for frame in frames:
