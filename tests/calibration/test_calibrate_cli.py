@@ -180,7 +180,7 @@ def test_bad_input(
     cases: list[tuple[list[object], str]] = [
         ([frames], "nothing to track"),
         ([frames, "--point", "1@99:5,5"], "frame 99"),
-        ([frames, *words, "--truth", tmp_path / "none"], "no such truth"),
+        ([frames, *words, "--truth", tmp_path / "none"], "no such file"),
         ([frames, *words, "--truth", empty], "no masks"),
         ([frames, *words, "--truth", small], "16 x 16 pixels, the source's frames 128 x 128"),
         ([frames, *words, "--truth", small, "--truth", small], "1 sources and 2 of --truth"),
