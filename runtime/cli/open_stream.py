@@ -12,7 +12,6 @@ from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.bundle.manifest import MANIFEST
 from masklet.runtime.concepts.concept import Concept
 from masklet.runtime.concepts.options import ConceptOptions
-from masklet.runtime.concepts.tracker import check_refinements
 from masklet.runtime.prompts.prompt_book import PromptBook
 from masklet.runtime.prompts.prompts import Schedule
 from masklet.runtime.sinks.outputs import Outputs
@@ -20,7 +19,7 @@ from masklet.runtime.sources.opening import open_source
 from masklet.runtime.sources.password import hide_password
 from masklet.runtime.sources.source import FeedOptions, Source
 from masklet.runtime.startup.backend_choice import BackendChoice
-from masklet.runtime.streams.follow import check_frames_come
+from masklet.runtime.startup.tracking_request import TrackingRequest, check_frames_come
 from masklet.runtime.streams.frame_queue import Policy
 from masklet.runtime.streams.log import Log
 from masklet.runtime.streams.resume import cut_after, go_on_with
@@ -53,11 +52,6 @@ class RunOptions:
     state_every_s: float
     metrics: str | None
     log_json: bool
-
-
-def policy_of(every_frame: bool | None) -> Policy | None:
-    """The policy of --every-frame, --newest, or neither."""
-    return None if every_frame is None else Policy.EVERY if every_frame else Policy.NEWEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +108,7 @@ def open_stream(
     prompts = PromptBook(order.schedule, exact=finite and policy is Policy.EVERY, given=given)
     outputs = order.outputs if state is None else _continued(order, source, state, tell)
     check_frames_come(prompts.frames if finite else (), source)
-    if options.concepts:
-        check_refinements(order.schedule, source)
+    TrackingRequest(order.schedule, options.concepts).check_refinements(source)
     outputs.check_folders()
     return Opened(order.number, source, outputs, prompts, policy, state, keeping)
 
