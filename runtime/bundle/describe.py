@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import msgspec
-from masklet.runtime.bundle.bundle import Artifact, Bundle, Calibration, Parity, bank_bytes
+from masklet.runtime.bundle.bundle import Bundle, bank_bytes
+from masklet.runtime.bundle.manifest import Artifact, Calibration, Parity
 from masklet.runtime.bundle.spec import ModelSpec
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -48,8 +49,8 @@ def _calibration(found: Calibration) -> str:
     )
     verdict = "within" if found.within else "[bold red]beyond[/bold red]"
     return (
-        f"{found.precision}, {verdict} its bound over {found.frames} frames: "
-        f"mask IoU with FP32 {found.iou:.4f} (from {found.min_iou}){lost}"
+        f"{found.precision}, {verdict} its limits over {found.frames} frames: "
+        f"mask IoU with FP32 {found.iou:.4f} (at least {found.min_iou}){lost}"
     )
 
 

@@ -6,16 +6,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
+from masklet.runtime.backends.kind import in_one_line
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.cli.open_stream import Opened, Order, RunOptions, open_stream
 from masklet.runtime.cli.per_stream import outputs_of, path_of
 from masklet.runtime.cli.trackers import Trackers
 from masklet.runtime.concepts.detector import check_concepts
-from masklet.runtime.concepts.tracker import NO_STATE, check_for_video
-from masklet.runtime.errors import PromptError, SourceError, StateError
+from masklet.runtime.concepts.tracker import NO_STATE
+from masklet.runtime.errors import SourceError, StateError
 from masklet.runtime.prompts.prompts import Schedule
 from masklet.runtime.sinks.outputs import Outputs
 from masklet.runtime.sinks.sink import Sinks
+from masklet.runtime.startup.tracking_request import TrackingRequest
 from masklet.runtime.streams.frame_queue import Captured, Policy
 from masklet.runtime.streams.log import Log
 from masklet.runtime.streams.metrics import Metrics, parse_address
@@ -38,13 +40,12 @@ if TYPE_CHECKING:
 
 def orders(specs: Sequence[str], schedules: Sequence[Schedule], outputs: Outputs, options: RunOptions) -> list[Order]:
     """What there is to do for each source. Raises MaskletError where it does not go together."""
-    if options.concepts:
-        check_for_video(options.concepts)
-        if options.state is not None:
-            raise StateError(NO_STATE)
-    elif not all(schedules) and options.view is None:
-        lone = "" if len(specs) == 1 else f" in source {[bool(s) for s in schedules].index(False) + 1}"
-        raise PromptError(f"nothing to track{lone}: give at least one of --point, --box, --mask and --text")
+    for n, schedule in enumerate(schedules, 1):
+        where = "" if len(specs) == 1 else f" in source {n}"
+        if options.view is None:  # whoever views it may prompt then
+            TrackingRequest(schedule, options.concepts).check_given(where)
+    if options.concepts and options.state is not None:
+        raise StateError(NO_STATE)
     if specs.count("-") > 1:
         raise SourceError("standard input can be one source, not several")
     count = len(specs)
@@ -72,6 +73,8 @@ def run_streams(bundle: Path, wanted: Sequence[Order], options: RunOptions) -> N
         metrics = stack.enter_context(Metrics(*parse_address(options.metrics))) if options.metrics else None
         view = stack.enter_context(open_view("--view", options.view)) if options.view else None
         opened, failed = open_all(model, wanted, options, log, stack)
+        if not opened:
+            return
         timed = None if view is None else view.times.wrap
         sessions, backend = options.backend.open(model, lambda who: log.event("backend", who), timed)
         stack.enter_context(sessions)
@@ -82,7 +85,7 @@ def run_streams(bundle: Path, wanted: Sequence[Order], options: RunOptions) -> N
         if delay and any(one.source.frames is None for one in opened):
             log.event("delay", f"results come {delay} frames late; --hotstart 0 gives them at once")
         if view is not None:
-            view.begin(model.model, options.backend.name)
+            view.begin(model.model, in_one_line(backend.ran_on) if backend.ran_on else options.backend.name)
             log.event("view", f"served at {view.url}")
             typer.echo(view.private_url)
         if metrics is not None:
@@ -98,18 +101,22 @@ def run_streams(bundle: Path, wanted: Sequence[Order], options: RunOptions) -> N
 def open_all(
     model: Bundle, wanted: Sequence[Order], options: RunOptions, log: Log, stack: ExitStack
 ) -> tuple[list[Opened], int]:
-    """Open every source, and count those that cannot be. Raises SourceError where none can."""
+    """Open every source that is not run to its end, and count those that cannot be.
+
+    Raises SourceError where none can.
+    """
     opened: list[Opened] = []
     errors: list[SourceError] = []
     for order in wanted:
         number = order.number if len(wanted) > 1 else None
         try:
-            opened.append(open_stream(order, model, options, log, number, stack))
+            one = open_stream(order, model, options, log, number, stack)
+            opened += [] if one is None else [one]
         except SourceError as error:
             errors.append(error)
             if number is not None:
                 log.event("failed", str(error), stream=number)
-    if not opened:
+    if errors and not opened:
         raise errors[-1]
     return opened, len(errors)
 
