@@ -50,7 +50,8 @@ class Pace:
         """Count a frame that passed."""
         with self._lock:
             self._steps = max(0, self._steps - 1)
-            self._next_s = max(self._next_s + self._interval_s, self._clock())
+            now_s, following_s = self._clock(), self._next_s + self._interval_s
+            self._next_s = following_s if following_s > now_s else now_s + self._interval_s
 
     def pause(self, paused: bool) -> None:
         """Pause, or go on."""

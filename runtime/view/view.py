@@ -17,7 +17,7 @@ from masklet.runtime.view.live_api import LiveApi
 from masklet.runtime.view.messages import Metrics, State
 from masklet.runtime.view.server import Server, listen
 from masklet.runtime.view.shown_frame import ShownFrame
-from masklet.runtime.view.viewer import Viewer
+from masklet.runtime.view.viewer import GOING_AWAY, Viewer
 from masklet.runtime.view.watched_stream import WatchedStream
 from starlette.websockets import WebSocket
 
@@ -72,11 +72,12 @@ class View(Closing):
 
     def close(self) -> None:
         """Tell viewers that the run is over, and stop serving."""
-        if self._server is None:
+        server, self._server = self._server, None
+        if server is None:
             self._listening.close()
             return
-        asyncio.run_coroutine_threadsafe(self._say_goodbye(), self._server.loop).result(2 * LEAVE_S)
-        self._server.close()
+        asyncio.run_coroutine_threadsafe(self._say_goodbye(), server.loop).result(2 * LEAVE_S)
+        server.close()
         self._encoder.shutdown()
 
     async def _socket(self, socket: WebSocket) -> None:
@@ -128,8 +129,7 @@ class View(Closing):
 
     async def _say_goodbye(self) -> None:
         for viewer in self._viewers:
-            viewer.over = True
-            viewer.wake()
+            viewer.dismiss(GOING_AWAY)
         for _ in range(20):
             if not self._viewers:
                 break

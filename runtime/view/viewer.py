@@ -13,6 +13,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 CREDIT = 3  # frames that may be on their way at most
 STATE_S = 0.25  # between two messages about the state
 PROBLEMS = 20  # messages that are not understood until the viewer is sent away
+CLOSE_S = 2.0  # how long its own goodbye is waited for
 POLICY_VIOLATION, GOING_AWAY = 1008, 1001
 
 Encode = Callable[[ShownFrame, int], "asyncio.Future[bytes]"]
@@ -39,17 +40,23 @@ class Viewer:
         self._credit = self._problems = 0
         self._next_s = 0.0
         self._awake = asyncio.Event()
-        self.over = False
+        self._goodbye: tuple[int, str] | None = None
 
     def wake(self) -> None:
         """Look for something to send."""
         self._awake.set()
 
+    def dismiss(self, code: int, reason: str = "") -> None:
+        """Close the connection, with what is being sent sent."""
+        self._goodbye = code, reason
+        self._awake.set()
+
     async def run(self) -> None:
-        """Serve the viewer until it leaves, or `over` is set."""
+        """Serve the viewer until it leaves or is dismissed."""
         reader = asyncio.create_task(self._read())
         try:
             await self._write(reader)
+            await asyncio.wait([reader], timeout=CLOSE_S)
         except (WebSocketDisconnect, RuntimeError):
             pass  # it left while it was sent something
         finally:
@@ -58,18 +65,19 @@ class Viewer:
                 await reader
 
     async def _read(self) -> None:
-        """Take what the viewer says, until it leaves."""
-        while self._problems < PROBLEMS:
-            said = await self._socket.receive()
-            if said["type"] == "websocket.disconnect":
-                return
+        """Take what the viewer says, until it leaves; what it says after it was dismissed is not heard."""
+        while (said := await self._socket.receive())["type"] != "websocket.disconnect":
+            if self._goodbye is not None:
+                continue
             try:
                 self._take(msgspec.json.decode(said.get("text") or said.get("bytes") or b"", type=FromViewer))
             except (msgspec.DecodeError, RecursionError) as error:
                 self._problems += 1
                 await self._send_json(Problem(f"the message is not understood: {error}"))
+                if self._problems >= PROBLEMS:
+                    self.dismiss(POLICY_VIOLATION, "too many messages that are not understood")
             self._awake.set()
-        await self._socket.close(POLICY_VIOLATION, "too many messages that are not understood")
+        self._awake.set()
 
     def _take(self, message: Show | Next) -> None:
         if isinstance(message, Next):
@@ -84,9 +92,10 @@ class Viewer:
         loop = asyncio.get_running_loop()
         state_s = 0.0
         while not reader.done():
-            if self.over:
-                await self._send_json(Bye())
-                await self._socket.close(GOING_AWAY)
+            if self._goodbye is not None:
+                if self._goodbye[0] == GOING_AWAY:
+                    await self._send_json(Bye())
+                await self._socket.close(*self._goodbye)
                 return
             now_s = loop.time()
             if now_s >= state_s:
