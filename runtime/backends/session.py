@@ -1,10 +1,11 @@
 """A session runs one stage. Whatever wraps a stage (recording, timing, comparing) is a session around a session."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from masklet.runtime.bundle.bundle import Artifact, Bundle
 from masklet.runtime.bundle.spec import StageSpec, Tensor
+from masklet.runtime.errors import SessionError
 
 Feeds = Mapping[str, Tensor]
 
@@ -57,3 +58,10 @@ class Backend(Protocol):
     def open(self, bundle: Bundle, stage: StageSpec) -> Session:
         """Open a stage. Raises SessionError naming the stage and what the engine said."""
         ...
+
+
+def check_tensors(stage: StageSpec, have: Collection[str]) -> None:
+    """Raise SessionError where the graph of a stage has other inputs and outputs than the stage declares."""
+    want = {t.name for t in (*stage.inputs, *stage.outputs)}
+    if set(have) != want:
+        raise SessionError(f"stage {stage.name!r}: its graph has tensors {sorted(have)}, declared {sorted(want)}")
