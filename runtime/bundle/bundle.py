@@ -161,20 +161,6 @@ class Bundle:
         return self.root / name
 
 
-def bank_bytes(model: ModelSpec) -> int:
-    """Bytes that the memory bank holds for one object when it is full: spatial memories and pointers."""
-    if model.memory is None:
-        return 0
-    attention = {t.name: t for t in model.stage("memory_attention").inputs}
-    policy = model.memory
-    sizes = {
-        "objects": 1,
-        "memories": policy.prompted_frames + policy.recent_frames,
-        "pointers": policy.prompted_frames + policy.pointers - 1,
-    }
-    return attention["memory"].nbytes(sizes) + attention["pointers"].nbytes(sizes)
-
-
 def _read_manifest(root: Path) -> Manifest:
     if not root.exists():
         raise BundleError(f"{root}: no such bundle; make one with `masklet export MODEL -o {root}`")

@@ -1,20 +1,23 @@
 """What `masklet inspect` shows of a bundle."""
 
-from pathlib import Path
+from collections.abc import Mapping
 
 import msgspec
-from masklet.runtime.bundle.bundle import Artifact, Bundle, Calibration, Parity, bank_bytes
+from masklet.runtime.bundle.bundle import Artifact, Bundle, Calibration, Parity
 from masklet.runtime.bundle.spec import ModelSpec
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 
-def show(root: Path, *, as_json: bool, check_hashes: bool) -> None:
-    """Print a bundle as tables, or its manifest with the sums as JSON."""
-    bundle = Bundle.load(root, check_hashes=check_hashes)
+def show(bundle: Bundle, banks: Mapping[str, int], *, as_json: bool) -> None:
+    """Print a bundle as tables, or its manifest with the sums as JSON.
+
+    banks: memory policy -> bytes that its memory bank holds for one object, the model's own policy first.
+    """
     if as_json:
-        sums = {"bundle_bytes": bundle_bytes(bundle), "bank_bytes_per_object": bank_bytes(bundle.model)}
+        own = next(iter(banks.values()), 0)
+        sums = {"bundle_bytes": bundle_bytes(bundle), "bank_bytes_per_object": own, "bank_bytes_by_policy": banks}
         manifest: dict[str, object] = msgspec.to_builtins(bundle.manifest)
         print(msgspec.json.format(msgspec.json.encode({**manifest, "sums": sums}), indent=2).decode())
         return
@@ -29,8 +32,7 @@ def show(root: Path, *, as_json: bool, check_hashes: bool) -> None:
     )
     if model.memory:
         console.print(
-            f"memory bank {_size(bank_bytes(model))} an object when full: {model.memory.prompted_frames} prompted and "
-            f"{model.memory.recent_frames} recent frames, pointers over {model.memory.pointers} frames"
+            f"memory bank for one object when full: {', '.join(f'{name} {_size(n)}' for name, n in banks.items())}"
         )
     if bundle.manifest.calibration:
         console.print(_calibration(bundle.manifest.calibration), highlight=False)

@@ -121,7 +121,7 @@ class Preprocess(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     resize: Literal["stretch", "longest_side"] = "stretch"
 
 
-class MemoryPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class MemorySpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a video model attends to (SAM 2: sam2_base.py 530-645).
 
     recent_frames:   unprompted frames attended, the newest first (num_maskmem - 1).
@@ -191,7 +191,7 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     preprocess: Preprocess
     stages: tuple[StageSpec, ...]
     prompting: PromptPolicy = PromptPolicy()
-    memory: MemoryPolicy | None = None
+    memory: MemorySpec | None = None
     concepts: ConceptPolicy | None = None
 
     def __post_init__(self) -> None:

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from masklet.runtime.streams.resume import cut_after, go_on_with
 from masklet.runtime.streams.state import StreamState, load_state
 from masklet.runtime.streams.stream import Keeping
 from masklet.runtime.streams.supervise import Patience
+from masklet.runtime.tracking.known_policies import policy_of, policy_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class RunOptions:
     policy:  every frame of files and raw frames, the newest of cameras, where None.
     state:   where streams keep their state, every `state_every_s` seconds; None for nowhere.
     metrics: [HOST:]PORT to serve figures at; None for none.
+    memory:  the memory policy; the model's own where None.
     """
 
     cut: Mapping[str, Any]
@@ -51,9 +54,10 @@ class RunOptions:
     state_every_s: float
     metrics: str | None
     log_json: bool
+    memory: str | None
 
 
-def policy_of(every_frame: bool | None) -> Policy | None:
+def frame_policy(every_frame: bool | None) -> Policy | None:
     """The policy of --every-frame, --newest, or neither."""
     return None if every_frame is None else Policy.EVERY if every_frame else Policy.NEWEST
 
@@ -96,7 +100,9 @@ def open_stream(
     keeping = state = None
     if order.state is not None:
         keeping = Keeping(order.state, options.state_every_s, seal, hide_password(order.spec))
-        state = load_state(order.state, seal, keeping.source, lambda detail: log.event("state", detail, stream=label))
+        memory = policy_text(policy_of(bundle.model, options.memory))
+        tell = partial(log.event, "state", stream=label)
+        state = load_state(order.state, seal, keeping.source, memory, tell)
     source = open_source(order.spec, **options.cut, feed=options.feed)
     stack.enter_context(source)
     finite, outputs = source.frames is not None, order.outputs

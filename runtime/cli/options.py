@@ -51,6 +51,14 @@ ForgetAfter = Annotated[
         "end need it. 0 for never.",
     ),
 ]
+MemoryOption = Annotated[
+    str | None,
+    typer.Option(
+        "--memory",
+        metavar="POLICY[:OPTION=VALUE,...]",
+        help="What is remembered of each object: sam2, sam3, ...; the model's own rule by default.",
+    ),
+]
 BundleFolder = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A folder that `masklet export` wrote.")]
 BackendOption = Annotated[
     Literal["onnxruntime", "tensorrt", "tensorrt-rtx"],

@@ -15,6 +15,7 @@ from masklet.runtime.cli.options import (
     Hotstart,
     Masks,
     MaxObjects,
+    MemoryOption,
     MinScore,
     Negatives,
     NoHashes,
@@ -80,6 +81,7 @@ def run(
         typer.Option(metavar="[HOST:]PORT", help="Serve figures for Prometheus there."),
     ] = None,
     log_json: Annotated[bool, typer.Option("--log-json", help="Log as JSON, a line an event.")] = False,
+    memory: MemoryOption = None,
     min_score: MinScore = 0.5,
     hotstart: Hotstart = 15,
     max_objects: MaxObjects = 10_000,
@@ -102,7 +104,7 @@ def run(
     With several sources, a prompt STREAM/[ID][@FRAME]:... is for that one, any other for every one, and {stream} in
     a path stands for the number.
     """
-    from masklet.runtime.cli.open_stream import RunOptions, policy_of
+    from masklet.runtime.cli.open_stream import RunOptions, frame_policy
     from masklet.runtime.cli.per_stream import prompts_of
     from masklet.runtime.cli.run_streams import orders, run_streams
     from masklet.runtime.concepts.concept import parse_concepts
@@ -121,7 +123,7 @@ def run(
     options = RunOptions(
         cut={"start": start, "end": end, "stride": stride, "max_side": max_side, "reverse": reverse},
         feed=FeedOptions(None if size is None else parse_size(size), rate, pixel_format),
-        policy=policy_of(every_frame),
+        policy=frame_policy(every_frame),
         patience=Patience(silence, give_up),
         concepts=parse_concepts(texts, exemplars),
         found_with=replace(ConceptOptions.of(min_score, hotstart), max_objects=max_objects, forget_after=forget_after),
@@ -132,6 +134,7 @@ def run(
         state_every_s=state_every,
         metrics=metrics,
         log_json=log_json,
+        memory=memory,
     )
     run_streams(bundle, orders(sources, schedules, Outputs(overlay, masks, pngs), options), options)
 
@@ -142,9 +145,12 @@ def inspect(
     no_hashes: NoHashes = False,
 ) -> None:
     """Show a bundle's stages, shapes, sizes, precision and parity."""
+    from masklet.runtime.bundle.bundle import Bundle
     from masklet.runtime.bundle.describe import show
+    from masklet.runtime.tracking.known_policies import bank_sizes
 
-    show(bundle, as_json=json, check_hashes=not no_hashes)
+    loaded = Bundle.load(bundle, check_hashes=not no_hashes)
+    show(loaded, bank_sizes(loaded.model), as_json=json)
 
 
 def doctor() -> None:

@@ -15,6 +15,7 @@ from masklet.runtime.pixels.geometry import F32, U8, masks_to_source
 from masklet.runtime.pixels.mask_cleaning import clean
 from masklet.runtime.pixels.packed_masks import PackedMasks, suppress
 from masklet.runtime.tracking.masklets import VISIBLE, Decoded, Masklets
+from masklet.runtime.tracking.memory_policy import Seen
 
 FIRST_ID = 1  # Meta counts from 0, which is the background of a palette PNG
 
@@ -23,14 +24,14 @@ FIRST_ID = 1  # Meta counts from 0, which is the background of a palette PNG
 class Propagated:
     """The tracks on the current frame, a row each.
 
-    logits: [N, h, w], cleaned; visible: [N], logits of being visible; pointers: [N, channels]; effective_ious: [N].
+    logits: [N, h, w], cleaned; visible: [N], logits of being visible; pointers: [N, channels]; seen: as in Decoded.
     """
 
     tracks: list[Track]
     logits: F32
     visible: F32
     pointers: F32
-    effective_ious: F32
+    seen: list[Seen]
     packed: PackedMasks
 
     def groups(self) -> list[list[int]]:
@@ -116,12 +117,14 @@ class Follower:
         decoded = self._masklets.tracked(rows, self._options.object_batch)
         if not decoded:
             none = np.zeros((0, 1, 1), np.float32)
-            return Propagated([], none, none[:, 0, 0], none[:, 0], none[:, 0, 0], PackedMasks.of(none))
+            return Propagated([], none, none[:, 0, 0], none[:, 0], [], PackedMasks.of(none))
         places = [rows[object_id] for one in decoded for object_id in one.object_ids]
-        parts = [(one.low_res[:, 0], one.score[:, 0], one.pointer, one.effective_iou) for one in decoded]
-        logits, visible, pointers, ious = (_in_rows(places, each) for each in zip(*parts, strict=True))
+        parts = [(one.low_res[:, 0], one.score[:, 0], one.pointer) for one in decoded]
+        logits, visible, pointers = (_in_rows(places, each) for each in zip(*parts, strict=True))
+        seen = dict(zip(places, (each for one in decoded for each in one.seen), strict=True))
         clean(logits, self._options.clean_area)
-        return Propagated(list(self._life.tracks.values()), logits, visible, pointers, ious, PackedMasks.of(logits))
+        tracks, in_order = list(self._life.tracks.values()), [seen[row] for row in range(len(seen))]
+        return Propagated(tracks, logits, visible, pointers, in_order, PackedMasks.of(logits))
 
     def _associate(self, concept: int, candidates: Candidates, tracks: Propagated) -> Association:
         """Compare a concept's detections with its tracks, and with those that a user added to no concept."""
@@ -198,7 +201,7 @@ class Follower:
             low_res,
             _in_sight(low_res),
             tracks.pointers[rows],
-            tracks.effective_ious[rows],
+            [tracks.seen[row] for row in rows],
             prompted=False,
             pinned=pinned,
         )

@@ -12,7 +12,7 @@ from masklet.runtime.errors import StateError
 from masklet.runtime.streams.message_pack import pack, unpack
 from masklet.runtime.tracking.snapshot import TrackerSnapshot
 
-MAGIC = b"masklet state 1\n"
+MAGIC = b"masklet state 2\n"
 _ANY_MAGIC = b"masklet state "
 
 
@@ -50,11 +50,11 @@ def save_state(path: Path, state: StreamState) -> None:
         raise StateError(f"{path}: the state cannot be written: {error.strerror}") from None
 
 
-def load_state(path: Path, bundle: str, source: str, tell: Callable[[str], None]) -> StreamState | None:
+def load_state(path: Path, bundle: str, source: str, memory: str, tell: Callable[[str], None]) -> StreamState | None:
     """Read the state of a stream; None where there is none, or only a damaged one, which is moved aside.
 
-    bundle, source: as in StreamState. tell: is told of a damaged file.
-    Raises StateError for another bundle or source, or another version of masklet.
+    bundle, source: as in StreamState. memory: the memory policy (`policy_text`). tell: is told of a damaged file.
+    Raises StateError for another bundle, source or memory policy, or another version of masklet.
     """
     try:
         raw = path.read_bytes()
@@ -73,6 +73,9 @@ def load_state(path: Path, bundle: str, source: str, tell: Callable[[str], None]
         raise StateError(f"{path}: the state of another bundle; give that bundle, or another --state")
     elif state.source != source:
         raise StateError(f"{path}: the state of {state.source}, not of {source}; give that source, or another --state")
+    elif state.tracker.memory != memory:
+        was = state.tracker.memory
+        raise StateError(f"{path}: a state under --memory {was}, not {memory}; give --memory {was}, or another --state")
     return state
 
 
