@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 import msgspec
-from masklet.runtime.bundle.bundle import Artifact, Bundle, Calibration, Parity
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.manifest import Artifact, Calibration, Parity
 from masklet.runtime.bundle.spec import ModelSpec
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -11,9 +12,9 @@ from rich.table import Table
 
 
 def show(bundle: Bundle, banks: Mapping[str, int], *, as_json: bool) -> None:
-    """Print a bundle as tables, or its manifest with the sums as JSON.
+    """Print a bundle as tables, or its manifest and totals as JSON.
 
-    banks: memory policy -> bytes that its memory bank holds for one object, the model's own policy first.
+    banks: memory policy -> bytes of a full memory bank for one object; the model's own policy first.
     """
     if as_json:
         own = next(iter(banks.values()), 0)
@@ -32,7 +33,7 @@ def show(bundle: Bundle, banks: Mapping[str, int], *, as_json: bool) -> None:
     )
     if model.memory:
         console.print(
-            f"memory bank for one object when full: {', '.join(f'{name} {_size(n)}' for name, n in banks.items())}"
+            f"full memory bank per object: {', '.join(f'{name} {_size(count)}' for name, count in banks.items())}"
         )
     if bundle.manifest.calibration:
         console.print(_calibration(bundle.manifest.calibration), highlight=False)
@@ -56,12 +57,12 @@ def _calibration(found: Calibration) -> str:
 
 
 def bundle_bytes(bundle: Bundle) -> int:
-    """Bytes of all the files that the manifest names; a file that two artifacts share counts once."""
+    """Bytes of all files that the manifest names; a file that two artifacts share counts once."""
     return sum(file.bytes for file in bundle.manifest.files())
 
 
 def graph_bytes(bundle: Bundle) -> int:
-    """Bytes of the same without its engines, which are made of the graphs and stay behind."""
+    """Bytes of all files except engines, which can be built again from the graphs."""
     engines = {file for artifact in bundle.manifest.artifacts if artifact.built_for for file in artifact.files}
     return sum(file.bytes for file in bundle.manifest.files() if file not in engines)
 

@@ -121,9 +121,9 @@ def test_a_state_comes_back_from_disk(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("bundle", "source", "memory", "said"),
     [
-        ("other", "clip.mp4", "sam2", "the state of another bundle"),
-        ("bundle", "other.mp4", "sam2", "the state of clip.mp4, not of other.mp4"),
-        ("bundle", "clip.mp4", "sam3", "a state under --memory sam2, not sam3; give --memory sam2"),
+        ("other", "clip.mp4", "sam2", "saved with another bundle"),
+        ("bundle", "other.mp4", "sam2", "saved for clip.mp4, not other.mp4"),
+        ("bundle", "clip.mp4", "sam3", "saved with --memory sam2, not sam3; give that policy"),
     ],
 )
 def test_the_state_of_another_is_refused_and_kept(
@@ -163,13 +163,13 @@ def test_a_damaged_state_is_kept_aside(tmp_path: Path, damage: str) -> None:
         told: list[str] = []
         assert load_state(path, "bundle", "clip.mp4", "sam2", told.append) is None
         aside = tmp_path / f"s.damaged-{number}"
-        assert told == [f"{path}: the state is damaged or none; kept as {aside}, and this run starts anew"]
+        assert told == [f"{path}: the state is damaged; renamed to {aside}; the run starts from the beginning"]
         assert aside.read_bytes() == content
         assert not path.exists()
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(StateError, match="make the folder"):
+    with pytest.raises(StateError, match="create the folder"):
         load_state(tmp_path / "no" / "s", "bundle", "clip.mp4", "sam2", nothing)
 
 
