@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from masklet.runtime.errors import SourceError
+from masklet.runtime.sinks.kind import OnResume
 from masklet.runtime.sinks.outputs import Outputs
 from masklet.runtime.sources.source import Source
 from masklet.runtime.streams.state import StreamState
@@ -41,13 +42,18 @@ def go_on_with(outputs: Outputs, state: StreamState, *, finite: bool) -> tuple[O
     the next part gets a name of its own.
     """
     there = Written()
-    if outputs.masks is not None and outputs.masks.is_file():
-        there = written(outputs.masks, state.frame_index if finite else None)
-        outputs = replace(outputs, keep=there.size)
-    if outputs.overlay is not None and outputs.overlay.exists():
-        part = max(state.frame_index, there.frame or 0) + 1
-        outputs = replace(outputs, overlay=outputs.overlay.with_stem(f"{outputs.overlay.stem}.from-{part}"))
-    return outputs, there
+    for target in outputs.chosen(OnResume.APPEND).values():
+        if Path(target).is_file():
+            there = written(Path(target), state.frame_index if finite else None)
+            outputs = replace(outputs, keep=there.size)
+    part = max(state.frame_index, there.frame or 0) + 1
+    parts = {name: next_part(Path(target), part) for name, target in outputs.chosen(OnResume.NEXT_PART).items()}
+    return replace(outputs, targets={**outputs.targets, **parts}), there
+
+
+def next_part(path: Path, frame: int) -> Path:
+    """The name of a file that goes on from a frame, beside one that is there; the same name where there is none."""
+    return path.with_stem(f"{path.stem}.from-{frame}") if path.exists() else path
 
 
 def written(path: Path, up_to: int | None) -> Written:
