@@ -51,8 +51,8 @@ def _calibration(found: Calibration) -> str:
     )
     verdict = "within" if found.within else "[bold red]beyond[/bold red]"
     return (
-        f"{found.precision}, {verdict} its bound over {found.frames} frames: "
-        f"mask IoU with FP32 {found.iou:.4f} (from {found.min_iou}){lost}"
+        f"{found.precision}, {verdict} its limits over {found.frames} frames: "
+        f"mask IoU with FP32 {found.iou:.4f} (at least {found.min_iou}){lost}"
     )
 
 

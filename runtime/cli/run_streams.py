@@ -63,6 +63,8 @@ def run_streams(bundle: Path, wanted: Sequence[Order], options: RunOptions) -> N
     with ExitStack() as stack:
         metrics = stack.enter_context(Metrics(*parse_address(options.metrics))) if options.metrics else None
         opened, failed = open_all(model, wanted, options, log, stack)
+        if not opened:
+            return
         sessions = stack.enter_context(options.backend.sessions(model, lambda who: log.event("backend", who)))
         bell = Bell()
         found_with = options.found_with
@@ -87,18 +89,22 @@ def run_streams(bundle: Path, wanted: Sequence[Order], options: RunOptions) -> N
 def open_all(
     model: Bundle, wanted: Sequence[Order], options: RunOptions, log: Log, stack: ExitStack
 ) -> tuple[list[Opened], int]:
-    """Open every source, and count those that cannot be. Raises SourceError where none can."""
+    """Open every source that is not run to its end, and count those that cannot be.
+
+    Raises SourceError where none can.
+    """
     opened: list[Opened] = []
     errors: list[SourceError] = []
     for order in wanted:
         number = order.number if len(wanted) > 1 else None
         try:
-            opened.append(open_stream(order, model, options, log, number, stack))
+            one = open_stream(order, model, options, log, number, stack)
+            opened += [] if one is None else [one]
         except SourceError as error:
             errors.append(error)
             if number is not None:
                 log.event("failed", str(error), stream=number)
-    if not opened:
+    if errors and not opened:
         raise errors[-1]
     return opened, len(errors)
 
