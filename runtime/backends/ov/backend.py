@@ -15,7 +15,8 @@ from masklet.runtime.backends.ov.library import (
 )
 from masklet.runtime.backends.ov.model_cache import model_cache
 from masklet.runtime.backends.ov.session import OpenVinoSession
-from masklet.runtime.bundle.bundle import Artifact, Bundle, graph_hash
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.manifest import Artifact, graph_hash
 from masklet.runtime.bundle.spec import StageSpec
 from masklet.runtime.errors import SessionError
 
