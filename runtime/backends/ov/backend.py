@@ -49,8 +49,8 @@ class OpenVino:
         self.engine_machine: str | None = None
 
     def __str__(self) -> str:
-        """Itself, where it runs, and what it computes in."""
-        return f"OpenVINO {openvino_version()} on {self._device} in {self._hint}"
+        """Itself, and where it runs."""
+        return f"OpenVINO {openvino_version()} on {self._device}"
 
     def artifact(self, bundle: Bundle, stage: StageSpec) -> Artifact:
         """The graph, at the precision that it is computed in: a graph of FP32 in bf16 is bf16, of INT8 int8-bf16."""
@@ -59,14 +59,21 @@ class OpenVino:
 
     def open(self, bundle: Bundle, stage: StageSpec) -> OpenVinoSession:
         graph = self._graph(bundle, stage)
-        cache = model_cache(graph_hash(graph), openvino_version(), self._device, self._hint)
+        machine = device_name(self._core, self._device)
+        cache = model_cache(graph_hash(graph), openvino_version(), self._device, self._hint, machine)
         session = self.open_graph(bundle.path(graph), stage, cache)
-        self.ran_on[stage.name] = f"{self}, {self.artifact(bundle, stage).precision}"
+        self.ran_on[stage.name] = f"{self}, {self.artifact(bundle, stage).precision}{self._unproved()}"
         return session
 
     def open_graph(self, path: Path, stage: StageSpec, cache: Path | None = None) -> OpenVinoSession:
         """Open a graph of a stage. cache: where its compiled models are kept on disk."""
         return OpenVinoSession(stage, StageGraph(stage, path, self._core, self._device, self._config(), cache))
+
+    def _unproved(self) -> str:
+        precision = PRECISIONS[self._hint]
+        if self._hint == "f32":
+            return ""
+        return f" (not proved for this bundle; masklet calibrate --precision {precision})"
 
     def _graph(self, bundle: Bundle, stage: StageSpec) -> Artifact:
         return bundle.artifact(stage.name, self.formats)

@@ -1,8 +1,9 @@
 """Whether the dynamic model of a graph computes what those of fixed shapes do.
 
-OpenVINO decides for some fusions by shapes that it does not know yet: 2026.4 adds a map of one frame and maps of several
-objects in place, and what comes out for the second object is garbage, or the process dies. So a dynamic model is compared
-with fixed ones before it is used, once for each graph, release, device and hint; what came of it is kept on disk.
+OpenVINO decides on some fusions by shapes that it does not know yet: 2026.4 adds a map of one frame and maps of several
+objects in place, and what comes out for the second object is garbage; elsewhere the process dies. So a dynamic model is
+compared with fixed ones before it is used, once for each graph, release, device and hint, and the answer is kept on
+disk.
 """
 
 from collections.abc import Iterator, Mapping

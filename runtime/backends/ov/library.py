@@ -59,7 +59,7 @@ def reason(error: BaseException) -> str:
     """What an exception of OpenVINO says, in one line."""
     if any(words in str(error).lower() for words in NOT_ENOUGH_MEMORY):
         return "out of memory"
-    return _lines(error)[-1]
+    return _lines(error)[-1].removeprefix("-- ")
 
 
 def unsupported_node(graph: Path) -> str | None:
@@ -68,7 +68,7 @@ def unsupported_node(graph: Path) -> str | None:
 
     frontend = FrontEndManager().load_by_framework("onnx")
     operations = frontend.convert_partially(frontend.load(str(graph))).get_ordered_ops()
-    return next((o.get_friendly_name() for o in operations if "ONNXNode" in o.get_type_name()), None)
+    return next((o.get_friendly_name() for o in operations if "ONNX" in o.get_type_name()), None)
 
 
 def _lines(error: BaseException) -> list[str]:

@@ -1,5 +1,6 @@
 """Compiled models on disk: a folder for each graph, release of OpenVINO, device and hint; the oldest leave first."""
 
+import hashlib
 import os
 import shutil
 from contextlib import suppress
@@ -10,10 +11,13 @@ from masklet.runtime.backends.user_cache import cache_folder
 MOST_BYTES = 4 << 30
 
 
-def model_cache(graph_hash: str, version: str, device: str, hint: str) -> Path | None:
-    """The folder of a graph's compiled models, made and marked as used; None where nothing can be kept."""
-    root = cache_folder("openvino")
-    folder = root / f"{graph_hash[:16]}-{version}-{device.replace(':', '-').replace(',', '-')}-{hint}"
+def model_cache(graph_hash: str, version: str, device: str, hint: str, machine: str) -> Path | None:
+    """The folder of a graph's compiled models, made and marked as used; None where nothing can be kept.
+
+    machine: what the device calls itself, since several machines may share a home.
+    """
+    root, key = cache_folder("openvino"), hashlib.sha256(f"{graph_hash} {machine}".encode()).hexdigest()
+    folder = root / f"{key[:16]}-{version}-{device.replace(':', '-').replace(',', '-')}-{hint}"
     with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
         os.utime(folder)

@@ -36,8 +36,10 @@ class RecentShapes:
 
     def keep(self, shape: Shape) -> Shape | None:
         """Keep a shape's model; returns the shape whose model leaves for it, None where there is room."""
+        if shape in self._compiled:
+            return None
         leaves = self._rarest()[0] if len(self._compiled) == self._kept else None
-        self._compiled = {*self._compiled, shape} - {leaves} if leaves is not None else {*self._compiled, shape}
+        self._compiled = {*self._compiled, shape} - {leaves}
         return leaves
 
     def _rarest(self) -> tuple[Shape, int]:
