@@ -1,7 +1,7 @@
 """Arithmetic and traffic of a stage's graph at given sizes, counted from its nodes.
 
-Counted are the operators that carry a network's arithmetic: Conv, ConvTranspose, MatMul, Gemm, fused attention, and
-their integer forms. A multiply and an add are two operations. Norms, activations and softmax are left out, as other
+Counted are the operators that carry a network's arithmetic: Conv, ConvTranspose, MatMul, Gemm, Einsum, fused
+attention, and their integer forms. A multiply and an add are two operations. Norms, activations and softmax are left out, as other
 counters leave them out. Bytes are those of the counted operators' operands and results, each moved once, quantised
 ones at the width they are stored in; a fused attention's scores never reach memory and do not count.
 """
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
-from masklet.profiles.model.graph_shapes import SCORES, Shape, known_shapes, shaped_graph
+from masklet.profiles.model.graph_shapes import Shape, known_shapes, shaped_graph
+from masklet.profiles.model.written_out import SCORES
 from masklet.profiles.recording.timeline import Sizes
 from masklet.runtime.bundle.spec import StageSpec
 
@@ -73,10 +74,23 @@ def _conv_transpose(node: "onnx.NodeProto", shapes: Mapping[str, Shape]) -> int:
     return 2 * _count(shapes[node.input[0]]) * _count(weights[1:])
 
 
+def _einsum(node: "onnx.NodeProto", shapes: Mapping[str, Shape]) -> int:
+    """Every product that is summed: the elements of the result times the sizes of the axes that are summed over."""
+    equation = next(a.s.decode() for a in node.attribute if a.name == "equation").replace(" ", "")
+    terms, _, result = equation.partition("->")
+    sizes: dict[str, int] = {}
+    for term, name in zip(terms.split(","), node.input, strict=True):
+        letters = term.rpartition("...")[2]  # what stands before an ellipsis counts from the left: none of ours has it
+        sizes |= dict(zip(reversed(letters), reversed(shapes[name]), strict=False))
+    summed = [size for letter, size in sizes.items() if letter not in result]
+    return 2 * _count(shapes[node.output[0]]) * _count(tuple(summed))
+
+
 COUNTED: dict[str, Callable[[Any, Mapping[str, Shape]], int]] = {
     "MatMul": _matmul,
     "MatMulInteger": _matmul,
     "QLinearMatMul": _matmul,
+    "Einsum": _einsum,
     "Gemm": _gemm,
     "Conv": _conv,
     "ConvInteger": _conv,

@@ -17,8 +17,8 @@ from masklet.profiles.recording.timeline import Call, FrameTimes, Sizes
 class StageLimit(msgspec.Struct, frozen=True):
     """A stage on the roofline, at the sizes that most of its calls had.
 
-    intensity: operations a byte; bound: what limits it; share: of the limit, 0..1 (above where the peak that was
-    measured is none).
+    intensity: operations per byte; bound: what limits it; share: of the limit that it reaches, 0..1, more where the
+    peak was measured too low; None, unknown, where an operator could not be counted.
     """
 
     sizes: dict[str, int]
@@ -30,8 +30,13 @@ class StageLimit(msgspec.Struct, frozen=True):
     intensity: float
     limit_ms: float
     bound: str
-    share: float
+    share: float | None
     uncounted: tuple[str, ...]
+
+    @property
+    def reached(self) -> str:
+        """The share in words."""
+        return "unknown" if self.share is None else f"{self.share:.0%}"
 
 
 class Roofline(msgspec.Struct, frozen=True):
@@ -73,7 +78,7 @@ def _limit(sizes: Sizes, taken_ns: list[int], cost: GraphCost, machine: Machine)
         intensity=cost.flops / cost.bytes if cost.bytes else 0.0,
         limit_ms=limit_ns / 1e6,
         bound="arithmetic" if arithmetic_ns >= traffic_ns else "bandwidth",
-        share=limit_ns / measured_ns,
+        share=None if cost.uncounted else limit_ns / measured_ns,
         uncounted=cost.uncounted,
     )
 
