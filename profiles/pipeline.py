@@ -150,7 +150,7 @@ def _follow(
     sinks: Sinks,
     progress: Progress,
 ) -> bool:
-    """Run the pipeline to its end. Returns True if Ctrl-C ended it early. Phrases are encoded once, before the frames."""
+    """Run the pipeline to its end. Returns True if Ctrl-C ended it early. Phrases are encoded before the frames."""
     sink, tracker = recorder.sink(sinks), wanted.tracker(sessions)
     try:
         results = follow(tracker, recorder.frames(source), wanted.schedule)

@@ -70,7 +70,7 @@ class SourceFacts(msgspec.Struct, frozen=True):
 
 
 class Memory(msgspec.Struct, frozen=True):
-    """Resident memory in MB: peak of the process including loading, after the first and after the last measured frame."""
+    """Resident memory in MB: peak including loading, after the first, and after the last measured frame."""
 
     rss_peak_mb: float
     rss_first_mb: float | None
