@@ -1,8 +1,8 @@
-"""Shapes of every tensor of an ONNX graph at given input sizes.
+"""Infers the shape of every tensor of an ONNX graph at given input sizes.
 
-ONNX's own inference stops where a graph computes a shape from its inputs' shapes, and at operators of other domains.
-So what depends on shapes alone is folded into constants, fused attentions are written out and rotations passed over,
-until inference gets through.
+ONNX's own inference stops where a graph computes a shape from the shapes of its inputs, and at operators of other
+domains. Therefore nodes that depend on shapes only are folded into constants, fused attentions are replaced by their
+products and rotations by identities, until inference succeeds.
 """
 
 from pathlib import Path
@@ -24,18 +24,18 @@ SCORES = "_masklet_scores"  # marks the tensor between the two products of a fus
 FOLDED = frozenset(
     ("Gather", "Concat", "Unsqueeze", "Squeeze", "Slice", "Add", "Sub", "Mul", "Div", "Cast", "Reshape", "Constant")
 )
-SMALL = 64  # numbers in a tensor that may be part of a shape
+SMALL = 64  # maximum number of elements of a tensor that may be part of a shape
 
 
 def shaped_graph(path: Path, stage: StageSpec, sizes: Sizes) -> "onnx.GraphProto":
     """The graph at `path` with the shapes of its tensors, for a stage whose symbols have these sizes.
 
-    Weights are not read. Raises MaskletError where the package onnx is missing.
+    Weights are not read. Raises MaskletError if the package onnx is missing.
     """
     try:
         import onnx
     except ImportError:
-        raise MaskletError("the roofline reads the graphs with the package onnx; pip install onnx") from None
+        raise MaskletError("the roofline needs the package onnx; pip install onnx") from None
     model = onnx.load(path, load_external_data=False)
     _set_inputs(model.graph, stage, sizes)
     for node in [n for n in model.graph.node if n.op_type == FUSED_ATTENTION]:
@@ -49,7 +49,7 @@ def shaped_graph(path: Path, stage: StageSpec, sizes: Sizes) -> "onnx.GraphProto
 
 
 def known_shapes(graph: "onnx.GraphProto") -> dict[str, Shape]:
-    """Shapes by tensor, of those whose sizes are all known."""
+    """Shapes by tensor, for tensors whose sizes are all known."""
     shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
     for value in (*graph.input, *graph.output, *graph.value_info):
         kind = value.type.tensor_type
@@ -64,13 +64,14 @@ def _set_inputs(graph: "onnx.GraphProto", stage: StageSpec, sizes: Sizes) -> Non
         for axis, size in enumerate(declared[value.name].sized(sizes)):
             value.type.tensor_type.shape.dim[axis].dim_value = size
     for value in graph.output:
-        value.type.tensor_type.ClearField("shape")  # it may name symbols that inference would not overwrite
+        value.type.tensor_type.ClearField("shape")  # it may contain symbols, which inference would not overwrite
 
 
 def _write_out_attention(graph: "onnx.GraphProto", node: "onnx.NodeProto") -> None:
-    """Put the two products of an attention in its place: the same arithmetic, in operators whose shapes are known.
+    """Replace an attention by its two products: the same arithmetic, in operators whose shapes can be inferred.
 
-    Queries [B, Sq, H], keys [B, Sk, H] and values [B, Sk, V] of all heads side by side cost what they cost apart.
+    Queries [B, Sq, H], keys [B, Sk, H] and values [B, Sk, V] with all heads concatenated have the same cost as separate
+    heads.
     """
     from onnx import helper
 
@@ -88,7 +89,7 @@ def _write_out_attention(graph: "onnx.GraphProto", node: "onnx.NodeProto") -> No
 
 
 def _fold(graph: "onnx.GraphProto", shapes: dict[str, Shape]) -> bool:
-    """Turn nodes that depend on shapes alone into constants; False where there was none."""
+    """Replace nodes that depend on shapes only by constants. Returns False if there was none."""
     from onnx import numpy_helper
 
     constants = {t.name: numpy_helper.to_array(t) for t in graph.initializer if _is_small(t)}

@@ -133,7 +133,7 @@ class Preprocess(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     resize: Literal["stretch", "longest_side"] = "stretch"
 
 
-class MemoryPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class MemorySpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which frames a video model remembers and attends to (SAM 2: sam2_base.py 530-645).
 
     recent_frames:   number of unprompted frames attended to, newest first (num_maskmem - 1).
@@ -204,7 +204,7 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     preprocess: Preprocess
     stages: tuple[StageSpec, ...]
     prompting: PromptPolicy = PromptPolicy()
-    memory: MemoryPolicy | None = None
+    memory: MemorySpec | None = None
     concepts: ConceptPolicy | None = None
 
     def __post_init__(self) -> None:

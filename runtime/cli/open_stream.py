@@ -26,6 +26,7 @@ from masklet.runtime.streams.resume import cut_after, go_on_with
 from masklet.runtime.streams.state import StreamState, load_state
 from masklet.runtime.streams.stream import Keeping
 from masklet.runtime.streams.supervise import Patience
+from masklet.runtime.tracking.known_policies import policy_of, policy_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class RunOptions:
     policy:  every frame of files and raw frames, the newest of cameras, where None.
     state:   where streams keep their state, every `state_every_s` seconds; None for nowhere.
     metrics: [HOST:]PORT to serve figures at; None for none.
+    memory:  the memory policy; the model's own where None.
     """
 
     cut: Mapping[str, Any]
@@ -52,6 +54,7 @@ class RunOptions:
     state_every_s: float
     metrics: str | None
     log_json: bool
+    memory: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,8 @@ def open_stream(
     keeping = _keeping(order, bundle, options)
     state = None
     if keeping is not None:
-        state = load_state(keeping.path, keeping.bundle, keeping.source, partial(tell, "state"))
+        memory = policy_text(policy_of(bundle.model, options.memory))
+        state = load_state(keeping.path, keeping.bundle, keeping.source, memory, partial(tell, "state"))
     source = _open_source(order, options, state)
     if source is None:
         tell(

@@ -22,6 +22,7 @@ from masklet.runtime.streams.runner import Runner
 from masklet.runtime.streams.stream import Stream
 from masklet.runtime.streams.supervise import Supervisor, progress_bar
 from masklet.runtime.streams.wake_up import Bell
+from masklet.runtime.tracking.known_policies import policy_of
 from masklet.runtime.tracking.tracker import Tracker
 from masklet.runtime.tracking.video_tracker import TrackerOptions, VideoTracker
 from rich.console import Console
@@ -55,6 +56,8 @@ def run_streams(bundle: Path, wanted: Sequence[Order], options: RunOptions) -> N
     model = Bundle.load(bundle, check_hashes=options.check_hashes)
     if options.concepts:
         check_concepts(model.model, model.asset, options.concepts)
+    if model.model.memory is not None or not options.concepts:
+        policy_of(model.model, options.memory)  # can it be served? asked before anything is opened
     console = Console(stderr=True)
     log = Log(lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True), options.log_json)
     with ExitStack() as stack:
@@ -108,8 +111,8 @@ def open_all(
 
 def _tracker(one: Opened, sessions: Sessions, detector: ConceptDetector | None, options: RunOptions) -> Tracker:
     if detector is not None:
-        return ConceptTracker(sessions, options.concepts, detector.options, detector)
-    tracker = VideoTracker(sessions, TrackerOptions(non_overlapping=options.non_overlapping))
+        return ConceptTracker(sessions, options.concepts, detector.options, detector, options.memory)
+    tracker = VideoTracker(sessions, TrackerOptions(non_overlapping=options.non_overlapping), options.memory)
     if one.state is not None:
         tracker.restore(one.state.tracker)
     return tracker
