@@ -13,12 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.graph_files import INLINE_BYTES, WeightsLayout, graph_file, write_weights
 from onnx import TensorProto, numpy_helper
 
 PLAIN = "onnx"
 FUSED_ATTENTION = "MultiHeadAttention"
-INLINE_BYTES = 1024  # smaller constants stay in the graph, where shape inference can see them
-ALIGNMENT = 64  # of a tensor in the weights file, in bytes
 FIRST = "input"  # the group of nodes before the first one with parameters
 
 
@@ -29,6 +28,13 @@ def load_graphs(bundle: Bundle, stage: str) -> dict[str, onnx.ModelProto]:
     for model in models.values():
         fold_transposed_weights(model.graph)
     return models
+
+
+def copied(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy of a model that can be changed."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    return copy
 
 
 def initializers(graph: onnx.GraphProto) -> dict[str, TensorProto]:
@@ -76,22 +82,13 @@ def groups(graph: onnx.GraphProto) -> dict[str, str]:
 
 def write_graphs(stage: str, models: Mapping[str, onnx.ModelProto], root: Path) -> dict[str, tuple[str, ...]]:
     """Write the graphs of a stage and one weights file for all, below root. Returns files by format, graph first."""
-    weights = f"{stage}.weights"
-    places: dict[str, list[tuple[str, str]]] = {}
-    with (root / weights).open("wb") as file:
-        for tensor in _each_once(models.values()):
-            raw = tensor.raw_data or numpy_helper.to_array(tensor).tobytes()
-            if len(raw) < INLINE_BYTES:
-                continue
-            file.write(b"\0" * (-file.tell() % ALIGNMENT))
-            at = [("location", weights), ("offset", str(file.tell())), ("length", str(len(raw)))]
-            places[tensor.name] = at
-            file.write(raw)
+    layout = WeightsLayout(stage)
+    places = {name: layout.place(len(raw)) for name, raw in _large_constants(models.values())}
+    weights = write_weights(root, stage, (raw for _, raw in _large_constants(models.values())))
     files: dict[str, tuple[str, ...]] = {}
     for format, model in models.items():
-        name = f"{stage}.onnx" if format == PLAIN else f"{stage}.{format.removeprefix(PLAIN + '-')}.onnx"
-        (root / name).write_bytes(_outside(model, places).SerializeToString(deterministic=True))
-        files[format] = (name, weights)
+        files[format] = (graph_file(stage, format), weights)
+        (root / files[format][0]).write_bytes(_outside(model, places).SerializeToString(deterministic=True))
     return files
 
 
@@ -141,25 +138,28 @@ def _group(parameter: str) -> str:
     return ".".join(parts[: numbers[0] + 1] if numbers else parts[:-1][:2])
 
 
-def _each_once(models: Iterable[onnx.ModelProto]) -> Iterator[TensorProto]:
+def _large_constants(models: Iterable[onnx.ModelProto]) -> Iterator[tuple[str, bytes]]:
+    """Names and bytes of the constants that go into the weights file, each once."""
     seen = set()
     for model in models:
         for tensor in model.graph.initializer:
-            if tensor.name not in seen:
-                seen.add(tensor.name)
-                yield tensor
+            if tensor.name in seen:
+                continue
+            seen.add(tensor.name)
+            raw = tensor.raw_data or numpy_helper.to_array(tensor).tobytes()
+            if len(raw) >= INLINE_BYTES:
+                yield tensor.name, raw
 
 
-def _outside(model: onnx.ModelProto, places: Mapping[str, list[tuple[str, str]]]) -> onnx.ModelProto:
+def _outside(model: onnx.ModelProto, places: Mapping[str, Mapping[str, str]]) -> onnx.ModelProto:
     """The same graph, with its large constants replaced by references to the weights file."""
-    out = onnx.ModelProto()
-    out.CopyFrom(model)
+    out = copied(model)
     for tensor in out.graph.initializer:
         if tensor.name in places:
             for field in ("raw_data", "float_data", "int32_data", "int64_data"):
                 tensor.ClearField(field)
             tensor.data_location = TensorProto.EXTERNAL
             del tensor.external_data[:]
-            for key, value in places[tensor.name]:
+            for key, value in places[tensor.name].items():
                 tensor.external_data.add(key=key, value=value)
     return out

@@ -1,8 +1,8 @@
-"""Shapes of every tensor of an ONNX graph at given input sizes.
+"""Infers the shape of every tensor of an ONNX graph at given input sizes.
 
-ONNX's own inference stops where a graph computes a shape from its inputs' shapes, and at operators of other domains.
-So what depends on shapes alone is folded into constants, and ONNX Runtime's operators are written out in standard ones
-(written_out.py), until inference gets through.
+ONNX's own inference stops where a graph computes a shape from the shapes of its inputs, and at operators of other
+domains. Therefore nodes that depend on shapes only are folded into constants, and ONNX Runtime's operators
+are written out in standard ones (written_out.py), until inference succeeds.
 """
 
 from pathlib import Path
@@ -23,18 +23,18 @@ Constants = dict[str, npt.NDArray[Any]]
 FOLDED = frozenset(
     ("Gather", "Concat", "Unsqueeze", "Squeeze", "Slice", "Add", "Sub", "Mul", "Div", "Cast", "Reshape", "Constant")
 )
-SMALL = 64  # numbers in a tensor that may be part of a shape
+SMALL = 64  # maximum number of elements of a tensor that may be part of a shape
 
 
 def shaped_graph(path: Path, stage: StageSpec, sizes: Sizes) -> "onnx.GraphProto":
     """The graph at `path` with the shapes of its tensors, for a stage whose symbols have these sizes.
 
-    Weights are not read. Raises MaskletError where the package onnx is missing.
+    Weights are not read. Raises MaskletError if the package onnx is missing.
     """
     try:
         import onnx
     except ImportError:
-        raise MaskletError("the roofline reads the graphs with the package onnx; pip install onnx") from None
+        raise MaskletError("the roofline needs the package onnx; pip install onnx") from None
     model = onnx.load(path, load_external_data=False)
     _set_inputs(model.graph, stage, sizes)
     write_out(model.graph)
@@ -45,7 +45,7 @@ def shaped_graph(path: Path, stage: StageSpec, sizes: Sizes) -> "onnx.GraphProto
 
 
 def known_shapes(graph: "onnx.GraphProto") -> dict[str, Shape]:
-    """Shapes by tensor, of those whose sizes are all known."""
+    """Shapes by tensor, for tensors whose sizes are all known."""
     shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
     for value in (*graph.input, *graph.output, *graph.value_info):
         kind = value.type.tensor_type
@@ -60,11 +60,11 @@ def _set_inputs(graph: "onnx.GraphProto", stage: StageSpec, sizes: Sizes) -> Non
         for axis, size in enumerate(declared[value.name].sized(sizes)):
             value.type.tensor_type.shape.dim[axis].dim_value = size
     for value in graph.output:
-        value.type.tensor_type.ClearField("shape")  # it may name symbols that inference would not overwrite
+        value.type.tensor_type.ClearField("shape")  # it may contain symbols, which inference would not overwrite
 
 
 def _fold(graph: "onnx.GraphProto", shapes: dict[str, Shape]) -> bool:
-    """Turn nodes that depend on shapes alone into constants; False where there was none."""
+    """Replace nodes that depend on shapes only by constants. Returns False if there was none."""
     from onnx import numpy_helper
 
     constants = {t.name: numpy_helper.to_array(t) for t in graph.initializer if _is_small(t)}

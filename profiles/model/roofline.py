@@ -1,7 +1,7 @@
-"""How close each stage comes to what the machine allows: the roofline model (Williams, Waterman, Patterson 2009).
+"""Compares each stage with the limits of the machine: the roofline model (Williams, Waterman, Patterson 2009).
 
-A stage cannot be faster than its arithmetic at the machine's peak, nor than its traffic at the machine's bandwidth.
-The larger of the two times is its limit, and limit / measured the share of the limit that it reaches.
+A stage cannot be faster than its arithmetic at peak performance, nor than its memory traffic at peak bandwidth. The
+larger of the two times is its limit; limit / measured time is the share of the limit that it reaches.
 """
 
 from collections import Counter
@@ -15,10 +15,12 @@ from masklet.profiles.recording.timeline import Call, FrameTimes, Sizes
 
 
 class StageLimit(msgspec.Struct, frozen=True):
-    """A stage on the roofline, at the sizes that most of its calls had.
+    """A stage on the roofline, at the most frequent sizes of its calls.
 
-    intensity: operations per byte; bound: what limits it; share: of the limit that it reaches, 0..1, more where the
-    peak was measured too low; None, unknown, where an operator could not be counted.
+    intensity: operations per byte.
+    bound:     whether arithmetic or bandwidth is the limit.
+    share:     share of the limit that it reaches, 0..1 (above 1 if the measured peak was too low); None,
+               unknown, if an operator could not be counted.
     """
 
     sizes: dict[str, int]
@@ -40,14 +42,14 @@ class StageLimit(msgspec.Struct, frozen=True):
 
 
 class Roofline(msgspec.Struct, frozen=True):
-    """The machine's peaks and every stage that ran."""
+    """The peaks of the machine and every stage that ran."""
 
     machine: Machine
     stages: dict[str, StageLimit]
 
 
 def usual_sizes(frames: Iterable[FrameTimes]) -> dict[str, Sizes]:
-    """The sizes that most calls of a stage had, by stage; of equally many, the later ones."""
+    """The most frequent sizes of each stage's calls; the later ones if several are equally frequent."""
     seen: dict[str, Counter[tuple[tuple[str, int], ...]]] = {}
     for call in _calls(frames):
         seen.setdefault(call.stage, Counter())[tuple(call.sizes.items())] += 1
@@ -55,7 +57,7 @@ def usual_sizes(frames: Iterable[FrameTimes]) -> dict[str, Sizes]:
 
 
 def roofline(frames: Iterable[FrameTimes], costs: Mapping[str, GraphCost], machine: Machine) -> Roofline:
-    """Place stages on the roofline. costs: of each stage at its usual sizes."""
+    """Compare stages with the roofline. costs: of each stage at its usual sizes."""
     frames = list(frames)
     usual = usual_sizes(frames)
     taken = {

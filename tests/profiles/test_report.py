@@ -77,7 +77,7 @@ def test_a_report_comes_back_from_its_file(tmp_path: Path) -> None:
     [
         ("{", "not a profile"),
         ("[1, 2]", "not a profile"),
-        ('{"frames": 3}', "not a profile; wanted a file that `masklet profile --json` wrote"),
+        ('{"frames": 3}', "not a profile; expected a file that `masklet profile --json` wrote"),
         ('{"schema": 99}', "a profile of schema 99, this masklet reads 1; profile again"),
         ('{"schema": 1}', "not a profile: Object missing required field"),
     ],
