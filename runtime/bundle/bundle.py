@@ -63,11 +63,16 @@ class Parity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_abs: float
 
 
-class Checkpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the weights came from: the name as it was given, and the SHA-256 of configuration and weights."""
+class Checkpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Where the weights came from: the name as it was given, and the SHA-256 of configuration and weights.
+
+    Of a file of weights also its family and which of its tensors were taken, in words, and the SHA-256 of the file.
+    """
 
     name: str
     sha256: str
+    taken: str | None = None
+    file_sha256: str | None = None
 
 
 class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
