@@ -85,6 +85,7 @@ def calibrate(
     from masklet.calibration.clips.clips import Clip
     from masklet.calibration.command import Request, run_calibrate
     from masklet.calibration.scoring.closed_loop import Bound
+    from masklet.runtime.bundle.precision import Precision as BundlePrecision
     from masklet.runtime.cli.per_stream import prompts_of
     from masklet.runtime.concepts.concept import parse_concepts
     from masklet.runtime.concepts.options import ConceptOptions
@@ -103,7 +104,7 @@ def calibrate(
     request = Request(
         bundle=bundle,
         output=output,
-        precision=precision.value,
+        precision=BundlePrecision(precision.value),
         method=method.value,
         bound=Bound(max_drop, min_iou),
         search=search,

@@ -13,11 +13,13 @@ from masklet.export.checkpoints.recognise import FileOptions, RecognisedFile
 from masklet.export.family import ExportStage, Family
 from masklet.export.graphs.trace import trace
 from masklet.export.known_families import family_of, open_checkpoint
-from masklet.runtime.bundle.bundle import Bundle, BundleWriter, Checkpoint, Parity, write_bundle
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.manifest import Checkpoint, Parity
+from masklet.runtime.bundle.precision import Precision
 from masklet.runtime.bundle.spec import ModelSpec
+from masklet.runtime.bundle.writer import BundleWriter, write_bundle
 from masklet.runtime.errors import ExportError
 
-PRECISION = "fp32"
 MADE_WITH = ("masklet", "torch", "transformers", "onnx", "onnxscript", "onnxruntime")
 Progress = Callable[[str], None]  # is told what is about to be done
 Files = Mapping[str, tuple[str, ...]]  # of each format, the graph first
@@ -96,7 +98,7 @@ def _export_stages(stages: Iterable[ExportStage], writer: BundleWriter, progress
             progress(f"{name}: running the checkpoint's own modules")
             tried = parity.trials(stage)
             for format, paths in files.items():
-                writer.add(name, format, PRECISION, paths)
+                writer.add(name, format, Precision.FP32, paths)
             if comparing is not None:
                 figures.extend(comparing.result())
             comparing = beside.submit(_compare, stage, tried, files, writer.root)

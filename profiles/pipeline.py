@@ -17,7 +17,8 @@ from masklet.profiles.recording.timeline import FrameTimes, Recorder, peak_resid
 from masklet.profiles.report.report import BundleFacts, Measured, Memory, Report, SourceFacts, measurements
 from masklet.runtime.backends.session import Backend, Session
 from masklet.runtime.backends.sessions import Sessions
-from masklet.runtime.bundle.bundle import MANIFEST, Bundle
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.manifest import MANIFEST
 from masklet.runtime.bundle.spec import ModelSpec
 from masklet.runtime.concepts.concept import Concept
 from masklet.runtime.concepts.detector import check_concepts

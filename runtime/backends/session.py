@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from masklet.runtime.bundle.bundle import Artifact, Bundle
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.manifest import Artifact
 from masklet.runtime.bundle.spec import StageSpec, Tensor
 
 Feeds = Mapping[str, Tensor]

@@ -1,4 +1,4 @@
-"""Frames meet their prompts in a tracker."""
+"""Runs frames and their prompts through a tracker."""
 
 from collections.abc import Iterable, Iterator
 
@@ -10,9 +10,9 @@ from masklet.runtime.tracking.tracker import Tracker
 
 
 def follow(tracker: Tracker, frames: Iterable[Frame], schedule: Schedule) -> Iterator[tuple[Frame, FrameResult]]:
-    """Run frames through a tracker, giving each prompt on its frame.
+    """Run frames through a tracker and give each prompt on its frame.
 
-    Raises PromptError after the last frame where a prompt's frame did not come.
+    Raises PromptError after the last frame if the frame of a prompt did not come.
     """
     pending = dict(schedule)
     for frame in frames:
@@ -25,7 +25,7 @@ def follow(tracker: Tracker, frames: Iterable[Frame], schedule: Schedule) -> Ite
 
 
 def check_frames_come(frames: Iterable[int], source: Source) -> None:
-    """Raise PromptError, before any work is done, for a prompt's frame that the source knows it will not deliver."""
+    """Raise PromptError, before any work, if a prompt is for a frame that the source will not deliver."""
     for index in sorted(frames):
         if not source.will_yield(index):
-            raise PromptError(f"a prompt is for frame {index}, which does not come: {source.name} gives {source.range}")
+            raise PromptError(f"a prompt is for frame {index}, but {source.name} delivers only {source.range}")

@@ -1,4 +1,4 @@
-"""A stream that goes on after a restart: from which frame of its source, and after what of its outputs."""
+"""Resumes a stream after a restart: the frame of the source and the position in the outputs to continue from."""
 
 import re
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ _LINE = re.compile(rb'\{"frame": (\d+), "time_s": ([\d.e+-]+)')
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """How far masks were written: bytes of whole lines, and the last frame in them, None where there is none."""
+    """How far masks were written: bytes of complete lines, and the last frame in them; None if there is none."""
 
     size: int = 0
     frame: int | None = None
@@ -24,7 +24,7 @@ class Written:
 
 
 def cut_after(state: StreamState, path: Path, source: Source, cut: Mapping[str, Any]) -> dict[str, Any]:
-    """The cut of a file's frames that were not run yet. path: the state's. Raises SourceError where none is left."""
+    """The cut of a file's frames not processed yet. path: of the state. Raises SourceError if none is left."""
     wanted = source.cut.indices((source.frames or 0) * source.cut.stride + source.cut.start)
     last = state.frame_index
     left = [i for i in wanted if (i < last if source.cut.reverse else i > last)]
@@ -34,11 +34,11 @@ def cut_after(state: StreamState, path: Path, source: Source, cut: Mapping[str, 
 
 
 def go_on_with(outputs: Outputs, state: StreamState, *, finite: bool) -> tuple[Outputs, Written]:
-    """Outputs that go on where they ended, and what there is of them.
+    """Outputs that continue where they ended, and how far they were written.
 
-    finite: the frames after the state come again, as a file's do, and so do their lines. A camera's do not: their
-    lines stay, and later frames are numbered after them. A video cannot be gone on with; the next part has a name of
-    its own.
+    finite: the source is a file: frames after the state are read again, and their lines are written again. For a
+    camera, lines after the state stay, and later frames are numbered after them. An overlay video cannot be continued;
+    the next part gets a name of its own.
     """
     there = Written()
     if outputs.masks is not None and outputs.masks.is_file():
@@ -51,7 +51,7 @@ def go_on_with(outputs: Outputs, state: StreamState, *, finite: bool) -> tuple[O
 
 
 def written(path: Path, up_to: int | None) -> Written:
-    """Look through a file of masks. up_to: the last frame that counts; None for all."""
+    """Find how far a file of masks was written. up_to: last frame that counts; None for all."""
     found = Written()
     with path.open("rb") as file:
         for line in file:

@@ -19,7 +19,8 @@ from masklet.runtime.backends.ort.providers import (
     requested,
 )
 from masklet.runtime.backends.session import Feeds, Session
-from masklet.runtime.bundle.bundle import Artifact, Bundle
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.manifest import Artifact
 from masklet.runtime.bundle.spec import StageSpec, Tensor
 from masklet.runtime.errors import SessionError
 

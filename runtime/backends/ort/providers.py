@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from masklet.runtime.backends.user_cache import cache_folder
-from masklet.runtime.bundle.bundle import Artifact, graph_hash
+from masklet.runtime.bundle.manifest import Artifact, graph_hash
 from masklet.runtime.errors import SessionError
 
 Provider = Literal["cpu", "cuda", "tensorrt"]

@@ -89,16 +89,19 @@ def test_slots_go_on_as_they_would_have(puts: list[tuple[int, bool]], data: st.D
         time += step
         value: Tensor = np.full(3, time, np.float32)
         for each in (whole, broken):
-            each.attended(time, RECENT.memories(time))
-            each.put(time, RECENT.memories(time), prompted, value)
-    (want, kept), (got, same) = (each.attended(time + 1, RECENT.memories(time + 1)) for each in (whole, broken))
+            each.begin(time, RECENT.memories(time))
+            each.put(prompted, value)
+    for each in (whole, broken):
+        each.begin(time + 1, RECENT.memories(time + 1))
+    (want, kept), (got, same) = (each.attended() for each in (whole, broken))
     assert (want == got).all()
     assert kept == same
 
 
 def test_slots_of_another_shape_are_refused() -> None:
     slots = FrameSlots(4, 2, (3,), "float32")
-    slots.put(0, {}, True, np.zeros(3, np.float32))
+    slots.begin(0, {})
+    slots.put(True, np.zeros(3, np.float32))
     with pytest.raises(StateError, match="another model's"):
         FrameSlots(4, 2, (5,), "float32").restore(slots.snapshot())
 
@@ -118,7 +121,7 @@ def test_the_state_of_another_is_refused_and_kept(tmp_path: Path, bundle: str, s
     path = tmp_path / "s"
     save_state(path, state())
     before = path.read_bytes()
-    with pytest.raises(StateError, match=r"the state of (another bundle|clip.mp4, not of other.mp4)"):
+    with pytest.raises(StateError, match=r"saved (with another bundle|for clip.mp4, not other.mp4)"):
         load_state(path, bundle, source, nothing)
     assert path.read_bytes() == before
 
@@ -149,13 +152,13 @@ def test_a_damaged_state_is_kept_aside(tmp_path: Path, damage: str) -> None:
         told: list[str] = []
         assert load_state(path, "bundle", "clip.mp4", told.append) is None
         aside = tmp_path / f"s.damaged-{number}"
-        assert told == [f"{path}: the state is damaged or none; kept as {aside}, and this run starts anew"]
+        assert told == [f"{path}: the state is damaged; renamed to {aside}; the run starts from the beginning"]
         assert aside.read_bytes() == content
         assert not path.exists()
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(StateError, match="make the folder"):
+    with pytest.raises(StateError, match="create the folder"):
         load_state(tmp_path / "no" / "s", "bundle", "clip.mp4", nothing)
 
 
