@@ -1,8 +1,6 @@
 """The families that can be exported, and the files that are known: found in export/families/, nothing is to be
 registered."""
 
-import importlib
-import pkgutil
 from pathlib import Path
 
 from masklet.export import families
@@ -11,22 +9,19 @@ from masklet.export.checkpoints.pretrained import Source
 from masklet.export.checkpoints.recognise import FileOptions, recognise
 from masklet.export.families import layouts
 from masklet.export.family import Family
+from masklet.runtime.discovery import find_in
 from masklet.runtime.errors import ExportError
 
 
 def find_families() -> tuple[Family, ...]:
     """Every family under export/families/, by name."""
-    modules = (
-        importlib.import_module(f"{families.__name__}.{m.name}") for m in pkgutil.iter_modules(families.__path__)
-    )
-    found: list[Family] = [module.FAMILY for module in modules if hasattr(module, "FAMILY")]
+    found: list[Family] = find_in(families, "FAMILY")
     return tuple(sorted(found, key=lambda family: family.name))
 
 
 def find_layouts() -> tuple[Layout, ...]:
     """Every layout of files under export/families/layouts/, by name."""
-    modules = (importlib.import_module(f"{layouts.__name__}.{m.name}") for m in pkgutil.iter_modules(layouts.__path__))
-    found: list[Layout] = [module.LAYOUT for module in modules if hasattr(module, "LAYOUT")]
+    found: list[Layout] = find_in(layouts, "LAYOUT")
     return tuple(sorted(found, key=lambda layout: layout.name))
 
 

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 from masklet.runtime.errors import PromptError
 from masklet.runtime.prompts.prompts import Schedule
 from masklet.runtime.results import Frame, FrameResult
-from masklet.runtime.sources.source import Source
 from masklet.runtime.tracking.tracker import Tracker
 
 
@@ -22,10 +21,3 @@ def follow(tracker: Tracker, frames: Iterable[Frame], schedule: Schedule) -> Ite
         yield due.frame, due.result()
     if pending:
         raise PromptError(f"prompts for frame {min(pending)} were not used: that frame did not come")
-
-
-def check_frames_come(frames: Iterable[int], source: Source) -> None:
-    """Raise PromptError, before any work, if a prompt is for a frame that the source will not deliver."""
-    for index in sorted(frames):
-        if not source.will_yield(index):
-            raise PromptError(f"a prompt is for frame {index}, but {source.name} delivers only {source.range}")

@@ -52,7 +52,7 @@ class TensorRt:
         self.memory = DeviceMemory(cuda)
         self._gpu, self._scratch = GpuInUse(self.memory), Scratch(self.memory)
         self._here = machine_fingerprint(self._tensorrt, cuda.facts)
-        self.machine = ", ".join(self._here.entries().values())
+        self.engine_machine = ", ".join(self._here.entries().values())
         self.ran_on: dict[str, str] = {}
 
     def __str__(self) -> str:

@@ -99,7 +99,7 @@ def test_engines_compute_what_their_graphs_do(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     bundle = built(nano_bundle, tmp_path, backend)
     told: list[str] = []
-    with BackendChoice(backend, graphs=graphs).sessions(bundle, told.append):
+    with BackendChoice(backend, settings={"cuda_graphs": graphs}).sessions(bundle, told.append):
         assert told[-1].startswith(f"all {len(bundle.model.stages)} stages: {backend}")
     from masklet.runtime.backends.trt.backend import TensorRt
 
