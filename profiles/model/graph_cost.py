@@ -1,9 +1,9 @@
 """Counts arithmetic and memory traffic of a stage's graph at given sizes.
 
 Counted operators: Conv, ConvTranspose, MatMul, Gemm, Einsum, fused attention, and their integer forms. A multiplication
-and an addition are two operations. Norms, activations and softmax are not counted, as in other counters. Bytes are those of
-the operands and results of counted operators, each moved once; quantised ones at their stored width. The scores of a
-fused attention never reach memory and do not count.
+and an addition are two operations. Norms, activations and softmax are not counted, as in other counters. Bytes are
+those of the operands and results of counted operators, each moved once; quantised ones at their stored width. The
+scores of a fused attention never reach memory and do not count.
 """
 
 from collections.abc import Callable, Mapping, Sequence

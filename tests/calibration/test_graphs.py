@@ -275,7 +275,7 @@ def test_engines_have_the_precision_of_their_graphs(
 def test_every_form_is_counted_whole(
     bundle: Bundle, lowered: dict[tuple[str, str], Lowered], tmp_path: Path, stage: str, precision: Precision
 ) -> None:
-    """A lower form does the arithmetic of FP32's, whose count is torch's; FP16's attention for TensorRT has wider values."""
+    """A lower form does the arithmetic of FP32's, whose count is torch's; FP16's for TensorRT has wider values."""
     spec = bundle.model.stage(stage)
     full = bundle.path(bundle.artifact(stage, ["onnx"]))
     for objects, memories in ((1, 1), (1, 7), (3, 2)):
