@@ -1,4 +1,4 @@
-"""Checkpoints of transformers: what they are, and whether they are whole."""
+"""Loads checkpoints of transformers and checks that they are complete."""
 
 import hashlib
 import json
@@ -14,17 +14,17 @@ from safetensors import SafetensorError
 from transformers.utils import logging
 
 _NOT_THE_MODEL = ("transformers_version", "_name_or_path", "architectures", "dtype")
-_LISTED = 3  # names in a message before the rest is counted
+_LISTED = 3  # maximum number of names listed in a message; the rest is counted
 
 
 def model_type(source: str) -> str:
     """The model type in the config.json of a hub id or folder.
 
-    Raises ExportError where there is none, or it cannot be had.
+    Raises ExportError if there is none or it cannot be loaded.
     """
     path = Path(source)
     if path.exists() and not (path / "config.json").is_file():
-        raise ExportError(f"{source}: has no config.json; wanted a hub id or a folder written by save_pretrained")
+        raise ExportError(f"{source}: has no config.json; expected a hub id or a folder written by save_pretrained")
     try:
         config, _ = transformers.PreTrainedConfig.get_config_dict(source)
     except (OSError, ValueError) as error:
@@ -38,9 +38,9 @@ def model_type(source: str) -> str:
 def load_weights(architecture: Any, config: Any, source: str, twins: tuple[str, ...] = ()) -> Any:
     """Load a checkpoint into an architecture, in float32 and for inference.
 
-    twins: names of one and the same tensor; a checkpoint may have it under any of them only, as some versions of
-           transformers save tied tensors.
-    Raises ExportError where weights are missing or of other shapes: transformers would draw them at random.
+    twins: names of the same tensor; a checkpoint may have it under only one of them, since some versions of
+           transformers save tied tensors once.
+    Raises ExportError if weights are missing or have other shapes: transformers would initialise them at random.
     """
     try:
         with _quiet():
@@ -60,10 +60,10 @@ def load_weights(architecture: Any, config: Any, source: str, twins: tuple[str, 
             model.get_buffer(name).copy_(model.get_buffer(present))
             missing.remove(name)
     if missing:
-        raise ExportError(f"{source}: the checkpoint lacks {_some(missing)}; it is not a whole {architecture.__name__}")
+        raise ExportError(f"{source}: the checkpoint lacks {_some(missing)}; it is no complete {architecture.__name__}")
     mismatched = sorted(key for key, *_ in info["mismatched_keys"])
     if mismatched:
-        raise ExportError(f"{source}: shapes differ from what config.json says for {_some(mismatched)}")
+        raise ExportError(f"{source}: shapes differ from those in config.json for {_some(mismatched)}")
     return model.eval().requires_grad_(False)
 
 
@@ -79,7 +79,7 @@ def fingerprint(model: Any) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep transformers' bars and tables off the terminal; what they would say is raised or shown by the caller."""
+    """Suppress transformers' progress bars and tables; the caller reports errors and progress itself."""
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()

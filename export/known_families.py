@@ -1,4 +1,4 @@
-"""The families that can be exported: found in export/families/, nothing is to be registered."""
+"""Finds the families that can be exported, in export/families/; no registration is needed."""
 
 from masklet.export import families
 from masklet.export.family import Family
@@ -13,9 +13,9 @@ def find_families() -> tuple[Family, ...]:
 
 
 def family_of(model_type: str, source: str) -> Family:
-    """The family that exports checkpoints of a model type; ExportError naming what exists."""
+    """The family that exports checkpoints of a model type. Raises ExportError listing the known ones."""
     for family in find_families():
         if model_type in family.model_types:
             return family
     known = ", ".join(f"{family.name} ({', '.join(family.model_types)})" for family in find_families())
-    raise ExportError(f"{source}: no family exports model type {model_type!r}; there are {known}")
+    raise ExportError(f"{source}: no family exports model type {model_type!r}; known: {known}")
