@@ -1,9 +1,9 @@
 """Counts arithmetic and memory traffic of a stage's graph at given sizes.
 
-Counted operators: Conv, ConvTranspose, MatMul, Gemm, fused attention, and their integer forms. A multiplication and an
-addition are two operations. Norms, activations and softmax are not counted, as in other counters. Bytes are those of
-the operands and results of counted operators, each moved once; quantised ones at their stored width. The scores of a
-fused attention never reach memory and do not count.
+Counted operators: Conv, ConvTranspose, MatMul, Gemm, Einsum, fused attention, and their integer forms. A multiplication
+and an addition are two operations. Norms, activations and softmax are not counted, as in other counters. Bytes are
+those of the operands and results of counted operators, each moved once; quantised ones at their stored width. The
+scores of a fused attention never reach memory and do not count.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
-from masklet.profiles.model.graph_shapes import SCORES, Shape, known_shapes, shaped_graph
+from masklet.profiles.model.graph_shapes import Shape, known_shapes, shaped_graph
+from masklet.profiles.model.written_out import SCORES
 from masklet.profiles.recording.timeline import Sizes
 from masklet.runtime.bundle.spec import StageSpec
 
@@ -73,10 +74,23 @@ def _conv_transpose(node: "onnx.NodeProto", shapes: Mapping[str, Shape]) -> int:
     return 2 * _count(shapes[node.input[0]]) * _count(weights[1:])
 
 
+def _einsum(node: "onnx.NodeProto", shapes: Mapping[str, Shape]) -> int:
+    """Every product that is summed: the elements of the result times the sizes of the axes that are summed over."""
+    equation = next(a.s.decode() for a in node.attribute if a.name == "equation").replace(" ", "")
+    terms, _, result = equation.partition("->")
+    sizes: dict[str, int] = {}
+    for term, name in zip(terms.split(","), node.input, strict=True):
+        letters = term.rpartition("...")[2]  # what stands before an ellipsis counts from the left: none of ours has it
+        sizes |= dict(zip(reversed(letters), reversed(shapes[name]), strict=False))
+    summed = [size for letter, size in sizes.items() if letter not in result]
+    return 2 * _count(shapes[node.output[0]]) * _count(tuple(summed))
+
+
 COUNTED: dict[str, Callable[[Any, Mapping[str, Shape]], int]] = {
     "MatMul": _matmul,
     "MatMulInteger": _matmul,
     "QLinearMatMul": _matmul,
+    "Einsum": _einsum,
     "Gemm": _gemm,
     "Conv": _conv,
     "ConvInteger": _conv,

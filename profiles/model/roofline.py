@@ -19,7 +19,8 @@ class StageLimit(msgspec.Struct, frozen=True):
 
     intensity: operations per byte.
     bound:     whether arithmetic or bandwidth is the limit.
-    share:     share of the limit that it reaches, 0..1 (above 1 if the measured peak was too low).
+    share:     share of the limit that it reaches, 0..1 (above 1 if the measured peak was too low); None,
+               unknown, if an operator could not be counted.
     """
 
     sizes: dict[str, int]
@@ -31,8 +32,13 @@ class StageLimit(msgspec.Struct, frozen=True):
     intensity: float
     limit_ms: float
     bound: str
-    share: float
+    share: float | None
     uncounted: tuple[str, ...]
+
+    @property
+    def reached(self) -> str:
+        """The share in words."""
+        return "unknown" if self.share is None else f"{self.share:.0%}"
 
 
 class Roofline(msgspec.Struct, frozen=True):
@@ -74,7 +80,7 @@ def _limit(sizes: Sizes, taken_ns: list[int], cost: GraphCost, machine: Machine)
         intensity=cost.flops / cost.bytes if cost.bytes else 0.0,
         limit_ms=limit_ns / 1e6,
         bound="arithmetic" if arithmetic_ns >= traffic_ns else "bandwidth",
-        share=limit_ns / measured_ns,
+        share=None if cost.uncounted else limit_ns / measured_ns,
         uncounted=cost.uncounted,
     )
 

@@ -99,9 +99,9 @@ def roof(found: Roofline, colour: Mapping[str, str]) -> str:
     chart.text(x.high, machine.gflops, f"{machine.gflops:.0f} GFLOP/s", "note end", dx=-2, dy=-6)
     names = []
     for name, stage in found.stages.items():
-        if stage.intensity and stage.gflops:
-            chart.dot(stage.intensity, stage.gflops, colour[name], f"{name}: {stage.share:.0%} of its limit")
-            names.append((stage.intensity, stage.gflops, f"{name} {stage.share:.0%}"))
+        if stage.intensity and stage.gflops and stage.share is not None:
+            chart.dot(stage.intensity, stage.gflops, colour[name], f"{name}: {stage.reached} of its limit")
+            names.append((stage.intensity, stage.gflops, f"{name} {stage.reached}"))
     chart.labels(names, "note end", dx=-8)
     return str(chart)
 

@@ -122,7 +122,7 @@ def _roofline_table(report: Report) -> str:
             " ".join(f"{symbol}={size}" for symbol, size in s.sizes.items()),
             s.calls,
             *(f"{value:.2f}" for value in (s.gflop, s.mbytes, s.p50_ms, s.limit_ms, s.gflops)),
-            f"{s.share:.0%}",
+            s.reached,
             s.bound,
         ]
         for name, s in report.roofline.stages.items()

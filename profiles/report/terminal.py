@@ -98,7 +98,7 @@ def roofline_table(found: Roofline) -> Table:
         at = " ".join(f"{symbol}={size}" for symbol, size in stage.sizes.items())
         figures = (stage.gflop, stage.mbytes, stage.p50_ms, stage.limit_ms, stage.gflops)
         cells = (f"{value:.2f}" for value in figures)
-        table.add_row(name, at, str(stage.calls), *cells, f"{stage.share:.0%}", stage.bound)
+        table.add_row(name, at, str(stage.calls), *cells, stage.reached, stage.bound)
     return table
 
 
