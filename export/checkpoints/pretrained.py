@@ -82,7 +82,7 @@ def _check_whole(source: Source, architecture: Any, missing: list[str], info: di
         whole, said, extra = source.layout, "its other weights say", sorted(info["unexpected_keys"])
         missing, extra, mismatched = (source.their_names(names) for names in (missing, extra, mismatched))
     if missing:
-        raise ExportError(f"{source}: the checkpoint lacks {_some(missing)}; it is not a whole {whole}")
+        raise ExportError(f"{source}: the checkpoint lacks {_some(missing)}; it is not a complete {whole}")
     if extra:
         raise ExportError(f"{source}: a {whole} of its size has no {_some(extra)}")
     if mismatched:

@@ -130,7 +130,8 @@ def resize(config: Any, side: int, source: Source) -> None:
     vision = (detector or tracker).vision_config
     backbone = vision.backbone_config
     if getattr(backbone, "model_type", None) != "sam3_vit_model":
-        raise ExportError(f"{source}: image backbone {getattr(backbone, 'model_type', None)!r}; not sam3_vit_model")
+        kind = getattr(backbone, "model_type", None)
+        raise ExportError(f"{source}: image backbone {kind!r}; expected sam3_vit_model")
     wanted = {
         "a pyramid with levels of 4, 2 and 1 times": list(vision.scale_factors[:3]) == [4.0, 2.0, 1.0],
         **(_detector_layout(detector) if detector else {}),

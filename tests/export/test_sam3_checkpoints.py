@@ -75,7 +75,7 @@ def test_another_layout_is_refused(change: str, message: str) -> None:
 def test_another_backbone_is_refused() -> None:
     config = video_config()
     config.detector_config.vision_config.backbone_config.model_type = "pvt"
-    with pytest.raises(ExportError, match="image backbone 'pvt'; wanted sam3_vit_model"):
+    with pytest.raises(ExportError, match="image backbone 'pvt'; expected sam3_vit_model"):
         sam3.resize(config, 112, "some/model")
 
 
@@ -84,7 +84,7 @@ def test_half_a_checkpoint_is_refused(sam3_checkpoint: Path, tmp_path: Path) -> 
     folder = tmp_path / "half"
     random_sam3(detector_config()).save_pretrained(folder)
     (folder / "config.json").write_text((sam3_checkpoint / "config.json").read_text())
-    with pytest.raises(ExportError, match=r"the checkpoint lacks .* it is no complete Sam3VideoModel"):
+    with pytest.raises(ExportError, match=r"the checkpoint lacks .* it is not a complete Sam3VideoModel"):
         FAMILY.load(str(folder), None)
 
 
