@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from masklet.export import parity
-from masklet.export.checkpoint import model_type
+from masklet.export.checkpoints.pretrained import model_type
 from masklet.export.known_families import family_of
 from masklet.runtime.backends.output_error import output_error
 from masklet.runtime.backends.ov.backend import OpenVino
