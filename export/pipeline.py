@@ -6,6 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from masklet.export import candidate_pointers as pointers
 from masklet.export import parity
 from masklet.export.checkpoint import fingerprint, model_type
 from masklet.export.family import ExportStage, Family
@@ -40,6 +41,7 @@ def export_bundle(
     destination: Path,
     image_size: int | None = None,
     *,
+    candidate_pointers: bool = False,
     replace: bool = False,
     progress: Progress = silent,
 ) -> Exported:
@@ -48,6 +50,7 @@ def export_bundle(
     source:      a hub id, or a folder written by save_pretrained.
     destination: the bundle's folder, which appears whole or not at all.
     image_size:  edge of the square that frames are resized to, in pixels; the checkpoint's own where None.
+    candidate_pointers: let the mask decoder give the pointer of every candidate (candidate_pointers.py).
     replace:     put it in the place of a bundle that is there.
     Raises ExportError where the checkpoint cannot be had, is of no known family, or a graph differs from it;
     BundleError where the bundle cannot be written.
@@ -56,11 +59,13 @@ def export_bundle(
         progress(f"loading {source}")
         family = family_of(model_type(source), source)
         model = family.load(source, image_size)
-        spec = family.spec(model)
+        spec, stages = family.spec(model), family.stages(model)
+        if candidate_pointers:
+            spec, stages = pointers.declare(spec), map(pointers.add, stages)
         checkpoint = Checkpoint(source, fingerprint(model))
         if spec.concepts:
             _add_tokenizer(spec.concepts.tokenizer, source, spec, writer)
-        figures = _export_stages(family.stages(model), writer, progress)
+        figures = _export_stages(stages, writer, progress)
         writer.seal(spec, checkpoint, figures, {name: importlib.metadata.version(name) for name in MADE_WITH})
     return Exported(spec, figures)
 
@@ -112,8 +117,11 @@ def compare_bundle(bundle: Bundle, source: str, progress: Progress = silent) -> 
     progress(f"loading {source}")
     family = family_of(model_type(source), source)
     model = family.load(source, bundle.model.preprocess.side)
-    _same_kind(family, family.spec(model), bundle)
-    for stage in family.stages(model):
+    spec, stages = family.spec(model), family.stages(model)
+    if pointers.are_in(bundle.model):
+        spec, stages = pointers.declare(spec), map(pointers.add, stages)
+    _same_kind(family, spec, bundle)
+    for stage in stages:
         progress(f"{stage.spec.name}: running the checkpoint's own modules")
         tried = parity.trials(stage)
         for artifact in bundle.manifest.artifacts:

@@ -21,11 +21,24 @@ ImageSize = Annotated[
     int | None, typer.Option(min=1, help="Edge of the model's input; the checkpoint's own if absent.")
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace a bundle that is there already.")]
+CandidatePointers = Annotated[
+    bool,
+    typer.Option(
+        "--candidate-pointers",
+        help="Let the mask decoder give the object pointer of every candidate mask, which `--memory samurai` needs.",
+    ),
+]
 BundlePath = Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bundle to check.")]
 Reference = Annotated[str | None, typer.Option(metavar="MODEL", help="Compare every graph with this checkpoint again.")]
 
 
-def export(model: Model, output: Output, image_size: ImageSize = None, force: Force = False) -> None:
+def export(
+    model: Model,
+    output: Output,
+    image_size: ImageSize = None,
+    candidate_pointers: CandidatePointers = False,
+    force: Force = False,
+) -> None:
     """Turn a checkpoint into a bundle of ONNX graphs.
 
     There is one graph a stage, each compared with the checkpoint's own modules as it is exported.
@@ -34,7 +47,9 @@ def export(model: Model, output: Output, image_size: ImageSize = None, force: Fo
     with _status() as progress:
         from masklet.export.pipeline import export_bundle
 
-        exported = export_bundle(model, output, image_size, replace=force, progress=progress)
+        exported = export_bundle(
+            model, output, image_size, candidate_pointers=candidate_pointers, replace=force, progress=progress
+        )
     print_figures(exported.figures)
     typer.echo(f"{output}: {exported.model.family} {exported.model.variant}, {exported.model.preprocess.side} px")
 
