@@ -13,8 +13,17 @@ from masklet.runtime.backends.sessions import Sessions
 from masklet.runtime.bundle.spec import Tensor
 from masklet.runtime.errors import PromptError, StateError
 from masklet.runtime.pixels.geometry import F32, U8, Resizer, resize_mask
-from masklet.runtime.prompts.prompts import PADDING, Box, Mask, Points, Prompt, check_prompt, encode_points
-from masklet.runtime.results import Frame
+from masklet.runtime.prompts.prompts import (
+    PADDING,
+    Box,
+    Mask,
+    Points,
+    Prompt,
+    check_object_id,
+    check_prompt,
+    encode_points,
+)
+from masklet.runtime.results import Frame, check_frame
 from masklet.runtime.tracking.camera_motion import CameraMotion, CameraMove
 from masklet.runtime.tracking.known_policies import Memory
 from masklet.runtime.tracking.memory_bank import MemoryBank
@@ -80,7 +89,13 @@ class Masklets:
         return int(mask.shape[-1])
 
     def check(self, object_id: int, prompt: Prompt, frame: Frame) -> None:
-        """Raise PromptError where a prompt does not fit a frame, or its mask would not survive the model's size."""
+        """Raise MaskletError, before anything changes, where an id, a prompt and a frame do not go together.
+
+        That is: an id that is no positive integer, no `Frame`, a prompt that is none or does not fit the frame, a mask
+        that would not survive the model's size.
+        """
+        check_object_id(object_id)
+        check_frame(frame)
         check_prompt(prompt, frame.hw)
         side = self.mask_side
         if isinstance(prompt, Mask) and not resize_mask(prompt.mask, side).any():
@@ -88,6 +103,18 @@ class Masklets:
                 f"object {object_id}: its mask of {int(prompt.mask.sum())} pixels vanishes at the model's "
                 f"{side} x {side}; give a larger one"
             )
+
+    def check_all(self, prompts: Mapping[int, Prompt] | None, frame: Frame) -> dict[int, Prompt]:
+        """The prompts of a frame, each checked. Raises MaskletError as `check` does, or for what is no mapping."""
+        check_frame(frame)
+        if prompts is not None and not isinstance(prompts, Mapping):
+            raise PromptError(
+                f"prompts: expected a mapping of object ids to prompts, such as {{1: Points.click(480, 270)}}, got "
+                f"{type(prompts).__name__}"
+            )
+        for object_id, prompt in (prompts or {}).items():
+            self.check(object_id, prompt, frame)
+        return dict(prompts or {})
 
     def begin(self, frame: Frame) -> None:
         """Go to the next frame."""
