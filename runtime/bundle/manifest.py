@@ -53,11 +53,16 @@ class Parity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_abs: float
 
 
-class Checkpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Origin of the weights: the name as given to the exporter, and the SHA-256 of configuration and weights."""
+class Checkpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Origin of the weights: the name as given to the exporter, and the SHA-256 of configuration and weights.
+
+    taken, file_sha256: of a file of weights, which of its tensors were used, in words, and the SHA-256 of the file.
+    """
 
     name: str
     sha256: str
+    taken: str | None = None
+    file_sha256: str | None = None
 
 
 class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

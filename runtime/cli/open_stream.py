@@ -26,6 +26,7 @@ from masklet.runtime.streams.resume import cut_after, go_on_with
 from masklet.runtime.streams.state import StreamState, load_state
 from masklet.runtime.streams.stream import Keeping
 from masklet.runtime.streams.supervise import Patience
+from masklet.runtime.tracking.known_policies import policy_of, policy_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class RunOptions:
     state:   where streams keep their state, every `state_every_s` seconds; None for nowhere.
     metrics: [HOST:]PORT to serve figures at; None for none.
     view:    [HOST:]PORT to serve a live view at; None for none.
+    memory:  the memory policy; the model's own where None.
     """
 
     cut: Mapping[str, Any]
@@ -54,6 +56,7 @@ class RunOptions:
     metrics: str | None
     view: str | None
     log_json: bool
+    memory: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,8 @@ def open_stream(
     keeping = _keeping(order, bundle, options)
     state = None
     if keeping is not None:
-        state = load_state(keeping.path, keeping.bundle, keeping.source, partial(tell, "state"))
+        memory = policy_text(policy_of(bundle.model, options.memory))
+        state = load_state(keeping.path, keeping.bundle, keeping.source, memory, partial(tell, "state"))
     source = _open_source(order, options, state)
     if source is None:
         tell(
@@ -106,18 +110,13 @@ def open_stream(
     source.tell = tell
     finite = source.frames is not None
     policy = options.policy or (Policy.NEWEST if source.lossy else Policy.EVERY)
-    prompts = _prompts(order.schedule, state, exact=finite and policy is Policy.EVERY)
+    given = () if state is None else state.given
+    prompts = PromptBook(order.schedule, exact=finite and policy is Policy.EVERY, given=given)
     outputs = order.outputs if state is None else _continued(order, source, state, tell)
     check_frames_come(prompts.frames if finite else (), source)
     TrackingRequest(order.schedule, options.concepts).check_refinements(source)
     outputs.check_folders()
     return Opened(order.number, source, outputs, prompts, policy, state, keeping)
-
-
-def _prompts(schedule: Schedule, state: StreamState | None, *, exact: bool) -> PromptBook:
-    if state is None:
-        return PromptBook(schedule, exact=exact)
-    return PromptBook(schedule, exact=exact, given=state.given, live=state.live, names=state.names)
 
 
 def _keeping(order: Order, bundle: Bundle, options: RunOptions) -> Keeping | None:

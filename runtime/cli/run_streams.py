@@ -28,6 +28,7 @@ from masklet.runtime.streams.stream import Stream
 from masklet.runtime.streams.supervise import Supervisor, progress_bar
 from masklet.runtime.streams.wake_up import Bell
 from masklet.runtime.streams.writer import OnWritten
+from masklet.runtime.tracking.known_policies import policy_of
 from masklet.runtime.tracking.tracker import CorrectableTracker, Tracker
 from masklet.runtime.tracking.video_tracker import VideoTracker
 from masklet.runtime.view.opening import open_view
@@ -67,6 +68,8 @@ def run_streams(bundle: Path, wanted: Sequence[Order], options: RunOptions) -> N
     model = Bundle.load(bundle, check_hashes=options.check_hashes)
     if options.concepts:
         check_concepts(model.model, model.asset, options.concepts)
+    if model.model.memory is not None or not options.concepts:
+        policy_of(model.model, options.memory)  # can it be served? asked before anything is opened
     console = Console(stderr=True)
     log = Log(lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True), options.log_json)
     with ExitStack() as stack:
@@ -89,7 +92,7 @@ def run_streams(bundle: Path, wanted: Sequence[Order], options: RunOptions) -> N
             log.event("view", f"served at {view.url}")
             typer.echo(view.private_url)
         if metrics is not None:
-            metrics.watch(streams)
+            metrics.watch(streams, options.patience.silence_s)
             log.event("metrics", f"served at {metrics.url}")
         wrote = [str(one.outputs) for one in opened]
         with progress_bar(console, not options.log_json) as progress:

@@ -46,11 +46,13 @@ class Trackers:
             return self._prompted()
         if self._options.state is not None:
             raise StateError(NO_STATE)
-        return ConceptTracker(self._sessions, concepts, self._detector.options, self._detector)
+        memory = self._options.memory
+        return ConceptTracker(self._sessions, concepts, self._detector.options, self._detector, memory)
 
     @cached_property
     def _detector(self) -> ConceptDetector:
         return ConceptDetector(self._sessions, self._options.found_with)
 
     def _prompted(self) -> VideoTracker:
-        return VideoTracker(self._sessions, TrackerOptions(non_overlapping=self._options.non_overlapping))
+        options = TrackerOptions(non_overlapping=self._options.non_overlapping)
+        return VideoTracker(self._sessions, options, self._options.memory)

@@ -15,6 +15,7 @@ from masklet.runtime.streams.capture import Capture
 from masklet.runtime.streams.counters import Counts
 from masklet.runtime.streams.frame_queue import Captured, Policy
 from masklet.runtime.streams.pace import Pace
+from masklet.runtime.streams.sightings import Sightings
 from masklet.runtime.streams.state import StreamState, save_state
 from masklet.runtime.streams.wake_up import Bell
 from masklet.runtime.streams.writer import Done, OnWritten, Writer
@@ -41,6 +42,7 @@ class Stream:
     on_written: called for each frame once its results are written.
     pace:       when the next frame may be taken; as soon as there is one where None.
     error:      the error that ended the stream early, if any.
+    sightings:  which objects are visible, and when each was last seen.
     """
 
     def __init__(
@@ -62,7 +64,8 @@ class Stream:
         self.error: Exception | None = None
         self._tracker, self._prompts, self._keeping, self._clock = tracker, prompts, keeping, clock
         self._capture = Capture(source, policy, bell, clock)
-        self._writer = Writer(sinks, bell, on_written, clock)
+        self.sightings = Sightings(lambda what, details: source.tell(what, details))
+        self._writer = Writer(Sinks([sinks, self.sightings]), bell, on_written, clock)
         self._bell, self._pace = bell, pace
         self._latest: Frame | None = None
         self._behind: deque[Captured] = deque()  # processed frames whose results are still delayed

@@ -74,7 +74,7 @@ class Page:
         frame, drawn = self.shown()
         self.run.wait_for(lambda: frame in self.run.results[0].by_frame)
         masks = self.run.results[0].by_frame[frame].masks
-        wanted: BoolArray = masks.any(axis=0) if len(masks) else np.zeros_like(drawn)
+        wanted = np.asarray(masks.any(axis=0), bool) if len(masks) else np.zeros_like(drawn)
         return iou(drawn, wanted)
 
 

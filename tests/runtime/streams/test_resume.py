@@ -15,7 +15,7 @@ from masklet.runtime.tracking.snapshot import TrackerSnapshot
 
 
 def state(frame: int) -> StreamState:
-    return StreamState("bundle", "clip", frame, frame / 10, [], TrackerSnapshot(frame, []))
+    return StreamState("bundle", "clip", frame, frame / 10, [], TrackerSnapshot(frame, "sam2", []))
 
 
 def masks(path: Path, count: int) -> Path:
