@@ -17,6 +17,7 @@ INTERNAL = 70  # EX_SOFTWARE of sysexits.h
 INTERRUPTED = 130
 ORDER = [
     "export",
+    "frame",
     "run",
     "segment",
     "everything",
