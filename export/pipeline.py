@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from masklet.export import candidate_pointers as pointers
 from masklet.export import parity
 from masklet.export.checkpoints.pretrained import Source, fingerprint, model_type
 from masklet.export.checkpoints.recognise import FileOptions, RecognisedFile
@@ -44,6 +45,7 @@ def export_bundle(
     image_size: int | None = None,
     *,
     options: FileOptions | None = None,
+    candidate_pointers: bool = False,
     replace: bool = False,
     progress: Progress = silent,
 ) -> Exported:
@@ -53,6 +55,7 @@ def export_bundle(
     destination: folder of the bundle, which is written completely or not at all.
     image_size:  edge of the square that frames are resized to, in pixels; None for the checkpoint's own.
     options:     how to read a file of weights.
+    candidate_pointers: let the mask decoder give the pointer of every candidate (candidate_pointers.py).
     replace:     replace an existing bundle.
     Raises ExportError if the checkpoint cannot be loaded, is of no known family, or a graph differs from it;
     BundleError if the bundle cannot be written.
@@ -62,11 +65,13 @@ def export_bundle(
         opened = open_checkpoint(source, options)
         family = family_of(model_type(opened), opened)
         model = family.load(opened, image_size)
-        spec = family.spec(model)
+        spec, stages = family.spec(model), family.stages(model)
+        if candidate_pointers:
+            spec, stages = pointers.declare(spec), map(pointers.add, stages)
         checkpoint = _describe(opened, model)
         if spec.concepts:
             _add_tokenizer(spec.concepts.tokenizer, source, spec, writer)
-        figures = _export_stages(family.stages(model), writer, progress)
+        figures = _export_stages(stages, writer, progress)
         writer.seal(spec, checkpoint, figures, {name: importlib.metadata.version(name) for name in MADE_WITH})
     return Exported(spec, figures, checkpoint.taken)
 
@@ -127,8 +132,11 @@ def compare_bundle(
     opened = open_checkpoint(source, options)
     family = family_of(model_type(opened), opened)
     model = family.load(opened, bundle.model.preprocess.side)
-    _same_kind(family, family.spec(model), bundle)
-    for stage in family.stages(model):
+    spec, stages = family.spec(model), family.stages(model)
+    if pointers.are_in(bundle.model):
+        spec, stages = pointers.declare(spec), map(pointers.add, stages)
+    _same_kind(family, spec, bundle)
+    for stage in stages:
         progress(f"{stage.spec.name}: running the checkpoint's own modules")
         tried = parity.trials(stage)
         for artifact in bundle.manifest.artifacts:

@@ -88,7 +88,7 @@ def mask_decoder(model: Any) -> Reference:
             multimask_output=many,
         )
         sparse, dense = model.prompt_encoder(points, labels, None, mask)
-        masks, ious = _candidates(model, image, fine, sparse, dense)
+        masks, ious, tokens = _candidates(model, image, fine, sparse, dense)
         return {
             "low_res_mask": out.pred_masks.reshape(1, 1, *masks.shape[-2:]),
             "iou": out.iou_scores.reshape(1, -1).max(dim=1, keepdim=True).values,
@@ -96,18 +96,20 @@ def mask_decoder(model: Any) -> Reference:
             "pointer": out.object_pointer.reshape(1, -1),
             "candidate_masks": masks,
             "candidate_ious": ious,
+            "candidate_pointers": model.object_pointer_proj(tokens),
         }
 
-    def run(feeds: Feeds) -> dict[str, Tensor]:
+    def run(feeds: Feeds, candidate_pointers: bool = False) -> dict[str, Tensor]:
         with torch.inference_mode():
             objects = [one(feeds, index) for index in range(len(feeds["image_embed"]))]
-        return {name: torch.cat([o[name] for o in objects]).numpy() for name in objects[0]}
+        names = [name for name in objects[0] if candidate_pointers or name != "candidate_pointers"]
+        return {name: torch.cat([o[name] for o in objects]).numpy() for name in names}
 
     return run
 
 
-def _candidates(model: Any, image: Any, fine: Any, sparse: Any, dense: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    """All masks and predicted IoUs of one object: the single mask without its fallback, then the three others."""
+def _candidates(model: Any, image: Any, fine: Any, sparse: Any, dense: Any) -> tuple[torch.Tensor, ...]:
+    """All masks of one object, their predicted IoUs and tokens; the single mask first, without its fallback."""
     decoder = model.mask_decoder
     given = {
         "image_embeddings": image,
@@ -119,11 +121,12 @@ def _candidates(model: Any, image: Any, fine: Any, sparse: Any, dense: Any) -> t
     fallback = decoder.dynamic_multimask_via_stability
     decoder.dynamic_multimask_via_stability = False
     try:
-        single, single_iou, *_ = decoder(multimask_output=False, **given)
+        single = decoder(multimask_output=False, **given)
     finally:
         decoder.dynamic_multimask_via_stability = fallback
-    several, several_ious, *_ = decoder(multimask_output=True, **given)
-    return torch.cat([single, several], dim=2)[:, 0], torch.cat([single_iou, several_ious], dim=2)[:, 0]
+    several = decoder(multimask_output=True, **given)
+    masks, ious, tokens = (torch.cat([one, more], dim=2)[:, 0] for one, more in zip(single[:3], several, strict=False))
+    return masks, ious, tokens
 
 
 def decoder_decided(model: Any) -> Callable[[Feeds], bool]:
