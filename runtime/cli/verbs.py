@@ -70,7 +70,7 @@ def run(
         log_json=watching.log_json,
         memory=memory,
     )
-    schedules = [prompts.schedule_of(n, len(sources)) for n in range(1, len(sources) + 1)]
+    schedules = [prompts.schedule_of(n, len(sources), frames.first) for n in range(1, len(sources) + 1)]
     run_streams(bundle, orders(sources, schedules, outputs.outputs(), options), options)
 
 

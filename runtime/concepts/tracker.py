@@ -19,7 +19,7 @@ from masklet.runtime.concepts.detector import ConceptDetector, Detections
 from masklet.runtime.concepts.follow import Follower
 from masklet.runtime.concepts.lifecycle import Lifecycle, Track
 from masklet.runtime.concepts.options import ConceptOptions
-from masklet.runtime.errors import PromptError, SpecError, StateError
+from masklet.runtime.errors import MaskletWarning, PromptError, SpecError, StateError
 from masklet.runtime.pixels.geometry import resize_mask
 from masklet.runtime.pixels.mask_cleaning import clean
 from masklet.runtime.prompts.prompts import Mask, Prompt
@@ -50,7 +50,7 @@ def check_refinements(frames: Iterable[int], source: Source) -> None:
         raise PromptError(FIRST_ALONE)
 
 
-class ConceptsReset(UserWarning):
+class ConceptsReset(MaskletWarning):
     """The concepts were replaced, and the tracked objects dropped."""
 
 
