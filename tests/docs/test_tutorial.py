@@ -32,7 +32,7 @@ def test_the_click_on_frame_23_brings_the_object_back(printed: tuple[Path, list[
 
 
 def test_python_prints_what_the_command_wrote(printed: tuple[Path, list[str]]) -> None:
-    folder, texts = printed
+    _, texts = printed
     languages = [language for language, _ in snippets(PAGE)]
     from_file, from_tracker = (text for language, text in zip(languages, texts, strict=True) if language == "python")
     assert len(from_file.splitlines()) == len(from_tracker.splitlines()) == 40
