@@ -77,7 +77,7 @@ def run_streams(bundle: Path, wanted: Sequence[Order], options: RunOptions) -> N
         if detector is not None and found_with.delay and any(one.source.frames is None for one in opened):
             log.event("delay", f"results come {found_with.delay} frames late; --hotstart 0 gives them at once")
         if metrics is not None:
-            metrics.watch(streams)
+            metrics.watch(streams, options.patience.silence_s)
             log.event("metrics", f"served at {metrics.url}")
         wrote = [str(one.outputs) for one in opened]
         with progress_bar(console, not options.log_json) as progress:

@@ -143,8 +143,7 @@ class ConceptTracker:
         """Like `step`, but masks are not yet enlarged to the frame's size; another thread can do that."""
         if prompts and self._first:
             raise PromptError(FIRST_ALONE)
-        for object_id, prompt in (prompts or {}).items():
-            self._masklets.check(object_id, prompt, frame)
+        prompts = self._masklets.check_all(prompts, frame)
         for concept in self._concepts if self._first else ():
             concept.check(frame.hw)
         self._masklets.begin(frame)
@@ -154,7 +153,7 @@ class ConceptTracker:
         self._waiting.append(pending)
         for object_id in removed:
             self._take_out(object_id)
-        for object_id, prompt in (prompts or {}).items():
+        for object_id, prompt in prompts.items():
             self._prompted(object_id, prompt)
         return self._due(self.delay)
 

@@ -165,11 +165,20 @@ def point_count(prompt: Prompt) -> int:
     return (0 if points is None else len(points.xy)) + 2 * isinstance(prompt, Box)
 
 
+def check_object_id(object_id: object) -> None:
+    """Raise PromptError for an id that is no positive integer: 0 is the background of palette PNGs."""
+    whole = isinstance(object_id, int | np.integer) and not isinstance(object_id, bool)
+    if not whole or int(object_id) < 1:  # type: ignore[call-overload]
+        raise PromptError(f"object id {object_id!r}: expected a positive integer, such as 1")
+
+
 def check_prompt(prompt: Prompt, source_hw: tuple[int, int]) -> None:
-    """Raise PromptError if a prompt reaches beyond the frame, or a mask differs from it in size.
+    """Raise PromptError for what is no prompt, reaches beyond the frame, or is a mask of another size.
 
     source_hw: height and width of the frame in source pixels.
     """
+    if not isinstance(prompt, Points | Box | Mask):
+        raise PromptError(f"a prompt is Points, Box or Mask, got {type(prompt).__name__}; see masklet.runtime.Points")
     height, width = source_hw
     if isinstance(prompt, Mask):
         if prompt.mask.shape != (height, width):

@@ -25,7 +25,7 @@ from masklet.runtime.pixels.geometry import (
     resize_mask,
 )
 from masklet.runtime.prompts.prompts import I64, PADDING, Mask, Prompt, check_prompt, encode_points, point_count
-from masklet.runtime.segmentation.candidates import Choice, choose
+from masklet.runtime.segmentation.candidates import CHOICES, Choice, choose
 
 LOGIT_LIMIT = 32.0  # logits are clamped to this before they are used as a prompt (sip 424)
 FINER = 4  # a mask prompt is resized to this factor times the edge of the decoder's masks (sam2_base.py 424)
@@ -109,6 +109,8 @@ class ImagePredictor:
         logits:  return logits in source pixels, too.
         Raises PromptError if no image is set or a prompt does not fit it.
         """
+        if choice not in CHOICES:
+            raise PromptError(f"choice {choice!r}: expected one of {', '.join(CHOICES)}")
         wanted = [prompts] if not isinstance(prompts, Sequence) else list(prompts)
         masks, ious = self.decode(wanted, earlier)
         low_res, scores = choose(masks, ious, self._kinds(wanted, choice), self._policy)

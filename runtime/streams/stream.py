@@ -14,6 +14,7 @@ from masklet.runtime.sources.source import Source
 from masklet.runtime.streams.capture import Capture
 from masklet.runtime.streams.counters import Counts
 from masklet.runtime.streams.frame_queue import Captured, Policy
+from masklet.runtime.streams.sightings import Sightings
 from masklet.runtime.streams.state import StreamState, save_state
 from masklet.runtime.streams.wake_up import Bell
 from masklet.runtime.streams.writer import Done, OnWritten, Writer
@@ -39,6 +40,7 @@ class Stream:
     keeping:    how to save the state; None for not at all.
     on_written: called for each frame once its results are written.
     error:      the error that ended the stream early, if any.
+    sightings:  which objects are visible, and when each was last seen.
     """
 
     def __init__(
@@ -59,7 +61,8 @@ class Stream:
         self.error: Exception | None = None
         self._tracker, self._prompts, self._keeping, self._clock = tracker, prompts, keeping, clock
         self._capture = Capture(source, policy, bell, clock)
-        self._writer = Writer(sinks, bell, on_written, clock)
+        self.sightings = Sightings(lambda what, details: source.tell(what, details))
+        self._writer = Writer(Sinks([sinks, self.sightings]), bell, on_written, clock)
         self._bell = bell
         self._latest: Frame | None = None
         self._behind: deque[Captured] = deque()  # processed frames whose results are still delayed

@@ -111,9 +111,7 @@ class VideoTracker:
 
         Returns the results that are due: the frame's own.
         """
-        prompts = dict(prompts or {})
-        for object_id, prompt in prompts.items():
-            self._masklets.check(object_id, prompt, frame)
+        prompts = self._masklets.check_all(prompts, frame)
         self._masklets.begin(frame)
         self._shown.clear()
         tracked = [i for i in self._bank.object_ids if i not in prompts]

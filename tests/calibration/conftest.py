@@ -1,13 +1,9 @@
-"""Held-out scenes on disk, and the bundle of the checkpoint that ships."""
-
-from pathlib import Path
+"""Held-out scenes on disk."""
 
 import pytest
 from calibration_scenes import Scene
 from clicks import centre_click
-from evaluate import CHECKPOINT
 from folder import write_clip
-from made_once import made_once
 from scenes import held_out
 
 
@@ -22,11 +18,3 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> list[Scene]:
         points = tuple(f"{label}:{x},{y}" for label, (x, y) in clicks.items())
         found.append(Scene(folder / "frames", folder / "masks", points))
     return found
-
-
-@pytest.fixture(scope="session")
-def trained_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundle of the checkpoint that ships."""
-    from masklet.export.pipeline import export_bundle
-
-    return made_once(tmp_path_factory, "trained.bundle", lambda path: export_bundle(str(CHECKPOINT), path))
