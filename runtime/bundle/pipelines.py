@@ -34,6 +34,7 @@ TENSORS = {
     "pointer": "float32[objects, POINTER]",
     "candidate_masks": "float32[objects, CANDIDATES, MASK_H, MASK_W]",
     "candidate_ious": "float32[objects, CANDIDATES]",
+    "candidate_pointers": "float32[objects, CANDIDATES, POINTER]",
     "binarize": "float32[objects]",
     "new_memory": "float32[objects, TOKENS, MEMORY]",
     "mask": "uint8[objects, PROMPT, PROMPT]",
@@ -62,16 +63,17 @@ LEAST = {"CANDIDATES": 2}  # a single mask, and at least one to choose from
 
 @dataclass(frozen=True, slots=True)
 class StageNeeds:
-    """What a pipeline needs of a stage, as names of tensors.
+    """What a pipeline needs of a stage: names of tensors, with spaces between them.
 
     takes:    inputs that the stage must have. may_take: inputs that it may have.
     features: outputs of the image encoder are passed to the stage as well, if it takes them.
-    gives:    outputs that it must have; others are ignored.
+    gives:    outputs that it must have. may_give: outputs that are used if it has them; others are ignored.
     """
 
-    takes: tuple[str, ...]
-    gives: tuple[str, ...]
-    may_take: tuple[str, ...] = ()
+    takes: str
+    gives: str
+    may_take: str = ""
+    may_give: str = ""
     features: bool = False
 
 
@@ -87,15 +89,11 @@ class Pipeline:
         return [name for name in self.stages if all(name != stage.name for stage in model.stages)]
 
 
-def _needs(takes: str, gives: str = "", may_take: str = "", *, features: bool = False) -> StageNeeds:
-    return StageNeeds(tuple(takes.split()), tuple(gives.split()), tuple(may_take.split()), features)
-
-
 IMAGES = Pipeline(
     "prompts on images",
     {
-        "image_encoder": _needs("image", may_take="content_hw"),
-        "mask_decoder": _needs(
+        "image_encoder": StageNeeds("image", "vision_feat", "content_hw"),
+        "mask_decoder": StageNeeds(
             "point_coords point_labels mask_prompt",
             "candidate_masks candidate_ious",
             "image_embed has_mask multimask memoryless",
@@ -106,29 +104,30 @@ IMAGES = Pipeline(
 VIDEO = Pipeline(
     "tracking",
     {
-        "image_encoder": _needs("image", "feat_s0 feat_s1 vision_feat"),
-        "memory_attention": _needs("vision_feat memory memory_time pointers", "image_embed", "pointer_time"),
-        "mask_decoder": _needs(
+        "image_encoder": StageNeeds("image", "feat_s0 feat_s1 vision_feat"),
+        "memory_attention": StageNeeds("vision_feat memory memory_time pointers", "image_embed", "pointer_time"),
+        "mask_decoder": StageNeeds(
             "image_embed point_coords point_labels mask_prompt",
             "low_res_mask iou object_score pointer",
             "feat_s0 feat_s1 has_mask multimask memoryless",
+            "candidate_pointers",
         ),
-        "memory_encoder": _needs("low_res_mask", "new_memory", "vision_feat binarize object_score"),
-        "mask_prompt_encoder": _needs("mask", "mask_prompt low_res_mask"),
+        "memory_encoder": StageNeeds("low_res_mask", "new_memory", "vision_feat binarize object_score"),
+        "mask_prompt_encoder": StageNeeds("mask", "mask_prompt low_res_mask"),
     },
 )
 CONCEPTS = Pipeline(
     "phrases and exemplars",
     {
-        "image_encoder": _needs("image", "det_fpn0"),
-        "text_encoder": _needs("text_ids", "text_feat", "text_valid"),
-        "geometry_encoder": _needs("boxes box_labels box_valid", "exemplar_feat geometry_cls", features=True),
-        "detector": _needs(
+        "image_encoder": StageNeeds("image", "det_fpn0"),
+        "text_encoder": StageNeeds("text_ids", "text_feat", "text_valid"),
+        "geometry_encoder": StageNeeds("boxes box_labels box_valid", "exemplar_feat geometry_cls", features=True),
+        "detector": StageNeeds(
             "prompt prompt_valid",
             "detection_logits detection_boxes presence_logit queries encoded",
             features=True,
         ),
-        "mask_head": _needs(
+        "mask_head": StageNeeds(
             "encoded prompt prompt_valid selected_queries", "instance_masks semantic_mask", features=True
         ),
     },
@@ -171,15 +170,18 @@ def _check_resize(model: ModelSpec, sizes: Mapping[str, int]) -> None:
 
 def _check_stage(model: ModelSpec, stage: StageSpec, needs: StageNeeds, sizes: dict[str, int]) -> None:
     features = {tensor.name for tensor in model.stage("image_encoder").outputs} if needs.features else set()
-    for kind, tensors, wanted in (("take", stage.inputs, needs.takes), ("give", stage.outputs, needs.gives)):
+    for kind, tensors, wanted, possible in (
+        ("take", stage.inputs, needs.takes, needs.may_take),
+        ("give", stage.outputs, needs.gives, needs.may_give),
+    ):
         declared = {tensor.name: tensor for tensor in tensors}
-        for name in wanted:
+        for name in wanted.split():
             if name not in declared:
                 raise SpecError(f"stage {stage.name!r} must {kind} {name!r}, {TENSORS[name]}")
-        for name in (*wanted, *needs.may_take):
+        for name in (*wanted.split(), *possible.split()):
             if name in declared and not _matches(TENSORS[name], declared[name], sizes):
                 raise SpecError(_mismatch(stage, declared[name], sizes))
-    for name in stage.input_names - {*needs.takes, *needs.may_take} - features:
+    for name in stage.input_names - {*needs.takes.split(), *needs.may_take.split()} - features:
         raise SpecError(f"stage {stage.name!r} takes {name!r}, which nothing gives to it")
 
 

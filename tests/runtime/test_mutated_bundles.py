@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from checkpoints import nano_config, random_model
 from declared import declared_sessions
+from masklet.export import candidate_pointers
 from masklet.export.families import edgetam, sam, sam2, sam3
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.bundle.describe import show
@@ -38,13 +39,18 @@ from sam3_checkpoints import detector_config, random_sam3, sam3_tokenizer, track
 from sam_checkpoints import random_sam, sam_config
 from tokenizers import Tokenizer
 
-COUNT = int(os.environ.get("MASKLET_MUTATIONS", "12000"))
+COUNT = int(os.environ.get("MASKLET_MUTATIONS", "6000"))
 SEED = 2026
-MODELS = ("sam2.1", "sam2.0", "edgetam", "sam", "sam-hq", "sam3", "sam3 tracker", "sam3 lite detector")
+MODELS = (
+    *("sam2.1", "sam2.1 with candidate pointers", "sam2.0", "edgetam"),
+    *("sam", "sam-hq", "sam3", "sam3 tracker", "sam3 lite detector"),
+)
 
 
 def declared(name: str) -> ModelSpec:
     """The declaration of a small model."""
+    if name.endswith("with candidate pointers"):
+        return candidate_pointers.declare(declared("sam2.1"))
     if name == "edgetam":
         if find_spec("timm") is None:
             pytest.skip("timm has EdgeTAM's backbone: pip install --no-deps timm")
@@ -52,7 +58,7 @@ def declared(name: str) -> ModelSpec:
 
         return edgetam.FAMILY.spec(random_edgetam(edgetam_config()))
     if name.startswith("sam2"):
-        return sam2.FAMILY.spec(random_model(nano_config(version=name.removeprefix("sam"))))
+        return sam2.FAMILY.spec(random_model(nano_config(version="2.0" if "2.0" in name else "2.1")))
     if name.startswith("sam3"):
         configs = {"sam3": video_config, "sam3 tracker": tracker_config}
         config = configs[name]() if name in configs else detector_config(lite=True)
@@ -100,13 +106,13 @@ def run(bundle: Bundle) -> None:
         found = predictor.predict([click, box, Mask(square)])
         predictor.predict(click, earlier=found.low_res[:1, 0])
         predictor.predict(box, choice="all", logits=True)
-    if model.memory is not None:
-        tracker = VideoTracker(sessions)
+    for policy in bank_sizes(model):
+        tracker = VideoTracker(sessions, memory=policy)
         prompts: dict[int, Any] = {0: {1: click}, 1: {2: Mask(square)}}
         for frame in frames():
             tracker.step(frame, prompts.get(frame.index))
         tracker.refine(1, box)
-        VideoTracker(sessions).restore(tracker.snapshot())
+        VideoTracker(sessions, memory=policy).restore(tracker.snapshot())
     if model.concepts is not None:
         concepts = ConceptPredictor(sessions)
         concepts.set_image(next(frames()).image)
