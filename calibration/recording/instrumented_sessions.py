@@ -10,18 +10,18 @@ from typing import Any
 
 import numpy as np
 import onnx
+from masklet.calibration.graphs.changed_graph import open_changed_graph
 from masklet.calibration.graphs.int8 import weighted_nodes
 from masklet.calibration.graphs.ranges import Magnitudes
 from masklet.calibration.graphs.stage_graph import PLAIN, fold_transposed_weights, replace_nodes, tensor_types
 from masklet.runtime.backends.session import Feeds
 from masklet.runtime.bundle.bundle import Artifact, Bundle
 from masklet.runtime.bundle.spec import StageSpec, Tensor
-from masklet.runtime.errors import CalibrationError, SessionError
+from masklet.runtime.errors import CalibrationError
 from onnx import TensorProto, helper, numpy_helper
 
 SAMPLE = 8192  # numbers of a tensor that are looked at in a call, or a few times as many
 STRIDES = (1, 3, 11, 31, 101, 307, 1009, 3001, 10007)  # primes, so that a stride meets every channel
-WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
 EXTREMES = ("ReduceMin", "ReduceMax")
 REDUCED = "masklet_reduced"
 
@@ -146,18 +146,7 @@ class WatchedSession:
         return model
 
     def _opened(self, model: onnx.ModelProto) -> Any:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        options.execution_order = onnxruntime.ExecutionOrder.PRIORITY_BASED  # as the nodes stand in the graph
-        if self._threads is not None:
-            options.intra_op_num_threads = self._threads
-        options.add_session_config_entry(WEIGHTS_FOLDER, str(self._path.parent))
-        try:
-            return onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime's own exceptions share no base class
-            raise SessionError(f"stage {self._spec.name!r}: {self._path} cannot be watched: {error}") from error
+        return open_changed_graph(model, self._path, self._spec.name, self._threads, in_order=True)
 
     def _first_not_finite(self, feeds: Feeds) -> str:
         """Sum every tensor, and name the first in the order of the graph whose sum is no number."""
