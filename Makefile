@@ -5,12 +5,12 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 OUT := out
 
-.PHONY: demo test lint lint-tensorrt bench clean
+.PHONY: demo test docs lint lint-tensorrt bench clean
 
 $(READY): pyproject.toml constraints.txt demos/browser/package-lock.json
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "masklet needs Python 3.11 or newer")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[export,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[export,dev,docs]'
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt timm  # EdgeTAM's tests skip without it
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt tensorrt-rtx-cu13-libs tensorrt-rtx-cu13-bindings  # the tests that build engines skip without it
 	-npm ci --silent --prefix demos/browser  # the browser demo's tests skip without it
@@ -21,6 +21,9 @@ demo: $(READY)
 
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n logical --maxprocesses 4 --dist loadfile
+
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 lint: $(READY)
 	$(BIN)/ruff check

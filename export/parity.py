@@ -1,5 +1,6 @@
 """A stage's graphs against the checkpoint's own modules, on the same feeds."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 from masklet.export.family import Case, ExportStage, Feeds
+from masklet.runtime.backends.output_error import OutputError, output_error
 from masklet.runtime.bundle.bundle import Parity
 from masklet.runtime.bundle.spec import Tensor
 from masklet.runtime.errors import ExportError
@@ -39,23 +41,26 @@ def compare(stage: ExportStage, tried: Sequence[Trial], format: str, graph: Path
     """
     run = _Runner(stage, graph)
     names = [t.name for t in stage.spec.outputs]
-    worst = dict.fromkeys(names, (0.0, 0.0))
+    worst = dict.fromkeys(names, OutputError())
     for trial in tried:
         got = run(trial.feeds)
         for name in names:
-            figures = _relative(got[name], trial.wanted[name]), _max_abs(got[name], trial.wanted[name])
-            worst[name] = (max(worst[name][0], figures[0]), max(worst[name][1], figures[1]))
+            worst[name] = worst[name].or_worse(output_error(got[name], trial.wanted[name]))
     return tuple(Parity(stage.spec.name, format, name, *worst[name]) for name in names)
 
 
 def require(figures: Sequence[Parity], tolerance: float = TOLERANCE) -> None:
-    """Raise ExportError for the first figure beyond tolerance, not-a-number included."""
+    """Raise ExportError for the first figure beyond tolerance, NaN and infinity included."""
     for figure in figures:
-        if not figure.relative <= tolerance:
-            raise ExportError(
-                f"stage {figure.stage!r} ({figure.format}), output {figure.output!r}: differs from the checkpoint by "
-                f"{figure.relative:.1e} relative (max abs {figure.max_abs:.1e}), tolerance {tolerance:.0e}"
-            )
+        if figure.relative <= tolerance:
+            continue
+        output = f"stage {figure.stage!r} ({figure.format}), output {figure.output!r}"
+        if not math.isfinite(figure.relative):
+            raise ExportError(f"{output}: the graph or the checkpoint gives NaN or infinity; check the weights")
+        raise ExportError(
+            f"{output}: differs from the checkpoint by {figure.relative:.1e} relative "
+            f"(max abs {figure.max_abs:.1e}), tolerance {tolerance:.0e}"
+        )
 
 
 def _trial(stage: ExportStage, case: Case, seed: int) -> Trial:
@@ -85,7 +90,7 @@ class _Runner:
         names = [output.name for output in self._session.get_outputs()]
         got = dict(zip(names, self._session.run(names, dict(feeds)), strict=True))
         for name, before in self._rounded.items():
-            if not np.array_equal(got[name], to_bfloat16(got[before])):
+            if not np.array_equal(got[name], to_bfloat16(got[before]), equal_nan=True):
                 raise ExportError(f"stage {self._stage.spec.name!r}, output {name!r}: is not rounded to bfloat16")
             got[name] = got[before]
         return got
@@ -106,13 +111,3 @@ def _before_rounding(model: onnx.ModelProto, output: str) -> str:
     if there is None or there.op_type != "Cast" or there.attribute[0].i != onnx.TensorProto.BFLOAT16:
         raise ExportError(f"output {output!r} is not rounded to bfloat16 in the graph")
     return str(there.input[0])
-
-
-def _relative(got: Tensor, wanted: Tensor) -> float:
-    difference = np.linalg.norm((got.astype(np.float64) - wanted).ravel())
-    scale = np.linalg.norm(wanted.astype(np.float64).ravel())
-    return float(difference / scale) if scale else float(difference)
-
-
-def _max_abs(got: Tensor, wanted: Tensor) -> float:
-    return float(np.abs(got.astype(np.float64) - wanted).max())

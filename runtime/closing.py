@@ -1,4 +1,4 @@
-"""Things that are closed at the end of a `with` block."""
+"""Base class of objects that a `with` block closes."""
 
 from abc import ABC, abstractmethod
 from types import TracebackType
@@ -6,11 +6,11 @@ from typing import Self
 
 
 class Closing(ABC):
-    """Base of what holds a file, a device or an encoder."""
+    """Base class of objects that hold a file, a device or an encoder."""
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of what is held; a second call does nothing."""
+        """Release what is held; a second call does nothing."""
 
     def __enter__(self) -> Self:
         return self

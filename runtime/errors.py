@@ -1,24 +1,24 @@
-"""What can go wrong for a user. Each error is one line that names what was given, what was wanted, what to do."""
+"""The errors that a user sees. Each is one line: what was given, what was expected, what to do."""
 
 
 class MaskletError(Exception):
-    """Base of every error that the command line prints as one line and ends with exit code 2."""
+    """Base class of all errors. The command line prints the message as one line and exits with code 2."""
 
 
 class SpecError(MaskletError):
-    """A tensor, stage or model is declared or fed inconsistently."""
+    """A tensor, stage or model declaration is inconsistent, or inputs do not match it."""
 
 
 class BundleError(MaskletError):
-    """A bundle on disk is missing, truncated, altered or of an unknown schema."""
+    """A bundle on disk is missing, truncated, altered, or has an unknown schema."""
 
 
 class SessionError(MaskletError):
-    """A stage cannot be opened or run by a backend."""
+    """A backend cannot open or run a stage."""
 
 
 class PromptError(MaskletError):
-    """A prompt cannot be understood, or does not fit the frame or the tracked objects."""
+    """A prompt cannot be parsed, or does not fit the frame or the tracked objects."""
 
 
 class SourceError(MaskletError):
@@ -30,12 +30,12 @@ class SinkError(MaskletError):
 
 
 class StateError(MaskletError):
-    """A saved state cannot be gone on with."""
+    """A run cannot be resumed from a saved state."""
 
 
 class ExportError(MaskletError):
-    """A checkpoint cannot be exported, or its graphs do not agree with it."""
+    """A checkpoint cannot be exported, or an exported graph differs from it."""
 
 
 class CalibrationError(MaskletError):
-    """A bundle cannot be calibrated on what was given, or loses more accuracy than it may."""
+    """A bundle cannot be calibrated with the given clips, or would lose more accuracy than allowed."""

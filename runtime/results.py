@@ -1,4 +1,4 @@
-"""What goes through a run: a frame from a source, and what was found on it."""
+"""The data of a run: a frame from a source, and the objects tracked on it."""
 
 from dataclasses import dataclass
 
@@ -11,8 +11,8 @@ from masklet.runtime.errors import MaskletError
 class Frame:
     """One frame of a source.
 
-    index:  its place in the source, from 0, before any stride.
-    time_s: when it is shown, in seconds; a camera counts from its first frame.
+    index:  position in the source, from 0, before any stride.
+    time_s: presentation time in seconds; a camera counts from its first frame.
     image:  [H, W, 3] uint8 RGB.
     """
 
@@ -34,9 +34,10 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """How an object was found. phrase: what it is an instance of, None for one that a user's points added.
+    """How an object was found.
 
-    presence: how likely the phrase is in the frame at all, 0..1; None where the detector was not asked.
+    phrase:   the phrase that it is an instance of; None for an object that a user's prompt added.
+    presence: probability that the phrase is in the frame at all, 0..1; None if the detector did not run for it.
     """
 
     phrase: str | None
@@ -45,15 +46,17 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameResult:
-    """The tracked objects of one frame, in its pixels. An object that is out of sight keeps its row, with no mask.
+    """The tracked objects of one frame, in the pixels of the frame.
 
-    object_ids: [N] int64, each once.
+    An object that is not visible keeps its row, with an empty mask.
+
+    object_ids: [N] int64, unique.
     masks:      [N, H, W] bool.
-    boxes_xyxy: [N, 4] float32, tight; left, top, right, bottom, the last two exclusive; zeros where the mask
-                is empty.
-    scores:     [N] float32, how sure the model is that the object is in sight, 0..1.
-    findings:   [N], of objects that a phrase or an exemplar found; empty where none were asked for. Their score is that
-                of the detection that each began with, and those out of sight are left out.
+    boxes_xyxy: [N, 4] float32, tight boxes of the masks: left, top, right, bottom; right and bottom exclusive; zeros
+                if the mask is empty.
+    scores:     [N] float32, probability that the object is visible, 0..1.
+    findings:   [N], for objects found by a phrase or an exemplar; empty if neither was given. The score of such an
+                object is that of its first detection, and objects that are not visible are left out.
     """
 
     frame_index: int

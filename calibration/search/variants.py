@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-import numpy as np
 import onnx
 from masklet.calibration.graphs.low_precision import FULL, Choice, Choices, lower, lowest_groups
 from masklet.calibration.graphs.stage_graph import PLAIN, write_graphs
 from masklet.calibration.recording.record import Recording
 from masklet.runtime.backends.ort.backend import OnnxRuntime
+from masklet.runtime.backends.output_error import OutputError, output_error
 from masklet.runtime.backends.session import Session
 from masklet.runtime.backends.sessions import Sessions
 from masklet.runtime.bundle.bundle import Artifact, ArtifactFile, Bundle, BundleWriter, Parity
-from masklet.runtime.bundle.spec import Tensor
+from masklet.runtime.errors import CalibrationError
 
 MADE_WITH = ("masklet", "onnx", "onnxruntime")
 MEASURED = "measured.onnx"
@@ -95,7 +95,7 @@ class Variants:
     def relative_error(self, stage: str, choice: Choice) -> float:
         """How far the outputs of a stage are from FP32's on real feeds, the worst one."""
         full, low = self._session(stage, FULL), self._session(stage, choice)
-        return max((relative for relative, _ in self._differences(stage, full, low, FEEDS // 2).values()), default=0.0)
+        return max((error.relative for error in self._errors(stage, full, low, FEEDS // 2).values()), default=0.0)
 
     def sizes(self, choices: Choices) -> tuple[int, int]:
         """Bytes of the stages as chosen, and in FP32."""
@@ -170,8 +170,13 @@ class Variants:
         made, full = self._make(stage, choice), self._session(stage, FULL)
         times = self._times(stage, full, self._open(stage, made, made.files), clock)
         ms, fp32_ms = (statistics.median(taken) / 1e6 if taken else None for taken in times)
-        different = self._differences(stage, full, self._session(stage, choice), FEEDS)
-        parity = tuple(Parity(stage, format, name, *both) for format in made.files for name, both in different.items())
+        errors = self._errors(stage, full, self._session(stage, choice), FEEDS)
+        if broken := sorted(name for name, error in errors.items() if not error.is_finite):
+            raise CalibrationError(
+                f"stage {stage!r} at {choice}: output {broken[0]!r} holds NaN or infinity on recorded frames, so it "
+                "cannot be written; take another --precision"
+            )
+        parity = tuple(Parity(stage, format, name, *error) for format in made.files for name, error in errors.items())
         return StageFigures(choice, size, full_size, ms, fp32_ms, parity)
 
     def _times(self, stage: str, full: Session, low: Session, clock: Clock) -> tuple[list[int], list[int]]:
@@ -186,14 +191,13 @@ class Variants:
                         times[is_low].append(clock() - begun)
         return times[True], times[False]
 
-    def _differences(self, stage: str, full: Session, low: Session, most: int) -> dict[str, tuple[float, float]]:
-        """By output, the worst relative difference over as many feeds at most, and the largest single one."""
-        worst: dict[str, tuple[float, float]] = {}
+    def _errors(self, stage: str, full: Session, low: Session, most: int) -> dict[str, OutputError]:
+        """The worst error of each output over as many feeds at most."""
+        worst: dict[str, OutputError] = {}
         for feeds in self.recording.feeds(stage, most):
-            wanted, found = full.run(feeds), low.run(feeds)
+            wanted, got = full.run(feeds), low.run(feeds)
             for name in wanted:
-                figures, before = _difference(found[name], wanted[name]), worst.get(name, (0.0, 0.0))
-                worst[name] = (max(figures[0], before[0]), max(figures[1], before[1]))
+                worst[name] = worst.get(name, OutputError()).or_worse(output_error(got[name], wanted[name]))
         return worst
 
     def _artifacts(self, stage: str) -> list[Artifact]:
@@ -205,10 +209,3 @@ class Variants:
             if not (writer.root / name).exists():
                 (writer.root / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(root / name, writer.root / name)
-
-
-def _difference(found: Tensor, wanted: Tensor) -> tuple[float, float]:
-    """Relative difference, and the largest single one."""
-    difference = (found.astype(np.float64) - wanted).ravel()
-    scale = float(np.linalg.norm(wanted.astype(np.float64).ravel()))
-    return float(np.linalg.norm(difference)) / (scale or 1.0), float(np.abs(difference).max())

@@ -3,7 +3,7 @@
 Activations are the most bytes of layer outputs that are alive at once when layers run in order, at given shapes, with
 every output kept until its last use, and beside them what tactics take for themselves. Of what engines fuse two things
 count, which may be most of all: the scores of attention, and products of one tensor. How far off that is stands in
-docs/deploy.md.
+docs/how-to/deploy.md.
 """
 
 from collections.abc import Mapping, Sequence

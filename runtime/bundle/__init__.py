@@ -1,1 +1,1 @@
-"""What is on disk: the manifest, the stages that it declares, and the graphs and engines of each."""
+"""Bundles on disk: the manifest, the stages it declares, and the graphs and engines of each stage."""

@@ -1,4 +1,4 @@
-"""Putting engines into a bundle that is there: the bundle with them takes its place whole, or not at all."""
+"""Adds engines to an existing bundle. The changed bundle replaces the old one as a whole, or not at all."""
 
 import hashlib
 import os
@@ -12,14 +12,17 @@ from masklet.runtime.bundle.bundle import Artifact, ArtifactFile, Bundle, Manife
 
 
 class Amendment:
-    """A bundle that is about to replace another, in `root`, a temporary folder whose files are links to the other's."""
+    """A changed bundle that is about to replace the old one.
+
+    root: a temporary folder; its files are hard links to those of the old bundle.
+    """
 
     def __init__(self, root: Path, manifest: Manifest) -> None:
         self._root = root
         self.manifest = manifest
 
     def put(self, artifact: Artifact, files: Mapping[str, bytes]) -> None:
-        """Add an artifact in the place of one with the same main file. files: content by path, the main one first."""
+        """Add an artifact, or replace the one with the same main file. files: content by path, main file first."""
         old = [a for a in self.manifest.artifacts if a.files[0].path == next(iter(files))]
         written = tuple(self._write(name, data) for name, data in files.items())
         kept = [a for a in self.manifest.artifacts if a not in old]
@@ -32,12 +35,12 @@ class Amendment:
     def _write(self, name: str, data: bytes) -> ArtifactFile:
         path = self._root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)  # it may be a link to the file of the bundle that is in use
+        path.unlink(missing_ok=True)  # it may be a hard link to the file of the bundle in use
         path.write_bytes(data)
         return ArtifactFile(name, hashlib.sha256(data).hexdigest(), len(data))
 
     def say(self, built_for: Mapping[str, str], artifacts: Container[str]) -> None:
-        """Add to what the manifest says of artifacts, which are named by their main file."""
+        """Add entries to `built_for` of artifacts. artifacts: paths of their main files."""
         told = {
             a.files[0].path: msgspec.structs.replace(a, built_for={**(a.built_for or {}), **built_for})
             for a in self.manifest.artifacts
@@ -47,19 +50,19 @@ class Amendment:
         self.manifest = msgspec.structs.replace(self.manifest, artifacts=changed)
 
     def preview(self) -> Bundle:
-        """The bundle as it will be, where it lies now."""
+        """The changed bundle, loaded from its temporary folder."""
         write_manifest(self._root, self.manifest)
         return Bundle.load(self._root, check_hashes=False)
 
 
 @contextmanager
 def amend_bundle(bundle: Bundle) -> Iterator[Amendment]:
-    """Change the artifacts of a bundle. Whatever ends the block early leaves the bundle as it was.
+    """Change the artifacts of a bundle. If the block ends early, the bundle is unchanged.
 
-    Raises BundleError where it cannot be written, or the disk is full.
+    Raises BundleError if the bundle cannot be written or the disk is full.
     """
     target = bundle.root.resolve()
-    with bundle_folder(target, "it is as it was") as root:
+    with bundle_folder(target, "the bundle is unchanged") as root:
         shutil.copytree(target, root, copy_function=_link, dirs_exist_ok=True)
         amendment = Amendment(root, bundle.manifest)
         yield amendment
@@ -67,7 +70,7 @@ def amend_bundle(bundle: Bundle) -> Iterator[Amendment]:
 
 
 def _link(source: str, target: str) -> None:
-    """A hard link, which costs neither time nor space; a copy on file systems without them."""
+    """Hard-link a file, which takes neither time nor space; copy it on file systems without hard links."""
     try:
         os.link(source, target)
     except OSError:

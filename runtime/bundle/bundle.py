@@ -1,4 +1,4 @@
-"""A bundle: a folder with manifest.json, the graphs and engines of each stage, and the hashes that vouch for them."""
+"""A bundle: a folder with manifest.json, the graphs and engines of each stage, and the hashes that verify them."""
 
 import glob
 import hashlib
@@ -37,9 +37,9 @@ class Artifact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     format:    "onnx" (standard operators: runs anywhere, builds engines), "onnx-ort" (with ONNX Runtime's fused
                operators), or a kind of engine.
-    precision: "fp32", "fp16", "int8", ... of the weights' products.
-    files:     the graph or engine first, then the files it refers to (weights may be shared by two graphs).
-    built_for: for an engine, what it was built for and by; None for a graph.
+    precision: "fp32", "fp16", "int8", ...: of the matrix products and convolutions.
+    files:     the graph or engine first, then the files it refers to (two graphs may share a weights file).
+    built_for: for an engine, the machine and the TensorRT release it was built for; None for a graph.
     """
 
     stage: str
@@ -50,10 +50,11 @@ class Artifact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Parity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How far a stage's output is from the checkpoint's own, over the feeds that were tried.
+    """Difference between an output of a stage and the checkpoint's own, over the inputs that were tried.
 
-    relative: ||got - want|| / ||want||, the worst of all feeds; max_abs: the largest single difference.
-    Of a stage at a low precision: from the FP32 graph, over recorded frames.
+    relative: ||got - want|| / ||want||, the worst of all inputs.
+    max_abs:  largest absolute difference of a single value.
+    For a stage at low precision: the difference from its FP32 graph, over recorded frames.
     """
 
     stage: str
@@ -64,20 +65,21 @@ class Parity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Checkpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the weights came from: the name as it was given, and the SHA-256 of configuration and weights."""
+    """Origin of the weights: the name as given to the exporter, and the SHA-256 of configuration and weights."""
 
     name: str
     sha256: str
 
 
 class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a low precision cost, over the frames it was measured on; `masklet calibrate` writes it.
+    """Accuracy lost by low precision, over the frames it was measured on; `masklet calibrate` writes it.
 
-    method:       how INT8 ranges were found.
-    stages:       the precision of each, in words, with what stayed higher.
+    method:       how INT8 ranges were determined.
+    stages:       precision of each stage as text, with the parts that stayed higher.
     iou:          mean mask IoU with the FP32 pipeline.
-    jf, jf_fp32:  J&F with true masks, in points of 100; None where there were none.
-    max_drop, min_iou: what was allowed; within: whether it was kept to.
+    jf, jf_fp32:  J&F against true masks, in points of 100; None if no true masks were given.
+    max_drop, min_iou: the limits that were given.
+    within:       whether the bundle is within these limits.
     """
 
     precision: str
@@ -93,7 +95,7 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What manifest.json holds. assets: files that the runtime reads beside the graphs, such as a tokenizer."""
+    """The content of manifest.json. assets: files that the runtime reads besides the graphs, such as a tokenizer."""
 
     schema: int
     model: ModelSpec
@@ -105,13 +107,13 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     calibration: Calibration | None = None
 
     def files(self) -> tuple[ArtifactFile, ...]:
-        """Every file that the manifest names; one that two artifacts share is there once."""
+        """Every file that the manifest names, without duplicates."""
         return tuple(dict.fromkeys((*(f for a in self.artifacts for f in a.files), *self.assets)))
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle on disk whose manifest, and unless told otherwise every file, was checked."""
+    """A bundle on disk. Its manifest and, by default, every file were checked when it was loaded."""
 
     root: Path
     manifest: Manifest
@@ -126,9 +128,9 @@ class Bundle:
         """Open a bundle and check it.
 
         root:         its folder.
-        check_hashes: hash every file. Off saves a read of big bundles; sizes and the manifest's own hash are
-                      checked all the same.
-        Raises BundleError where the folder is no bundle, of an unknown schema, incomplete or altered.
+        check_hashes: hash every file. False saves reading large files; file sizes and the hash of the manifest are
+                      checked in any case.
+        Raises BundleError if the folder is not a bundle, has an unknown schema, is incomplete or was altered.
         """
         root = Path(root)
         bundle = cls(root, _read_manifest(root))
@@ -140,7 +142,7 @@ class Bundle:
         return bundle
 
     def artifact(self, stage: str, formats: Sequence[str]) -> Artifact:
-        """The artifact of a stage in the first of the formats that the bundle has it in."""
+        """The artifact of a stage in the first of `formats` that the bundle has."""
         have = {a.format: a for a in self.manifest.artifacts if a.stage == stage}
         for name in formats:
             if name in have:
@@ -154,7 +156,7 @@ class Bundle:
         return self.root / artifact.files[0].path
 
     def asset(self, name: str) -> Path:
-        """A file that the runtime reads beside the graphs. Raises BundleError where there is none of that name."""
+        """A file that the runtime reads besides the graphs. Raises BundleError if there is no asset of that name."""
         if all(file.path != name for file in self.manifest.assets):
             have = ", ".join(file.path for file in self.manifest.assets) or "none"
             raise BundleError(f"{self.root}: has no asset {name!r}, it has {have}; export the model again")
@@ -162,7 +164,7 @@ class Bundle:
 
 
 def bank_bytes(model: ModelSpec) -> int:
-    """Bytes that the memory bank holds for one object when it is full: spatial memories and pointers."""
+    """Bytes of a full memory bank for one object: spatial memories and object pointers."""
     if model.memory is None:
         return 0
     attention = {t.name: t for t in model.stage("memory_attention").inputs}
@@ -227,11 +229,11 @@ class BundleWriter:
         self._hashed: dict[str, ArtifactFile] = {}
 
     def add(self, stage: str, format: str, precision: str, files: Sequence[str]) -> None:
-        """Take up an artifact whose files were written below `root`; the graph's path comes first."""
+        """Add an artifact whose files were written below `root`; the path of the graph comes first."""
         self._artifacts.append(Artifact(stage, format, precision, tuple(self._file(f) for f in files)))
 
     def add_asset(self, name: str) -> None:
-        """Take up a file written below `root` that the runtime reads beside the graphs."""
+        """Add a file written below `root` that the runtime reads besides the graphs."""
         self._assets.append(self._file(name))
 
     def seal(
@@ -242,7 +244,7 @@ class BundleWriter:
         made_with: dict[str, str] | None = None,
         calibration: Calibration | None = None,
     ) -> None:
-        """Write the manifest and its hash; what is not sealed is thrown away."""
+        """Write the manifest and its hash. A bundle that is not sealed is deleted."""
         manifest = Manifest(
             SCHEMA,
             model,
@@ -266,31 +268,31 @@ def write_manifest(root: Path, manifest: Manifest) -> None:
     """Write the manifest and its hash into a folder."""
     raw = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
     for name, data in ((MANIFEST, raw), (SEAL, hashlib.sha256(raw).hexdigest().encode() + b"\n")):
-        (root / name).unlink(missing_ok=True)  # it may be a link to the file of a bundle that is in use
+        (root / name).unlink(missing_ok=True)  # it may be a hard link to the file of a bundle in use
         (root / name).write_bytes(data)
 
 
 @contextmanager
 def write_bundle(destination: str | Path, *, replace: bool = False) -> Iterator[BundleWriter]:
-    """Write a bundle into a temporary sibling of `destination` and rename it there once it is sealed and whole.
+    """Write a bundle into a temporary folder beside `destination`, and rename it once it is complete and sealed.
 
-    replace: put it in the place of a bundle that is there already; anything else there is never touched.
-    Raises BundleError where the destination is taken, cannot be written, or the disk is full. Whatever ends the
-    block early (an error, Ctrl-C) leaves neither the destination nor the temporary folder behind; what a process
-    that was killed outright could not take away, the next one for the same destination does.
+    replace: replace an existing bundle; anything else at that path is never touched.
+    Raises BundleError if the destination exists, cannot be written, or the disk is full. If the block ends early (an
+    error, Ctrl-C), neither the destination nor the temporary folder remains. A temporary folder left by a killed
+    process is removed by the next write to the same destination.
     """
     target = Path(destination)
     check_destination(target, replace)
-    with bundle_folder(target, "nothing was kept") as root:
+    with bundle_folder(target, "no bundle was written") as root:
         yield BundleWriter(root)
 
 
 @contextmanager
 def bundle_folder(target: Path, otherwise: str) -> Iterator[Path]:
-    """A temporary sibling of `target` that takes its place at the end of the block, if it is a whole bundle by then.
+    """A temporary folder beside `target` that replaces it at the end of the block, if it then is a complete bundle.
 
-    otherwise: what is true where it cannot be written, for the error.
-    Raises BundleError where it cannot be written, or the disk is full.
+    otherwise: end of the error message: what the state is if writing fails.
+    Raises BundleError if the folder cannot be written or the disk is full.
     """
     _sweep(target)
     try:
@@ -310,7 +312,7 @@ def bundle_folder(target: Path, otherwise: str) -> Iterator[Path]:
 
 
 def check_destination(target: Path, replace: bool) -> None:
-    """Raise BundleError where no bundle can be written, or one is there that is not to be replaced."""
+    """Raise BundleError if no bundle can be written there, or one exists that must not be replaced."""
     if not target.parent.is_dir():
         raise BundleError(f"{target}: the folder {target.parent} does not exist")
     if not target.exists():
@@ -323,8 +325,10 @@ def check_destination(target: Path, replace: bool) -> None:
 
 @contextmanager
 def _claimed(folder: Path) -> Iterator[bool]:
-    """Lock a folder for as long as the block runs; yields False where another process has it. The system lets go of
-    the lock of a process that dies, however it dies. Windows locks no folders: there nothing is anybody's."""
+    """Lock a folder while the block runs; yields False if another process holds the lock.
+
+    The operating system releases the lock of a process that dies. Windows cannot lock folders: always False there.
+    """
     if sys.platform == "win32":
         yield False
         return
@@ -339,7 +343,7 @@ def _claimed(folder: Path) -> Iterator[bool]:
 
 
 def _sweep(target: Path) -> None:
-    """Remove temporary folders for a destination that no process works in any more, and what it replaced."""
+    """Remove temporary folders for a destination that no running process uses, and replaced bundles."""
     for kind in ("tmp", "old") if target.exists() else ("tmp",):
         for left in target.parent.glob(f".{glob.escape(target.name)}.*.{kind}"):
             with suppress(OSError), _claimed(left) as nobodys:
@@ -362,5 +366,5 @@ def _move_into_place(root: Path, target: Path) -> None:
 
 
 def graph_hash(artifact: Artifact) -> str:
-    """One hash of a graph and the weights that it refers to."""
+    """One hash over a graph and the weights it refers to."""
     return hashlib.sha256("".join(file.sha256 for file in artifact.files).encode()).hexdigest()

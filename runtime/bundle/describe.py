@@ -11,7 +11,7 @@ from rich.table import Table
 
 
 def show(root: Path, *, as_json: bool, check_hashes: bool) -> None:
-    """Print a bundle as tables, or its manifest with the sums as JSON."""
+    """Print a bundle as tables, or its manifest and totals as JSON."""
     bundle = Bundle.load(root, check_hashes=check_hashes)
     if as_json:
         sums = {"bundle_bytes": bundle_bytes(bundle), "bank_bytes_per_object": bank_bytes(bundle.model)}
@@ -29,7 +29,7 @@ def show(root: Path, *, as_json: bool, check_hashes: bool) -> None:
     )
     if model.memory:
         console.print(
-            f"memory bank {_size(bank_bytes(model))} an object when full: {model.memory.prompted_frames} prompted and "
+            f"full memory bank {_size(bank_bytes(model))} per object: {model.memory.prompted_frames} prompted and "
             f"{model.memory.recent_frames} recent frames, pointers over {model.memory.pointers} frames"
         )
     if bundle.manifest.calibration:
@@ -54,12 +54,12 @@ def _calibration(found: Calibration) -> str:
 
 
 def bundle_bytes(bundle: Bundle) -> int:
-    """Bytes of all the files that the manifest names; a file that two artifacts share counts once."""
+    """Bytes of all files that the manifest names; a file that two artifacts share counts once."""
     return sum(file.bytes for file in bundle.manifest.files())
 
 
 def graph_bytes(bundle: Bundle) -> int:
-    """Bytes of the same without its engines, which are made of the graphs and stay behind."""
+    """Bytes of all files except engines, which can be built again from the graphs."""
     engines = {file for artifact in bundle.manifest.artifacts if artifact.built_for for file in artifact.files}
     return sum(file.bytes for file in bundle.manifest.files() if file not in engines)
 

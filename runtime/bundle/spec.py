@@ -1,8 +1,8 @@
-"""What a stage is: the one declaration that export, runtime, calibration and profiles read.
+"""The declaration of a model and its stages, which export, runtime, calibration and profiles read.
 
 A model is a list of stages. A stage has named inputs and outputs, each with a dtype and a shape of numbers and
 symbols; a symbol ("objects", "memories", "points") has one size within a call. The exporter derives names, dynamic
-axes and example feeds from the declaration, the manifest carries it, and sessions check their feeds against it.
+axes and example inputs from the declaration, the manifest stores it, and sessions check their inputs against it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,7 +18,7 @@ DTYPES = ("float32", "float16", "uint8", "int8", "int32", "int64", "bool")
 
 
 class TensorSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A named tensor. `shape` holds sizes, or symbols whose size is fixed by the feeds of a call."""
+    """A named tensor. `shape` holds numbers, or symbols whose size the inputs of a call determine."""
 
     name: str
     shape: tuple[int | str, ...]
@@ -28,13 +28,13 @@ class TensorSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if not self.name.isidentifier():
             raise SpecError(f"tensor name {self.name!r} is not an identifier")
         if self.dtype not in DTYPES:
-            raise SpecError(f"tensor {self.name!r}: dtype {self.dtype!r} is none of {', '.join(DTYPES)}")
+            raise SpecError(f"tensor {self.name!r}: unknown dtype {self.dtype!r}; expected one of {', '.join(DTYPES)}")
         for size in self.shape:
             if isinstance(size, int) and size < 1:
                 raise SpecError(f"tensor {self.name!r}: size {size} in {list(self.shape)} is below 1")
 
     def bind(self, shape: Iterable[int], sizes: dict[str, int]) -> bool:
-        """Match an actual shape, adding the sizes of new symbols to `sizes`; False where it does not fit."""
+        """Match an actual shape and add the sizes of new symbols to `sizes`; False if it does not match."""
         actual = tuple(shape)
         if len(actual) != len(self.shape):
             return False
@@ -59,7 +59,7 @@ class TensorSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class StageSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One graph of a model: what goes in, what comes out."""
+    """One graph of a model: its inputs and outputs."""
 
     name: str
     inputs: tuple[TensorSpec, ...]
@@ -76,24 +76,24 @@ class StageSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 raise SpecError(f"stage {self.name!r}, output {tensor.name!r}: no input binds the symbol {free[0]!r}")
 
     def symbols(self) -> tuple[str, ...]:
-        """The symbols of the inputs, in the order of their first appearance."""
+        """The symbols of the inputs, in order of first appearance."""
         return tuple(dict.fromkeys(s for t in self.inputs for s in t.shape if isinstance(s, str)))
 
     def accepts(self, name: str) -> bool:
-        """Whether the stage has an input of this name: variants of a model leave some out."""
+        """Whether the stage has an input of this name; some variants of a model leave inputs out."""
         return any(t.name == name for t in self.inputs)
 
     def check(self, feeds: Mapping[str, Tensor]) -> dict[str, int]:
-        """Check feeds against the declaration and return the size of each symbol.
+        """Check inputs against the declaration and return the size of each symbol.
 
-        Raises SpecError naming stage and tensor, what was wanted and what was given.
+        Raises SpecError naming stage and tensor, what was expected and what was given.
         """
         missing = [t.name for t in self.inputs if t.name not in feeds]
         unknown = [name for name in feeds if not self.accepts(name)]
         if missing or unknown:
             raise SpecError(
-                f"stage {self.name!r}: feeds miss {missing or 'nothing'} and have {unknown or 'nothing'} unasked for; "
-                f"it takes {[t.name for t in self.inputs]}"
+                f"stage {self.name!r}: missing inputs: {missing or 'none'}; unexpected inputs: {unknown or 'none'}; "
+                f"expected {[t.name for t in self.inputs]}"
             )
         sizes: dict[str, int] = {}
         for tensor in self.inputs:
@@ -109,10 +109,11 @@ class StageSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Preprocess(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a frame becomes the input of the image encoder.
 
-    The host resizes to `side` x `side` pixels and hands over uint8 RGB [1, side, side, 3]; mean and standard
-    deviation (of channel values in 0..1) and the layout are part of the image encoder's graph.
-    resize: "stretch" fills the square. "longest_side" keeps the aspect ratio at the top left; the encoder then also
-            takes `content_hw`, int64 [2], the height and width that the frame covers.
+    The host resizes the frame to `side` x `side` pixels and passes uint8 RGB [1, side, side, 3]. Normalisation (mean
+    and standard deviation of channel values in 0..1) and the change of layout are part of the image encoder's graph.
+
+    resize: "stretch" fills the square. "longest_side" keeps the aspect ratio, with the frame at the top left; the
+            encoder then also takes `content_hw`, int64 [2], the height and width that the frame covers.
     """
 
     side: int
@@ -122,14 +123,15 @@ class Preprocess(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class MemoryPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a video model attends to (SAM 2: sam2_base.py 530-645).
+    """Which frames a video model remembers and attends to (SAM 2: sam2_base.py 530-645).
 
-    recent_frames:   unprompted frames attended, the newest first (num_maskmem - 1).
-    prompted_frames: prompted frames kept and attended at most; the oldest is let go beyond that.
-    pointers:        object pointers reach back this many frames less one, and normalise their distance by it.
-    min_effective_iou: an unprompted frame counts as recent where its effective IoU exceeds this, however long ago it
-                     was, and otherwise only on the next frame (SAM 3: sam3_tracker_base.py 517, mf_threshold): the IoU
-                     that the decoder predicts, times how surely the object is visible, 0..1. None: every frame counts.
+    recent_frames:   number of unprompted frames attended to, newest first (num_maskmem - 1).
+    prompted_frames: maximum number of prompted frames kept and attended to; beyond it the oldest is dropped.
+    pointers:        object pointers reach back this number of frames minus one; their distance is normalised by it.
+    min_effective_iou: an unprompted frame is kept as recent, for any length of time, if its effective IoU exceeds this
+                     value; otherwise it is used on the next frame only (SAM 3: sam3_tracker_base.py 517, mf_threshold).
+                     Effective IoU: the IoU that the decoder predicts times the probability that the object is visible,
+                     0..1. None: every frame counts.
     """
 
     recent_frames: int
@@ -139,18 +141,18 @@ class MemoryPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         if self.recent_frames < 1 or self.prompted_frames < 1 or self.pointers < 2:
-            raise SpecError(f"memory policy {self} keeps nothing: recent and prompted frames from 1, pointers from 2")
+            raise SpecError(f"memory policy {self}: recent and prompted frames must be at least 1, pointers at least 2")
 
 
 class PromptPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How prompts are put to the decoder, and which of its masks is taken.
+    """How prompts are passed to the decoder, and which of its masks is used.
 
-    multimask_min_points, multimask_max_points: so many points ask for the best of three masks instead of the single
-                       one (sam2_base.py 881).
-    stability_delta, stability_threshold: the single mask gives way to the best of three where its area at logits
-                       above delta is less than this share of its area above -delta (mask_decoder.py 149); a
-                       threshold of 0 keeps it always.
-    padded_boxes:      a padding point follows box corners too (SAM 2); SAM (2023) pads clicks alone.
+    multimask_min_points, multimask_max_points: with a number of points in this range the best of three masks is used
+                       instead of the single mask (sam2_base.py 881).
+    stability_delta, stability_threshold: the best of three masks replaces the single mask if the area of the single
+                       mask at logits above delta is less than this share of its area above -delta
+                       (mask_decoder.py 149); a threshold of 0 always keeps the single mask.
+    padded_boxes:      a padding point follows box corners, too (SAM 2); SAM (2023) pads clicks only.
     """
 
     multimask_min_points: int = 0
@@ -161,17 +163,17 @@ class PromptPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     padded_boxes: bool = True
 
     def multimask(self, points: int, first_prompt: bool) -> bool:
-        """Whether a decoder call with so many points takes the best of three masks."""
+        """Whether a decoder call with this number of points uses the best of three masks."""
         allowed = first_prompt or self.multimask_when_tracking
         return allowed and self.multimask_min_points <= points <= self.multimask_max_points
 
 
 class ConceptPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How phrases and exemplars are put to a detector of concepts (SAM 3).
+    """How phrases and exemplars are passed to a concept detector (SAM 3).
 
-    tokenizer:       the bundle's asset that makes `text_ids` of a phrase, a file of the tokenizers library: it adds
-                     start and end, pads to the text encoder's length and cuts nothing off.
-    exemplar_phrase: the phrase where exemplars are given alone (sam3_image_processor.py 138).
+    tokenizer:       the asset of the bundle that turns a phrase into `text_ids`, a file of the tokenizers library: it
+                     adds start and end tokens, pads to the length of the text encoder and does not truncate.
+    exemplar_phrase: the phrase used if only exemplars are given (sam3_image_processor.py 138).
     """
 
     tokenizer: str = "tokenizer.json"
@@ -179,10 +181,10 @@ class ConceptPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A model: its family and variant, how frames enter it, its stages, and what its memory keeps.
+    """A model: family and variant, preprocessing, stages, and policies for prompts, memory and concepts.
 
-    pipeline: "image" (prompts on single images) or "video" (masklets; images as well).
-    concepts: where a phrase or an exemplar finds every instance; None where the model has no such detector.
+    pipeline: "image" (prompts on single images) or "video" (masklets, and images as well).
+    concepts: for models that find every instance of a phrase or an exemplar; None for models without such a detector.
     """
 
     family: str
@@ -214,7 +216,7 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                     )
 
     def stage(self, name: str) -> StageSpec:
-        """The stage of that name; SpecError where the model has none."""
+        """The stage of that name. Raises SpecError if the model has no such stage."""
         for stage in self.stages:
             if stage.name == name:
                 return stage

@@ -1,1 +1,1 @@
-"""Phrases and exemplars: a concept is found in images, and its instances are followed through videos (SAM 3)."""
+"""Phrases and exemplars: finds the instances of a concept in images and tracks them through videos (SAM 3)."""

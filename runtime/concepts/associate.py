@@ -1,4 +1,4 @@
-"""Which detections of a concept are tracks that are there already, and which are new (V: _associate_det_trk)."""
+"""Matches detections of a concept with existing tracks, and finds the new ones (V: _associate_det_trk)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,12 +10,12 @@ from masklet.runtime.pixels.geometry import F32, BoolArray
 
 @dataclass(frozen=True, slots=True)
 class Association:
-    """What the detections of one concept say of its tracks on one frame.
+    """Detections and tracks of one concept on one frame, matched.
 
-    new:       detections that are no track, by index.
-    matched:   for each detection the ids of the tracks that it is; one detection may be several.
-    unmatched: ids of tracks in sight that no detection covers.
-    confirmed: id of a track -> the detection, sure and nearly the same mask, that says it is right.
+    new:       indices of detections that match no track.
+    matched:   for each detection the ids of the tracks that it matches; there may be several.
+    unmatched: ids of visible tracks that no detection matches.
+    confirmed: track id -> index of a detection with a high score and nearly the same mask.
     """
 
     new: list[int]
@@ -27,11 +27,14 @@ class Association:
 def associate(
     scores: F32, ious: F32, object_ids: Sequence[int], in_sight: BoolArray, options: ConceptOptions
 ) -> Association:
-    """Compare N detections with M tracks of the same concept.
+    """Match N detections with M tracks of the same concept.
 
-    scores: [N], of the detections; ious: [N, M]; object_ids, in_sight: of the tracks, and whether their masks are not
-    empty. Any number of tracks may be one detection: nothing is assigned one to one. Without any track every detection
-    is new, whatever its score.
+    scores:     [N], scores of the detections.
+    ious:       [N, M], mask IoU of each detection with each track.
+    object_ids: [M], ids of the tracks.
+    in_sight:   [M], whether the mask of a track is not empty.
+    One detection may match several tracks; there is no one-to-one assignment. If there is no track, every detection is
+    new, whatever its score.
     """
     if not len(object_ids):
         return Association(list(range(len(scores))))
@@ -50,9 +53,9 @@ def associate(
 
 
 def best_new(new: Sequence[int], scores: F32, room: int) -> list[int]:
-    """The new detections where there is room for all; otherwise the best of them, the best first.
+    """The new detections if there is room for all; otherwise those with the highest scores, in descending order.
 
-    new: detections by index; scores: [N], of all detections.
+    new: indices of detections; scores: [N], of all detections; room: maximum number.
     """
     if len(new) <= room:
         return list(new)

@@ -1,4 +1,4 @@
-"""What to look for: a phrase, and boxes around examples of it."""
+"""A concept to search for: a phrase, and boxes around examples of it."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -12,21 +12,21 @@ _SIGN = {"+": True, "-": False}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Exemplar:
-    """A box around an example of the concept, or around something that it is not. In source pixels."""
+    """A box around an example of the concept, or around a counterexample, in source pixels."""
 
     box: Box
     positive: bool = True
 
     def __post_init__(self) -> None:
         if self.box.points is not None:
-            raise PromptError("an exemplar is a box alone; clicks refine one object, by its id")
+            raise PromptError("an exemplar is a box without points; points correct a single object, by its id")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Concept:
-    """A phrase, exemplars, or both; with exemplars alone the phrase is the model's own word for them.
+    """A phrase, exemplars, or both. With exemplars only, the phrase is the model's own word for them.
 
-    Raises PromptError for a phrase without a word, or neither phrase nor exemplars.
+    Raises PromptError if the phrase has no word, or if there is neither phrase nor exemplar.
     """
 
     phrase: str | None = None
@@ -35,18 +35,18 @@ class Concept:
     def __post_init__(self) -> None:
         if self.phrase is not None and not self.phrase.strip():
             raise PromptError(
-                f"the phrase {self.phrase!r} is empty; name what to look for, such as 'yellow school bus'"
+                f"the phrase {self.phrase!r} is empty; name what to search for, such as 'yellow school bus'"
             )
         if self.phrase is None and not self.exemplars:
-            raise PromptError("nothing to look for: give a phrase, or boxes around examples")
+            raise PromptError("nothing to search for: give a phrase, or boxes around examples")
 
     @property
     def name(self) -> str:
-        """What results and messages call it."""
+        """The name of the concept in results and messages."""
         return self.phrase if self.phrase is not None else "exemplars"
 
     def check(self, source_hw: tuple[int, int]) -> None:
-        """Raise PromptError where an exemplar reaches beyond the frame. source_hw: its height and width in pixels."""
+        """Raise PromptError if an exemplar reaches beyond the frame. source_hw: height and width of it in pixels."""
         for exemplar in self.exemplars:
             try:
                 check_prompt(exemplar.box, source_hw)
@@ -55,11 +55,11 @@ class Concept:
 
 
 def concepts_of(wanted: Concept | str | Iterable[Concept | str]) -> tuple[Concept, ...]:
-    """Phrases and concepts as concepts. Raises PromptError where there is none, or a phrase is there twice."""
+    """Turn phrases and concepts into concepts. Raises PromptError if there is none, or a phrase occurs twice."""
     several = [wanted] if isinstance(wanted, Concept | str) else list(wanted)
     found = tuple(one if isinstance(one, Concept) else Concept(one) for one in several)
     if not found:
-        raise PromptError("nothing to look for: give a phrase, or boxes around examples")
+        raise PromptError("nothing to search for: give a phrase, or boxes around examples")
     names = [one.name for one in found]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
@@ -68,13 +68,13 @@ def concepts_of(wanted: Concept | str | Iterable[Concept | str]) -> tuple[Concep
 
 
 def parse_concepts(texts: Sequence[str], exemplars: Sequence[str]) -> tuple[Concept, ...]:
-    """Read the values of --text and --exemplar ([+|-]X0,Y0,X1,Y1); none of either is no concept.
+    """Read the values of --text and --exemplar ([+|-]X0,Y0,X1,Y1). Returns no concept if both are empty.
 
-    Raises PromptError naming the option and its value, or where exemplars could belong to several phrases.
+    Raises PromptError naming the option and its value, or if exemplars could belong to several phrases.
     """
     boxes = tuple(_exemplar(text) for text in exemplars)
     if boxes and len(texts) > 1:
-        raise PromptError(f"--exemplar: whose, of {len(texts)} phrases? give one --text with it, or none")
+        raise PromptError(f"--exemplar: ambiguous with {len(texts)} phrases; give it with one --text, or with none")
     if boxes:
         return (Concept(texts[0] if texts else None, boxes),)
     return concepts_of(texts) if texts else ()

@@ -1,4 +1,4 @@
-"""What is known of a frame's instances, until its result is due; and the result in the frame's size."""
+"""The objects of a frame while its result is delayed, and the result at the size of the frame."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -15,12 +15,13 @@ from masklet.runtime.results import Finding, Frame, FrameResult
 class Shown:
     """An object on a frame.
 
-    part:     its logits around the mask, [h, w] cut out at `corner` (row, column): results wait, and shall be small.
-    box:      of the mask in [h, w] at `low_hw`: left, top, right, bottom, the last two exclusive; zeros without one.
-    visible:  how surely the tracker sees it, 0..1; of a new object its detection's score.
-    score:    of the detection that it began with; 1 once a user prompted it (Meta's output, I: _postprocess_output).
-    concept:  index of what it is an instance of; None for none.
-    presence: how likely that is in this frame at all; None where the detector was not asked.
+    part:     logits around the mask, [h, w], cut out at `corner` (row, column), which keeps delayed results small.
+    box:      of the mask at resolution `low_hw`: left, top, right, bottom; right and bottom exclusive; zeros if empty.
+    visible:  probability that the object is visible, 0..1, from the tracker; for a new object the score of its
+              detection.
+    score:    score of its first detection; 1 once a user prompted it (Meta's output, I: _postprocess_output).
+    concept:  index of the concept that it is an instance of; None if a user added it to no concept.
+    presence: probability that the concept is in this frame at all; None if the detector did not run for it.
     """
 
     part: F32
@@ -34,16 +35,16 @@ class Shown:
 
     @classmethod
     def of(cls, logits: F32, visible: float, score: float, concept: int | None, presence: float | None) -> Self:
-        """An object with logits [h, w]."""
+        """Make one from logits [h, w]."""
         x, y, columns, rows = cv2.boundingRect((logits > 0).view(np.uint8))
-        top, left = max(0, y - 1), max(0, x - 1)  # the pixel beside the mask says where between the two it ends
+        top, left = max(0, y - 1), max(0, x - 1)  # the edge of the enlarged mask depends on the pixel next to it
         part = logits[top : y + rows + 1, left : x + columns + 1] if columns else logits[:0, :0]
         low_hw = (logits.shape[0], logits.shape[1])
         box = (x, y, x + columns, y + rows)
         return cls(part.copy(), (top, left), box, low_hw, visible, score, concept, presence)
 
     def draw(self, mask: BoolArray) -> tuple[int, int, int, int]:
-        """Bring the object to the size of an empty mask [H, W]; returns its box (left, top, right, bottom)."""
+        """Draw the object, enlarged, into an empty mask [H, W]. Returns its box (left, top, right, bottom)."""
         if not self.part.size:
             return 0, 0, 0, 0
         low, high = aligned_parts(self.box, self.low_hw, mask.shape)
@@ -56,12 +57,14 @@ class Shown:
 
 @dataclass(slots=True, eq=False)
 class PendingConcepts:
-    """A frame's objects before its masks have the frame's size. `result` takes no session: another thread may call it.
+    """The objects of a frame whose masks are not yet enlarged to the frame's size.
 
-    names:       of the concepts.
-    shown:       by object id. What is removed before the result is due is taken out.
+    `result` uses no session, so another thread may call it.
+
+    names:       names of the concepts.
+    shown:       objects by id; an object that is removed while the result is delayed is deleted here.
     hidden:      ids that a rule hides on this frame.
-    unconfirmed: ids that were not matched often enough up to this frame.
+    unconfirmed: ids that have not been matched on enough frames up to this one.
     """
 
     frame: Frame
@@ -72,27 +75,27 @@ class PendingConcepts:
 
     @property
     def object_ids(self) -> list[int]:
-        """The objects that the result will have, unless their masks are empty."""
+        """Ids of the objects that the result will contain, except those whose masks are empty."""
         return sorted(self.shown.keys() - self.hidden)
 
     def settled(self, unconfirmed: set[int]) -> "PendingConcepts":
-        """This frame as it stands, for another thread to bring to its size: later prompts do not change it."""
+        """A copy of this frame for another thread: later prompts do not change it."""
         return replace(self, shown=dict(self.shown), hidden=self.hidden | unconfirmed, unconfirmed=set())
 
     def forgive(self, object_id: int) -> None:
-        """Show an object whatever a rule says: a user touched it."""
+        """Show an object even if a rule hides it, because a user prompted it."""
         self.hidden.discard(object_id)
         self.unconfirmed.discard(object_id)
 
     def result(self) -> FrameResult:
-        """Bring the masks to the frame's size; objects without a pixel are left out."""
+        """Enlarge the masks to the frame's size; objects without any pixel are left out."""
         ids = [i for i in self.object_ids if self.shown[i].part.size]
         objects = [self.shown[i] for i in ids]
         masks = np.zeros((len(ids), *self.frame.hw), np.bool_)
         boxes = np.zeros((len(ids), 4), np.int64)
         for one, mask, box in zip(objects, masks, boxes, strict=True):
             box[:] = one.draw(mask)
-        kept = [row for row in range(len(ids)) if boxes[row, 2] > 0]  # one that others cover wholly stays
+        kept = [row for row in range(len(ids)) if boxes[row, 2] > 0]  # an object that others cover completely stays
         for concept in {one.concept for one in objects}:
             rows = [row for row, one in enumerate(objects) if one.concept == concept]
             if len(rows) > 1:

@@ -1,4 +1,4 @@
-"""The detector of concepts on one image's features: text once a phrase, features once an image, masks of what is kept.
+"""Concept detection on the features of one image: text is encoded once per phrase, masks are computed for kept queries.
 
 Rules: sip = sam3_image_processor.py, V = sam3_video_base.py.
 """
@@ -19,13 +19,13 @@ from masklet.runtime.pixels.geometry import F32
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detections:
-    """The instances of one concept in one image, the model's own order.
+    """The instances of one concept in one image, in the order of the model.
 
-    presence:   how likely the concept is in the image at all, 0..1.
-    scores:     [N] float32, of each instance, presence included.
-    boxes_xyxy: [N, 4] float32, in 0..1 of the image.
-    logits:     [N, h, w] float32, mask logits over the image's square.
-    semantic:   [h, w] float32, logits of every pixel that belongs to any instance; None where no mask was computed.
+    presence:   probability that the concept is in the image at all, 0..1.
+    scores:     [N] float32, score of each instance, multiplied by presence.
+    boxes_xyxy: [N, 4] float32, relative to the image, 0..1.
+    logits:     [N, h, w] float32, mask logits over the square model input.
+    semantic:   [h, w] float32, logit of each pixel belonging to any instance; None if no mask was computed.
     """
 
     presence: float
@@ -38,12 +38,12 @@ class Detections:
         return len(self.scores)
 
     def take(self, rows: Sequence[int] | Tensor) -> "Detections":
-        """Some of the instances."""
+        """A subset of the instances."""
         return Detections(self.presence, self.scores[rows], self.boxes_xyxy[rows], self.logits[rows], self.semantic)
 
 
 class ConceptDetector:
-    """Finds concepts in images that are encoded already. Raises SpecError where the model has no detector."""
+    """Finds concepts in images that are already encoded. Raises SpecError if the model has no concept detector."""
 
     def __init__(self, sessions: Sessions, options: ConceptOptions) -> None:
         self._sessions, self.options = sessions, options
@@ -51,16 +51,17 @@ class ConceptDetector:
         self._phrases = PhraseEncoder(sessions, _tokenizer(sessions.model, sessions.asset))
 
     def read(self, concepts: Sequence[Concept]) -> None:
-        """Encode the phrases of concepts ahead of an image. Raises PromptError for one that the model cannot read."""
+        """Encode phrases before an image comes. Raises PromptError for a phrase that the model cannot read."""
         self._phrases.encode([self._phrase(concept) for concept in concepts])
 
     def find(
         self, features: Mapping[str, Tensor], concepts: Sequence[Concept], image_hw: tuple[int, int]
     ) -> list[Detections]:
-        """The instances of each concept whose scores exceed the least.
+        """The instances of each concept whose score exceeds `min_score` of the options.
 
-        features: of the image encoder. image_hw: height and width of the image in source pixels. Raises PromptError,
-        before any work is done, where an exemplar reaches beyond the image or a phrase cannot be read.
+        features: outputs of the image encoder.
+        image_hw: height and width of the image in source pixels.
+        Raises PromptError, before any stage runs, if an exemplar reaches beyond the image or a phrase cannot be read.
         """
         for concept in concepts:
             concept.check(image_hw)
@@ -103,7 +104,7 @@ class ConceptDetector:
         phrases: Sequence[PhraseFeatures],
         image_hw: tuple[int, int],
     ) -> dict[str, Tensor]:
-        """Text, exemplars, and the token of all exemplars, which is there without any, too (sam3_image.py)."""
+        """Text, exemplars and the CLS token of all exemplars, which is there even without exemplars (sam3_image.py)."""
         boxes, labels, valid = _exemplars(concepts, image_hw)
         plain = not valid.any()
         shown = slice(0, 1) if plain else slice(None)  # without exemplars all phrases share one row
@@ -128,9 +129,9 @@ class ConceptDetector:
         out: Mapping[str, Tensor],
         kept: Mapping[int, Tensor],
     ) -> dict[int, tuple[F32, F32]]:
-        """Mask logits and semantic logits of the concepts of which any query is kept.
+        """Mask logits and semantic logits of the concepts with at least one kept query.
 
-        They share a call: those with fewer queries repeat their last one, which changes no other.
+        They share one call: concepts with fewer queries repeat their last one, which does not affect the others.
         """
         if not kept:
             return {}
@@ -149,22 +150,22 @@ class ConceptDetector:
         }
 
     def _run(self, stage: str, features: Mapping[str, Tensor], feeds: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Run a stage on its own feeds and those of the features that it takes."""
+        """Run a stage on `feeds` and on the features that it takes."""
         return self._sessions.run(stage, {**features, **feeds})
 
 
 def concept_policy(model: ModelSpec) -> ConceptPolicy:
-    """How concepts are put to a model. Raises SpecError where it has no detector of concepts."""
+    """The concept policy of a model. Raises SpecError if the model has no concept detector."""
     if model.concepts is None:
         raise SpecError(
-            f"{model.family}/{model.variant} has no detector of concepts: it takes points, boxes and masks, not --text "
-            "or --exemplar; those are for SAM 3"
+            f"{model.family}/{model.variant} has no concept detector: it takes points, boxes and masks; --text and "
+            "--exemplar need a bundle of SAM 3"
         )
     return model.concepts
 
 
 def check_concepts(model: ModelSpec, asset: Callable[[str], Path], concepts: Sequence[Concept]) -> None:
-    """Raise MaskletError, without any session, where a model cannot look for concepts or cannot read their phrases."""
+    """Raise MaskletError if a model has no concept detector or cannot read the phrases. Opens no session."""
     policy = concept_policy(model)
     tokenizer = _tokenizer(model, asset)
     for concept in concepts:
@@ -177,7 +178,7 @@ def _tokenizer(model: ModelSpec, asset: Callable[[str], Path]) -> PhraseTokenize
 
 
 def _exemplars(concepts: Sequence[Concept], image_hw: tuple[int, int]) -> tuple[F32, Tensor, F32]:
-    """Boxes [concepts, exemplars, 4] as center, width and height in 0..1, labels and validity; at least one column."""
+    """Boxes [concepts, exemplars, 4] as centre, width and height in 0..1, labels and validity; at least one column."""
     most = max(1, max(len(concept.exemplars) for concept in concepts))
     boxes = np.zeros((len(concepts), most, 4), np.float32)
     labels, valid = np.zeros(boxes.shape[:2], np.int64), np.zeros(boxes.shape[:2], np.float32)

@@ -1,4 +1,4 @@
-"""A frame of a concept tracker: detections meet tracks, and what each track becomes (V: _det_track_one_frame)."""
+"""One frame of the concept tracker: matches detections with tracks and updates these (V: _det_track_one_frame)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,14 +16,17 @@ from masklet.runtime.pixels.mask_cleaning import clean
 from masklet.runtime.pixels.packed_masks import PackedMasks, suppress
 from masklet.runtime.tracking.masklets import VISIBLE, Decoded, Masklets
 
-FIRST_ID = 1  # Meta counts from 0, which is the background of a palette PNG
+FIRST_ID = 1  # Meta starts at 0, which is the background in a palette PNG
 
 
 @dataclass(slots=True, eq=False)
 class Propagated:
-    """The tracks on the current frame, a row each.
+    """The tracks propagated to the current frame, one row per track.
 
-    logits: [N, h, w], cleaned; visible: [N], logits of being visible; pointers: [N, channels]; effective_ious: [N].
+    logits:         [N, h, w], mask logits with small holes and specks removed.
+    visible:        [N], logit that the object is visible.
+    pointers:       [N, channels], object pointers.
+    effective_ious: [N].
     """
 
     tracks: list[Track]
@@ -34,23 +37,23 @@ class Propagated:
     packed: PackedMasks
 
     def groups(self) -> list[list[int]]:
-        """The rows of each concept; masks are kept apart, and blanked, within one."""
+        """The rows of each concept; overlaps are resolved within a concept only."""
         concepts = {track.concept for track in self.tracks}
         return [[row for row, t in enumerate(self.tracks) if t.concept == concept] for concept in concepts]
 
     def row(self, object_id: int) -> int:
-        """Where a track is."""
+        """The row of a track."""
         return next(row for row, track in enumerate(self.tracks) if track.object_id == object_id)
 
     def blank(self, row: int) -> None:
-        """Let a track be out of sight."""
+        """Mark a track as not visible."""
         self.logits[row] = BLANK
         self.packed.bits[row], self.packed.areas[row], self.packed.boxes[row] = 0, 0, 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidates:
-    """The detections of a concept that no better one overlaps, and their masks packed."""
+    """The detections of a concept after non-maximum suppression, with their masks as bits."""
 
     found: Detections
     packed: PackedMasks
@@ -65,10 +68,12 @@ class Follower:
         self._latest: dict[int, F32] = {}
 
     def update(self, pending: PendingConcepts, found: Sequence[Detections | None]) -> set[int]:
-        """Carry the tracks onto the current frame, compare them with what the detector found, and begin new ones.
+        """Propagate the tracks to the current frame, match them with the detections, and start new tracks.
 
-        found: of each concept, None where the detector was not asked. pending: takes what is to be shown.
-        Returns the ids of tracks that turned out to be none; they are let go, and so are those that are gone.
+        pending: receives the objects to show.
+        found:   detections of each concept; None if the detector did not run for it.
+        Returns the ids of tracks removed as false positives. Tracks that were not detected for too long are dropped,
+        too, but are not returned.
         """
         tracks = self._propagate()
         asked = {concept: self._suppressed(one) for concept, one in enumerate(found) if one is not None}
@@ -89,11 +94,11 @@ class Follower:
         return removed
 
     def logits(self, object_id: int) -> F32 | None:
-        """The logits [h, w] of an object on the current frame; None where it was not on it."""
+        """The mask logits [h, w] of an object on the current frame; None if the frame does not have the object."""
         return self._latest.get(object_id)
 
     def show(self, track: Track, logits: F32, visible: float, presence: float | None, pending: PendingConcepts) -> None:
-        """Let an object of the current frame be shown."""
+        """Add an object of the current frame to the result."""
         self._latest[track.object_id] = logits
         pending.shown[track.object_id] = Shown.of(logits, visible, track.score, track.concept, presence)
 
@@ -105,13 +110,13 @@ class Follower:
             self.show(track, tracks.logits[row], visible, there, pending)
 
     def _suppressed(self, found: Detections) -> Candidates:
-        """Detections of a concept without those that a better one overlaps (V: nms_masks)."""
+        """Non-maximum suppression of the detections of a concept (V: nms_masks)."""
         packed = PackedMasks.of(found.logits)
         kept = suppress(packed.iou(packed), found.scores, self._options.suppress_overlap)
         return Candidates(found.take(kept), packed[kept])
 
     def _propagate(self) -> Propagated:
-        """Follow every track from its memories onto the current frame."""
+        """Track every object from its memories to the current frame."""
         rows = {object_id: row for row, object_id in enumerate(self._life.tracks)}
         decoded = self._masklets.tracked(rows, self._options.object_batch)
         if not decoded:
@@ -124,7 +129,7 @@ class Follower:
         return Propagated(list(self._life.tracks.values()), logits, visible, pointers, ious, PackedMasks.of(logits))
 
     def _associate(self, concept: int, candidates: Candidates, tracks: Propagated) -> Association:
-        """Compare a concept's detections with its tracks, and with those that a user added to no concept."""
+        """Match the detections of a concept with its tracks, and with tracks that a user added to no concept."""
         found = candidates.found
         rows = [row for row, track in enumerate(tracks.tracks) if track.concept in (concept, None)]
         mine, ids = tracks.packed[rows], [tracks.tracks[row].object_id for row in rows]
@@ -144,9 +149,10 @@ class Follower:
     def _reconditioned(
         self, associations: dict[int, Association], asked: dict[int, Candidates], tracks: Propagated
     ) -> set[int]:
-        """Rows of the tracks that sure detections confirm; their pointers are taken from those (V 440-500).
+        """Rows of the tracks that high-score detections confirm; they take the object pointer of the detection
+        (V 440-500).
 
-        Their memory is made of their own masks all the same, since it is encoded after this (V 770).
+        Their memory is still made of their own masks, since it is encoded after this step (V 770).
         """
         every = self._options.recondition_every
         if not every or self._masklets.time % every:
@@ -177,7 +183,7 @@ class Follower:
                     tracks.tracks[row].last_occluded = self._masklets.time
 
     def _remember(self, tracks: Propagated, pinned: set[int]) -> None:
-        """Encode every track into memory; one that has hardly a pixel of its own, as absent."""
+        """Encode every track into memory; a track that keeps hardly any pixel of its own is stored as absent."""
         absent: set[int] = set()
         for rows in tracks.groups():
             mine = tracks.packed[rows]
@@ -205,7 +211,7 @@ class Follower:
         self._masklets.remember(decoded, low_res)
 
     def _begin(self, concept: int, found: Detections, pending: PendingConcepts) -> None:
-        """Let detections become objects (V: _tracker_add_new_objects)."""
+        """Start a track for each new detection (V: _tracker_add_new_objects)."""
         ids = list(range(self.next_id, self.next_id + len(found)))
         self.next_id += len(found)
         shown = clean(found.logits.copy(), self._options.clean_area)
@@ -222,25 +228,25 @@ class Follower:
             self._masklets.remember(decoded, low_res[part])
 
     def _enlarged(self, logits: F32) -> U8:
-        """Masks of logits [N, h, w] as the mask prompt encoder takes them."""
+        """Masks of logits [N, h, w] at the size that the mask prompt encoder takes."""
         side = self._masklets.mask_side
         return masks_to_source(logits, (side, side)).view(np.uint8)
 
 
 def _in_rows(places: Sequence[int], parts: Sequence[Tensor]) -> Tensor:
-    """Arrays of several batches as one of their own, each row at its place."""
+    """Concatenate the arrays of several batches, with each row at its place."""
     joined = np.concatenate(parts)
     return joined if list(places) == sorted(places) else joined[np.argsort(places)]
 
 
 def _in_sight(low_res: F32) -> F32:
-    """The score of masks [N, 1, h, w] by whether they have any pixel, [N, 1] (V: object_score_logits)."""
+    """Visibility logit of masks [N, 1, h, w], by whether they have any pixel; [N, 1] (V: object_score_logits)."""
     there = (low_res > 0).any(axis=(1, 2, 3))
     return np.where(there, VISIBLE, -VISIBLE).astype(np.float32)[:, None]
 
 
 def _last_has_it(logits: F32) -> F32:
-    """Of objects that begin together the last one has the pixels that they share (sam3_tracking_predictor.py 422)."""
+    """Give pixels shared by objects that start on the same frame to the last one (sam3_tracking_predictor.py 422)."""
     cut = logits.copy()
     taken = np.zeros(logits.shape[1:], np.bool_)
     for logit, own in zip(logits[::-1], cut[::-1], strict=True):

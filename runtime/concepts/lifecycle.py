@@ -1,6 +1,6 @@
-"""What becomes of tracks: hotstart, duplicates, keep-alive and confirmation (V: _process_hotstart).
+"""Rules that hide and remove tracks: hotstart, duplicates, keep-alive and confirmation (V: _process_hotstart).
 
-Nothing here grows with the stream: counts are kept of tracks that are there, and pairs only while the younger of the
+Memory does not grow with the stream: counts exist for current tracks only, and for pairs only while the younger of the
 two may still be removed.
 """
 
@@ -14,15 +14,16 @@ from masklet.runtime.concepts.overlaps import NEVER
 
 @dataclass(slots=True)
 class Track:
-    """An object that is followed.
+    """A tracked object.
 
-    concept:        index of what it is an instance of; None for one that a user's points added among several concepts.
-    born:           time of its first frame; `found` says whether a detection was its beginning, not a user.
-    score:          of the detection that it began with; 1 once a user prompted it.
+    concept:        index of its concept; None for an object that a user added while there are several concepts.
+    born:           time of its first frame.
+    found:          whether a detection started it, not a user.
+    score:          score of its first detection; 1 once a user prompted it.
     keep_alive, unmatched, matched_running, unseen_running: counts of frames (ConceptOptions).
-    last_occluded:  time at which it was last out of sight.
-    by_user:        a user prompted it: it is never removed or hidden by a rule.
-    detector_times: frames of its memory that are pinned because of a detection.
+    last_occluded:  last time at which it was not visible.
+    by_user:        a user prompted it: no rule removes or hides it.
+    detector_times: times of the frames that are pinned in its memory because of a detection.
     """
 
     object_id: int
@@ -40,19 +41,19 @@ class Track:
 
 
 class Lifecycle:
-    """Every track of one stream, in the order in which they joined."""
+    """Every track of one stream, in the order in which they were added."""
 
     def __init__(self, options: ConceptOptions) -> None:
         self.tracks: dict[int, Track] = {}
         self._options = options
-        self._shared: Counter[tuple[int, int]] = Counter()  # (elder, younger): frames on which they were one detection
+        self._shared: Counter[tuple[int, int]] = Counter()  # (older, younger): frames with one detection for both
 
     def of(self, concept: int) -> list[Track]:
         """The tracks of a concept."""
         return [track for track in self.tracks.values() if track.concept == concept]
 
     def begin(self, object_id: int, concept: int | None, time: int, score: float) -> Track:
-        """Take up a new track."""
+        """Add a track."""
         track = Track(object_id, concept, time, score, self._options.keep_alive_start)
         self.tracks[object_id] = track
         return track
@@ -64,10 +65,11 @@ class Lifecycle:
         unmatched: Collection[int],
         empty: Collection[int],
     ) -> tuple[set[int], set[int]]:
-        """Count a frame, before its new objects join: which tracks are to be removed, and which are hidden on it.
+        """Count a frame, before its new objects are added. Returns the tracks to remove, and those hidden on the frame.
 
-        matched: for each detection the ids of the tracks that it is; unmatched, empty: ids of tracks that no detection
-        covers, and of those out of sight.
+        matched:   for each detection the ids of the tracks that it matches.
+        unmatched: ids of visible tracks that no detection matches.
+        empty:     ids of tracks that are not visible.
         """
         matched = list(matched)
         for object_id in {i for ids in matched for i in ids}:
@@ -89,12 +91,12 @@ class Lifecycle:
         return removed, self._hidden() - removed
 
     def gone(self) -> set[int]:
-        """Tracks that were no detection for so long that they are let go, though they were something."""
+        """Tracks that were not detected for `forget_after` frames; they are dropped, but were no false positives."""
         least = self._options.forget_after
         return {t.object_id for t in self.tracks.values() if 0 < least <= t.unseen_running and not t.by_user}
 
     def confirm_new(self, object_ids: Iterable[int]) -> None:
-        """Count the frame for tracks that began on it."""
+        """Count the current frame for tracks that started on it."""
         for object_id in object_ids:
             self._count_match(self.tracks[object_id])
 
@@ -105,7 +107,7 @@ class Lifecycle:
             del self._shared[pair]
 
     def unconfirmed(self) -> set[int]:
-        """Tracks that were not matched often enough yet to be shown."""
+        """Tracks that have not been matched on enough frames yet to be shown."""
         if not self._options.confirm:
             return set()
         return {track.object_id for track in self.tracks.values() if not (track.confirmed or track.by_user)}
@@ -121,7 +123,7 @@ class Lifecycle:
                 self._shared.update((elder, object_id) for object_id in ids if object_id != elder)
 
     def _duplicates(self, young: set[int]) -> set[int]:
-        """Young tracks that shared too many detections with an elder one; pairs of two old ones are let go."""
+        """Young tracks that shared too many detections with an older one; pairs of two old tracks are dropped."""
         for pair in [pair for pair in self._shared if pair[1] not in young]:
             del self._shared[pair]
         return {pair[1] for pair, frames in self._shared.items() if frames >= self._options.hotstart_duplicates}

@@ -1,4 +1,4 @@
-"""The rules of finding and following the instances of a concept, each constant under a name."""
+"""The constants of the rules for detecting and tracking the instances of a concept, each with a name."""
 
 from dataclasses import dataclass, fields
 from typing import Self
@@ -9,55 +9,61 @@ from masklet.runtime.errors import PromptError
 
 @dataclass(frozen=True, slots=True)
 class ConceptOptions:
-    """What a user may choose; the defaults are Meta's (build_sam3_video_model; V = sam3_video_base.py).
+    """Options of concept detection and tracking; defaults are Meta's (build_sam3_video_model; V = sam3_video_base.py).
 
-    Overlaps are intersections over union of masks at the detector's resolution, time counts frames given, and every
-    rule holds within one concept: instances of two phrases do not know of each other.
+    Overlaps are mask IoU at the detector's resolution. Time counts the frames given to the tracker. Every rule applies
+    within one concept: instances of two phrases do not affect each other.
 
     Detection
-    min_presence:         where a phrase is less likely to be in the image at all, its masks are not computed. No score
-                          exceeds the presence, so that up to `min_score` nothing is lost.
-    min_score:            of a detection, at most 1 (score_threshold_detection; the image processor's 0.5).
-    suppress_overlap:     of two detections that overlap more, the worse goes (det_nms_thresh); videos only.
-    concept_batch:        concepts that share one call of the detector; bounds the memory of the calls.
+    min_presence:         if the probability that a phrase is in the image is below this, its masks are not computed.
+                          No score exceeds the presence, so values up to `min_score` lose nothing.
+    min_score:            minimum score of a detection, at most 1 (score_threshold_detection; image processor: 0.5).
+    suppress_overlap:     of two detections that overlap more than this, the one with the lower score is dropped
+                          (det_nms_thresh); videos only.
+    concept_batch:        number of concepts per call of the detector; bounds the memory of a call.
 
     Association
-    match_overlap:        from here on a detection and a track are the same thing (assoc_iou_thresh).
-    track_overlap:        a track that no detection overlaps so much is unmatched on this frame (trk_assoc_iou_thresh).
-    new_score:            of a detection that becomes a new object while others are tracked (new_det_thresh).
-    max_objects:          of one concept; the new ones with the lowest scores are dropped (max_num_objects).
-    forget_after:         an object that was no detection for so many frames running is let go for good; it comes back
-                          as a new one. 0 for never, as in Meta's code, whose videos end: in a stream that does not,
-                          what left the scene would be looked for on every frame.
+    match_overlap:        a detection and a track with at least this overlap are the same object (assoc_iou_thresh).
+    track_overlap:        a track that no detection overlaps by at least this is unmatched on the frame
+                          (trk_assoc_iou_thresh).
+    new_score:            minimum score of a detection that becomes a new object while others are tracked
+                          (new_det_thresh).
+    max_objects:          maximum number of objects per concept; new ones with the lowest scores are dropped
+                          (max_num_objects).
+    forget_after:         an object that was not detected on this number of consecutive frames is dropped; if it
+                          returns, it gets a new id. 0 for never, as in Meta's code, whose videos end. In an endless
+                          stream, objects that left the scene would otherwise be tracked forever.
 
-    Hotstart: the first frames of an object, in which it may turn out to be none
-    hotstart:             results come so many frames less one late, and objects younger than it may be removed for good
-                          (hotstart_delay); 0 for results at once and no removal.
-    hotstart_unmatched:   removed after so many unmatched frames (hotstart_unmatch_thresh).
-    hotstart_duplicates:  removed after so many frames on which it shares its detection with an older object
-                          (hotstart_dup_thresh).
-    keep_alive_start, keep_alive_max, keep_alive_min: a count that each matched frame raises and each unmatched one
-                          lowers (init_, max_ and min_trk_keep_alive).
-    keep_alive_counts_empty: a frame with an empty mask lowers it, too (decrease_trk_keep_alive_for_empty_masklets).
-    hide_unmatched:       objects whose count is used up are hidden, whatever their age (the reverse of
+    Hotstart: the first frames of an object, in which it may still be removed as a false positive
+    hotstart:             results are delayed by this number of frames minus one, and objects younger than it may be
+                          removed (hotstart_delay); 0 for no delay and no removal.
+    hotstart_unmatched:   an object is removed after this number of unmatched frames (hotstart_unmatch_thresh).
+    hotstart_duplicates:  an object is removed after this number of frames on which it shares its detection with an
+                          older object (hotstart_dup_thresh).
+    keep_alive_start, keep_alive_max, keep_alive_min: a counter that each matched frame increases and each unmatched
+                          frame decreases (init_, max_ and min_trk_keep_alive).
+    keep_alive_counts_empty: a frame with an empty mask decreases it, too (decrease_trk_keep_alive_for_empty_masklets).
+    hide_unmatched:       objects whose counter has run out are hidden, whatever their age (the opposite of
                           suppress_unmatched_only_within_hotstart).
-    confirm:              an object is shown only once it was matched on `confirm_frames` frames running; so many frames
-                          less one are looked ahead, as far as `hotstart` allows (masklet_confirmation_*).
+    confirm:              an object is shown only after it was matched on `confirm_frames` consecutive frames; the
+                          tracker looks ahead by this number of frames minus one, as far as `hotstart` allows
+                          (masklet_confirmation_*).
     confirm_frames:       see `confirm`.
 
     Masks and memory
-    clean_area:           holes of at most so many low-resolution pixels are filled, specks removed (fill_hole_area).
-    recondition_every:    on every n-th frame tracks that a sure detection confirms become prompted frames of their
-                          memory; 0 for never (recondition_every_nth_frame).
-    recondition_score, recondition_overlap: of such a detection (HIGH_CONF_THRESH, HIGH_IOU_THRESH, V 1277).
-    recondition_visible:  logit of being visible that such a track must exceed (V 475).
-    occlusion_overlap:    of two tracks that overlap so much, the one that was out of sight more recently is blanked;
+    clean_area:           holes and specks of at most this number of low-resolution pixels are removed (fill_hole_area).
+    recondition_every:    on every n-th frame, tracks that a high-score detection confirms become prompted frames in
+                          their memory; 0 for never (recondition_every_nth_frame).
+    recondition_score, recondition_overlap: minimum score and overlap of such a detection (HIGH_CONF_THRESH,
+                          HIGH_IOU_THRESH, V 1277).
+    recondition_visible:  visibility logit that such a track must exceed (V 475).
+    occlusion_overlap:    of two tracks with at least this overlap, the one that was occluded more recently is blanked;
                           0 for never (suppress_overlapping_based_on_recent_occlusion_threshold).
-    min_kept_share:       a track that keeps less of its area where the highest logit takes each pixel is remembered as
-                          absent (_suppress_shrinked_masks).
-    refine_window:        detections that a track was given within so many frames of a user's correction no longer count
-                          as prompted (refinement_detector_cond_frame_removal_window).
-    object_batch:         objects that share one call of a stage; bounds the memory of the calls.
+    min_kept_share:       every pixel goes to the highest logit; a track that keeps less than this share of its area is
+                          stored as absent (_suppress_shrinked_masks).
+    refine_window:        detections that were pinned within this number of frames of a user's correction no longer
+                          count as prompted (refinement_detector_cond_frame_removal_window).
+    object_batch:         number of objects per call of a stage; bounds the memory of a call.
     Raises PromptError for a value out of its range.
     """
 
@@ -107,16 +113,16 @@ class ConceptOptions:
                 raise PromptError(f"{field.name} {value} is out of range; give 0 to 1")
         if self.hotstart and max(self.hotstart_unmatched, self.hotstart_duplicates) > self.hotstart:
             raise PromptError(
-                f"hotstart {self.hotstart} is over before hotstart_unmatched {self.hotstart_unmatched} or "
-                f"hotstart_duplicates {self.hotstart_duplicates} can be reached; lower those, or raise it"
+                f"hotstart {self.hotstart} ends before hotstart_unmatched {self.hotstart_unmatched} or "
+                f"hotstart_duplicates {self.hotstart_duplicates} can be reached; lower those or raise hotstart"
             )
 
     @classmethod
     def of(cls, min_score: float, hotstart: int) -> Self:
-        """Meta's options but for these two; what depends on them follows.
+        """Meta's options except for these two, with dependent options adjusted.
 
-        A lower score lets less likely phrases through, and new objects begin as far above it as Meta's do; a shorter
-        hotstart takes no more frames than it has to call a track nothing.
+        `min_presence` is at most the score, and `new_score` is as far above the score as in Meta's options. A hotstart
+        shorter than `hotstart_unmatched` or `hotstart_duplicates` lowers those, too.
         """
         meta = cls()
         return cls(
@@ -130,5 +136,5 @@ class ConceptOptions:
 
     @property
     def delay(self) -> int:
-        """Frames by which results lag behind."""
+        """Delay of results in frames."""
         return max(0, self.hotstart - 1)

@@ -1,4 +1,4 @@
-"""Phrases as the model reads them: tokens, and features that are computed once a phrase."""
+"""Phrases as model inputs: tokens, and features that are computed once per phrase."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ from masklet.runtime.prompts.prompts import I64
 if TYPE_CHECKING:
     from pathlib import Path
 
-REMEMBERED = 1024  # phrases whose features are kept; 32 KB each in the released models
+REMEMBERED = 1024  # phrases whose features are cached; 32 KB each in the released models
 
 
 class PhraseTokenizer:
-    """The tokenizer that travels in the bundle. length: tokens that the text encoder takes, start and end included."""
+    """The tokenizer of the bundle. length: number of tokens of the text encoder, including start and end."""
 
     def __init__(self, path: "Path", length: int) -> None:
         try:
@@ -32,17 +32,17 @@ class PhraseTokenizer:
         self._length = length
 
     def encode(self, phrase: str) -> tuple[I64, F32]:
-        """Tokens [length] of a phrase, and which of them are none of the padding.
+        """Tokens [length] of a phrase, and which of them are not padding.
 
-        Raises PromptError for a phrase that is too long, or has letters that the tokenizer can only spell as bytes:
-        the model has never read those.
+        Raises PromptError if the phrase is too long, or has characters that the tokenizer can only represent as bytes:
+        the model was not trained on those.
         """
         encoding = self._tokenizer.encode(phrase)
         used = int(sum(encoding.attention_mask))
         if used > self._length:
             raise PromptError(
                 f"the phrase {shortened(phrase)!r} is {used - 2} tokens long; the model reads {self._length - 2}: "
-                "name the thing in a few words"
+                "use fewer words"
             )
         strange = _strange(phrase, encoding, self._tokenizer.model.unk_token)
         if strange:
@@ -56,15 +56,16 @@ class PhraseTokenizer:
 
 
 def shortened(phrase: str, most: int = 40) -> str:
-    """A phrase as a message quotes it."""
+    """A phrase, shortened for a message."""
     return phrase if len(phrase) <= most else phrase[: most - 3] + "..."
 
 
 def _strange(phrase: str, encoding: Any, unknown: str | None) -> str:
-    """The characters of a phrase that no token covers whole, each once. unknown: the token of what is not known.
+    """The characters of a phrase that no token covers completely, without duplicates.
 
-    A byte-level vocabulary can spell everything, but a character in pieces is one that it was never trained on; other
-    vocabularies leave such a character out, or call it unknown.
+    unknown: the token for unknown text.
+    A byte-level vocabulary can represent every character, but a character that it splits is one that it was not trained
+    on. Other vocabularies leave such a character out, or replace it by the unknown token.
     """
     pieces = [0] * len(phrase)
     for (begin, end), token in zip(encoding.offsets, encoding.tokens, strict=True):
@@ -75,21 +76,21 @@ def _strange(phrase: str, encoding: Any, unknown: str | None) -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PhraseFeatures:
-    """What the detector reads of a phrase: text_feat [tokens, channels], valid [tokens] with 0 for padding."""
+    """Inputs of the detector for a phrase: text_feat [tokens, channels], valid [tokens] with 0 for padding."""
 
     text_feat: F32
     valid: F32
 
 
 class PhraseEncoder:
-    """Encodes phrases, each once; the last ones are remembered. Shared by whatever uses the same sessions."""
+    """Encodes phrases and caches the latest ones. Everything that uses the same sessions shares it."""
 
     def __init__(self, sessions: Sessions, tokenizer: PhraseTokenizer) -> None:
         self._sessions, self._tokenizer = sessions, tokenizer
         self._known: OrderedDict[str, PhraseFeatures] = OrderedDict()
 
     def encode(self, phrases: Sequence[str]) -> list[PhraseFeatures]:
-        """Features of phrases, in their order. Raises PromptError for one that the model cannot read."""
+        """Features of phrases, in the given order. Raises PromptError for a phrase that the model cannot read."""
         new = [phrase for phrase in dict.fromkeys(phrases) if phrase not in self._known]
         if new:
             tokens, valid = (np.stack(parts) for parts in zip(*map(self._tokenizer.encode, new), strict=True))

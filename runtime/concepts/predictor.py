@@ -1,4 +1,4 @@
-"""ConceptPredictor: set an image once, then find every instance of any number of phrases and exemplars in it."""
+"""ConceptPredictor: set an image once, then find every instance of phrases and exemplars in it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from masklet.runtime.segmentation.image_predictor import Embedding
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
-    """The N instances of a concept in an image, the model's own order.
+    """The N instances of a concept in an image, in the order of the model.
 
-    presence:   how likely the concept is in the image at all, 0..1.
-    scores:     [N] float32, of each instance, presence included.
+    presence:   probability that the concept is in the image at all, 0..1.
+    scores:     [N] float32, score of each instance, multiplied by presence.
     masks:      [N, H, W] bool, source pixels.
-    boxes_xyxy: [N, 4] float32, source pixels, as the detector gives them: not from the masks.
-    semantic:   [H, W] bool, source pixels that belong to any instance, by a head of its own; where no instance is
-                found the mask head is not run, and it is empty.
+    boxes_xyxy: [N, 4] float32, source pixels, from the box head of the detector, not from the masks.
+    semantic:   [H, W] bool, source pixels that belong to any instance, from a separate head; empty if no instance is
+                found, since the mask head does not run then.
     """
 
     concept: Concept
@@ -45,10 +45,11 @@ class ConceptPredictor:
         cars, dogs = predictor.find(["car", "brown dog"])
         (more,) = predictor.find(Concept("car", (Exemplar(Box(10, 20, 110, 220)),)))
 
-    A phrase is encoded once, whatever the number of images, and an image once, whatever the number of phrases. No
-    instance is suppressed for overlapping another (Meta's Sam3Processor).
-    sessions: a bundle, opened on ONNX Runtime's CPU provider, or sessions that are open already (and then shared).
-    Raises SpecError where the model has no detector of concepts.
+    A phrase is encoded once for all images, and an image once for all phrases. Overlapping instances are not suppressed
+    (as in Meta's Sam3Processor).
+
+    sessions: a bundle, which is opened on ONNX Runtime's CPU provider, or open sessions, which are then shared.
+    Raises SpecError if the model has no concept detector.
     """
 
     def __init__(self, sessions: Bundle | Sessions, options: ConceptOptions | None = None) -> None:
@@ -59,7 +60,7 @@ class ConceptPredictor:
         self._embedding: Embedding | None = None
 
     def set_image(self, image: U8 | Embedding) -> None:
-        """Take an image, [H, W, 3] uint8 RGB, or one that was embedded before. Raises SourceError for other arrays."""
+        """Set an image, [H, W, 3] uint8 RGB, or one that was embedded before. Raises SourceError for other arrays."""
         self._embedding = image if isinstance(image, Embedding) else self.embed(image)
 
     def embed(self, image: U8) -> Embedding:
@@ -68,9 +69,9 @@ class ConceptPredictor:
         return Embedding((image.shape[0], image.shape[1]), features)
 
     def find(self, concepts: Concept | str | Iterable[Concept | str]) -> list[Found]:
-        """The instances of each concept in the image that was set.
+        """The instances of each concept in the current image.
 
-        Raises PromptError where no image is set, an exemplar reaches beyond it, or a phrase cannot be read.
+        Raises PromptError if no image is set, an exemplar reaches beyond it, or the model cannot read a phrase.
         """
         wanted = concepts_of(concepts)
         if self._embedding is None:

@@ -1,7 +1,8 @@
-"""ConceptTracker: every instance of a phrase, found and followed, a frame at a time (SAM 3's PCS task).
+"""ConceptTracker: detects and tracks every instance of a phrase, frame by frame (SAM 3's PCS task).
 
-The detector sees every frame, and the tracker carries every object over from the frame before. Where the two agree an
-object lives on; where a detection is no track, an object begins (V = sam3_video_base.py, I = sam3_video_inference.py).
+The detector runs on every frame, and the tracker propagates every object from the previous frame. A detection that
+matches a track confirms it; a detection without a track starts a new object (V = sam3_video_base.py,
+I = sam3_video_inference.py).
 """
 
 import warnings
@@ -28,32 +29,32 @@ from masklet.runtime.tracking.masklets import Decoded, Masklets
 from masklet.runtime.tracking.snapshot import TrackerSnapshot
 
 FIRST_ALONE = (
-    "points, boxes and masks cannot be given on the frame with which --text or --exemplar begins: its objects are "
-    "found first, and have their ids then; give them on a later frame, as in --point ID@FRAME:X,Y"
+    "points, boxes and masks cannot be given on the first frame with --text or --exemplar, since its objects have no "
+    "ids yet; give them on a later frame, as in --point ID@FRAME:X,Y"
 )
-NO_STATE = "the state of objects that --text or --exemplar found cannot be kept; leave out --state"
+NO_STATE = "the state of objects found by --text or --exemplar cannot be saved; leave out --state"
 
 
 def check_for_video(concepts: Iterable[Concept]) -> None:
-    """Raise PromptError for what can be looked for in images alone (I: _get_visual_prompt)."""
+    """Raise PromptError for a concept that can be searched for in images only (I: _get_visual_prompt)."""
     for concept in concepts:
         if len(concept.exemplars) > 1:
             count = len(concept.exemplars)
-            raise PromptError(f"{concept.name}: a video takes one exemplar a phrase, got {count}; images take more")
+            raise PromptError(f"{concept.name}: a video takes one exemplar per phrase, got {count}; images take more")
 
 
 def check_refinements(frames: Iterable[int], source: Source) -> None:
-    """Raise PromptError for a prompt that comes before there are objects. frames: those of prompts."""
+    """Raise PromptError for a prompt on the first frame, before there are objects. frames: frames with prompts."""
     if any(source.begins_with(frame) for frame in frames):
         raise PromptError(FIRST_ALONE)
 
 
 class ConceptsReset(UserWarning):
-    """Other concepts are looked for, and the objects that were followed are let go."""
+    """The concepts were replaced, and the tracked objects dropped."""
 
 
 class ConceptTracker:
-    """Finds every instance of one or several concepts, and follows each through a stream of frames.
+    """Detects every instance of one or several concepts and tracks each through a stream of frames.
 
         tracker = ConceptTracker(Bundle.load("sam3.bundle"), ["car", "person"])
         for frame in open_source("clip.mp4"):
@@ -62,13 +63,14 @@ class ConceptTracker:
         for result in tracker.finish():
             ...
 
-    Frames are given in the order of time, each once. Results come `delay` frames late, since an object that turns out
-    to be none is left out from its first frame on; ConceptOptions(hotstart=0) has no delay, and removes nothing.
-    Objects are numbered from 1. Points, a box or a mask correct one of them or add one: text finds, points refine.
-    An exemplar is in the pixels of the frame that is given next; later ones are searched for the phrase alone.
-    sessions: a bundle, opened on ONNX Runtime's CPU provider, or sessions that are open already (and then shared).
-    Raises SpecError where the model has no detector of concepts or no tracker, PromptError for concepts that cannot be
-    looked for.
+    Give frames in order of time, each once. Results are delayed by `delay` frames, so that false positives can be left
+    out from their first frame on; ConceptOptions(hotstart=0) has no delay and removes nothing. Objects are numbered
+    from 1. Points, a box or a mask correct an object or add one. An exemplar is in the pixels of the next frame given;
+    later frames are searched for the phrase only.
+
+    sessions: a bundle, which is opened on ONNX Runtime's CPU provider, or open sessions, which are then shared.
+    Raises SpecError if the model has no concept detector or no tracker, PromptError for concepts that the model cannot
+    search for.
     """
 
     def __init__(
@@ -78,45 +80,45 @@ class ConceptTracker:
         options: ConceptOptions | None = None,
         detector: ConceptDetector | None = None,
     ) -> None:
-        """detector: shared by the trackers of several streams, so that a phrase is encoded once for all of them."""
+        """detector: may be shared by the trackers of several streams; a phrase is then encoded once for all."""
         self._sessions = sessions if isinstance(sessions, Sessions) else Sessions.open(sessions)
         self._options = options or ConceptOptions()
         model = self._sessions.model
         self._detector = detector or ConceptDetector(self._sessions, self._options)
         if model.memory is None:
             raise SpecError(
-                f"{model.family}/{model.variant} has no tracker: it finds concepts in images, not in videos"
+                f"{model.family}/{model.variant} has no tracker: it finds concepts in images only, not in videos"
             )
         self._masklets = Masklets(self._sessions)
         self._look_for(self._checked(concepts_of(concepts)))
 
     @property
     def delay(self) -> int:
-        """Frames by which results lag behind the frames that are given."""
+        """Number of frames by which results are delayed."""
         return self._options.delay
 
     @property
     def concepts(self) -> tuple[Concept, ...]:
-        """What is looked for."""
+        """The concepts that are searched for."""
         return self._concepts
 
     @property
     def object_ids(self) -> list[int]:
-        """The objects that are followed, in the order in which they joined."""
+        """Ids of the tracked objects, in the order in which they were added."""
         return list(self._life.tracks)
 
     def look_for(self, concepts: Concept | str | Iterable[Concept | str]) -> list[FrameResult]:
-        """Look for other concepts from the next frame on. Everything starts anew, ids too (I: add_prompt, reset_state).
+        """Search for other concepts from the next frame on. Tracking restarts, ids too (I: add_prompt, reset_state).
 
-        Warns (ConceptsReset) of the objects that are let go. Returns the results that were still to come.
-        Raises PromptError, before anything has changed, for concepts that cannot be looked for.
+        Warns (ConceptsReset) about the objects that are dropped. Returns the results that were still delayed.
+        Raises PromptError, before any change, for concepts that the model cannot search for.
         """
         wanted = self._checked(concepts_of(concepts))
         lost = [f"{i} ({self._name(track)})" for i, track in self._life.tracks.items()]
         if lost:
             names = ", ".join(one.name for one in wanted)
             warnings.warn(
-                ConceptsReset(f"looking for {names} starts over and lets go of {', '.join(lost)}"), stacklevel=2
+                ConceptsReset(f"searching for {names} restarts tracking and drops {', '.join(lost)}"), stacklevel=2
             )
         late = self.finish()
         for object_id in self._masklets.bank.object_ids:
@@ -125,15 +127,15 @@ class ConceptTracker:
         return late
 
     def step(self, frame: Frame, prompts: Mapping[int, Prompt] | None = None) -> list[FrameResult]:
-        """Find and follow on the next frame. Returns the result that is due, of the frame `delay` frames ago, if any.
+        """Detect and track on the next frame. Returns the result of the frame `delay` frames ago, if there is one.
 
-        prompts: object id -> prompt in this frame's pixels, as `refine` takes them.
-        Raises PromptError, before anything has changed, where a prompt or an exemplar does not fit the frame.
+        prompts: object id -> prompt in the pixels of this frame, as for `refine`.
+        Raises PromptError, before any change, if a prompt or an exemplar does not fit the frame.
         """
         return [one.result() for one in self.advance(frame, prompts)]
 
     def advance(self, frame: Frame, prompts: Mapping[int, Prompt] | None = None) -> list[PendingConcepts]:
-        """As `step`, without bringing the masks to the frame's size yet, for a thread beside this one to do so."""
+        """Like `step`, but masks are not yet enlarged to the frame's size; another thread can do that."""
         if prompts and self._first:
             raise PromptError(FIRST_ALONE)
         for object_id, prompt in (prompts or {}).items():
@@ -152,20 +154,20 @@ class ConceptTracker:
         return self._due(self.delay)
 
     def finish(self) -> list[FrameResult]:
-        """The results that are still to come; after the last frame of a source."""
+        """The results that are still delayed; call it after the last frame of a source."""
         return [one.result() for one in self.late()]
 
     def late(self) -> list[PendingConcepts]:
-        """As `finish`, without bringing the masks to the frame's size yet."""
+        """Like `finish`, but masks are not yet enlarged to the frame's size."""
         return self._due(0)
 
     def refine(self, object_id: int, prompt: Prompt) -> FrameResult:
-        """Correct an object on the frame that was last given, or add one, by points, a box or a mask.
+        """Correct an object on the latest frame, or add one, by points, a box or a mask.
 
-        Clicks see the object's present logits but no memory, and stand alone: give earlier ones of the frame again
-        where they still hold (I: add_tracker_new_points). What a user touched scores 1, and no rule removes or hides
-        it. Returns the frame's result as it is known now; where it is still due, it will come changed.
-        Raises PromptError where there is no frame yet or the prompt does not fit it.
+        Points use the current logits of the object but no memory, and replace earlier points of this frame: give those
+        again if they still apply (I: add_tracker_new_points). A prompted object has score 1, and no rule removes or
+        hides it. Returns the result of the frame as known now; a result that is still delayed will include the change.
+        Raises PromptError if there is no frame yet or the prompt does not fit it.
         """
         self._masklets.check(object_id, prompt, self._masklets.frame)
         if self._first:
@@ -174,13 +176,13 @@ class ConceptTracker:
         return self._latest.result()
 
     def remove(self, object_id: int) -> None:
-        """Stop following an object. Raises PromptError where there is none of that id."""
+        """Stop tracking an object. Raises PromptError if there is no object of that id."""
         self._masklets.bank.forget(object_id)
         self._life.remove(object_id)
         self._take_out(object_id)
 
     def _checked(self, concepts: tuple[Concept, ...]) -> tuple[Concept, ...]:
-        """Concepts that can be looked for in videos; their phrases are encoded now."""
+        """Check that the concepts can be searched for in videos, and encode their phrases."""
         check_for_video(concepts)
         self._detector.read(concepts)
         return concepts
@@ -192,11 +194,11 @@ class ConceptTracker:
         self._waiting: deque[PendingConcepts] = deque()
 
     def snapshot(self) -> TrackerSnapshot:
-        """Raises StateError: what concepts are followed by cannot be kept."""
+        """Raises StateError: the state of tracked concepts cannot be saved."""
         raise StateError(NO_STATE)
 
     def _detect(self, frame: Frame) -> list[Detections | None]:
-        """What the detector finds of each concept; None where, without a phrase, only the first frame was asked for."""
+        """Detections of each concept; None for a concept without a phrase after its first frame."""
         asked = [n for n, one in enumerate(self._concepts) if self._first or one.phrase is not None]
         wanted = [one if self._first else replace(one, exemplars=()) for one in map(self._concepts.__getitem__, asked)]
         self._first = False
@@ -215,7 +217,7 @@ class ConceptTracker:
             track = self._life.begin(object_id, only, time, 1.0)
             self._follower.next_id = max(self._follower.next_id, object_id + 1)
         else:
-            bank.forget_recent(object_id, time)
+            bank.forget_recent(object_id)
             since = time - self._options.refine_window
             bank.unpin(object_id, [t for t in track.detector_times if since <= t < time])
             track.detector_times = []
@@ -236,12 +238,12 @@ class ConceptTracker:
         return self._masklets.from_points(object_id, prompt, earlier=earlier, with_memory=False, pinned=True)
 
     def _take_out(self, object_id: int) -> None:
-        """Show an object on no frame whose result is still due."""
+        """Delete an object from all results that are still delayed."""
         for pending in (*self._waiting, self._latest):
             pending.shown.pop(object_id, None)
 
     def _due(self, delay: int) -> list[PendingConcepts]:
-        """Results of which no more than `delay` younger ones have to be known."""
+        """Results that are older than `delay` frames, and therefore final."""
         due = []
         while len(self._waiting) > delay:
             ahead = self._waiting[min(len(self._waiting), self._options.confirm_frames) - 1]

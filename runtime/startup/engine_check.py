@@ -7,12 +7,14 @@ it finds in a synthetic picture is no mask to hold an engine to.
 """
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 
 import numpy as np
 from masklet.runtime.backends.ort.backend import OnnxRuntime
+from masklet.runtime.backends.output_error import output_error
 from masklet.runtime.backends.session import Backend, Feeds, Session, SessionAround
 from masklet.runtime.backends.sessions import Sessions
 from masklet.runtime.backends.trt.fingerprint import NOT_RUN, engines
@@ -44,18 +46,21 @@ SURE = 80.0  # a logit
 class EngineCheck:
     """What a check found.
 
-    relative:  ||engine - graph|| / ||graph|| of each stage, its worst output.
-    nonfinite: stages with NaN or infinity that their graph does not have.
+    relative:  ||engine - graph|| / ||graph|| of each stage, its worst output; infinite where one is not finite.
     maskless:  stages that are judged by `relative`, since no mask speaks for them.
     not_run:   stages that nothing ran.
     iou:       of the masks of whole runs, the worst frame; None where the model tracks and segments nothing.
     """
 
     relative: dict[str, float] = field(default_factory=dict)
-    nonfinite: set[str] = field(default_factory=set)
     maskless: set[str] = field(default_factory=set)
     not_run: set[str] = field(default_factory=set)
     iou: float | None = None
+
+    @property
+    def nonfinite(self) -> set[str]:
+        """Stages with NaN or infinity in an output of their engine or graph."""
+        return {stage for stage, relative in self.relative.items() if not math.isfinite(relative)}
 
     @property
     def passed(self) -> bool:
@@ -64,7 +69,8 @@ class EngineCheck:
 
     def __str__(self) -> str:
         """In one line: the masks, the worst stage, and what was not run."""
-        worst = max(self.relative, key=lambda stage: self.relative[stage], default="nothing")
+        finite = self.relative.keys() - self.nonfinite
+        worst = max(sorted(finite), key=lambda stage: self.relative[stage], default="nothing")
         masks = "no masks" if self.iou is None else f"mask IoU {self.iou:.4f}"
         nonfinite = f", NaN or infinity from {', '.join(sorted(self.nonfinite))}" if self.nonfinite else ""
         not_run = f", not run: {', '.join(sorted(self.not_run))}" if self.not_run else ""
@@ -85,14 +91,10 @@ class ComparedSession(SessionAround):
         self._engine, self._found = engine, found
 
     def run(self, feeds: Feeds) -> dict[str, Tensor]:
-        wanted, name = super().run(feeds), self.spec.name
+        wanted, stage = super().run(feeds), self.spec.name
         for output, got in self._engine.run(feeds).items():
-            want, values = wanted[output].astype(np.float64), np.asarray(got).astype(np.float64)
-            if np.isfinite(want).all() and not np.isfinite(values).all():
-                self._found.nonfinite.add(name)
-            else:
-                error = float(np.linalg.norm(values - want) / max(float(np.linalg.norm(want)), 1e-12))
-                self._found.relative[name] = max(self._found.relative.get(name, 0.0), error)
+            error = output_error(got, wanted[output]).relative
+            self._found.relative[stage] = max(self._found.relative.get(stage, 0.0), error)
         return wanted
 
     def close(self) -> None:
@@ -127,7 +129,7 @@ def check_engines(bundle: Bundle, backend: Backend, frames: int = FRAMES) -> Eng
             masked = set(found.relative)
             _find(Sessions(model, {**compared, "detector": SureOfOne(compared["detector"])}, bundle.asset))
             found.maskless = set(found.relative) - masked
-    found.not_run = set(compared) - set(found.relative) - found.nonfinite
+    found.not_run = set(compared) - set(found.relative)
     return found
 
 

@@ -84,10 +84,11 @@ class Masklets:
         """Go to the next frame."""
         self.time += 1
         self._frame, self._features = frame, None
+        self.bank.begin(self.time)
 
     def tracked(self, object_ids: Iterable[int], largest: int) -> list[Decoded]:
         """Follow objects from their memories, at most `largest` in a call."""
-        return [self._tracked(ids) for ids in self.bank.batches(object_ids, self.time, largest)]
+        return [self._tracked(ids) for ids in self.bank.batches(object_ids, largest)]
 
     def from_points(
         self, object_id: int, prompt: Points | Box, *, earlier: Tensor | None, with_memory: bool, pinned: bool
@@ -136,7 +137,7 @@ class Masklets:
         )["new_memory"]
         for row, object_id in enumerate(decoded.object_ids):
             iou = float(decoded.effective_iou[row])
-            self.bank.keep(object_id, self.time, decoded.pinned, memory[row], decoded.pointer[row], iou)
+            self.bank.keep(object_id, decoded.pinned, memory[row], decoded.pointer[row], iou)
 
     def snapshot(self) -> TrackerSnapshot:
         """What is remembered after the last frame, for a tracker of the same model to go on from."""
@@ -162,7 +163,7 @@ class Masklets:
         return _decoded(object_ids, out, prompted=False, pinned=False)
 
     def _attend(self, object_ids: list[int]) -> Tensor:
-        feeds = {"vision_feat": self.features["vision_feat"], **self.bank.feeds(object_ids, self.time)}
+        feeds = {"vision_feat": self.features["vision_feat"], **self.bank.feeds(object_ids)}
         return self.sessions.run("memory_attention", feeds)["image_embed"]
 
     def _decode(

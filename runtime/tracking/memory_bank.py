@@ -5,7 +5,7 @@ whatever the length of the stream, its prompted frames (pinned, up to a cap) and
 a spatial memory and an object pointer (SAM 2: sam2_base.py 497-645, "MemoryBank" in section 4 of the paper).
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -31,10 +31,11 @@ class _Kept(NamedTuple):
 class FrameSlots:
     """What one object keeps of one kind, in a fixed array whose filled slots are always its first ones.
 
-    Attention does not care for the order of memories, only for their time; so a new frame takes the slot of the one
-    that left, and what is attended is a view of the array, never a copy. The present frame waits outside of it until
-    a later one comes: it may still be corrected, and a correction attends to what the frame itself attended to.
-    `recent`, wherever it is given: the unprompted frames that count at `time`, and their rank; the others leave.
+    Attention does not depend on the order of memories, only on their time; so a new frame takes the slot of the one
+    that left, and what is attended is a view of the array, never a copy. `begin` goes to a frame and settles what it
+    attends to; the frame's own value waits outside of the array until the next `begin`, for it may still be corrected,
+    and a correction attends to what the frame itself attended to.
+    `recent`, wherever it is given: time and rank of the unprompted frames that count; the others leave.
     """
 
     def __init__(self, window: int, prompted: int, shape: Sequence[int], dtype: str) -> None:
@@ -42,30 +43,39 @@ class FrameSlots:
         self._array: Tensor = np.empty((window + prompted, *shape), dtype)
         self._kept: list[_Kept] = []
         self._present: tuple[_Kept, Tensor] | None = None
+        self._time = -1
+        self._recent: Mapping[int, int] = {}
+        self._attended: list[Attended] = []
 
-    def put(self, time: int, recent: Mapping[int, int], prompted: bool, value: Tensor) -> None:
-        """Keep a frame, in place of what was kept of the same time."""
-        self._settle(time, recent)
+    def begin(self, time: int, recent: Mapping[int, int]) -> None:
+        """Go to a frame: take up the one before it, and drop what no longer counts."""
+        self._time, self._recent = time, recent
+        arrived = self._present if self._present is not None and self._present[0].time < time else None
+        if arrived is not None:
+            self._present = None
+        self._settle(arrived)
+
+    def put(self, prompted: bool, value: Tensor) -> None:
+        """Keep a value of the present frame, in place of an earlier one of it."""
         self._keep_beside(value)
-        self._present = _Kept(time, prompted), value
+        self._present = _Kept(self._time, prompted), value
 
-    def forget_recent(self, time: int, recent: Mapping[int, int], since: int) -> None:
-        """Let go of the unprompted frames kept from `since` up to `time`."""
-        self._settle(time, recent)
-        self._drop(self._where(lambda kept: not kept.prompted and kept.time >= since))
+    def forget_recent(self, since: int, recent: Mapping[int, int]) -> None:
+        """Drop the unprompted frames kept from `since` on, the present one excepted."""
+        self._recent = recent
+        self._drop([slot for slot, kept in enumerate(self._kept) if not kept.prompted and kept.time >= since])
+        self._settle()
 
     def unpin(self, times: Collection[int]) -> None:
         """Let frames of these times count as unprompted ones."""
         self._kept = [k._replace(prompted=k.prompted and k.time not in times) for k in self._kept]
         if self._present is not None and self._present[0].time in times:
             self._present = self._present[0]._replace(prompted=False), self._present[1]
+        self._settle()
 
-    def attended(self, time: int, recent: Mapping[int, int]) -> tuple[Tensor, list[Attended]]:
-        """What a frame at `time` attends to: a view [kept, ...] and, in the same order, what each of them is."""
-        self._settle(time, recent)
-        pinned = self._pinned()
-        kept = [Attended(k.time, None if k.time in pinned else recent[k.time]) for k in self._kept]
-        return self._array[: len(kept)], kept
+    def attended(self) -> tuple[Tensor, list[Attended]]:
+        """What the present frame attends to: a view [kept, ...] and, in the same order, what each of them is."""
+        return self._array[: len(self._kept)], self._attended
 
     def snapshot(self) -> SlotsSnapshot:
         """A copy of what is kept, in the order of its slots, with the present frame last."""
@@ -92,26 +102,21 @@ class FrameSlots:
             self._array = np.empty_like(value, shape=self._array.shape)
             self._array[: len(kept)] = kept
 
-    def _settle(self, time: int, recent: Mapping[int, int]) -> None:
-        """Take up the frame that was present before `time`, and let go of what a frame at `time` no longer needs."""
-        arrived = self._present if self._present is not None and self._present[0].time < time else None
-        counting = {*recent, *self._pinned(arrived[0] if arrived else None)}
-        leaving = self._where(lambda kept: kept.time not in counting)
-        if arrived:
-            self._present = None
-        if arrived and arrived[0].time in counting:
+    def _settle(self, arrived: tuple[_Kept, Tensor] | None = None) -> None:
+        """Drop what does not count, put a frame that has arrived in its place, and note what is attended.
+
+        The latest prompted frames count, up to the cap; an older one counts as recent or leaves (sb 565).
+        """
+        kept = self._kept if arrived is None else [*self._kept, arrived[0]]
+        pinned = set(sorted(k.time for k in kept if k.prompted)[-self._prompted :])
+        counting = pinned | self._recent.keys()
+        leaving = [slot for slot, k in enumerate(self._kept) if k.time not in counting]
+        if arrived is not None and arrived[0].time in counting:
             slot = leaving.pop() if leaving else len(self._kept)
             self._kept[slot : slot + 1] = [arrived[0]]
             self._array[slot] = arrived[1]
         self._drop(leaving)
-
-    def _pinned(self, arrived: _Kept | None = None) -> set[int]:
-        """Times of the latest prompted frames, up to the cap; an older one counts as recent or leaves (sb 565)."""
-        kept = [*self._kept, arrived] if arrived else self._kept
-        return set(sorted(k.time for k in kept if k.prompted)[-self._prompted :])
-
-    def _where(self, holds: Callable[[_Kept], bool]) -> list[int]:
-        return [slot for slot, kept in enumerate(self._kept) if holds(kept)]
+        self._attended = [Attended(k.time, None if k.time in pinned else self._recent[k.time]) for k in self._kept]
 
     def _drop(self, slots: list[int]) -> None:
         """Empty slots, moving the last ones into the gaps."""
@@ -131,17 +136,14 @@ class _Memories:
     pointers: FrameSlots
     recent: RecentFrames
 
-    def attended_memories(self, time: int) -> tuple[Tensor, list[Attended]]:
-        """The spatial memories that a frame at `time` attends to."""
-        return self.spatial.attended(time, self.recent.memories(time))
-
-    def attended_pointers(self, time: int) -> tuple[Tensor, list[Attended]]:
-        """The pointers that a frame at `time` attends to."""
-        return self.pointers.attended(time, self.recent.pointers(time))
+    def begin(self, time: int) -> None:
+        """Go to a frame."""
+        self.spatial.begin(time, self.recent.memories(time))
+        self.pointers.begin(time, self.recent.pointers(time))
 
 
 class MemoryBank:
-    """The memories of every object of one stream.
+    """The memories of every object of one stream. What is read or kept is that of the frame of the last `begin`.
 
     Raises PromptError for ids that it does not know.
     """
@@ -154,22 +156,31 @@ class MemoryBank:
         self._policy: MemoryPolicy = model.memory
         self._inputs = {t.name: t for t in model.stage("memory_attention").inputs}
         self._objects: dict[int, _Memories] = {}
+        self._time = -1
 
     @property
     def object_ids(self) -> list[int]:
         """The objects that have a memory, in the order in which they joined."""
         return list(self._objects)
 
-    def keep(
-        self, object_id: int, time: int, prompted: bool, memory: Tensor, pointer: Tensor, effective_iou: float = 1.0
-    ) -> None:
-        """Keep a frame of an object. memory: [tokens, channels]; pointer: [channels]; effective_iou: MemoryPolicy."""
+    def begin(self, time: int) -> None:
+        """Go to a frame: settle what each object attends to on it. Times increase."""
+        self._time = time
+        for of in self._objects.values():
+            of.begin(time)
+
+    def keep(self, object_id: int, prompted: bool, memory: Tensor, pointer: Tensor, effective_iou: float = 1.0) -> None:
+        """Keep the present frame of an object, which joins by its first one.
+
+        memory: [tokens, channels]; pointer: [channels]; effective_iou: MemoryPolicy.
+        """
         if object_id not in self._objects:
             self._admit(object_id)
+            self._objects[object_id].begin(self._time)
         of = self._objects[object_id]
-        of.spatial.put(time, of.recent.memories(time), prompted, memory)
-        of.pointers.put(time, of.recent.pointers(time), prompted, pointer)
-        of.recent.note(time, prompted, effective_iou)
+        of.spatial.put(prompted, memory)
+        of.pointers.put(prompted, pointer)
+        of.recent.note(self._time, prompted, effective_iou)
 
     def forget(self, object_id: int) -> None:
         """Let go of everything about an object."""
@@ -177,29 +188,29 @@ class MemoryBank:
             raise PromptError(f"no object {object_id} is tracked; there are {self.object_ids or 'none'}")
         del self._objects[object_id]
 
-    def forget_recent(self, object_id: int, time: int) -> None:
-        """Let go of an object's unprompted frames near `time`, where it was prompted (vp 956-975)."""
-        since = time - self._policy.recent_frames - 1
+    def forget_recent(self, object_id: int) -> None:
+        """Drop an object's unprompted frames near the present one, where it was prompted (vp 956-975)."""
+        since = self._time - self._policy.recent_frames - 1
         of = self._objects[object_id]
-        of.spatial.forget_recent(time, of.recent.memories(time), since)
-        of.pointers.forget_recent(time, of.recent.pointers(time), since)
         of.recent.forget(since)
+        of.spatial.forget_recent(since, of.recent.memories(self._time))
+        of.pointers.forget_recent(since, of.recent.pointers(self._time))
 
     def unpin(self, object_id: int, times: Collection[int]) -> None:
         """Let an object's frames of these times count as unprompted ones."""
         self._objects[object_id].spatial.unpin(times)
         self._objects[object_id].pointers.unpin(times)
 
-    def batches(self, object_ids: Iterable[int], time: int, largest: int) -> list[list[int]]:
+    def batches(self, object_ids: Iterable[int], largest: int) -> list[list[int]]:
         """Objects that can attend in one call, because they keep equally many frames; at most `largest` a batch."""
         groups: dict[tuple[int, int], list[int]] = {}
         for object_id in object_ids:
             of = self._objects[object_id]
-            key = len(of.attended_memories(time)[1]), len(of.attended_pointers(time)[1])
+            key = len(of.spatial.attended()[1]), len(of.pointers.attended()[1])
             groups.setdefault(key, []).append(object_id)
         return [ids[i : i + largest] for ids in groups.values() for i in range(0, len(ids), largest)]
 
-    def feeds(self, object_ids: Sequence[int], time: int) -> dict[str, Tensor]:
+    def feeds(self, object_ids: Sequence[int]) -> dict[str, Tensor]:
         """The memory side of the memory attention's inputs for a batch of objects.
 
         memory [objects, memories, tokens, channels] and pointers [objects, pointers, channels] as they are kept;
@@ -208,11 +219,11 @@ class MemoryBank:
         of unprompted ones their rank, over the farthest one that counts (sb 623, with the limit of an endless stream).
         """
         several = [self._objects[object_id] for object_id in object_ids]
-        memory, memory_kept = _gathered([of.attended_memories(time) for of in several])
-        pointers, pointers_kept = _gathered([of.attended_pointers(time) for of in several])
+        memory, memory_kept = _gathered([of.spatial.attended() for of in several])
+        pointers, pointers_kept = _gathered([of.pointers.attended() for of in several])
         prompted_row = self._policy.recent_frames
         rows = [[prompted_row if k.rank is None else k.rank - 1 for k in kept] for kept in memory_kept]
-        distances = [[time - k.time if k.rank is None else k.rank for k in kept] for kept in pointers_kept]
+        distances = [[self._time - k.time if k.rank is None else k.rank for k in kept] for kept in pointers_kept]
         farthest = np.float32(self._policy.pointers - 1)
         return {
             "memory": memory,

@@ -173,7 +173,7 @@ class VideoTracker:
         for part, mask in zip(decoded, masks, strict=True):
             if part.prompted and self._options.forget_around_prompts:
                 for object_id in set(part.object_ids) & set(self._bank.object_ids):
-                    self._bank.forget_recent(object_id, self._masklets.time)
+                    self._bank.forget_recent(object_id)
             self._masklets.remember(part, mask)
             low_res = part.low_res if part.prompted else self._filled(part.low_res)
             visible = 1.0 / (1.0 + np.exp(-part.score[:, 0].astype(np.float64)))

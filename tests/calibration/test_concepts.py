@@ -134,7 +134,7 @@ def test_bad_input(cli: Cli, sam3_bundle: Path, nano_bundle: Path, clip: Path, t
     masks.write_text('{"frame": 0, "objects": []}\n')
     out = tmp_path / "out.bundle"
     cases: list[tuple[Path, tuple[object, ...], str]] = [
-        (nano_bundle, WORDS, "has no detector of concepts"),
+        (nano_bundle, WORDS, "has no concept detector"),
         (sam3_bundle, (*WORDS, "--truth", masks), "leave out --truth"),
         (sam3_bundle, (*WORDS, "--point", "1:5,5"), "give them on a later frame"),
         (sam3_bundle, ("--text", "car", "--min-score", "1", "--end", "1"), "'car' finds nothing on any frame"),

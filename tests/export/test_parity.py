@@ -8,8 +8,9 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from checkpoints import nano_config
 from masklet.export import parity
-from masklet.export.families.sam2 import FAMILY
+from masklet.export.families.sam2 import FAMILY, declare
 from masklet.export.family import Case, ExportStage
 from masklet.runtime.backends.ort.backend import OnnxRuntime
 from masklet.runtime.backends.sessions import Sessions
@@ -69,6 +70,44 @@ def test_a_wrong_weight_is_found_and_named(nano_bundle: Path, model: Any, tmp_pa
     with pytest.raises(ExportError, match=r"stage 'mask_prompt_encoder' \(onnx\), output 'mask_prompt': .* tolerance"):
         parity.require(figures)
     assert {f.output: f.relative > 1e-3 for f in figures} == {"mask_prompt": True, "low_res_mask": False}
+
+
+def with_nan(model: onnx.ModelProto, value: str) -> None:
+    """Make the largest number of a value NaN, for whoever reads it."""
+    graph = model.graph
+    graph.initializer.append(numpy_helper.from_array(np.array(np.nan, np.float32), "nan"))
+    for node in graph.node:
+        node.output[:] = ["sound" if name == value else name for name in node.output]
+        node.input[:] = ["sound" if name == value else name for name in node.input]
+    graph.node.append(onnx.helper.make_node("ReduceMax", ["sound"], ["largest"], keepdims=0))
+    graph.node.append(onnx.helper.make_node("Equal", ["sound", "largest"], ["is_largest"]))
+    graph.node.append(onnx.helper.make_node("Where", ["is_largest", "nan", "sound"], [value]))
+
+
+@pytest.mark.parametrize(
+    ("name", "output"), [(stage.name, tensor.name) for stage in declare(nano_config()) for tensor in stage.outputs]
+)
+def test_not_a_number_in_any_output_of_any_stage_is_found(
+    nano_bundle: Path, model: Any, tmp_path: Path, name: str, output: str
+) -> None:
+    stage = stage_of(model, name)
+    graph = onnx.load(str(nano_bundle / f"{name}.onnx"))
+    made = output
+    if output in stage.rounded:  # it is compared before the casts to bfloat16 and back
+        made = parity._before_rounding(graph, output)
+        last = [node for node in graph.graph.node if made in node.input]
+        with_nan(graph, made)
+        for node in last:
+            node.input[:] = [made if read == "sound" else read for read in node.input]
+            graph.graph.node.remove(node)
+            graph.graph.node.append(node)
+    else:
+        with_nan(graph, output)
+    (tmp_path / "graph.onnx").write_bytes(graph.SerializeToString())
+    figures = parity.compare(stage, parity.trials(stage), "onnx", tmp_path / "graph.onnx")
+    assert [f.output for f in figures if not np.isfinite(f.relative)] == [output]
+    with pytest.raises(ExportError, match=f"output '{output}': the graph or the checkpoint gives NaN"):
+        parity.require(figures)
 
 
 def test_not_a_number_is_beyond_every_tolerance() -> None:

@@ -64,4 +64,4 @@ def test_bad_input_is_one_line(
 def test_a_bundle_without_the_detector(profile: Cli, nano_bundle: Path, clip: Path) -> None:
     code, _, err = profile(nano_bundle, clip, "--text", "car")
     assert (code, err.count("\n")) == (2, 1)
-    assert "has no detector of concepts" in err
+    assert "has no concept detector" in err

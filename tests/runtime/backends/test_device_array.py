@@ -194,14 +194,15 @@ def test_slots_move_to_where_their_values_are() -> None:
     rng = np.random.default_rng(0)
     values = rng.standard_normal((9, 2), np.float32)
     recent = RecentFrames(MemoryPolicy(recent_frames=3, prompted_frames=1, pointers=2)).memories
-    for time in range(4):
-        host.put(time, recent(time), time == 0, values[time])
-        device.put(time, recent(time), time == 0, values[time])
-    for time in range(4, 9):
-        host.put(time, recent(time), False, values[time])
-        on_gpu: Any = memory.upload(values[time])
-        device.put(time, recent(time), False, on_gpu)
-        (want, kept), (got, same) = (each.attended(time + 1, recent(time + 1)) for each in (host, device))
+    for time in range(9):
+        on_gpu: Any = values[time] if time < 4 else memory.upload(values[time])
+        for each, value in ((host, values[time]), (device, on_gpu)):
+            each.begin(time, recent(time))
+            each.put(time == 0, value)
+            each.begin(time + 1, recent(time + 1))
+        if time < 4:
+            continue
+        (want, kept), (got, same) = (each.attended() for each in (host, device))
         assert isinstance(got, DeviceArray)
         assert kept == same
         np.testing.assert_array_equal(np.asarray(got), want)

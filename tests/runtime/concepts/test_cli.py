@@ -109,7 +109,7 @@ def test_a_phrase_in_an_image(cli: Cli, sam3_bundle: Path, clip: Path, tmp_path:
         (("--exemplar", "1,2,3"), "--exemplar 1,2,3: expected [+|-]X0,Y0,X1,Y1"),
         (("--exemplar", "30,2,3,9"), "--exemplar 30,2,3,9: box"),
         (("--exemplar", "0,0,90,50"), "exemplar: the box 0,0,90,50 reaches beyond the frame of 80x60"),
-        (("--text", "car", "--text", "dog", "--exemplar", "0,0,9,9"), "--exemplar: whose, of 2 phrases?"),
+        (("--text", "car", "--text", "dog", "--exemplar", "0,0,9,9"), "--exemplar: ambiguous with 2 phrases"),
     ],
 )
 @pytest.mark.parametrize("verb", ["run", "segment"])
@@ -162,7 +162,7 @@ def test_a_bundle_without_the_detector(cli: Cli, nano_bundle: Path, clip: Path, 
     out = tmp_path / ("out.mp4" if verb == "run" else "out.png")
     code, _, err = cli(verb, nano_bundle, source, "--text", "car", "-o", out)
     assert (code, len(err.splitlines())) == (2, 1)
-    assert "has no detector of concepts" in err
+    assert "has no concept detector" in err
     assert not out.exists()
 
 

@@ -103,7 +103,7 @@ EXEMPLAR = Exemplar(Box(1, 2, 20, 30))
     [
         ("", "the phrase '' is empty"),
         ("  ", "is empty"),
-        ([], "nothing to look for"),
+        ([], "nothing to search for"),
         (["car", "car"], "'car' is given twice"),
         ("car dog cat car dog cat car", "is 7 tokens long; the model reads 4"),
         ("猫 car", "does not read '猫'"),
@@ -128,14 +128,14 @@ def test_exemplars_without_an_image(script: Script, tmp_path: Path) -> None:
 
 
 def test_neither_phrase_nor_exemplar() -> None:
-    with pytest.raises(PromptError, match="nothing to look for"):
+    with pytest.raises(PromptError, match="nothing to search for"):
         Concept()
 
 
 def test_an_exemplar_takes_no_clicks() -> None:
     from masklet.runtime.prompts.prompts import Points
 
-    with pytest.raises(PromptError, match="a box alone"):
+    with pytest.raises(PromptError, match="a box without points"):
         Exemplar(Box(1, 2, 3, 4, Points.click(2, 3)))
 
 
@@ -143,7 +143,7 @@ def test_a_model_without_a_detector(script: Script, tmp_path: Path) -> None:
     import msgspec
 
     plain = msgspec.structs.replace(MODEL, concepts=None)
-    with pytest.raises(SpecError, match="has no detector of concepts"):
+    with pytest.raises(SpecError, match="has no concept detector"):
         ConceptPredictor(sessions(script, tmp_path, plain)[0])
 
 

@@ -96,7 +96,8 @@ def test_text_finds_and_points_refine(script: Script, tmp_path: Path) -> None:
     (after,) = tracker.step(frames[5])
     np.testing.assert_array_equal(after.masks[0], refined.masks[0])
     assert after.scores[0] == 1
-    kept = tracker._masklets.bank._objects[1].attended_memories(6)[1]
+    tracker._masklets.bank.begin(6)
+    kept = tracker._masklets.bank._objects[1].spatial.attended()[1]
     assert [one.time for one in kept if one.rank is None] == [4]
 
 
@@ -153,7 +154,7 @@ def test_an_object_can_be_let_go(script: Script, tmp_path: Path) -> None:
 
 def test_points_exclude_text_in_one_call(script: Script, tmp_path: Path) -> None:
     tracker = ConceptTracker(sessions(script, tmp_path)[0], ["car"])
-    with pytest.raises(PromptError, match="cannot be given on the frame with which"):
+    with pytest.raises(PromptError, match="cannot be given on the first frame"):
         tracker.step(script.frames()[0], {1: click(9, 10)})
     assert tracker.object_ids == []
 
@@ -163,12 +164,12 @@ def test_other_concepts_start_over_and_say_what_is_lost(script: Script, tmp_path
     frames = script.frames()
     for frame in frames[:4]:
         tracker.step(frame, {9: click(25, 6)} if frame.index == 2 else None)
-    lost = r"looking for dog starts over and lets go of 1 \(car\), 2 \(dog\), 9 \(added\)"
+    lost = r"searching for dog restarts tracking and drops 1 \(car\), 2 \(dog\), 9 \(added\)"
     with pytest.warns(ConceptsReset, match=lost):
         late = tracker.look_for("dog")
     assert [r.frame_index for r in late] == [0, 1, 2, 3]
     assert tracker.object_ids == []
-    with pytest.raises(PromptError, match="found first"):
+    with pytest.raises(PromptError, match="have no ids yet"):
         tracker.refine(1, click(9, 10))
     tracker.step(frames[4])
     assert tracker.object_ids == [1]
@@ -222,14 +223,14 @@ def test_an_exemplar_with_a_phrase_is_for_its_frame_alone(script: Script, tmp_pa
 
 def test_what_a_video_does_not_take(script: Script, tmp_path: Path) -> None:
     opened, _ = sessions(script, tmp_path)
-    with pytest.raises(PromptError, match="a video takes one exemplar a phrase, got 2"):
+    with pytest.raises(PromptError, match="a video takes one exemplar per phrase, got 2"):
         ConceptTracker(opened, Concept("car", (EXEMPLAR, EXEMPLAR)))
     tracker = ConceptTracker(opened, Concept("car", (Exemplar(Box(0, 0, 65, 10)),)))
     with pytest.raises(PromptError, match="reaches beyond the frame of 64x48"):
         tracker.step(script.frames()[0])
     with pytest.raises(PromptError, match="no frame was given yet"):
         tracker.refine(1, click(9, 10))
-    with pytest.raises(StateError, match="cannot be kept"):
+    with pytest.raises(StateError, match="cannot be saved"):
         tracker.snapshot()
     images: ModelSpec = msgspec.structs.replace(MODEL, pipeline="image", memory=None)
     with pytest.raises(SpecError, match="has no tracker"):
@@ -249,7 +250,8 @@ def test_a_reconditioned_track_takes_the_pointer_of_its_detection(script: Script
     tracker = ConceptTracker(sessions(script, tmp_path)[0], ["car"], AT_ONCE)
     for frame in script.frames()[:18]:
         tracker.step(frame)
-    pointers, kept = tracker._masklets.bank._objects[1].attended_pointers(18)
+    tracker._masklets.bank.begin(18)
+    pointers, kept = tracker._masklets.bank._objects[1].pointers.attended()
     from_masks = {one.time: bool(pointer[1]) for one, pointer in zip(kept, pointers, strict=True)}
     assert [time for time, from_mask in sorted(from_masks.items()) if from_mask] == [0, 16]
 
@@ -263,7 +265,8 @@ def test_an_object_out_of_sight_is_remembered_by_when_it_was_seen(script: Script
     tracker = ConceptTracker(sessions(script, tmp_path, model)[0], ["car"])
     for frame in script.frames():
         tracker.step(frame)
-    kept = tracker._masklets.bank._objects[1].attended_memories(30)[1]
+    tracker._masklets.bank.begin(30)
+    kept = tracker._masklets.bank._objects[1].spatial.attended()[1]
     assert sorted(one for one in kept if one.rank is not None) == [(3, 6), (4, 5), (5, 4), (6, 3), (7, 2), (29, 1)]
 
 

@@ -1,9 +1,13 @@
 """The check of engines against their graphs reaches every stage, also those that no mask speaks for."""
 
 import shutil
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
+from declared import DeclaredSession
 from engines import fake_tensorrt, with_engines
 from fake_cuda import FakeCuda
 from masklet.export.pipeline import export_bundle
@@ -12,7 +16,8 @@ from masklet.runtime.backends.trt.backend import TensorRt
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.bundle.spec import StageSpec, Tensor
 from masklet.runtime.errors import SessionError
-from masklet.runtime.startup.engine_check import check_engines
+from masklet.runtime.startup.engine_check import ComparedSession, EngineCheck, check_engines
+from poisoned import Poisoned
 from sam3_checkpoints import detector_config, random_sam3, save_sam3
 
 CONCEPTS = {"text_encoder", "geometry_encoder", "detector", "mask_head"}
@@ -45,15 +50,15 @@ class Scaled(SessionAround):
 
 
 class OneWrong:
-    """Engines of which one is wrong by a factor."""
+    """Engines of which one is wrong. spoil: what goes around its session."""
 
-    def __init__(self, engines: TensorRt, stage: str, factor: float) -> None:
-        self._engines, self._stage, self._factor = engines, stage, factor
+    def __init__(self, engines: TensorRt, stage: str, spoil: Callable[[Session], Session]) -> None:
+        self._engines, self._stage, self._spoil = engines, stage, spoil
         self.artifact = engines.artifact
 
     def open(self, bundle: Bundle, stage: StageSpec) -> Session:
         session = self._engines.open(bundle, stage)
-        return Scaled(session, self._factor) if stage.name == self._stage else session
+        return self._spoil(session) if stage.name == self._stage else session
 
 
 def test_every_stage_is_run(bundle: Bundle) -> None:
@@ -72,9 +77,34 @@ def test_every_stage_is_run(bundle: Bundle) -> None:
 )
 def test_a_stage_without_masks_is_judged(sam3_bundle: Path, tmp_path: Path, stage: str, factor: float) -> None:
     bundle = with_engines(Bundle.load(shutil.copytree(sam3_bundle, tmp_path / "sam3.bundle")))
-    found = check_engines(bundle, OneWrong(fake_tensorrt(bundle, FakeCuda()), stage, factor))
+    engines = OneWrong(fake_tensorrt(bundle, FakeCuda()), stage, lambda session: Scaled(session, factor))
+    found = check_engines(bundle, engines)
     assert not found.passed
     assert stage in str(found)
+
+
+@pytest.mark.parametrize("stage", ["image_encoder", "memory_encoder", "mask_head"])
+def test_not_a_number_that_comes_once_is_found(sam3_bundle: Path, tmp_path: Path, stage: str) -> None:
+    bundle = with_engines(Bundle.load(shutil.copytree(sam3_bundle, tmp_path / "sam3.bundle")))
+    output = bundle.model.stage(stage).outputs[-1].name
+    spoil = partial(Poisoned, output=output, first_only=True)
+    found = check_engines(bundle, OneWrong(fake_tensorrt(bundle, FakeCuda()), stage, spoil), frames=2)
+    assert not found.passed
+    assert found.nonfinite == {stage}
+    assert f"NaN or infinity from {stage}" in str(found)
+
+
+def test_not_a_number_in_any_output_of_any_stage_is_found(bundle: Bundle) -> None:
+    for stage in bundle.model.stages:
+        feeds = {t.name: np.ones(t.sized(dict.fromkeys(stage.symbols(), 2)), t.dtype) for t in stage.inputs}
+        for tensor in stage.outputs:
+            found = EngineCheck(iou=1.0)
+            engine = Poisoned(DeclaredSession(stage), tensor.name, first_only=True)
+            compared = ComparedSession(DeclaredSession(stage), engine, found)
+            compared.run(feeds)
+            compared.run(feeds)
+            assert found.nonfinite == {stage.name}, tensor.name
+            assert not found.passed
 
 
 def test_engines_that_were_opened_are_closed_where_one_cannot_be(nano_bundle: Path, tmp_path: Path) -> None:

@@ -89,16 +89,19 @@ def test_slots_go_on_as_they_would_have(puts: list[tuple[int, bool]], data: st.D
         time += step
         value: Tensor = np.full(3, time, np.float32)
         for each in (whole, broken):
-            each.attended(time, RECENT.memories(time))
-            each.put(time, RECENT.memories(time), prompted, value)
-    (want, kept), (got, same) = (each.attended(time + 1, RECENT.memories(time + 1)) for each in (whole, broken))
+            each.begin(time, RECENT.memories(time))
+            each.put(prompted, value)
+    for each in (whole, broken):
+        each.begin(time + 1, RECENT.memories(time + 1))
+    (want, kept), (got, same) = (each.attended() for each in (whole, broken))
     assert (want == got).all()
     assert kept == same
 
 
 def test_slots_of_another_shape_are_refused() -> None:
     slots = FrameSlots(4, 2, (3,), "float32")
-    slots.put(0, {}, True, np.zeros(3, np.float32))
+    slots.begin(0, {})
+    slots.put(True, np.zeros(3, np.float32))
     with pytest.raises(StateError, match="another model's"):
         FrameSlots(4, 2, (5,), "float32").restore(slots.snapshot())
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from masklet.runtime.bundle.bundle import bank_bytes
 from masklet.runtime.bundle.spec import MemoryPolicy, ModelSpec, Preprocess, StageSpec, TensorSpec
 from masklet.runtime.errors import PromptError
+from masklet.runtime.streams.message_pack import pack
 from masklet.runtime.tracking.memory_bank import MemoryBank
 
 TOKENS, CHANNELS, POINTER = 4, 2, 3
@@ -119,11 +120,13 @@ class Both:
 
     def keep(self, time: int, prompted: bool, effective_iou: float = 1.0) -> None:
         memory, pointer = np.full((TOKENS, CHANNELS), time, np.float32), np.full(POINTER, time, np.float32)
-        self.bank.keep(1, time, prompted, memory, pointer, effective_iou)
+        self.bank.begin(time)
+        self.bank.keep(1, prompted, memory, pointer, effective_iou)
         self.reference.keep(time, prompted, effective_iou)
 
     def compare(self, time: int) -> None:
-        feeds = self.bank.feeds([1], time)
+        self.bank.begin(time)
+        feeds = self.bank.feeds([1])
         memories, pointers = self.reference.attended(time)
         kept = feeds["memory"][0, :, 0, 0].astype(int).tolist()
         assert set(zip(kept, feeds["memory_time"][0].tolist(), strict=True)) == memories
@@ -144,7 +147,8 @@ def test_the_bank_attends_to_what_the_reference_attends_to(
     for time, (prompted, corrected, forget) in enumerate(frames, start=1):
         both.compare(time)
         if prompted and forget:
-            both.bank.forget_recent(1, time)
+            both.bank.begin(time)
+            both.bank.forget_recent(1)
             both.reference.forget_recent(time)
         both.keep(time, prompted)
         if corrected:
@@ -180,11 +184,12 @@ def test_an_object_that_was_long_hidden_is_compared_with_what_it_was() -> None:
     for time in range(60):
         both.keep(time, time == 0, 1.0 if time < 10 else 0.0)
     both.compare(60)
-    assert sorted(both.bank.feeds([1], 60)["memory"][0, :, 0, 0].tolist()) == [0, 8, 9, 59]
+    assert sorted(both.bank.feeds([1])["memory"][0, :, 0, 0].tolist()) == [0, 8, 9, 59]
     plain = Both(Reference(MemoryPolicy(3, 1, 4)))
     for time in range(60):
         plain.keep(time, time == 0)
-    assert sorted(plain.bank.feeds([1], 60)["memory"][0, :, 0, 0].tolist()) == [0, 57, 58, 59]
+    plain.bank.begin(60)
+    assert sorted(plain.bank.feeds([1])["memory"][0, :, 0, 0].tolist()) == [0, 57, 58, 59]
 
 
 @settings(max_examples=50, deadline=None)
@@ -197,34 +202,53 @@ def test_what_is_let_go_around_a_prompt_does_not_come_back(
     both.keep(0, True)
     for time, (first, _) in enumerate(frames, start=1):
         if time in forgets:
-            both.bank.forget_recent(1, time)
+            both.bank.begin(time)
+            both.bank.forget_recent(1)
             both.reference.forget_recent(time)
         both.keep(time, *first)
-        feeds, (memories, _) = both.bank.feeds([1], time + 1), both.reference.attended(time + 1)
+        both.bank.begin(time + 1)
+        feeds, (memories, _) = both.bank.feeds([1]), both.reference.attended(time + 1)
         assert set(feeds["memory"][0, :, 0, 0].astype(int).tolist()) <= {t for t, _ in memories}
 
 
 def test_objects_that_keep_equally_much_share_a_batch() -> None:
     bank = MemoryBank(model(MemoryPolicy(recent_frames=2, prompted_frames=2, pointers=3)))
     memory, pointer = np.zeros((TOKENS, CHANNELS), np.float32), np.zeros(POINTER, np.float32)
+    bank.begin(0)
     for object_id in (7, 8, 9):
-        bank.keep(object_id, 0, True, memory, pointer)
-    bank.keep(8, 1, True, memory, pointer)
+        bank.keep(object_id, True, memory, pointer)
+    bank.begin(1)
+    bank.keep(8, True, memory, pointer)
     for object_id in (7, 9):
-        bank.keep(object_id, 1, False, memory, pointer)
-    bank.keep(5, 1, True, memory, pointer)
-    assert bank.batches(bank.object_ids, 2, largest=8) == [[7, 8, 9], [5]]
-    assert bank.batches(bank.object_ids, 2, largest=2) == [[7, 8], [9], [5]]
-    assert bank.feeds([7, 8], 2)["memory_time"].tolist() == [[2, 0], [2, 2]]
+        bank.keep(object_id, False, memory, pointer)
+    bank.keep(5, True, memory, pointer)
+    bank.begin(2)
+    assert bank.batches(bank.object_ids, largest=8) == [[7, 8, 9], [5]]
+    assert bank.batches(bank.object_ids, largest=2) == [[7, 8], [9], [5]]
+    assert bank.feeds([7, 8])["memory_time"].tolist() == [[2, 0], [2, 2]]
 
 
 def test_one_object_is_fed_without_a_copy() -> None:
     bank = MemoryBank(model(MemoryPolicy(recent_frames=3, prompted_frames=1, pointers=4)))
     for time in range(9):
-        bank.keep(1, time, time == 0, np.full((TOKENS, CHANNELS), time, np.float32), np.zeros(POINTER, np.float32))
-    first, second = bank.feeds([1], 9)["memory"], bank.feeds([1], 9)["memory"]
+        bank.begin(time)
+        bank.keep(1, time == 0, np.full((TOKENS, CHANNELS), time, np.float32), np.zeros(POINTER, np.float32))
+    bank.begin(9)
+    first, second = bank.feeds([1])["memory"], bank.feeds([1])["memory"]
     assert np.shares_memory(first, second)
     assert first.flags.c_contiguous
+
+
+def test_reading_changes_nothing() -> None:
+    bank = MemoryBank(model(MemoryPolicy(recent_frames=2, prompted_frames=1, pointers=3)))
+    memory, pointer = np.zeros((TOKENS, CHANNELS), np.float32), np.zeros(POINTER, np.float32)
+    for time in range(5):
+        bank.begin(time)
+        bank.keep(1, time == 0, memory, pointer)
+    before = pack(bank.snapshot())
+    bank.batches([1], largest=8)
+    bank.feeds([1])
+    assert pack(bank.snapshot()) == before
 
 
 def test_bytes_are_those_of_the_arrays() -> None:
