@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
-from masklet.calibration.diagnosis.attention import asking_cells
-from masklet.calibration.diagnosis.inner_tensors import InnerTensors
-from masklet.calibration.diagnosis.measures import FrameMeasures, Looked, ObjectMeasures
-from masklet.calibration.diagnosis.observer import Observer
-from masklet.calibration.diagnosis.positions import F32, BoolArray, Layout, Position
-from masklet.calibration.diagnosis.true_clip import Shot, U8
+from masklet.calibration.diagnosis.measures.attention import asking_cells
+from masklet.calibration.diagnosis.measures.measures import FrameMeasures, Looked, ObjectMeasures
+from masklet.calibration.diagnosis.observer.inner_tensors import InnerTensors
+from masklet.calibration.diagnosis.observer.observer import Observer
+from masklet.calibration.diagnosis.observer.positions import F32, BoolArray, Layout, Position
+from masklet.calibration.diagnosis.transformations.jpeg import jpeg
+from masklet.calibration.diagnosis.transformations.true_clip import U8, Shot
 from masklet.runtime.backends.session import Backend
 from masklet.runtime.backends.sessions import Sessions
 from masklet.runtime.bundle.bundle import Bundle
@@ -22,6 +23,7 @@ from masklet.runtime.tracking.video_tracker import VideoTracker
 
 FRAME_S = 1 / 30  # frames have no time of their own here: nothing depends on it
 PICTURE = 256  # pixels of a kept picture's longer side
+QUALITY = 88
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,21 +62,21 @@ class ObservedBundle(Closing):
 
     def follow(
         self,
-        shots: Iterable[Shot],
+        shots: Iterable[tuple[int, Shot]],
         schedule: Schedule,
         progress: Callable[[], None],
         *,
         truth: bool = True,
         pictures: bool = False,
     ) -> Observation:
-        """Run the ordinary pipeline over shots, each object by itself.
+        """Run the ordinary pipeline over frames with their numbers, each object by itself.
 
-        schedule: prompts by the shots' number. truth: whether the shots' masks are true ones. progress: is told when a
-        frame is done.
+        schedule: prompts by the frames' numbers. truth: whether the shots' masks are true ones. progress: is told of
+        each frame that is done.
         """
         objects = sorted({i for prompts in schedule.values() for i in prompts})
         following = {i: _Followed(i, self, truth, pictures) for i in objects}
-        for number, shot in enumerate(shots):
+        for number, shot in shots:
             frame = Frame(number, number * FRAME_S, np.ascontiguousarray(shot.image))
             prompts = schedule.get(number, {})
             for object_id, followed in following.items():
@@ -128,11 +130,10 @@ def _picture(
 ) -> Picture:
     scale = min(1.0, PICTURE / max(frame.hw))
     size = max(1, round(frame.hw[1] * scale)), max(1, round(frame.hw[0] * scale))
-    small = cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA)
-    jpeg = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 88])[1].tobytes()
+    small = np.asarray(cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA), np.uint8)
     masks = [None if m is None else _small_mask(m, size) for m in (truth, found)]
     shown = {position: _shown(scores, position) for position, scores in maps.items()}
-    return Picture(frame.index, object_id, jpeg, masks[0], _small_mask(found, size), shown)
+    return Picture(frame.index, object_id, jpeg(small, QUALITY), masks[0], _small_mask(found, size), shown)
 
 
 def _small_mask(mask: BoolArray, size: tuple[int, int]) -> BoolArray:

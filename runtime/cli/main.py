@@ -18,6 +18,7 @@ ORDER = [
     "segment",
     "everything",
     "calibrate",
+    "diagnose",
     "build",
     "profile",
     "inspect",

@@ -30,3 +30,34 @@ def trained_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from masklet.export.pipeline import export_bundle
 
     return made_once(tmp_path_factory, "trained.bundle", lambda path: export_bundle(str(CHECKPOINT), path))
+
+
+def lowered(factory: pytest.TempPathFactory, bundle: Path, scene: Scene, precision: str) -> Path:
+    """The bundle of the checkpoint that ships with every stage at a lower precision, whatever that costs."""
+    from masklet.calibration.verbs import Precision, calibrate
+
+    def make(path: Path) -> None:
+        calibrate(
+            bundle,
+            [str(scene.frames)],
+            path,
+            Precision(precision),
+            points=list(scene.points),
+            search=False,
+            force=True,
+            threads=1,
+        )
+
+    return made_once(factory, f"{precision}.bundle", make)
+
+
+@pytest.fixture(scope="session")
+def int8_bundle(tmp_path_factory: pytest.TempPathFactory, trained_bundle: Path, scenes: list[Scene]) -> Path:
+    """Every stage in INT8."""
+    return lowered(tmp_path_factory, trained_bundle, scenes[0], "int8")
+
+
+@pytest.fixture(scope="session")
+def fp16_bundle(tmp_path_factory: pytest.TempPathFactory, trained_bundle: Path, scenes: list[Scene]) -> Path:
+    """Every stage in FP16."""
+    return lowered(tmp_path_factory, trained_bundle, scenes[0], "fp16")

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from math import cos, pi, sin
 
-import cv2
 import numpy as np
 from masklet.calibration.diagnosis.transformations.cut_out import CutOut
+from masklet.calibration.diagnosis.transformations.jpeg import decoded, jpeg
 from masklet.calibration.diagnosis.transformations.ramp import ramp
-from masklet.calibration.diagnosis.true_clip import BoolArray, Shot, TrueClip, U8
+from masklet.calibration.diagnosis.transformations.true_clip import U8, BoolArray, Shot, TrueClip
 
 COPIES = (1, 2, 3)  # of each object, by level
 NOISE = (4.0, 10.0, 22.0)  # standard deviation, of values up to 255
@@ -26,19 +26,14 @@ def clutter(clip: TrueClip, level: int, rng: np.random.Generator) -> Iterator[Sh
         true = np.any(list(shot.masks.values()), axis=0) if shot.masks else np.zeros(clip.hw, np.bool_)
         for object_id, mask in shot.masks.items():
             _paste_copies(image, shot.image, mask, places[object_id], true, number)
-        yield Shot(compressed(noisy(image, NOISE[level - 1] * ramp(number), rng), QUALITY[level - 1]), shot.masks)
+        grainy = noisy(image, NOISE[level - 1] * ramp(number), rng)
+        yield Shot(decoded(jpeg(grainy, QUALITY[level - 1])), shot.masks)
 
 
 def noisy(image: U8, deviation: float, rng: np.random.Generator) -> U8:
     """An image with normal noise."""
     noise = rng.standard_normal(image.shape, np.float32) * np.float32(deviation)
     return np.clip(image + noise + 0.5, 0, 255).astype(np.uint8)
-
-
-def compressed(image: U8, quality: int) -> U8:
-    """An image [H, W, 3] that went through JPEG."""
-    encoded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    return np.asarray(cv2.cvtColor(cv2.imdecode(encoded, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def _places(copies: int, rng: np.random.Generator) -> list[tuple[float, float]]:

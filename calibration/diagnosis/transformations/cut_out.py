@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from masklet.calibration.diagnosis.true_clip import BoolArray, U8
+from masklet.calibration.diagnosis.transformations.true_clip import U8, BoolArray
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ from math import pi, sin
 import numpy as np
 import numpy.typing as npt
 from masklet.calibration.diagnosis.transformations.ramp import ramp
-from masklet.calibration.diagnosis.true_clip import Shot, TrueClip, U8
+from masklet.calibration.diagnosis.transformations.true_clip import U8, Shot, TrueClip
 
 F32 = npt.NDArray[np.float32]
 DARK_GAMMA = (1.4, 1.9, 2.6)  # by level

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 from masklet.calibration.diagnosis.transformations.speed import there_and_back
-from masklet.calibration.diagnosis.true_clip import BoolArray, Shot, TrueClip, U8
+from masklet.calibration.diagnosis.transformations.true_clip import U8, BoolArray, Shot, TrueClip
 
 LENGTH = (500, 1000, 2000)  # frames, by level
 ABSENCE = (20, 40, 80)  # frames in which no object is in sight, each time the clip turns

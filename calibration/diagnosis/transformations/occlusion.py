@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from masklet.calibration.diagnosis.transformations.cut_out import CutOut
-from masklet.calibration.diagnosis.true_clip import BoolArray, Shot, TrueClip, U8
+from masklet.calibration.diagnosis.transformations.true_clip import U8, BoolArray, Shot, TrueClip
 
 F64 = npt.NDArray[np.float64]
 BARS, BLOBS, OBJECTS = (1, 2, 2), (0, 1, 2), (0, 0, 1)  # by level
@@ -59,7 +59,7 @@ def occlusion(clip: TrueClip, level: int, rng: np.random.Generator) -> Iterator[
 
 
 def draw_occluders(clip: TrueClip, level: int, rng: np.random.Generator) -> list[Occluder]:
-    """The shapes of a clip, drawn; each crosses the frame's middle region once, and none is there on the first frame."""
+    """The shapes of a clip, drawn; each crosses the frame once, and none is there on the first frame."""
     at, height = level - 1, clip.hw[0]
     bars = [_bar(BAR_WIDTH[at] * clip.hw[1], 1.6 * max(clip.hw), rng) for _ in range(BARS[at])]
     blobs = [_blob(BLOB_RADIUS[at] * height, rng) for _ in range(BLOBS[at])]
@@ -77,7 +77,8 @@ def _bar(width: float, length: float, rng: np.random.Generator) -> F64:
     angle = rng.uniform(-pi / 8, pi / 8)
     turn = np.array([[cos(angle), -sin(angle)], [sin(angle), cos(angle)]])
     corners = np.array([[-width, -length], [width, -length], [width, length], [-width, length]]) / 2
-    return corners @ turn.T
+    turned: F64 = corners @ turn.T
+    return turned
 
 
 def _blob(radius: float, rng: np.random.Generator) -> F64:
@@ -97,7 +98,15 @@ def _crossing(clip: TrueClip, outline: F64, piece: CutOut | None, rng: np.random
     target = _middle_of_an_object(clip, (begins + ends) // 2, rng)
     y = height / 2 if target is None else target
     colour = clip.images[0][int(rng.integers(height)), int(rng.integers(width))]
-    return Occluder(outline, np.array([start, y]), np.array([end, y]), begins, ends, tuple(map(int, colour)), piece)
+    return Occluder(
+        outline,
+        np.array([start, y]),
+        np.array([end, y]),
+        begins,
+        ends,
+        (int(colour[0]), int(colour[1]), int(colour[2])),
+        piece,
+    )
 
 
 def _middle_of_an_object(clip: TrueClip, number: int, rng: np.random.Generator) -> float | None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
-from masklet.calibration.diagnosis.true_clip import Shot, TrueClip, U8
+from masklet.calibration.diagnosis.transformations.true_clip import U8, Shot, TrueClip
 
 STEP = (2, 3, 5)  # frames on at once, by level
 REPEATED = (0.1, 0.2, 0.3)  # of the frames show the one before once more
@@ -40,4 +40,5 @@ def exposed(clip: TrueClip, at: int, exposure: int) -> U8:
     if exposure == 1:
         return np.asarray(clip.images[at])
     around = clip.images[max(0, at - exposure // 2) : at + exposure // 2 + 1]
-    return (around.mean(axis=0, dtype=np.float32) + 0.5).astype(np.uint8)
+    mean: U8 = (around.mean(axis=0, dtype=np.float32) + 0.5).astype(np.uint8)
+    return mean

@@ -10,8 +10,8 @@ from masklet.calibration.diagnosis.transformations.illumination import illuminat
 from masklet.calibration.diagnosis.transformations.long import LENGTH, long
 from masklet.calibration.diagnosis.transformations.occlusion import occlusion
 from masklet.calibration.diagnosis.transformations.speed import speed
+from masklet.calibration.diagnosis.transformations.true_clip import Shot, TrueClip
 from masklet.calibration.diagnosis.transformations.viewpoint import viewpoint
-from masklet.calibration.diagnosis.true_clip import Shot, TrueClip
 from masklet.runtime.errors import CalibrationError
 
 LEVELS = (1, 2, 3)

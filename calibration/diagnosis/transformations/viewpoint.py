@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from masklet.calibration.diagnosis.transformations.ramp import ramp
-from masklet.calibration.diagnosis.true_clip import BoolArray, Shot, TrueClip, U8
+from masklet.calibration.diagnosis.transformations.true_clip import U8, BoolArray, Shot, TrueClip
 
 F64 = npt.NDArray[np.float64]
 PAN = (0.06, 0.12, 0.22)  # of the frame's edge, by level
@@ -19,7 +19,7 @@ TILT = (0.06, 0.14, 0.25)  # how much smaller the far edge becomes
 
 @dataclass(frozen=True)
 class CameraMove:
-    """How a camera moves through a clip. phases: of pan x, pan y, roll, zoom and tilt, in radians; periods: in frames."""
+    """How a camera moves through a clip. phases (radians), periods (frames): of pan x and y, roll, zoom and tilt."""
 
     level: int
     phases: tuple[float, ...]
@@ -38,8 +38,9 @@ class CameraMove:
         pan[:2, 2] = PAN[at] * swing[0] * width, PAN[at] * swing[1] * height
         centre = np.eye(3)
         centre[:2, 2] = (width - 1) / 2, (height - 1) / 2
-        whole: F64 = centre @ pan @ tilt @ turn @ np.linalg.inv(centre)
-        return whole / whole[2, 2]
+        whole = centre @ pan @ tilt @ turn @ np.linalg.inv(centre)
+        scaled: F64 = whole / whole[2, 2]
+        return scaled
 
     def _swing(self, part: int, frame: int) -> float:
         """-1 to 1, and 0 on the first frame."""

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import onnx
-from masklet.calibration.diagnosis.inner_tensors import PROMPTED_CELLS, InnerTensors, put_out_prompted_cells
-from masklet.calibration.diagnosis.positions import Position
+from masklet.calibration.diagnosis.observer.inner_tensors import PROMPTED_CELLS, InnerTensors, put_out_prompted_cells
+from masklet.calibration.diagnosis.observer.positions import Position
 from masklet.calibration.graphs.changed_graph import open_changed_graph
 from masklet.runtime.backends.ort.backend import OnnxRuntimeSession
 from masklet.runtime.backends.session import Feeds, Session, SessionAround
@@ -108,7 +108,7 @@ class Inside(SessionAround):
 
     def run(self, feeds: Feeds) -> dict[str, Tensor]:
         shape = super().spec.inputs[-1].shape
-        nothing = np.zeros((1, *shape[1:]), np.float32)
+        nothing = np.zeros((1, int(shape[1]), int(shape[2])), np.float32)
         own = super().run({**feeds, "replaced": np.zeros(1, np.float32), "cells": nothing})
         cells = self._sabotage.damaged("cells", own[PROMPTED_CELLS])
         return super().run({**feeds, "replaced": np.ones(1, np.float32), "cells": cells})

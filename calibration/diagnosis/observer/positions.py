@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import onnx
-from masklet.calibration.diagnosis.inner_tensors import PROMPTED_CELLS
+from masklet.calibration.diagnosis.observer.inner_tensors import PROMPTED_CELLS
 from masklet.calibration.graphs.stage_graph import initializers
 from masklet.runtime.backends.ort.backend import OnnxRuntime
 from masklet.runtime.bundle.bundle import Bundle
@@ -66,8 +66,8 @@ class Layout:
         model = bundle.model
         if model.memory is None:
             raise CalibrationError(
-                f"{bundle.root}: segments single images; diagnosing takes a model that follows objects (SAM 2, EdgeTAM, "
-                "SAM 3's tracker)"
+                f"{bundle.root}: segments single images; diagnosing takes a model that follows objects (SAM 2, "
+                "EdgeTAM, SAM 3's tracker)"
             )
         encoded = {t.name: t for t in model.stage("image_encoder").outputs}
         remembered = {t.name: t for t in model.stage("memory_encoder").outputs}
@@ -80,21 +80,30 @@ class Layout:
         return self.memory_grid if position is Position.MEMORY else self.grid
 
     def features(self, position: Position, outputs: Outputs) -> F32 | None:
-        """What a position holds, [cells, channels]; None where its stage was not run. Of one object, the first."""
+        """What a position holds of one object, [cells, channels]; None where its stage was not run.
+
+        Nor on a frame on which the object is prompted, after the prompt's attention: what the decoder is told there is
+        in its cells as on no other frame.
+        """
         stage, name = _PLACES[position]
-        if stage not in outputs:
+        if stage not in outputs or (position is Position.PROMPT and Position.ATTENTION.stage not in outputs):
             return None
-        tensor = np.asarray(outputs[stage][name], np.float32)[0]
+        tensor: F32 = np.asarray(outputs[stage][name], np.float32)[0]
         if position is Position.MEMORY:
             return tensor[self.placeless :]
         if position is Position.MASK:
             tensor = np.stack([shrunk(mask, self.grid) for mask in tensor])
         return tensor if position is Position.PROMPT else tensor.reshape(len(tensor), -1).T
 
+    def logits(self, outputs: Outputs) -> F32:
+        """The shown mask's logits, a mean for each cell, [cells]."""
+        return shrunk(np.asarray(outputs["mask_decoder"]["low_res_mask"][0, 0]), self.grid).ravel()
+
     def object_cells(self, mask: BoolArray, position: Position) -> BoolArray:
         """The cells of a position's grid that are an object's. mask: [H, W] in the frame's pixels. Returns [cells].
 
-        Half of a cell must be covered, or half as much as of the one that is covered most where none is.
+        Half of a cell must be covered, or half as much as of the one that is covered most where none is. None are where
+        the mask is empty.
         """
         edge = self.grid_at(position)
         covered = shrunk(mask.astype(np.float32), edge).ravel()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from statistics import median
 
 import msgspec
-from masklet.calibration.diagnosis.measures import FrameMeasures
+from masklet.calibration.diagnosis.measures.measures import FrameMeasures
 
 FRAMES = 3  # in a row, until something counts
 HALF = 0.5  # of before

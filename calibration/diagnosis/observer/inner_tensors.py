@@ -22,7 +22,7 @@ from onnx import TensorProto, helper
 PROMPTED_CELLS = "prompted_cells"  # [objects, cells, channels]: after the decoder's two-way transformer
 ASKING_CELLS = "asking_cells"  # [asking] int64: cells of the frame whose attention is wanted
 MEMORY_SHARES = "memory_shares"  # [objects, memories, tokens]: mean weight over layers, heads and asking cells
-LAST_CELLS = ".norm4."  # the norm after which a layer of the two-way transformer hands its cells on
+PLACES = "image_positions"  # the parameter that is added to the cells before each attention to them
 ATTENTION = "MultiHeadAttention"
 MEMORY_KEYS = ".cross_key."  # in the names of the parameters that make the keys of memories
 
@@ -58,14 +58,16 @@ class InnerTensors:
 
 def put_out_prompted_cells(graph: onnx.GraphProto, stage: StageSpec) -> StageSpec:
     """Make the cells an output of a mask decoder's graph, in place; returns the stage with it."""
-    norms = [n for n in graph.node if n.op_type == "LayerNormalization"]
-    named = [n for n in norms if any(LAST_CELLS in parameter for parameter in n.input[1:])]
-    if not named:
-        raise CalibrationError(f"stage {stage.name!r}: its graph names no cells of the prompt's attention; export again")
+    adds = [node for node in graph.node if node.op_type == "Add" and any(PLACES in name for name in node.input)]
+    if not adds:
+        raise CalibrationError(
+            f"stage {stage.name!r}: its graph names no cells of the prompt's attention; export the model again"
+        )
+    cells = next(name for name in adds[-1].input if PLACES not in name)
     embed = next(t for t in stage.inputs if t.name == "image_embed")
     objects, channels, height, width = embed.shape
     output = TensorSpec(PROMPTED_CELLS, (objects, int(height) * int(width), channels))
-    _cast(graph, named[-1].output[0], PROMPTED_CELLS)
+    _cast(graph, cells, PROMPTED_CELLS)
     return _wider(graph, stage, output=output)
 
 
@@ -78,7 +80,9 @@ def put_out_memory_shares(graph: onnx.GraphProto, stage: StageSpec) -> StageSpec
         if node.op_type == ATTENTION and MEMORY_KEYS in _nearest_parameter(node.input[1], made_by, constants)
     ]
     if not crossing:
-        raise CalibrationError(f"stage {stage.name!r}: its graph has no fused attention to memories; give --no-attention")
+        raise CalibrationError(
+            f"stage {stage.name!r}: its graph has no fused attention to memories; give --no-attention"
+        )
     memory = next(t for t in stage.inputs if t.name == "memory")
     layers = [_weights(graph, node, f"shares_{number}") for number, node in enumerate(crossing)]
     one = constant(graph, "shares_axis", np.array([1], np.int64))
@@ -120,9 +124,7 @@ def _weights(graph: onnx.GraphProto, attention: onnx.NodeProto, name: str) -> st
     return name
 
 
-def _nearest_parameter(
-    tensor: str, made_by: Mapping[str, onnx.NodeProto], constants: Mapping[str, TensorProto]
-) -> str:
+def _nearest_parameter(tensor: str, made_by: Mapping[str, onnx.NodeProto], constants: Mapping[str, TensorProto]) -> str:
     """The name of the parameter with which a tensor was made last; empty where there is none."""
     waiting = deque([tensor])
     while waiting:
@@ -131,7 +133,7 @@ def _nearest_parameter(
             continue
         named = [name for name in node.input if name in constants and (".cross_" in name or ".own_" in name)]
         if named:
-            return named[0]
+            return str(named[0])
         waiting.extend(node.input)
     return ""
 

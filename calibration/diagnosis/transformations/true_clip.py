@@ -92,7 +92,7 @@ def _packed(clip: Clip, frame: int, hw: tuple[int, int], objects: Sequence[int])
     masks = clip.truth.masks(frame, hw)
     if masks is None:
         raise CalibrationError(
-            f"{clip.source}: frame {frame} has no true mask; give one for every frame, an empty one where nothing is in "
-            "sight, or cut the clip with --start, --end and --stride"
+            f"{clip.source}: frame {frame} has no true mask; give one for every frame, an empty one where nothing "
+            "is in sight, or cut the clip with --start, --end and --stride"
         )
     return {i: np.packbits(masks[i]) for i in objects if i in masks}
