@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
+from masklet.export.checkpoints.pretrained import Source
 from masklet.runtime.bundle.spec import ModelSpec, StageSpec, Tensor
 from torch import nn
 
@@ -68,8 +69,8 @@ class Family(Protocol):
     name: str
     model_types: tuple[str, ...]  # of a checkpoint's config.json
 
-    def load(self, source: str, image_size: int | None) -> Any:
-        """Load a checkpoint, a hub id or a folder, for frames of image_size pixels (its own where None).
+    def load(self, source: Source, image_size: int | None) -> Any:
+        """Load a hub id, a folder or a file of weights for frames of image_size pixels (its own where None).
 
         Raises ExportError where it cannot be loaded whole, or is not laid out for this family's graphs.
         """

@@ -1,23 +1,46 @@
-"""The families that can be exported: found in export/families/, nothing is to be registered."""
+"""The families that can be exported, and the files that are known: found in export/families/, nothing is to be
+registered."""
 
-import importlib
-import pkgutil
+from pathlib import Path
 
 from masklet.export import families
+from masklet.export.checkpoints.layout import Layout
+from masklet.export.checkpoints.pretrained import Source
+from masklet.export.checkpoints.recognise import FileOptions, recognise
+from masklet.export.families import layouts
 from masklet.export.family import Family
+from masklet.runtime.discovery import find_in
 from masklet.runtime.errors import ExportError
 
 
 def find_families() -> tuple[Family, ...]:
     """Every family under export/families/, by name."""
-    modules = (
-        importlib.import_module(f"{families.__name__}.{m.name}") for m in pkgutil.iter_modules(families.__path__)
-    )
-    found: list[Family] = [module.FAMILY for module in modules if hasattr(module, "FAMILY")]
+    found: list[Family] = find_in(families, "FAMILY")
     return tuple(sorted(found, key=lambda family: family.name))
 
 
-def family_of(model_type: str, source: str) -> Family:
+def find_layouts() -> tuple[Layout, ...]:
+    """Every layout of files under export/families/layouts/, by name."""
+    found: list[Layout] = find_in(layouts, "LAYOUT")
+    return tuple(sorted(found, key=lambda layout: layout.name))
+
+
+def open_checkpoint(source: str, options: FileOptions | None = None) -> Source:
+    """What a user named: a file of weights is read and recognised, a hub id or a folder stays what it is.
+
+    Raises ExportError where a file is of no known layout, or options are given that only a file has.
+    """
+    if Path(source).is_file():
+        return recognise(Path(source), find_layouts(), options or FileOptions())
+    if options not in (None, FileOptions()):
+        raise ExportError(
+            f"{source}: --family, --config, --weights and --ignore are for a file of weights "
+            "(.pt, .pth, .safetensors); this is none"
+        )
+    return source
+
+
+def family_of(model_type: str, source: Source) -> Family:
     """The family that exports checkpoints of a model type; ExportError naming what exists."""
     for family in find_families():
         if model_type in family.model_types:

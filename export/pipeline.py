@@ -5,17 +5,21 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from masklet.export import parity
-from masklet.export.checkpoint import fingerprint, model_type
+from masklet.export.checkpoints.pretrained import Source, fingerprint, model_type
+from masklet.export.checkpoints.recognise import FileOptions, RecognisedFile
 from masklet.export.family import ExportStage, Family
 from masklet.export.graphs.trace import trace
-from masklet.export.known_families import family_of
-from masklet.runtime.bundle.bundle import Bundle, BundleWriter, Checkpoint, Parity, write_bundle
+from masklet.export.known_families import family_of, open_checkpoint
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.manifest import Checkpoint, Parity
+from masklet.runtime.bundle.precision import Precision
 from masklet.runtime.bundle.spec import ModelSpec
+from masklet.runtime.bundle.writer import BundleWriter, write_bundle
 from masklet.runtime.errors import ExportError
 
-PRECISION = "fp32"
 MADE_WITH = ("masklet", "torch", "transformers", "onnx", "onnxscript", "onnxruntime")
 Progress = Callable[[str], None]  # is told what is about to be done
 Files = Mapping[str, tuple[str, ...]]  # of each format, the graph first
@@ -31,6 +35,7 @@ class Exported:
 
     model: ModelSpec
     figures: tuple[Parity, ...]
+    taken: str | None = None  # what was taken of a file of weights
 
 
 def export_bundle(
@@ -38,29 +43,38 @@ def export_bundle(
     destination: Path,
     image_size: int | None = None,
     *,
+    options: FileOptions | None = None,
     replace: bool = False,
     progress: Progress = silent,
 ) -> Exported:
     """Export a checkpoint.
 
-    source:      a hub id, or a folder written by save_pretrained.
+    source:      a hub id, a folder written by save_pretrained, or a file of weights in its authors' names.
     destination: the bundle's folder, which appears whole or not at all.
     image_size:  edge of the square that frames are resized to, in pixels; the checkpoint's own where None.
+    options:     what is said of a file of weights.
     replace:     put it in the place of a bundle that is there.
     Raises ExportError where the checkpoint cannot be had, is of no known family, or a graph differs from it;
     BundleError where the bundle cannot be written.
     """
     with write_bundle(destination, replace=replace) as writer:
         progress(f"loading {source}")
-        family = family_of(model_type(source), source)
-        model = family.load(source, image_size)
+        opened = open_checkpoint(source, options)
+        family = family_of(model_type(opened), opened)
+        model = family.load(opened, image_size)
         spec = family.spec(model)
-        checkpoint = Checkpoint(source, fingerprint(model))
+        checkpoint = _describe(opened, model)
         if spec.concepts:
             _add_tokenizer(spec.concepts.tokenizer, source, spec, writer)
         figures = _export_stages(family.stages(model), writer, progress)
         writer.seal(spec, checkpoint, figures, {name: importlib.metadata.version(name) for name in MADE_WITH})
-    return Exported(spec, figures)
+    return Exported(spec, figures, checkpoint.taken)
+
+
+def _describe(source: Source, model: Any) -> Checkpoint:
+    if isinstance(source, RecognisedFile):
+        return Checkpoint(str(source), fingerprint(model), source.taken, source.sha256())
+    return Checkpoint(source, fingerprint(model))
 
 
 def _add_tokenizer(name: str, source: str, spec: ModelSpec, writer: BundleWriter) -> None:
@@ -84,7 +98,7 @@ def _export_stages(stages: Iterable[ExportStage], writer: BundleWriter, progress
             progress(f"{name}: running the checkpoint's own modules")
             tried = parity.trials(stage)
             for format, paths in files.items():
-                writer.add(name, format, PRECISION, paths)
+                writer.add(name, format, Precision.FP32, paths)
             if comparing is not None:
                 figures.extend(comparing.result())
             comparing = beside.submit(_compare, stage, tried, files, writer.root)
@@ -101,15 +115,18 @@ def _compare(stage: ExportStage, tried: Sequence[parity.Trial], files: Files, ro
     return figures
 
 
-def compare_bundle(bundle: Bundle, source: str, progress: Progress = silent) -> Iterator[Parity]:
+def compare_bundle(
+    bundle: Bundle, source: str, progress: Progress = silent, options: FileOptions | None = None
+) -> Iterator[Parity]:
     """Compare every graph of a bundle with a checkpoint, stage by stage, in FP32.
 
     Yields figures beyond tolerance as well: the caller decides. Raises ExportError where the checkpoint cannot be
     had, or is of another kind than the bundle.
     """
     progress(f"loading {source}")
-    family = family_of(model_type(source), source)
-    model = family.load(source, bundle.model.preprocess.side)
+    opened = open_checkpoint(source, options)
+    family = family_of(model_type(opened), opened)
+    model = family.load(opened, bundle.model.preprocess.side)
     _same_kind(family, family.spec(model), bundle)
     for stage in family.stages(model):
         progress(f"{stage.spec.name}: running the checkpoint's own modules")

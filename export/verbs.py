@@ -11,35 +11,90 @@ from masklet.runtime.errors import ExportError
 
 if TYPE_CHECKING:
     from masklet.export.pipeline import Progress
-    from masklet.runtime.bundle.bundle import Parity
+    from masklet.runtime.bundle.manifest import Parity
 
 NEEDED = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime", "safetensors")
 
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="A hub id, or a folder written by save_pretrained.")]
+Model = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="A hub id, a folder written by save_pretrained, or a file of weights in its authors' names "
+        "(.pt, .pth, .safetensors).",
+    ),
+]
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="BUNDLE", help="The folder to write.")]
 ImageSize = Annotated[
     int | None, typer.Option(min=1, help="Edge of the model's input; the checkpoint's own if absent.")
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace a bundle that is there already.")]
+_FILE_OPTIONS = "A file of weights"
+FamilyName = Annotated[
+    str | None, typer.Option("--family", help="What the file is; recognised if absent.", rich_help_panel=_FILE_OPTIONS)
+]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE.yaml",
+        help="The YAML that its model was built or trained with, for a size that was never published.",
+        rich_help_panel=_FILE_OPTIONS,
+    ),
+]
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Which part of a training checkpoint to take; its moving average (EMA) if absent and there is one.",
+        rich_help_panel=_FILE_OPTIONS,
+    ),
+]
+Ignore = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PATTERN",
+        help="Tensors to leave out, such as 'my_head.*'. May be given several times.",
+        rich_help_panel=_FILE_OPTIONS,
+    ),
+]
 BundlePath = Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bundle to check.")]
 Reference = Annotated[str | None, typer.Option(metavar="MODEL", help="Compare every graph with this checkpoint again.")]
 
 
-def export(model: Model, output: Output, image_size: ImageSize = None, force: Force = False) -> None:
+def export(
+    model: Model,
+    output: Output,
+    image_size: ImageSize = None,
+    force: Force = False,
+    family: FamilyName = None,
+    config: Config = None,
+    weights: Weights = None,
+    ignore: Ignore = None,
+) -> None:
     """Turn a checkpoint into a bundle of ONNX graphs.
 
     There is one graph a stage, each compared with the checkpoint's own modules as it is exported.
     """
     require_export_extra()
     with _status() as progress:
+        from masklet.export.checkpoints.recognise import FileOptions
         from masklet.export.pipeline import export_bundle
 
-        exported = export_bundle(model, output, image_size, replace=force, progress=progress)
+        options = FileOptions(family, config, weights, tuple(ignore or ()))
+        exported = export_bundle(model, output, image_size, options=options, replace=force, progress=progress)
     print_figures(exported.figures)
+    if exported.taken:
+        typer.echo(f"{model}: {exported.taken}")
     typer.echo(f"{output}: {exported.model.family} {exported.model.variant}, {exported.model.preprocess.side} px")
 
 
-def verify(bundle: BundlePath, reference: Reference = None) -> None:
+def verify(
+    bundle: BundlePath,
+    reference: Reference = None,
+    family: FamilyName = None,
+    config: Config = None,
+    weights: Weights = None,
+    ignore: Ignore = None,
+) -> None:
     """Check a bundle: its hashes, and with --reference its graphs."""
     from masklet.runtime.bundle.bundle import Bundle
 
@@ -50,9 +105,11 @@ def verify(bundle: BundlePath, reference: Reference = None) -> None:
     require_export_extra()
     with _status() as progress:
         from masklet.export import parity
+        from masklet.export.checkpoints.recognise import FileOptions
         from masklet.export.pipeline import compare_bundle
 
-        figures = tuple(compare_bundle(loaded, reference, progress))
+        options = FileOptions(family, config, weights, tuple(ignore or ()))
+        figures = tuple(compare_bundle(loaded, reference, progress, options))
     print_figures(figures)
     parity.require(figures)
 

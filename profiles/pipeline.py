@@ -1,8 +1,8 @@
-"""The ordinary pipeline over a source, recorded and summed up: what `masklet profile` does."""
+"""Runs the ordinary pipeline over a source, records it and makes a report: what `masklet profile` does."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
@@ -17,62 +17,49 @@ from masklet.profiles.recording.timeline import FrameTimes, Recorder, peak_resid
 from masklet.profiles.report.report import BundleFacts, Measured, Memory, Report, SourceFacts, measurements
 from masklet.runtime.backends.session import Backend, Session
 from masklet.runtime.backends.sessions import Sessions
-from masklet.runtime.bundle.bundle import MANIFEST, Bundle
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.manifest import MANIFEST
 from masklet.runtime.bundle.spec import ModelSpec
-from masklet.runtime.concepts.concept import Concept
-from masklet.runtime.concepts.detector import check_concepts
-from masklet.runtime.concepts.options import ConceptOptions
-from masklet.runtime.concepts.tracker import ConceptTracker, check_for_video, check_refinements
 from masklet.runtime.errors import MaskletError, PromptError
-from masklet.runtime.prompts.prompts import Schedule
 from masklet.runtime.sinks.outputs import Outputs
 from masklet.runtime.sinks.sink import Sinks
 from masklet.runtime.sources.opening import open_source
 from masklet.runtime.sources.source import Source
 from masklet.runtime.startup.backend_choice import BackendChoice
-from masklet.runtime.streams.follow import check_frames_come, follow
-from masklet.runtime.tracking.tracker import Tracker
+from masklet.runtime.startup.tracking_request import TrackingRequest
+from masklet.runtime.streams.follow import follow
 from masklet.runtime.tracking.video_tracker import VideoTracker
 
-IMAGE_WARMUP = 3  # frames of a model without memory
-Progress = Callable[[str, int, int | None], None]  # is told what is done, how many frames of it, of how many
+IMAGE_WARMUP = 3  # warm-up frames of a model without memory
+Progress = Callable[[str, int, int | None], None]  # called with a description, frames done, total frames
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """What to profile.
 
-    schedule: prompts of objects; with concepts, what corrects them. cut: which frames, as `open_source` takes them.
-    concepts: what to find every instance of, and how; none where all objects are prompted.
+    wanted:  what to track. cut: which frames, as `open_source` takes them.
     backend: what runs the stages; on a GPU each is waited for before the next begins.
     warmup:  frames that are run and not measured; where None, until the memory bank is full and results come.
     sweep:   sizes to go through afterwards; None for no sweep.
     """
 
     source: str
-    schedule: Schedule
+    wanted: TrackingRequest
     outputs: Outputs
     cut: Mapping[str, Any]
     backend: BackendChoice
-    concepts: tuple[Concept, ...] = ()
-    found_with: ConceptOptions = field(default_factory=ConceptOptions)
     warmup: int | None = None
     sweep: Sweep | None = None
 
     def wrap(self, recorder: Recorder) -> Callable[[Session], Session]:
-        """What goes around every session."""
+        """The wrapper around every session."""
         return recorder.wrap if self.backend.on_cpu else lambda session: recorder.wrap(AwaitedSession(session))
-
-    def tracker(self, sessions: Sessions) -> Tracker:
-        """What frames go through. Phrases are encoded here, once, and in no frame."""
-        if self.concepts:
-            return ConceptTracker(sessions, self.concepts, self.found_with)
-        return VideoTracker(sessions)
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A report, all recorded frames with the warm-up, and whether Ctrl-C ended the run."""
+    """A report, all recorded frames including warm-up, and whether Ctrl-C ended the run."""
 
     report: Report
     frames: list[FrameTimes]
@@ -80,9 +67,9 @@ class Profile:
 
 
 def profile(bundle: Bundle, request: Request, progress: Progress, tell: Callable[[str], None]) -> Profile:
-    """Profile a bundle. tell: is told who runs the stages.
+    """Profile a bundle. tell: called with a description of the backend.
 
-    Raises MaskletError where the request cannot be met, where possible before any work.
+    Raises MaskletError if the request cannot be fulfilled, before any work if possible.
     """
     model = bundle.model
     _check_wanted(request, bundle)
@@ -93,8 +80,8 @@ def profile(bundle: Bundle, request: Request, progress: Progress, tell: Callable
         sweep = request.sweep and check_sweep(request.sweep, model, source.frames)
         sessions, backend = request.backend.open(bundle, tell, request.wrap(recorder))
         with sessions, request.outputs.open(source.fps) as sinks:
-            interrupted = _follow(request.tracker(sessions), recorder, source, request.schedule, sinks, progress)
-        frames, size, name = recorder.frames_recorded, source.size, source.name  # the name hides a password
+            interrupted = _follow(request.wanted, sessions, recorder, source, sinks, progress)
+        frames, size, name = recorder.frames_recorded, source.size, source.name  # the name has no password
         _check_measured(frames, warmup, source)
     after, memory = conditions(), _memory(frames[warmup:])
     growth = _sweep(bundle, request, sweep, progress) if sweep and not interrupted else None
@@ -114,13 +101,13 @@ def profile(bundle: Bundle, request: Request, progress: Progress, tell: Callable
 
 
 def default_warmup(model: ModelSpec, request: Request) -> int:
-    """Frames until the memory bank is full and results come: earlier ones cost less, and would be too kind."""
+    """Number of frames until the memory bank is full and results come: earlier frames cost less."""
     full = model.memory.recent_frames + 1 if model.memory else IMAGE_WARMUP
-    return max(full, request.found_with.delay) if request.concepts else full
+    return max(full, request.wanted.found_with.delay) if request.wanted.concepts else full
 
 
 def bundle_facts(bundle: Bundle, backend: Backend, threads: int | None) -> BundleFacts:
-    """What of a bundle runs on a backend."""
+    """The artifacts of a bundle that run on a backend."""
     model = bundle.model
     return BundleFacts(
         family=model.family,
@@ -135,16 +122,16 @@ def bundle_facts(bundle: Bundle, backend: Backend, threads: int | None) -> Bundl
 
 
 def no_roofline(choice: BackendChoice) -> str | None:
-    """Why there is no roofline of what runs so; None where there is one."""
+    """Why there is no roofline for a backend; None if there is one."""
     if not choice.on_cpu:
-        return "the peaks that it compares with are measured of the CPU alone"
-    return None if find_spec("onnx") else "it reads the graphs with the package onnx; pip install onnx"
+        return "the peak performance can be measured for the CPU only"
+    return None if find_spec("onnx") else "it needs the package onnx; pip install onnx"
 
 
 def bundle_roofline(
     bundle: Bundle, backend: Backend, frames: Sequence[FrameTimes], choice: BackendChoice
 ) -> Roofline | None:
-    """Place the stages that ran on this machine's roofline; None where there is none, see `no_roofline`."""
+    """Compare the stages that ran with the roofline of this machine; None if there is none, see `no_roofline`."""
     if no_roofline(choice):
         return None
     stages = {name: bundle.model.stage(name) for name in usual_sizes(frames)}
@@ -156,12 +143,17 @@ def bundle_roofline(
 
 
 def _follow(
-    tracker: Tracker, recorder: Recorder, source: Source, schedule: Schedule, sinks: Sinks, progress: Progress
+    wanted: TrackingRequest,
+    sessions: Sessions,
+    recorder: Recorder,
+    source: Source,
+    sinks: Sinks,
+    progress: Progress,
 ) -> bool:
-    """Run the pipeline to its end; True where Ctrl-C ended it before."""
-    sink = recorder.sink(sinks)
+    """Run the pipeline to its end. Returns True if Ctrl-C ended it early. Phrases are encoded before the frames."""
+    sink, tracker = recorder.sink(sinks), wanted.tracker(sessions)
     try:
-        results = follow(tracker, recorder.frames(source), schedule)
+        results = follow(tracker, recorder.frames(source), wanted.schedule)
         for done, (frame, result) in enumerate(results, start=1):
             sink.write(frame, result)
             progress("profiling", done, source.frames)
@@ -171,9 +163,10 @@ def _follow(
 
 
 def _sweep(bundle: Bundle, request: Request, sweep: Sweep, progress: Progress) -> Growth:
-    """Run a sweep over the frames from the first prompted one on, with its prompts."""
-    prompted = min(request.schedule)
-    prompts = list(request.schedule[prompted].values())
+    """Run a sweep from the first prompted frame on, with its prompts."""
+    schedule = request.wanted.schedule
+    prompted = min(schedule)
+    prompts = list(schedule[prompted].values())
     recorder = Recorder()
     with (
         open_source(request.source, **{**request.cut, "start": prompted}) as frames,
@@ -189,20 +182,15 @@ def _sweep(bundle: Bundle, request: Request, sweep: Sweep, progress: Progress) -
 
 def _check_wanted(request: Request, bundle: Bundle) -> None:
     """Refuse what cannot be tracked."""
-    if request.concepts:
-        check_concepts(bundle.model, bundle.asset, request.concepts)
-        check_for_video(request.concepts)
-        if request.sweep:
-            raise PromptError("--sweep goes through numbers of prompted objects; leave it out with --text")
-    elif not request.schedule:
-        raise PromptError("nothing to track: give at least one of --point, --box, --mask and --text")
+    request.wanted.check_given()
+    request.wanted.check_model(bundle)
+    if request.wanted.concepts and request.sweep:
+        raise PromptError("--sweep goes through numbers of prompted objects; leave it out with --text")
 
 
 def _check(request: Request, source: Source, warmup: int) -> None:
-    """Refuse what cannot come to a measurement, where the source knows its frames."""
-    check_frames_come(request.schedule, source)
-    if request.concepts:
-        check_refinements(request.schedule, source)
+    """Refuse a source that has too few frames to measure, if it knows their number."""
+    request.wanted.check_source(source)
     request.outputs.check_folders()
     if source.frames is not None:
         _check_length(source.frames, warmup, source)
@@ -210,7 +198,7 @@ def _check(request: Request, source: Source, warmup: int) -> None:
 
 def _check_measured(frames: Sequence[FrameTimes], warmup: int, source: Source) -> None:
     if not frames:
-        raise MaskletError(f"{source.name}: no frame came, so there is nothing to measure")
+        raise MaskletError(f"{source.name}: has no frame to measure")
     _check_length(len(frames), warmup, source)
 
 
@@ -223,9 +211,8 @@ def _check_length(frames: int, warmup: int, source: Source) -> None:
 
 
 def _kinds(outputs: Outputs) -> str:
-    """The outputs that were written, without their paths, which say nothing of the cost."""
-    kinds = {"overlay": outputs.overlay, "masks": outputs.masks, "pngs": outputs.pngs}
-    return ", ".join(kind for kind, path in kinds.items() if path is not None) or "none"
+    """The kinds of outputs that were written, without their paths."""
+    return ", ".join(outputs.targets) or "none"
 
 
 def _memory(frames: Sequence[FrameTimes]) -> Memory:

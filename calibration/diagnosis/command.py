@@ -23,6 +23,7 @@ from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.errors import CalibrationError
 from masklet.runtime.prompts.prompts import Schedule
 from masklet.runtime.sinks.output_file import check_writable, write_whole
+from masklet.runtime.tracking.known_policies import policy_of
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
@@ -31,10 +32,16 @@ NEEDED = ("onnx", "onnxruntime", "jinja2")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to diagnose, and where the reports go. truth: of the clip's true masks; shares: of attention."""
+    """What to diagnose, and where the reports go.
+
+    against, against_memory: what to compare with; None for the same bundle, the same policy, or for nothing where both
+    are. truth: of the clip's true masks. shares: whether attention's are measured.
+    """
 
     bundle: Path
+    memory: str | None
     against: Path | None
+    against_memory: str | None
     truth: Path | None
     transformations: Sequence[Transformation]
     html: Path | None
@@ -49,19 +56,13 @@ class Request:
 def run_diagnose(request: Request, clip: Clip) -> None:
     """Diagnose, print, write the reports."""
     _require_extra()
-    bundles = [
-        Bundle.load(path, check_hashes=request.check_hashes)
-        for path in (request.bundle, request.against)
-        if path is not None
-    ]
-    for bundle in bundles:
-        Layout.of(bundle)
+    compared = _compared(request)
     clip, schedule = _checked(request, clip)
     objects = sorted({i for prompts in schedule.values() for i in prompts})
     sides: list[Side] = []
     seen: dict[str, Observation] = {}
     with _progress() as progress, open_true_clip(clip, objects, progress) as opened:
-        for bundle in bundles:
+        for bundle, memory in compared:
             first = not sides
             plan = Plan(
                 clip=opened,
@@ -72,7 +73,7 @@ def run_diagnose(request: Request, clip: Clip) -> None:
                 pictures=first and request.html is not None,
                 write=request.write if first else None,
             )
-            with ObservedBundle(bundle, threads=request.threads, shares=request.shares) as observed:
+            with ObservedBundle(bundle, memory=memory, threads=request.threads, shares=request.shares) as observed:
                 side, found = diagnose(observed, plan, progress)
             sides.append(side)
             seen = seen or found
@@ -86,6 +87,21 @@ def run_diagnose(request: Request, clip: Clip) -> None:
     )
     show(report)
     _write(request, report, seen)
+
+
+def _compared(request: Request) -> list[tuple[Bundle, str | None]]:
+    """The bundle and, where there is one, what it is compared with, each with its memory policy."""
+    bundle = Bundle.load(request.bundle, check_hashes=request.check_hashes)
+    compared = [(bundle, request.memory)]
+    if request.against is not None or request.against_memory is not None:
+        other = bundle
+        if request.against is not None:
+            other = Bundle.load(request.against, check_hashes=request.check_hashes)
+        compared.append((other, request.memory if request.against_memory is None else request.against_memory))
+    for each, memory in compared:
+        Layout.of(each)
+        policy_of(each.model, memory)
+    return compared
 
 
 def _checked(request: Request, clip: Clip) -> tuple[Clip, Schedule]:

@@ -4,7 +4,7 @@ from masklet.calibration.clips.clips import Clip
 from masklet.calibration.diagnosis.observer.positions import BoolArray
 from masklet.runtime.errors import CalibrationError
 from masklet.runtime.prompts.prompts import Mask, Schedule
-from masklet.runtime.streams.follow import check_frames_come
+from masklet.runtime.startup.tracking_request import check_frames_come
 
 
 def schedule_of(clip: Clip) -> Schedule:

@@ -19,6 +19,7 @@ from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.closing import Closing
 from masklet.runtime.prompts.prompts import Prompt, Schedule
 from masklet.runtime.results import Frame
+from masklet.runtime.tracking.known_policies import policy_of, policy_text
 from masklet.runtime.tracking.video_tracker import VideoTracker
 
 FRAME_S = 1 / 30  # frames have no time of their own here: nothing depends on it
@@ -49,14 +50,22 @@ class Observation:
 class ObservedBundle(Closing):
     """A bundle whose stages are open under observation. Use it in a `with` block.
 
+    memory:  the memory policy, by name; the model's own where None. Raises PolicyError.
     shares:  whether attention shares are computed.
     backend: what opens the stages with their inner tensors; InnerTensors where None.
     """
 
     def __init__(
-        self, bundle: Bundle, *, threads: int | None = None, shares: bool = False, backend: Backend | None = None
+        self,
+        bundle: Bundle,
+        *,
+        memory: str | None = None,
+        threads: int | None = None,
+        shares: bool = False,
+        backend: Backend | None = None,
     ) -> None:
         self.bundle, self.layout, self.shares = bundle, Layout.of(bundle), shares
+        self.memory, self.policy = memory, policy_text(policy_of(bundle.model, memory))
         self.observer = Observer()
         self.sessions = Sessions.open(bundle, backend or InnerTensors(threads, shares=shares), self.observer.wrap)
 
@@ -99,7 +108,7 @@ class _Followed:
 
     def __init__(self, object_id: int, observed: ObservedBundle, truth: bool, pictures: bool) -> None:
         self._object_id, self._observed, self._truth, self._pictured = object_id, observed, truth, pictures
-        self._tracker = VideoTracker(observed.sessions)
+        self._tracker = VideoTracker(observed.sessions, memory=observed.memory)
         self._measured = ObjectMeasures(observed.layout, object_id)
         self._last: BoolArray | None = None
         self.measures: list[FrameMeasures] = []

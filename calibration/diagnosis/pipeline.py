@@ -41,7 +41,15 @@ def diagnose(observed: ObservedBundle, plan: Plan, progress: Progress) -> tuple[
         conditions.append(condition)
         seen[condition.name] = observation
     bundle = observed.bundle
-    return Side(bundle.root.name, bundle.model.family, bundle.model.variant, low_stages(bundle), conditions), seen
+    side = Side(
+        bundle=bundle.root.name,
+        memory=observed.policy,
+        family=bundle.model.family,
+        variant=bundle.model.variant,
+        low_stages=low_stages(bundle),
+        conditions=conditions,
+    )
+    return side, seen
 
 
 def _condition(
@@ -55,7 +63,7 @@ def _condition(
     def told() -> None:
         nonlocal done
         done += 1
-        progress(f"{observed.bundle.root.name}, {name}", done, frames)
+        progress(f"{observed.bundle.root.name}, {observed.policy}, {name}", done, frames)
 
     if transformation is None:
         shots: Iterator[tuple[int, Shot]] = zip(clip.frame_indices, clip.shots(), strict=True)
@@ -83,7 +91,7 @@ def _finding(observed: ObservedBundle, plan: Plan, seen: Observation, verdict: V
     if as_it_is:
         shot = plan.clip.shot(plan.clip.frame_indices.index(verdict.frame))
         click = innermost(shot.masks[verdict.object_id])
-    at = Circumstances(observed.bundle, measures, click)
+    at = Circumstances(observed.bundle, observed.policy, measures, click)
     return Finding(verdict, sentence(verdict, measures), remedies(verdict, at))
 
 

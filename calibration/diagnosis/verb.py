@@ -1,47 +1,64 @@
 """The verb `masklet diagnose`. Imports here stay light, since `masklet --help` loads every verb."""
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from masklet.runtime.cli.options import Boxes, BundleFolder, Masks, Negatives, NoHashes, Points
+from masklet.runtime.cli.option_groups import OptionGroup, grouped
+from masklet.runtime.cli.options import BundleFolder, FrameOptions, MemoryOption, NoHashes, PromptOptions
 
 
-def diagnose(
-    bundle: BundleFolder,
-    source: Annotated[str, typer.Argument(metavar="CLIP", help="A video or a folder of images.")],
-    truth: Annotated[
-        Path | None, typer.Option(metavar="MASKS", help="True masks: DAVIS PNGs, or JSON lines of COCO RLE.")
-    ] = None,
-    points: Points = [],  # noqa: B006 typer copies the default
-    negatives: Negatives = [],  # noqa: B006
-    boxes: Boxes = [],  # noqa: B006
-    masks_in: Masks = [],  # noqa: B006
+@dataclass(frozen=True)
+class TransformOptions(OptionGroup):
+    """How the clip is made harder."""
+
+    panel = "Transformations"
     transform: Annotated[
         list[str],
         typer.Option(
             metavar="NAME[:LEVEL]",
             help="Also run the clip transformed: occlusion, illumination, speed, viewpoint, clutter, all of these, or "
-            "long; at levels 1 to 3, or at all of them. May be given several times.",
+            "long; at level 1, 2 or 3, or at all of them. May be given several times.",
         ),
-    ] = [],  # noqa: B006
+    ] = field(default_factory=list)
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the transformations.")] = 0
+    write: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Write the transformed clips there, as DAVIS folders.")
+    ] = None
+
+
+@dataclass(frozen=True)
+class AgainstOptions(OptionGroup):
+    """What the bundle is compared with."""
+
+    panel = "Comparison"
     against: Annotated[
-        Path | None, typer.Option(metavar="BUNDLE2", help="Another bundle, such as an INT8 one, to compare with.")
+        Path | None, typer.Option(metavar="BUNDLE2", help="Run another bundle as well, such as an INT8 one.")
+    ] = None
+    against_memory: Annotated[str | None, typer.Option(metavar="POLICY", help="Run another memory policy as well.")] = (
+        None
+    )
+
+
+@grouped
+def diagnose(
+    bundle: BundleFolder,
+    source: Annotated[str, typer.Argument(metavar="CLIP", help="A video or a folder of images.")],
+    prompts: PromptOptions,
+    frames: FrameOptions,
+    transforms: TransformOptions,
+    comparison: AgainstOptions,
+    truth: Annotated[
+        Path | None, typer.Option(metavar="MASKS", help="True masks: DAVIS PNGs, or JSON lines of COCO RLE.")
     ] = None,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report as one HTML page.")] = None,
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write every measure as JSON.")] = None,
-    write: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Write the transformed clips there, as DAVIS folders.")
-    ] = None,
+    memory: MemoryOption = None,
     attention: Annotated[
         bool, typer.Option("--attention/--no-attention", help="Measure where memory attention looks.")
     ] = True,
-    seed: Annotated[int, typer.Option(min=0, help="Of the transformations.")] = 0,
-    start: Annotated[int, typer.Option(min=0, help="First frame to run.")] = 0,
-    end: Annotated[int | None, typer.Option(help="Frame to stop before.")] = None,
-    stride: Annotated[int, typer.Option(min=1, help="Run every n-th frame.")] = 1,
-    max_side: Annotated[int | None, typer.Option(min=16, help="Shrink frames to this longer side.")] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads a stage; all cores by default.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads of each stage; all cores by default.")] = None,
     no_hashes: NoHashes = False,
 ) -> None:
     """Find where a model loses an object, and what can be done.
@@ -53,21 +70,20 @@ def diagnose(
     from masklet.calibration.clips.clips import Clip
     from masklet.calibration.diagnosis.command import Request, run_diagnose
     from masklet.calibration.diagnosis.transformations.transformation import parse_transformations
-    from masklet.runtime.prompts.syntax import parse_prompts
 
-    prompts = parse_prompts(points=points, negatives=negatives, boxes=boxes, masks=masks_in)
-    cut = {"start": start, "end": end, "stride": stride, "max_side": max_side}
     request = Request(
         bundle=bundle,
-        against=against,
+        memory=memory,
+        against=comparison.against,
+        against_memory=comparison.against_memory,
         truth=truth,
-        transformations=parse_transformations(transform),
+        transformations=parse_transformations(transforms.transform),
         html=html,
         json=json,
-        write=write,
+        write=transforms.write,
         shares=attention,
-        seed=seed,
+        seed=transforms.seed,
         threads=threads,
         check_hashes=not no_hashes,
     )
-    run_diagnose(request, Clip(source, prompts, cut))
+    run_diagnose(request, Clip(source, prompts.schedule(), frames.cut()))

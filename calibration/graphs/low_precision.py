@@ -1,4 +1,4 @@
-"""A stage at a lower precision: which, what stays higher in it, and the graphs that come of it."""
+"""Makes the graphs of a stage at a lower precision; a choice says which parts stay higher."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,34 +10,34 @@ from masklet.calibration.graphs.fp16 import islands, overflowing, rounded, to_ha
 from masklet.calibration.graphs.int8 import quantise, store_constants_as_half, weighted_nodes
 from masklet.calibration.graphs.onnxrt_form import fuse_linear_layers
 from masklet.calibration.graphs.ranges import METHODS, Magnitudes
-from masklet.calibration.graphs.stage_graph import PLAIN, groups, load_graphs, tensor_types
+from masklet.calibration.graphs.stage_graph import PLAIN, copied, groups, load_graphs, tensor_types
 from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.precision import Precision
 
-HIGHER = {"int8": "fp32", "fp16": "fp32", "int8-fp16": "fp16"}
-"""What a stage goes up to that cannot be at a precision. int8 has FP32 around its layers, int8-fp16 has FP16."""
 FUSED = "onnx-ort"
-WORTH_HALVING = 4096  # elements of a constant
+WORTH_HALVING = 4096  # minimum number of elements of a constant to store it as FP16
 
 
 class Choice(msgspec.Struct, frozen=True):
-    """The precision of a stage. kept: groups of its nodes (`blocks.3`) that stay at the higher precision."""
+    """The precision of a stage. kept: groups of its nodes, such as `blocks.3`, that stay at the higher precision."""
 
-    precision: str
+    precision: Precision
     kept: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return self.precision + (f" but for {', '.join(self.kept)}" if self.kept else "")
 
 
-FULL = Choice("fp32")
+FULL = Choice(Precision.FP32)
 Choices = Mapping[str, Choice]  # by stage
 
 
 class Lowered(msgspec.Struct, frozen=True):
     """A stage at a lower precision.
 
-    models: its graphs by format. measured: the graph that its accuracy is measured on where that is none of them.
-    fp32_tensors: those that came too near to FP16's largest number, with their magnitude.
+    models:       its graphs by format.
+    measured:     the graph that its accuracy is measured on, if that is not one of `models`.
+    fp32_tensors: tensors that stay FP32 because they come near the largest FP16 number, with their magnitude.
     """
 
     models: dict[str, Any]
@@ -46,13 +46,13 @@ class Lowered(msgspec.Struct, frozen=True):
 
 
 def lower(bundle: Bundle, stage: str, choice: Choice, seen: Mapping[str, Magnitudes], method: str) -> Lowered:
-    """Make a stage's graphs at a precision. seen: its tensors' magnitudes. method: of METHODS, for INT8."""
+    """Make the graphs of a stage at a precision. seen: magnitudes of its tensors. method: for INT8, of METHODS."""
     models = load_graphs(bundle, stage)
     plain = models[PLAIN]
     group = groups(plain.graph)
     kept = {name for name, part in group.items() if part in choice.kept}
-    half = choice.precision.endswith("fp16")
-    if choice.precision.startswith("int8"):
+    half = choice.precision.fp16_tensors
+    if choice.precision.int8_layers:
         layers = [node for node in weighted_nodes(plain.graph) if node.name not in kept]
         limits = {name: METHODS[method](seen[name]) for name in {node.input[0] for node in layers}}
         for model in models.values():
@@ -64,33 +64,27 @@ def lower(bundle: Bundle, stage: str, choice: Choice, seen: Mapping[str, Magnitu
     near = overflowing({name: magnitudes.largest for name, magnitudes in seen.items()})
     types, stay = tensor_types(plain), islands(plain, near, kept)
     halves = {format: to_half(model, types, stay) for format, model in models.items()}
-    twin = _copied(plain)
+    twin = copied(plain)
     rounded(twin, halves[PLAIN])
     return Lowered(models, twin, near)
 
 
-def lowest_groups(bundle: Bundle, stage: str, precision: str) -> list[str]:
-    """The groups of a stage's nodes that a precision lowers, in the order of the graph; none where it lowers nothing.
+def lowest_groups(bundle: Bundle, stage: str, precision: Precision) -> list[str]:
+    """The groups of nodes of a stage that a precision affects, in graph order; empty if there are none.
 
-    For INT8 those with a layer in them.
+    For INT8 these are the groups with at least one quantised layer.
     """
     graph = load_graphs(bundle, stage)[PLAIN].graph
     group = groups(graph)
-    nodes = weighted_nodes(graph) if precision.startswith("int8") else graph.node
+    nodes = weighted_nodes(graph) if precision.int8_layers else graph.node
     return list(dict.fromkeys(group[node.name] for node in nodes))
 
 
 def _for_onnx_runtime(models: dict[str, onnx.ModelProto]) -> dict[str, onnx.ModelProto]:
-    """INT8 for ONNX Runtime's CPU, from the form with its fused operators where the stage has one."""
-    fused = models.get(FUSED) or _copied(models[PLAIN])
+    """INT8 graphs for ONNX Runtime's CPU provider, from the graph with its fused operators if the stage has one."""
+    fused = models.get(FUSED) or copied(models[PLAIN])
     fuse_linear_layers(fused)
     both = {PLAIN: models[PLAIN], FUSED: fused}
     for model in both.values():
         store_constants_as_half(model.graph, WORTH_HALVING)
     return both
-
-
-def _copied(model: onnx.ModelProto) -> onnx.ModelProto:
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    return copy

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from masklet.export.checkpoint import load_weights
+from masklet.export.checkpoints.pretrained import Source, configuration, load_weights
 from masklet.export.families import sam2
 from masklet.export.family import Case, ExportStage
 from masklet.export.modules.perceiver import LatentMemoryAttention, LatentMemoryEncoder
@@ -25,10 +25,10 @@ class EdgeTam:
     name = "edgetam"
     model_types: tuple[str, ...] = ("edgetam_video", "edgetam")
 
-    def load(self, source: str, image_size: int | None) -> Any:
+    def load(self, source: Source, image_size: int | None) -> Any:
         """Load a checkpoint for square frames of image_size pixels; its own size where None."""
         require_timm()
-        config = EdgeTamVideoConfig.from_pretrained(source)
+        config = configuration(EdgeTamVideoConfig, source)
         resize(config, image_size or int(config.image_size), source)
         return load_weights(EdgeTamVideoModel, config, source, twins=sam2.FOURIER)
 
@@ -62,7 +62,7 @@ def declare(model: Any) -> tuple[StageSpec, ...]:
     return sam2.declare(model.config, int(perceiver.num_latents_1d) + int(perceiver.num_latents_2d))
 
 
-def resize(config: Any, side: int, source: str) -> None:
+def resize(config: Any, side: int, source: Source) -> None:
     """Set the frame size throughout a configuration; no weight depends on it.
 
     Raises ExportError where the size does not fit the strides and windows, or the layout is none that the stages know.

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from masklet.export.checkpoint import load_weights, model_type
+from masklet.export.checkpoints.pretrained import Source, configuration, load_weights, model_type
 from masklet.export.family import Case, ExportStage
 from masklet.export.modules.sam_masks import SamMaskDecoder
 from masklet.export.modules.vit import HQEncoder, ViTEncoder
@@ -22,12 +22,10 @@ class Sam:
     name = "sam"
     model_types = ("sam", "sam_hq")
 
-    def load(self, source: str, image_size: int | None) -> Any:
+    def load(self, source: Source, image_size: int | None) -> Any:
         """Load a checkpoint. Its positions are learned for one size, so that image_size can only confirm it."""
-        configuration, architecture = (
-            (SamHQConfig, SamHQModel) if model_type(source) == "sam_hq" else (SamConfig, SamModel)
-        )
-        config = configuration.from_pretrained(source)
+        kind, architecture = (SamHQConfig, SamHQModel) if model_type(source) == "sam_hq" else (SamConfig, SamModel)
+        config = configuration(kind, source)
         check_layout(config, source, image_size)
         return load_weights(architecture, config, source)
 
@@ -78,7 +76,7 @@ def is_hq(config: Any) -> bool:
     return str(config.model_type) == "sam_hq"
 
 
-def check_layout(config: Any, source: str, image_size: int | None) -> None:
+def check_layout(config: Any, source: Source, image_size: int | None) -> None:
     """Raise ExportError where the graphs are not laid out for a configuration, or it is of another image size."""
     vision, prompts = config.vision_config, config.prompt_encoder_config
     side, patch = int(vision.image_size), int(vision.patch_size)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from masklet.export.checkpoint import load_weights
+from masklet.export.checkpoints.pretrained import Source, configuration, load_weights
 from masklet.export.family import Case, ExportStage
 from masklet.export.modules.hiera import HieraEncoder
 from masklet.export.modules.masks import MaskDecoder, MaskPromptEncoder
@@ -12,7 +12,7 @@ from masklet.export.modules.memories import MemoryAttention, MemoryEncoder
 from masklet.export.references import sam2_reference as reference
 from masklet.runtime.bundle.spec import (
     ConceptPolicy,
-    MemoryPolicy,
+    MemorySpec,
     ModelSpec,
     Preprocess,
     PromptPolicy,
@@ -36,9 +36,9 @@ class Sam2:
     name = "sam2"
     model_types = ("sam2_video", "sam2")
 
-    def load(self, source: str, image_size: int | None) -> Any:
+    def load(self, source: Source, image_size: int | None) -> Any:
         """Load a checkpoint for square frames of image_size pixels; its own size where None."""
-        config = Sam2VideoConfig.from_pretrained(source)
+        config = configuration(Sam2VideoConfig, source)
         resize(config, image_size or int(config.image_size), source)
         return load_weights(Sam2VideoModel, config, source, twins=FOURIER)
 
@@ -55,7 +55,7 @@ class Sam2:
 FAMILY = Sam2()
 
 
-def resize(config: Any, side: int, source: str) -> None:
+def resize(config: Any, side: int, source: Source) -> None:
     """Set the frame size throughout a configuration; no weight depends on it.
 
     Raises ExportError where the size does not fit the strides, or the layout is none that the stages know.
@@ -74,7 +74,7 @@ def resize(config: Any, side: int, source: str) -> None:
     config.memory_attention_rope_feat_sizes = [side // STRIDE, side // STRIDE]
 
 
-def _check_layout(config: Any, source: str) -> None:
+def _check_layout(config: Any, source: Source) -> None:
     vision, backbone = config.vision_config, config.vision_config.backbone_config
     wanted = {
         "four stages with patches of stride 4": len(backbone.blocks_per_stage) == 4
@@ -121,7 +121,7 @@ def describe(
             if config.mask_decoder_config.dynamic_multimask_via_stability
             else 0.0,
         ),
-        memory=MemoryPolicy(
+        memory=MemorySpec(
             recent_frames=int(config.num_maskmem) - 1,
             prompted_frames=limit if limit > 0 else UNLIMITED_PROMPTED,
             pointers=int(config.max_object_pointers_in_encoder),

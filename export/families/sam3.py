@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from masklet.export.checkpoint import load_weights, model_type
+from masklet.export.checkpoints.pretrained import Source, configuration, load_weights, model_type
 from masklet.export.families import sam2
 from masklet.export.family import Case, ExportStage
 from masklet.export.modules.detector import Detector, MaskHead
@@ -84,10 +84,10 @@ class Sam3:
     name = "sam3"
     model_types = tuple(ARCHITECTURES)
 
-    def load(self, source: str, image_size: int | None) -> Any:
+    def load(self, source: Source, image_size: int | None) -> Any:
         """Load a checkpoint for square frames of image_size pixels; its own size where None."""
         config_type, architecture = ARCHITECTURES[model_type(source)]
-        config = config_type.from_pretrained(source)
+        config = configuration(config_type, source)
         resize(config, image_size or int(config.image_size), source)
         prefix = "tracker_model." if architecture is Sam3VideoModel else ""
         return load_weights(architecture, config, source, twins=tuple(prefix + name for name in sam2.FOURIER))
@@ -120,7 +120,7 @@ class Sam3:
 FAMILY = Sam3()
 
 
-def resize(config: Any, side: int, source: str) -> None:
+def resize(config: Any, side: int, source: Source) -> None:
     """Set the frame size throughout a configuration; no weight depends on it.
 
     Raises ExportError where the size does not fit the patches, or the layout is none that the stages know.

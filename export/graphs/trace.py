@@ -23,6 +23,7 @@ import torch
 from masklet.export.family import ExportStage
 from masklet.export.graphs.standard_operators import CONTRIB, plain
 from masklet.export.graphs.whole_tiles import cut_into_tiles
+from masklet.runtime.bundle.graph_files import INLINE_BYTES, WeightsLayout, graph_file, write_weights
 from masklet.runtime.bundle.spec import StageSpec, TensorSpec
 from masklet.runtime.errors import ExportError
 from onnx import TensorProto, helper, numpy_helper
@@ -30,8 +31,6 @@ from onnxscript import FLOAT
 from onnxscript import opset19 as op
 
 OPSET = 19  # what every engine that is built for here reads, TensorRT 10.3 included
-INLINE_BYTES = 1024  # smaller constants stay in the graph, where shape inference can see them
-ALIGNMENT = 64  # of a tensor in the weights file, in bytes
 # Data-dependent shapes and control flow, which engines with fixed memory plans cannot build or do slowly.
 UNWANTED = frozenset({"If", "Loop", "Scan", "NonZero", "ScatterND", "ScatterElements", "OneHot"})
 
@@ -51,16 +50,13 @@ class Graphs:
 
     def write(self, root: Path) -> dict[str, tuple[str, ...]]:
         """Write the graphs and their weights below root; returns the files of each format, the graph first."""
-        weights = _weights_file(self.spec)
-        with (root / weights).open("wb") as file:
-            for raw in self.weights:
-                file.write(b"\0" * (-file.tell() % ALIGNMENT))
-                file.write(raw)
-        files: dict[str, tuple[str, ...]] = {"onnx": (f"{self.spec.name}.onnx", weights)}
+        stage = self.spec.name
+        weights = write_weights(root, stage, self.weights)
+        files: dict[str, tuple[str, ...]] = {"onnx": (graph_file(stage, "onnx"), weights)}
         _save(self.plain, root / files["onnx"][0])
         onnx.checker.check_model(root / files["onnx"][0])
         if self.fused is not None:
-            files["onnx-ort"] = (f"{self.spec.name}.ort.onnx", weights)
+            files["onnx-ort"] = (graph_file(stage, "onnx-ort"), weights)
             _save(self.fused, root / files["onnx-ort"][0])
         return files
 
@@ -97,7 +93,7 @@ def trace(stage: ExportStage) -> Graphs:
     whole = program.model_proto
     widths = _widths(whole.graph)
     _tidy(whole, spec)
-    weights = _detach_weights(whole, _weights_file(spec))
+    weights = _detach_weights(whole, WeightsLayout(spec.name))
     model = onnx.ModelProto()
     model.CopyFrom(whole)  # a message keeps the memory of what was taken out of it
     if not any(node.domain == CONTRIB for node in model.graph.node):
@@ -191,24 +187,18 @@ def _check(model: onnx.ModelProto, spec: StageSpec) -> None:
         raise ExportError(f"stage {spec.name!r}: the graph has {', '.join(unwanted)}, which engines cannot build")
 
 
-def _weights_file(spec: StageSpec) -> str:
-    return f"{spec.name}.weights"
-
-
-def _detach_weights(model: onnx.ModelProto, file: str) -> tuple[bytes, ...]:
+def _detach_weights(model: onnx.ModelProto, layout: WeightsLayout) -> tuple[bytes, ...]:
     """Take the large constants out of a graph, in its order; what is left says where in the file they will be."""
-    weights, end = [], 0
+    weights = []
     for tensor in model.graph.initializer:
         raw = tensor.raw_data or numpy_helper.to_array(tensor).tobytes()
         if len(raw) < INLINE_BYTES:
             continue
-        start = end + -end % ALIGNMENT
-        end = start + len(raw)
         tensor.ClearField("raw_data")
         tensor.data_location = TensorProto.EXTERNAL
         del tensor.external_data[:]
-        for key, value in {"location": file, "offset": start, "length": len(raw)}.items():
-            tensor.external_data.add(key=key, value=str(value))
+        for key, value in layout.place(len(raw)).items():
+            tensor.external_data.add(key=key, value=value)
         weights.append(raw)
     return tuple(weights)
 

@@ -1,114 +1,13 @@
 """A bundle: a folder with manifest.json, the graphs and engines of each stage, and the hashes that verify them."""
 
-import glob
-import hashlib
-import os
-import shutil
-import sys
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Self
 
-import msgspec
+from masklet.runtime.bundle.manifest import Artifact, ArtifactFile, Manifest, read_manifest, sha256
 from masklet.runtime.bundle.spec import ModelSpec
-from masklet.runtime.errors import BundleError, SpecError
-
-if sys.platform != "win32":
-    import fcntl
-
-SCHEMA = 1
-MANIFEST = "manifest.json"
-SEAL = "manifest.json.sha256"  # the hash of the manifest, which holds the hashes of everything else
-
-
-class ArtifactFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A file of a bundle: its path below the root, with forward slashes, its SHA-256 and its size in bytes."""
-
-    path: str
-    sha256: str
-    bytes: int
-
-
-class Artifact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One runnable form of one stage.
-
-    format:    "onnx" (standard operators: runs anywhere, builds engines), "onnx-ort" (with ONNX Runtime's fused
-               operators), or a kind of engine.
-    precision: "fp32", "fp16", "int8", ...: of the matrix products and convolutions.
-    files:     the graph or engine first, then the files it refers to (two graphs may share a weights file).
-    built_for: for an engine, the machine and the TensorRT release it was built for; None for a graph.
-    """
-
-    stage: str
-    format: str
-    precision: str
-    files: tuple[ArtifactFile, ...]
-    built_for: dict[str, str] | None = None
-
-
-class Parity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Difference between an output of a stage and the checkpoint's own, over the inputs that were tried.
-
-    relative: ||got - want|| / ||want||, the worst of all inputs.
-    max_abs:  largest absolute difference of a single value.
-    For a stage at low precision: the difference from its FP32 graph, over recorded frames.
-    """
-
-    stage: str
-    format: str
-    output: str
-    relative: float
-    max_abs: float
-
-
-class Checkpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Origin of the weights: the name as given to the exporter, and the SHA-256 of configuration and weights."""
-
-    name: str
-    sha256: str
-
-
-class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Accuracy lost by low precision, over the frames it was measured on; `masklet calibrate` writes it.
-
-    method:       how INT8 ranges were determined.
-    stages:       precision of each stage as text, with the parts that stayed higher.
-    iou:          mean mask IoU with the FP32 pipeline.
-    jf, jf_fp32:  J&F against true masks, in points of 100; None if no true masks were given.
-    max_drop, min_iou: the limits that were given.
-    within:       whether the bundle is within these limits.
-    """
-
-    precision: str
-    method: str
-    stages: dict[str, str]
-    frames: int
-    iou: float
-    jf: float | None
-    jf_fp32: float | None
-    max_drop: float
-    min_iou: float
-    within: bool
-
-
-class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The content of manifest.json. assets: files that the runtime reads besides the graphs, such as a tokenizer."""
-
-    schema: int
-    model: ModelSpec
-    checkpoint: Checkpoint
-    artifacts: tuple[Artifact, ...]
-    parity: tuple[Parity, ...] = ()
-    made_with: dict[str, str] = {}
-    assets: tuple[ArtifactFile, ...] = ()
-    calibration: Calibration | None = None
-
-    def files(self) -> tuple[ArtifactFile, ...]:
-        """Every file that the manifest names, without duplicates."""
-        return tuple(dict.fromkeys((*(f for a in self.artifacts for f in a.files), *self.assets)))
+from masklet.runtime.errors import BundleError
 
 
 @dataclass(frozen=True)
@@ -133,7 +32,7 @@ class Bundle:
         Raises BundleError if the folder is not a bundle, has an unknown schema, is incomplete or was altered.
         """
         root = Path(root)
-        bundle = cls(root, _read_manifest(root))
+        bundle = cls(root, read_manifest(root))
         for file in bundle.manifest.files():
             _check_file(root, file, check_hashes)
         for stage in bundle.model.stages:
@@ -163,41 +62,6 @@ class Bundle:
         return self.root / name
 
 
-def bank_bytes(model: ModelSpec) -> int:
-    """Bytes of a full memory bank for one object: spatial memories and object pointers."""
-    if model.memory is None:
-        return 0
-    attention = {t.name: t for t in model.stage("memory_attention").inputs}
-    policy = model.memory
-    sizes = {
-        "objects": 1,
-        "memories": policy.prompted_frames + policy.recent_frames,
-        "pointers": policy.prompted_frames + policy.pointers - 1,
-    }
-    return attention["memory"].nbytes(sizes) + attention["pointers"].nbytes(sizes)
-
-
-def _read_manifest(root: Path) -> Manifest:
-    if not root.exists():
-        raise BundleError(f"{root}: no such bundle; make one with `masklet export MODEL -o {root}`")
-    if not root.is_dir() or not (root / MANIFEST).is_file():
-        raise BundleError(f"{root}: not a bundle, it has no {MANIFEST}; wanted a folder that `masklet export` wrote")
-    raw = (root / MANIFEST).read_bytes()
-    seal = root / SEAL
-    if not seal.is_file() or seal.read_text().strip() != hashlib.sha256(raw).hexdigest():
-        raise BundleError(
-            f"{root}: {MANIFEST} does not match {SEAL}: it was altered or cut off; export the model again"
-        )
-    try:
-        schema = msgspec.json.decode(raw, type=dict[str, msgspec.Raw]).get("schema", msgspec.Raw(b"null"))
-        version = msgspec.json.decode(schema)
-        if version != SCHEMA:
-            raise BundleError(f"{root}: schema version {version!r}; this masklet reads version {SCHEMA}")
-        return msgspec.json.decode(raw, type=Manifest)
-    except (msgspec.DecodeError, msgspec.ValidationError, SpecError) as error:
-        raise BundleError(f"{root}: {MANIFEST} cannot be read: {error}") from None
-
-
 def _check_file(root: Path, file: ArtifactFile, check_hash: bool) -> None:
     relative = PurePosixPath(file.path)
     if relative.is_absolute() or ".." in relative.parts or "\\" in file.path or not relative.parts:
@@ -211,160 +75,3 @@ def _check_file(root: Path, file: ArtifactFile, check_hash: bool) -> None:
         raise BundleError(f"{root}: {file.path} has {path.stat().st_size} bytes, wanted {file.bytes}; it was cut off")
     if check_hash and sha256(path) != file.sha256:
         raise BundleError(f"{root}: {file.path} was altered: its SHA-256 is not the manifest's")
-
-
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-class BundleWriter:
-    """Collects the files of a new bundle in `root`, a temporary folder; see `write_bundle`."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self._artifacts: list[Artifact] = []
-        self._assets: list[ArtifactFile] = []
-        self._hashed: dict[str, ArtifactFile] = {}
-
-    def add(self, stage: str, format: str, precision: str, files: Sequence[str]) -> None:
-        """Add an artifact whose files were written below `root`; the path of the graph comes first."""
-        self._artifacts.append(Artifact(stage, format, precision, tuple(self._file(f) for f in files)))
-
-    def add_asset(self, name: str) -> None:
-        """Add a file written below `root` that the runtime reads besides the graphs."""
-        self._assets.append(self._file(name))
-
-    def seal(
-        self,
-        model: ModelSpec,
-        checkpoint: Checkpoint,
-        parity: Sequence[Parity] = (),
-        made_with: dict[str, str] | None = None,
-        calibration: Calibration | None = None,
-    ) -> None:
-        """Write the manifest and its hash. A bundle that is not sealed is deleted."""
-        manifest = Manifest(
-            SCHEMA,
-            model,
-            checkpoint,
-            tuple(self._artifacts),
-            tuple(parity),
-            made_with or {},
-            tuple(self._assets),
-            calibration,
-        )
-        write_manifest(self.root, manifest)
-
-    def _file(self, name: str) -> ArtifactFile:
-        if name not in self._hashed:
-            path = self.root / name
-            self._hashed[name] = ArtifactFile(name, sha256(path), path.stat().st_size)
-        return self._hashed[name]
-
-
-def write_manifest(root: Path, manifest: Manifest) -> None:
-    """Write the manifest and its hash into a folder."""
-    raw = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
-    for name, data in ((MANIFEST, raw), (SEAL, hashlib.sha256(raw).hexdigest().encode() + b"\n")):
-        (root / name).unlink(missing_ok=True)  # it may be a hard link to the file of a bundle in use
-        (root / name).write_bytes(data)
-
-
-@contextmanager
-def write_bundle(destination: str | Path, *, replace: bool = False) -> Iterator[BundleWriter]:
-    """Write a bundle into a temporary folder beside `destination`, and rename it once it is complete and sealed.
-
-    replace: replace an existing bundle; anything else at that path is never touched.
-    Raises BundleError if the destination exists, cannot be written, or the disk is full. If the block ends early (an
-    error, Ctrl-C), neither the destination nor the temporary folder remains. A temporary folder left by a killed
-    process is removed by the next write to the same destination.
-    """
-    target = Path(destination)
-    check_destination(target, replace)
-    with bundle_folder(target, "no bundle was written") as root:
-        yield BundleWriter(root)
-
-
-@contextmanager
-def bundle_folder(target: Path, otherwise: str) -> Iterator[Path]:
-    """A temporary folder beside `target` that replaces it at the end of the block, if it then is a complete bundle.
-
-    otherwise: end of the error message: what the state is if writing fails.
-    Raises BundleError if the folder cannot be written or the disk is full.
-    """
-    _sweep(target)
-    try:
-        root = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
-    except OSError as error:
-        raise BundleError(f"{target}: cannot be written: {error.strerror}") from None
-    try:
-        with _claimed(root):
-            yield root
-            Bundle.load(root, check_hashes=False)
-            root.chmod(0o755)
-            _move_into_place(root, target)
-    except OSError as error:
-        raise BundleError(f"{target}: cannot be written: {error.strerror or error}; {otherwise}") from error
-    finally:
-        shutil.rmtree(root, ignore_errors=True)
-
-
-def check_destination(target: Path, replace: bool) -> None:
-    """Raise BundleError if no bundle can be written there, or one exists that must not be replaced."""
-    if not target.parent.is_dir():
-        raise BundleError(f"{target}: the folder {target.parent} does not exist")
-    if not target.exists():
-        return
-    if not (target / MANIFEST).is_file():
-        raise BundleError(f"{target}: exists and is not a bundle; choose another name")
-    if not replace:
-        raise BundleError(f"{target}: exists; choose another name, or --force to replace it")
-
-
-@contextmanager
-def _claimed(folder: Path) -> Iterator[bool]:
-    """Lock a folder while the block runs; yields False if another process holds the lock.
-
-    The operating system releases the lock of a process that dies. Windows cannot lock folders: always False there.
-    """
-    if sys.platform == "win32":
-        yield False
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield True
-    except BlockingIOError:
-        yield False
-    finally:
-        os.close(descriptor)
-
-
-def _sweep(target: Path) -> None:
-    """Remove temporary folders for a destination that no running process uses, and replaced bundles."""
-    for kind in ("tmp", "old") if target.exists() else ("tmp",):
-        for left in target.parent.glob(f".{glob.escape(target.name)}.*.{kind}"):
-            with suppress(OSError), _claimed(left) as nobodys:
-                if nobodys:
-                    shutil.rmtree(left)
-
-
-def _move_into_place(root: Path, target: Path) -> None:
-    if not target.exists():
-        os.rename(root, target)
-        return
-    old = root.with_suffix(".old")
-    os.rename(target, old)
-    try:
-        os.rename(root, target)
-    except BaseException:
-        os.rename(old, target)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def graph_hash(artifact: Artifact) -> str:
-    """One hash over a graph and the weights it refers to."""
-    return hashlib.sha256("".join(file.sha256 for file in artifact.files).encode()).hexdigest()

@@ -12,9 +12,20 @@ from masklet.runtime.backends.sessions import Sessions
 from masklet.runtime.bundle.spec import Tensor
 from masklet.runtime.errors import PromptError, StateError
 from masklet.runtime.pixels.geometry import F32, U8, Resizer, resize_mask
-from masklet.runtime.prompts.prompts import PADDING, Box, Mask, Points, Prompt, check_prompt, encode_points
-from masklet.runtime.results import Frame
+from masklet.runtime.prompts.prompts import (
+    PADDING,
+    Box,
+    Mask,
+    Points,
+    Prompt,
+    check_object_id,
+    check_prompt,
+    encode_points,
+)
+from masklet.runtime.results import Frame, check_frame
+from masklet.runtime.tracking.known_policies import Memory
 from masklet.runtime.tracking.memory_bank import MemoryBank
+from masklet.runtime.tracking.memory_policy import Seen
 from masklet.runtime.tracking.snapshot import TrackerSnapshot
 
 LOGIT_LIMIT = 32.0  # earlier logits are clamped to this before they prompt again (vp 254)
@@ -26,24 +37,27 @@ class Decoded:
     """A batch of objects on one frame, between the decoder and the memory encoder.
 
     low_res: [objects, 1, h, w] logits; score: [objects, 1] logit of being visible; pointer: [objects, channels];
-    effective_iou: [objects] float32, 0..1 (MemoryPolicy).
+    seen: of each object, what the memory policy looks at.
     """
 
     object_ids: list[int]
     low_res: Tensor
     score: Tensor
     pointer: Tensor
-    effective_iou: Tensor
+    seen: list[Seen]
     prompted: bool
     pinned: bool
 
 
 class Masklets:
-    """Objects of one stream, from frame to frame. sessions: shared; the memories in `bank` are this stream's own."""
+    """Objects of one stream, from frame to frame. sessions: shared; the memories in `bank` are this stream's own.
 
-    def __init__(self, sessions: Sessions) -> None:
+    memory: the memory policy; the model's own where None.
+    """
+
+    def __init__(self, sessions: Sessions, memory: Memory = None) -> None:
         self.sessions, self.model = sessions, sessions.model
-        self.bank = MemoryBank(self.model)
+        self.bank = MemoryBank(self.model, memory)
         self.time = -1
         self._resize = Resizer(self.model.preprocess.side)
         self._frame: Frame | None = None
@@ -71,7 +85,13 @@ class Masklets:
         return int(mask.shape[-1])
 
     def check(self, object_id: int, prompt: Prompt, frame: Frame) -> None:
-        """Raise PromptError where a prompt does not fit a frame, or its mask would not survive the model's size."""
+        """Raise MaskletError, before anything changes, where an id, a prompt and a frame do not go together.
+
+        That is: an id that is no positive integer, no `Frame`, a prompt that is none or does not fit the frame, a mask
+        that would not survive the model's size.
+        """
+        check_object_id(object_id)
+        check_frame(frame)
         check_prompt(prompt, frame.hw)
         side = self.mask_side
         if isinstance(prompt, Mask) and not resize_mask(prompt.mask, side).any():
@@ -79,6 +99,18 @@ class Masklets:
                 f"object {object_id}: its mask of {int(prompt.mask.sum())} pixels vanishes at the model's "
                 f"{side} x {side}; give a larger one"
             )
+
+    def check_all(self, prompts: Mapping[int, Prompt] | None, frame: Frame) -> dict[int, Prompt]:
+        """The prompts of a frame, each checked. Raises MaskletError as `check` does, or for what is no mapping."""
+        check_frame(frame)
+        if prompts is not None and not isinstance(prompts, Mapping):
+            raise PromptError(
+                f"prompts: expected a mapping of object ids to prompts, such as {{1: Points.click(480, 270)}}, got "
+                f"{type(prompts).__name__}"
+            )
+        for object_id, prompt in (prompts or {}).items():
+            self.check(object_id, prompt, frame)
+        return dict(prompts or {})
 
     def begin(self, frame: Frame) -> None:
         """Go to the next frame."""
@@ -96,15 +128,16 @@ class Masklets:
         """Segment one object from clicks and a box. earlier: its logits [1, h, w] on this frame, None without."""
         embed = self._attend([object_id]) if with_memory else self.features["vision_feat"]
         coords, labels = encode_points(prompt, self.frame.hw, self.model.preprocess.side)
+        multimask = self.model.prompting.multimask(len(labels) - 1, first_prompt=not with_memory)
         out = self._decode(
             embed,
             coords[None],
             labels[None],
             previous=None if earlier is None else np.clip(earlier[None], -LOGIT_LIMIT, LOGIT_LIMIT),
-            multimask=self.model.prompting.multimask(len(labels) - 1, first_prompt=not with_memory),
+            multimask=multimask,
             without_memory=not with_memory,
         )
-        return _decoded([object_id], out, prompted=True, pinned=pinned)
+        return self._decoded([object_id], out, multimask, prompted=True, pinned=pinned)
 
     def from_masks(self, object_ids: list[int], masks: U8, *, pinned: bool) -> Decoded:
         """Take masks [objects, mask_side, mask_side], 0 or 1, for the output.
@@ -122,7 +155,7 @@ class Masklets:
             without_memory=False,
         )
         sure = {"object_score": np.full((count, 1), VISIBLE, np.float32), "iou": np.ones((count, 1), np.float32)}
-        return _decoded(object_ids, {**out, **given, **sure}, prompted=True, pinned=pinned)
+        return self._decoded(object_ids, {**out, **given, **sure}, False, prompted=True, pinned=pinned)
 
     def remember(self, decoded: Decoded, low_res: Tensor) -> None:
         """Encode masks [objects, 1, h, w], which need not be the decoded ones, and keep them with the pointers."""
@@ -135,32 +168,34 @@ class Masklets:
                 "binarize": np.full(len(low_res), decoded.prompted, np.float32),
             },
         )["new_memory"]
-        for row, object_id in enumerate(decoded.object_ids):
-            iou = float(decoded.effective_iou[row])
-            self.bank.keep(object_id, decoded.pinned, memory[row], decoded.pointer[row], iou)
+        for row, (object_id, seen) in enumerate(zip(decoded.object_ids, decoded.seen, strict=True)):
+            self.bank.keep(object_id, seen, decoded.pinned, memory[row], decoded.pointer[row])
 
     def snapshot(self) -> TrackerSnapshot:
         """What is remembered after the last frame, for a tracker of the same model to go on from."""
-        return TrackerSnapshot(self.time, self.bank.snapshot())
+        return self.bank.snapshot()
 
     def restore(self, snapshot: TrackerSnapshot) -> None:
-        """Go on from a snapshot. Raises StateError where it is of another model, or frames were given already."""
+        """Go on from a snapshot.
+
+        Raises StateError where it is of another model or memory policy, or frames were given already.
+        """
         if self.time != -1:
             raise StateError("a state can only be restored before the first frame")
-        self.bank.restore(snapshot.objects)
+        self.bank.restore(snapshot)
         self.time = snapshot.time
 
     def _tracked(self, object_ids: list[int]) -> Decoded:
-        count = len(object_ids)
+        count, multimask = len(object_ids), self.model.prompting.multimask(0, first_prompt=False)
         out = self._decode(
             self._attend(object_ids),
             np.zeros((count, 2, 2), np.float32),
             np.full((count, 2), PADDING, np.int64),
             previous=None,
-            multimask=self.model.prompting.multimask(0, first_prompt=False),
+            multimask=multimask,
             without_memory=False,
         )
-        return _decoded(object_ids, out, prompted=False, pinned=False)
+        return self._decoded(object_ids, out, multimask, prompted=False, pinned=False)
 
     def _attend(self, object_ids: list[int]) -> Tensor:
         feeds = {"vision_feat": self.features["vision_feat"], **self.bank.feeds(object_ids)}
@@ -196,10 +231,25 @@ class Masklets:
         }
         return self.sessions.run("mask_decoder", feeds)
 
-
-def _decoded(object_ids: list[int], out: Mapping[str, Tensor], *, prompted: bool, pinned: bool) -> Decoded:
-    """What the decoder put out for a batch; sb 509 (cal_mem_score in SAM 3) makes the effective IoU of it."""
-    score = np.asarray(out["object_score"])
-    sure = np.maximum(0, 2 / (1 + np.exp(-score[:, 0])) - 1)
-    effective_iou = sure * np.asarray(out["iou"])[:, 0]
-    return Decoded(object_ids, out["low_res_mask"], score, out["pointer"], effective_iou, prompted, pinned)
+    def _decoded(
+        self, object_ids: list[int], out: Mapping[str, Tensor], multimask: bool, *, prompted: bool, pinned: bool
+    ) -> Decoded:
+        """What the decoder put out for a batch. multimask: whether it took one of several candidates."""
+        low_res, score, iou = out["low_res_mask"], np.asarray(out["object_score"]), np.asarray(out["iou"])[:, 0]
+        sure = np.maximum(0, 2 / (1 + np.exp(-score[:, 0])) - 1)
+        effective_iou = sure * iou
+        several = multimask and "candidate_masks" in out
+        seen = [
+            Seen(
+                self.time,
+                prompted,
+                low_res[row, 0],
+                float(score[row, 0]),
+                float(iou[row]),
+                float(effective_iou[row]),
+                out["candidate_masks"][row, 1:] if several else None,
+                out["candidate_ious"][row, 1:] if several else None,
+            )
+            for row in range(len(object_ids))
+        ]
+        return Decoded(object_ids, low_res, score, out["pointer"], seen, prompted, pinned)

@@ -10,6 +10,7 @@ from masklet.runtime.bundle.spec import Tensor
 from masklet.runtime.pixels.geometry import boxes_xyxy, fill_holes, masks_to_source, non_overlapping, resize_mask
 from masklet.runtime.prompts.prompts import Mask, Prompt
 from masklet.runtime.results import Frame, FrameResult
+from masklet.runtime.tracking.known_policies import Memory
 from masklet.runtime.tracking.masklets import Decoded, Masklets
 from masklet.runtime.tracking.snapshot import TrackerSnapshot
 
@@ -78,10 +79,15 @@ class VideoTracker:
             result = tracker.step(frame, {1: Points.click(480, 270)} if frame.index == 0 else {})
 
     sessions: a bundle, opened on ONNX Runtime's CPU provider, or sessions that are open already (and then shared).
+    memory:   what is remembered of each object: the name of a memory policy, as "sam2", or "sam3:min_effective_iou=0.1"
+              to change an option, or the policy's options; the model's own policy where None.
+    Raises PolicyError where there is no such policy, or the model cannot serve it.
     """
 
-    def __init__(self, sessions: Bundle | Sessions, options: TrackerOptions | None = None) -> None:
-        self._masklets = Masklets(sessions if isinstance(sessions, Sessions) else Sessions.open(sessions))
+    def __init__(
+        self, sessions: Bundle | Sessions, options: TrackerOptions | None = None, memory: Memory = None
+    ) -> None:
+        self._masklets = Masklets(sessions if isinstance(sessions, Sessions) else Sessions.open(sessions), memory)
         self._bank = self._masklets.bank
         self._options = options or TrackerOptions()
         self._shown: dict[int, _Shown] = {}
@@ -105,9 +111,7 @@ class VideoTracker:
 
         Returns the results that are due: the frame's own.
         """
-        prompts = dict(prompts or {})
-        for object_id, prompt in prompts.items():
-            self._masklets.check(object_id, prompt, frame)
+        prompts = self._masklets.check_all(prompts, frame)
         self._masklets.begin(frame)
         self._shown.clear()
         tracked = [i for i in self._bank.object_ids if i not in prompts]
@@ -145,7 +149,8 @@ class VideoTracker:
     def restore(self, snapshot: TrackerSnapshot) -> None:
         """Go on from a snapshot: later frames come out as if there had been no break; `refine` waits for a frame.
 
-        Raises StateError where the snapshot is of another model, or this tracker was given frames already.
+        Raises StateError where the snapshot is of another model or memory policy, or this tracker was given frames
+        already.
         """
         self._masklets.restore(snapshot)
 

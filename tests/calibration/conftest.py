@@ -8,6 +8,7 @@ from clicks import centre_click
 from evaluate import CHECKPOINT
 from folder import write_clip
 from made_once import made_once
+from masklet.runtime.prompts.syntax import parse_prompts
 from scenes import held_out
 
 
@@ -34,19 +35,26 @@ def trained_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def lowered(factory: pytest.TempPathFactory, bundle: Path, scene: Scene, precision: str) -> Path:
     """The bundle of the checkpoint that ships with every stage at a lower precision, whatever that costs."""
-    from masklet.calibration.verbs import Precision, calibrate
+    from masklet.calibration.clips.clips import Clip
+    from masklet.calibration.command import Request, run_calibrate
+    from masklet.calibration.scoring.closed_loop import Bound
+    from masklet.runtime.bundle.precision import Precision
 
     def make(path: Path) -> None:
-        calibrate(
-            bundle,
-            [str(scene.frames)],
-            path,
-            Precision(precision),
-            points=list(scene.points),
+        prompts = parse_prompts(points=scene.points, negatives=[], boxes=[], masks=[])
+        request = Request(
+            bundle=bundle,
+            output=path,
+            precision=Precision(precision),
+            method="percentile",
+            bound=Bound(0.5, 0.985),
             search=False,
-            force=True,
+            seed=0,
             threads=1,
+            force=True,
+            check_hashes=True,
         )
+        run_calibrate(request, [Clip(str(scene.frames), prompts, {})], [])
 
     return made_once(factory, f"{precision}.bundle", make)
 

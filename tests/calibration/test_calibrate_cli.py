@@ -15,7 +15,9 @@ from masklet.calibration.clips.truth import open_truth
 from masklet.calibration.recording import instrumented_sessions as watch
 from masklet.calibration.recording import record
 from masklet.calibration.scoring.accuracy import region_similarity
-from masklet.runtime.bundle.bundle import Bundle, write_bundle
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.precision import Precision
+from masklet.runtime.bundle.writer import write_bundle
 from masklet.runtime.errors import CalibrationError
 from onnx import numpy_helper
 from PIL import Image
@@ -67,7 +69,7 @@ def test_the_bundle_runs_and_keeps_to_its_bound(
 def test_inspect_and_the_reports_say_what_it_cost(cli: Cli, calibrated: Path) -> None:
     code, out, _ = cli("inspect", calibrated)
     assert code == 0
-    assert "within its bound over 24 frames" in " ".join(out.split())
+    assert "within its limits over 24 frames" in " ".join(out.split())
     report = json.loads(calibrated.with_suffix(".report.json").read_bytes())
     assert report["figures"]["frames"] == 24
     assert len(report["curve"]) == 12
@@ -110,7 +112,7 @@ def test_force_writes_what_is_beyond_the_bound_and_says_so(
     assert cli(*words, "--no-search", "--min-iou", 0.9999, "--force", "--precision", "int8-fp16")[0] == 0
     code, text, _ = cli("inspect", out)
     assert code == 0
-    assert "beyond its bound" in " ".join(text.split())
+    assert "beyond its limits" in " ".join(text.split())
     code, _, err = cli("calibrate", out, scenes[0].frames, *scenes[0].words(), "-o", tmp_path / "twice.bundle")
     assert code == 2
     assert "is int8-fp16 already" in err
@@ -145,7 +147,9 @@ def test_it_goes_on_after_an_interruption_and_comes_to_the_same(
     for one, other in zip(whole.feeds("mask_decoder", 99), again.feeds("mask_decoder", 99), strict=True):
         assert all(np.array_equal(one[name], other[name]) for name in one)
     for part, recording in (("a", whole), ("b", again)):
-        low = lower(bundle, "memory_attention", Choice("int8"), recording.statistics["memory_attention"], "percentile")
+        low = lower(
+            bundle, "memory_attention", Choice(Precision.INT8), recording.statistics["memory_attention"], "percentile"
+        )
         write_graphs("memory_attention", low.models, tmp_path / part)
     for path in tmp_path.glob("a/memory_attention.*"):
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
@@ -180,7 +184,7 @@ def test_bad_input(
     cases: list[tuple[list[object], str]] = [
         ([frames], "nothing to track"),
         ([frames, "--point", "1@99:5,5"], "frame 99"),
-        ([frames, *words, "--truth", tmp_path / "none"], "no such truth"),
+        ([frames, *words, "--truth", tmp_path / "none"], "no such file"),
         ([frames, *words, "--truth", empty], "no masks"),
         ([frames, *words, "--truth", small], "16 x 16 pixels, the source's frames 128 x 128"),
         ([frames, *words, "--truth", small, "--truth", small], "1 sources and 2 of --truth"),
@@ -213,7 +217,7 @@ def test_not_a_number_is_named(cli: Cli, trained_bundle: Path, scenes: list[Scen
         bias.CopyFrom(numpy_helper.from_array(np.full(bias.dims, np.nan, np.float32), bias.name))
         onnx.save(model, path, save_as_external_data=True, location="memory_encoder.weights")
         for artifact in bundle.manifest.artifacts:
-            writer.add(artifact.stage, artifact.format, "fp32", [file.path for file in artifact.files])
+            writer.add(artifact.stage, artifact.format, Precision.FP32, [file.path for file in artifact.files])
         writer.seal(bundle.model, bundle.manifest.checkpoint)
     code, _, err = cli(
         "calibrate", tmp_path / "nan.bundle", scenes[0].frames, *scenes[0].words(), "-o", tmp_path / "y.bundle"

@@ -14,7 +14,7 @@ import pytest
 from checkpoints import nano_config, random_model, save_checkpoint, save_image_checkpoint
 from command_line import process_words
 from masklet.export import verbs
-from masklet.export.checkpoint import fingerprint
+from masklet.export.checkpoints.pretrained import fingerprint
 from masklet.export.families.sam2 import FAMILY, FOURIER
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.cli.main import main

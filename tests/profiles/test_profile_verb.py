@@ -72,11 +72,11 @@ BAD: list[tuple[str, tuple[object, ...]]] = [
     ("there is no folder", ("--json", "no/such/folder/p.json")),
     ("is a folder; name a file", ("--html", "/")),
     ("cannot be written", ("--trace", "/proc/p.json")),
-    ("--sweep objects=none: wanted objects=1,2,4", ("--sweep", "objects=none")),
+    ("--sweep objects=none: expected objects=1,2,4", ("--sweep", "objects=none")),
     ("the model attends to 7 at most", ("--sweep", "memory=9")),
     ("sizes belong behind --sweep", ("memory=9",)),
     ("wanted BUNDLE and SOURCE, or --compare", ("one", "more")),
-    ("a prompt is for frame 99, which does not come", ("--point", "@99:1,1")),
+    ("a prompt is for frame 99, but", ("--point", "@99:1,1")),
     ("--compare reads two reports and runs nothing", ("--compare", "a.json", "b.json")),
 ]
 
@@ -122,7 +122,7 @@ def test_an_interrupted_run_reports_what_it_has(
     report = tmp_path / "p.json"
     code, _, err = profile(nano_bundle, clip, *PROMPTS, *ONE_THREAD, "--masks", tmp_path / "m.jsonl", "--json", report)
     assert code == 130
-    assert "the report is of the frames up to here" in err
+    assert "the report covers the frames up to this point" in err
     assert json.loads(report.read_text())["frames"] == 2
 
 
@@ -151,7 +151,7 @@ def test_engines_are_profiled_each_on_its_own(
     code, out, err = profile(*words, "--json", report)
     assert code == 0, err
     assert "all 5 stages: tensorrt fp32" in err
-    assert "no roofline: the peaks that it compares with are measured of the CPU alone" in err
+    assert "no roofline: the peak performance can be measured for the CPU only" in err
     assert "tensorrt 10.3.0 on Fake GPU with CUDA graphs" in out
     found = json.loads(report.read_text())
     assert found["roofline"] is None

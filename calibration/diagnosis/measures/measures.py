@@ -83,7 +83,7 @@ class ObjectMeasures:
             if features is None:
                 continue
             cells = self._layout.object_cells(looked.mask, position)
-            own = self._layout.logits(observer.outputs) if position is Position.MASK else None
+            own = self._layout.logits(observer.feeds) if position is Position.MASK else None
             seen = Seen(looked.frame, features, cells, own, list(remembered), looked.truth is not None, same)
             readings[position.value], scores = reader.read(seen)
             if scores is not None:

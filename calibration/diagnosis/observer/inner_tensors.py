@@ -14,7 +14,8 @@ from masklet.calibration.graphs.changed_graph import open_changed_graph
 from masklet.calibration.graphs.stage_graph import constant, initializers, makers
 from masklet.runtime.backends.ort.backend import OnnxRuntime, OnnxRuntimeSession
 from masklet.runtime.backends.session import Session
-from masklet.runtime.bundle.bundle import Artifact, Bundle
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.manifest import Artifact
 from masklet.runtime.bundle.spec import StageSpec, TensorSpec
 from masklet.runtime.errors import CalibrationError
 from onnx import TensorProto, helper

@@ -19,7 +19,7 @@ from masklet.runtime.errors import CalibrationError
 
 F32 = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
-Outputs = Mapping[str, Mapping[str, Tensor]]  # what stages put out on one frame for one object, by stage and tensor
+Outputs = Mapping[str, Mapping[str, Tensor]]  # of one frame and one object, by stage and tensor
 PLACED_LATENTS = "latents_2d"  # in the name of the parameter that EdgeTAM's latents with a place begin as
 CELL_SHARE = 0.5  # of a cell that an object covers, from which the cell is the object's
 
@@ -95,9 +95,9 @@ class Layout:
             tensor = np.stack([shrunk(mask, self.grid) for mask in tensor])
         return tensor if position is Position.PROMPT else tensor.reshape(len(tensor), -1).T
 
-    def logits(self, outputs: Outputs) -> F32:
-        """The shown mask's logits, a mean for each cell, [cells]."""
-        return shrunk(np.asarray(outputs["mask_decoder"]["low_res_mask"][0, 0]), self.grid).ravel()
+    def logits(self, feeds: Outputs) -> F32:
+        """The logits of the mask that is taken, which becomes memory; a mean for each cell, [cells]."""
+        return shrunk(np.asarray(feeds["memory_encoder"]["low_res_mask"][0, 0]), self.grid).ravel()
 
     def object_cells(self, mask: BoolArray, position: Position) -> BoolArray:
         """The cells of a position's grid that are an object's. mask: [H, W] in the frame's pixels. Returns [cells].

@@ -79,9 +79,10 @@ class Condition(msgspec.Struct, frozen=True):
 
 
 class Side(msgspec.Struct, frozen=True):
-    """A bundle over all conditions. low_stages: the precision of those that are not FP32."""
+    """A bundle over all conditions. memory: its policy. low_stages: the precision of those that are not FP32."""
 
     bundle: str
+    memory: str
     family: str
     variant: str
     low_stages: dict[str, str]

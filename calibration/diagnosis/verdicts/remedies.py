@@ -10,6 +10,8 @@ from masklet.calibration.diagnosis.observer.positions import Position
 from masklet.calibration.diagnosis.verdicts.verdict import Verdict
 from masklet.runtime.backends.ort.backend import OnnxRuntime
 from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.precision import Precision
+from masklet.runtime.tracking.known_policies import bank_sizes
 
 FEW_CELLS = 9  # that an object covers in the model's frame, from which on a larger frame is worth trying
 DARK, DARKER = 40, 0.5  # of 255; of what it was before
@@ -17,9 +19,11 @@ DARK, DARKER = 40, 0.5  # of 255; of what it was before
 
 @dataclass(frozen=True)
 class Circumstances:
-    """What a remedy depends on. click: x, y inside of the object on the verdict's frame, where that is known."""
+    """What a remedy depends on. memory: the policy that was run. click: x, y inside of the object on the verdict's
+    frame, where that is known."""
 
     bundle: Bundle
+    memory: str
     measures: Sequence[FrameMeasures]
     click: tuple[int, int] | None
 
@@ -29,6 +33,8 @@ def remedies(verdict: Verdict, at: Circumstances) -> list[str]:
     found = [_precision(verdict.position, at.bundle)]
     if verdict.position is Position.IMAGE:
         found += [_light(verdict, at.measures), _size(verdict, at)]
+    if verdict.position in (Position.ATTENTION, Position.MEMORY):
+        found.append(_memory(at))
     if verdict.kind == "prompt":
         found.append("a prompt that says more: a box, more clicks, or the mask itself (--box, --point, --mask)")
     if verdict.kind == "breakdown":
@@ -40,7 +46,7 @@ def low_stages(bundle: Bundle) -> dict[str, str]:
     """The precision of every stage that is not FP32, as ONNX Runtime runs it."""
     backend = OnnxRuntime()
     precisions = {stage.name: backend.artifact(bundle, stage).precision for stage in bundle.model.stages}
-    return {stage: precision for stage, precision in precisions.items() if precision != "fp32"}
+    return {stage: str(precision) for stage, precision in precisions.items() if precision != Precision.FP32}
 
 
 def _precision(position: Position, bundle: Bundle) -> str:
@@ -72,6 +78,15 @@ def _size(verdict: Verdict, at: Circumstances) -> str:
     return (
         f"a larger frame: the object covers {cells:.1f} cells of the model's {side} px; `masklet export --image-size "
         f"{2 * side}`, or a camera that is nearer"
+    )
+
+
+def _memory(at: Circumstances) -> str:
+    others = [name for name in bank_sizes(at.bundle.model) if name != at.memory.partition(":")[0]]
+    if not others:
+        return ""
+    return (
+        f"another memory policy: `--against-memory {others[0]}` shows what it would do; there are {', '.join(others)}"
     )
 
 

@@ -72,7 +72,7 @@ def followed(bundle: Path, clip: Path, points: dict[int, Points], observer: Obse
     """A clip's results, observed or not."""
     opened = Bundle.load(bundle)
     backend = OnnxRuntime(1) if observer is None else InnerTensors(1, shares=True)
-    with Sessions.open(opened, backend, observer and observer.wrap) as sessions:
+    with Sessions.open(opened, backend, None if observer is None else observer.wrap) as sessions:
         tracker = VideoTracker(sessions)
         return [tracker.step(frame, points if frame.index == 0 else {}) for frame in open_source(str(clip))]
 

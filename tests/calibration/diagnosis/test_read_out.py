@@ -60,7 +60,7 @@ def test_precision_counts_the_objects_cells_among_those_that_score_most() -> Non
     cells = np.array([True, True, False, False, False, True])
     assert precision(np.array([9.0, 8, 7, 1, 0, 2]), cells) == pytest.approx(2 / 3)
     assert precision(np.array([9.0, 8, 1, 1, 0, 7]), cells) == 1
-    assert precision(-np.array([9.0, 8, 7, 1, 0, 7]), cells) == pytest.approx((0 + 0.5) / 3)  # 7 and 7 tie for the third
+    assert precision(-np.array([9.0, 8, 7, 1, 0, 7]), cells) == pytest.approx((0 + 0.5) / 3)  # two tie for the third
 
 
 def test_ties_give_what_breaking_them_at_random_gives() -> None:

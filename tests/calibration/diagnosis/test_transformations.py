@@ -1,6 +1,6 @@
 """Transformations against a formula or their own inverse: a moved truth must match a moved picture."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ COLOURS = {1: (250, 20, 20), 2: (20, 40, 250)}
 GROUND = 120
 
 
-def clip_of(masks: list[Mapping[int, np.ndarray]], ground: int = GROUND) -> TrueClip:
+def clip_of(masks: Sequence[Mapping[int, np.ndarray]], ground: int = GROUND) -> TrueClip:
     """Objects of one colour each on an even ground, so that a picture says where its objects are."""
     images = np.full((len(masks), HEIGHT, WIDTH, 3), ground, np.uint8)
     for image, frame in zip(images, masks, strict=True):
@@ -50,7 +50,8 @@ def clip() -> TrueClip:
 
 def of_colour(image: np.ndarray, object_id: int) -> np.ndarray:
     """Where a picture has an object's colour."""
-    return np.abs(image.astype(int) - COLOURS[object_id]).max(axis=2) < 60
+    near: np.ndarray = np.abs(image.astype(int) - COLOURS[object_id]).max(axis=2) < 60
+    return near
 
 
 @pytest.mark.parametrize("family", HARDER)
@@ -93,13 +94,12 @@ def test_a_viewpoint_is_undone_by_its_inverse(level: int) -> None:
     np.testing.assert_allclose(move.homography(0, (HEIGHT, WIDTH)), np.eye(3), atol=1e-12)
     for frame in (3, 11, 20):
         homography = move.homography(frame, (HEIGHT, WIDTH))
-        back = moved_image(moved_image(image, homography), np.linalg.inv(homography))
-        reached = moved_image(moved_image(np.full_like(image, 255), homography * 1.0), np.linalg.inv(homography)) > 0
-        corners = homography @ np.stack([x.ravel(), y.ravel(), np.ones(x.size)])
-        inside = ((corners[:2] / corners[2] >= 1) & (corners[:2] / corners[2] <= [[WIDTH - 2], [HEIGHT - 2]])).all(axis=0)
+        back = moved_image(moved_image(image, homography), np.linalg.inv(homography).astype(np.float64))
+        places = homography @ np.stack([x.ravel(), y.ravel(), np.ones(x.size)])
+        across, down = places[:2] / places[2]
+        inside = (across >= 1) & (across <= WIDTH - 2) & (down >= 1) & (down <= HEIGHT - 2)
         kept = inside.reshape(HEIGHT, WIDTH)
         kept[[0, -1]] = kept[:, [0, -1]] = False
-        assert reached.any()
         assert kept.mean() > 0.3
         assert np.abs(back[kept].astype(int) - image[kept]).max() <= 5
 
