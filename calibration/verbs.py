@@ -109,6 +109,6 @@ def clips_of(
 
     concepts, found_with, count = phrases.concepts(), phrases.found_with(), len(sources)
     return [
-        Clip(source, prompts.schedule_of(number, count), frames.cut(), concepts, found_with)
+        Clip(source, prompts.schedule_of(number, count, frames.first), frames.cut(), concepts, found_with)
         for number, source in enumerate(sources, start=1)
     ]

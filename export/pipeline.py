@@ -1,4 +1,4 @@
-"""A checkpoint to a bundle: load, trace, compare, write; and a bundle to its checkpoint again, to compare."""
+"""Exports a checkpoint to a bundle: load, trace, compare, write. Also compares a bundle with a checkpoint again."""
 
 import importlib.metadata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from masklet.export import candidate_pointers as pointers
 from masklet.export import parity
 from masklet.export.checkpoints.pretrained import Source, fingerprint, model_type
 from masklet.export.checkpoints.recognise import FileOptions, RecognisedFile
@@ -21,17 +22,17 @@ from masklet.runtime.bundle.writer import BundleWriter, write_bundle
 from masklet.runtime.errors import ExportError
 
 MADE_WITH = ("masklet", "torch", "transformers", "onnx", "onnxscript", "onnxruntime")
-Progress = Callable[[str], None]  # is told what is about to be done
+Progress = Callable[[str], None]  # called with a description of the next step
 Files = Mapping[str, tuple[str, ...]]  # of each format, the graph first
 
 
 def silent(step: str) -> None:
-    """Progress that nobody looks at."""
+    """A progress callback that does nothing."""
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export came to."""
+    """The result of an export."""
 
     model: ModelSpec
     figures: tuple[Parity, ...]
@@ -44,29 +45,33 @@ def export_bundle(
     image_size: int | None = None,
     *,
     options: FileOptions | None = None,
+    candidate_pointers: bool = False,
     replace: bool = False,
     progress: Progress = silent,
 ) -> Exported:
     """Export a checkpoint.
 
     source:      a hub id, a folder written by save_pretrained, or a file of weights in its authors' names.
-    destination: the bundle's folder, which appears whole or not at all.
-    image_size:  edge of the square that frames are resized to, in pixels; the checkpoint's own where None.
-    options:     what is said of a file of weights.
-    replace:     put it in the place of a bundle that is there.
-    Raises ExportError where the checkpoint cannot be had, is of no known family, or a graph differs from it;
-    BundleError where the bundle cannot be written.
+    destination: folder of the bundle, which is written completely or not at all.
+    image_size:  edge of the square that frames are resized to, in pixels; None for the checkpoint's own.
+    options:     how to read a file of weights.
+    candidate_pointers: let the mask decoder give the pointer of every candidate (candidate_pointers.py).
+    replace:     replace an existing bundle.
+    Raises ExportError if the checkpoint cannot be loaded, is of no known family, or a graph differs from it;
+    BundleError if the bundle cannot be written.
     """
     with write_bundle(destination, replace=replace) as writer:
         progress(f"loading {source}")
         opened = open_checkpoint(source, options)
         family = family_of(model_type(opened), opened)
         model = family.load(opened, image_size)
-        spec = family.spec(model)
+        spec, stages = family.spec(model), family.stages(model)
+        if candidate_pointers:
+            spec, stages = pointers.declare(spec), map(pointers.add, stages)
         checkpoint = _describe(opened, model)
         if spec.concepts:
             _add_tokenizer(spec.concepts.tokenizer, source, spec, writer)
-        figures = _export_stages(family.stages(model), writer, progress)
+        figures = _export_stages(stages, writer, progress)
         writer.seal(spec, checkpoint, figures, {name: importlib.metadata.version(name) for name in MADE_WITH})
     return Exported(spec, figures, checkpoint.taken)
 
@@ -86,8 +91,8 @@ def _add_tokenizer(name: str, source: str, spec: ModelSpec, writer: BundleWriter
 
 
 def _export_stages(stages: Iterable[ExportStage], writer: BundleWriter, progress: Progress) -> tuple[Parity, ...]:
-    """Write and compare every stage. A stage's graphs are run beside the tracing of the next one, which keeps one core
-    busy and no more; they are never two stages behind, so what is held is bounded."""
+    """Write and compare every stage. The graphs of a stage are compared while the next one is traced, since tracing
+    uses one core only; at most one stage is behind, so memory is bounded."""
     figures: list[Parity] = []
     with ThreadPoolExecutor(max_workers=1) as beside:
         comparing: Future[list[Parity]] | None = None
@@ -109,7 +114,7 @@ def _export_stages(stages: Iterable[ExportStage], writer: BundleWriter, progress
 
 
 def _compare(stage: ExportStage, tried: Sequence[parity.Trial], files: Files, root: Path) -> list[Parity]:
-    """Compare a stage's graphs with the checkpoint. Raises ExportError where one is beyond tolerance."""
+    """Compare the graphs of a stage with the checkpoint. Raises ExportError if one is beyond the tolerance."""
     figures = [f for format, paths in files.items() for f in parity.compare(stage, tried, format, root / paths[0])]
     parity.require(figures)
     return figures
@@ -120,15 +125,18 @@ def compare_bundle(
 ) -> Iterator[Parity]:
     """Compare every graph of a bundle with a checkpoint, stage by stage, in FP32.
 
-    Yields figures beyond tolerance as well: the caller decides. Raises ExportError where the checkpoint cannot be
-    had, or is of another kind than the bundle.
+    Also yields differences beyond the tolerance: the caller decides. Raises ExportError if the checkpoint cannot be
+    loaded, or is of another model than the bundle.
     """
     progress(f"loading {source}")
     opened = open_checkpoint(source, options)
     family = family_of(model_type(opened), opened)
     model = family.load(opened, bundle.model.preprocess.side)
-    _same_kind(family, family.spec(model), bundle)
-    for stage in family.stages(model):
+    spec, stages = family.spec(model), family.stages(model)
+    if pointers.are_in(bundle.model):
+        spec, stages = pointers.declare(spec), map(pointers.add, stages)
+    _same_kind(family, spec, bundle)
+    for stage in stages:
         progress(f"{stage.spec.name}: running the checkpoint's own modules")
         tried = parity.trials(stage)
         for artifact in bundle.manifest.artifacts:

@@ -28,6 +28,13 @@ ImageSize = Annotated[
     int | None, typer.Option(min=1, help="Edge of the model's input; the checkpoint's own if absent.")
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace a bundle that is there already.")]
+CandidatePointers = Annotated[
+    bool,
+    typer.Option(
+        "--candidate-pointers",
+        help="Let the mask decoder give the object pointer of every candidate mask, which `--memory samurai` needs.",
+    ),
+]
 _FILE_OPTIONS = "A file of weights"
 FamilyName = Annotated[
     str | None, typer.Option("--family", help="What the file is; recognised if absent.", rich_help_panel=_FILE_OPTIONS)
@@ -64,6 +71,7 @@ def export(
     model: Model,
     output: Output,
     image_size: ImageSize = None,
+    candidate_pointers: CandidatePointers = False,
     force: Force = False,
     family: FamilyName = None,
     config: Config = None,
@@ -80,7 +88,15 @@ def export(
         from masklet.export.pipeline import export_bundle
 
         options = FileOptions(family, config, weights, tuple(ignore or ()))
-        exported = export_bundle(model, output, image_size, options=options, replace=force, progress=progress)
+        exported = export_bundle(
+            model,
+            output,
+            image_size,
+            options=options,
+            candidate_pointers=candidate_pointers,
+            replace=force,
+            progress=progress,
+        )
     print_figures(exported.figures)
     if exported.taken:
         typer.echo(f"{model}: {exported.taken}")

@@ -73,7 +73,7 @@ def profile(
     folder, clip, sweep = _words(given, report.sweep or [])
     request = Request(
         clip,
-        phrases.wanted(prompts.schedule()),
+        phrases.wanted(prompts.schedule(frames.first)),
         outputs.outputs(),
         frames.cut(),
         backend.choice(),

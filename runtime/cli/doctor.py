@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
 from masklet.runtime.backends.gpu.cuda import installed_adapters, open_cuda
+from masklet.runtime.backends.ov.library import computes_in, device_name, load_openvino, openvino_version
 from masklet.runtime.backends.trt.library import Backend, load_library, version_of
 from masklet.runtime.errors import SessionError
 from rich.console import Console
@@ -31,7 +32,7 @@ def report() -> None:
     console = Console()
     console.print(f"masklet {_version('masklet')}, Python {platform.python_version()}, {platform.platform()}")
     console.print(_package_table())
-    for line in (*_onnxruntime_lines(), *_tensorrt_lines(), _gpu_line(), _gstreamer_line()):
+    for line in (*_onnxruntime_lines(), _openvino_line(), *_tensorrt_lines(), _gpu_line(), _gstreamer_line()):
         console.print(line, soft_wrap=True)
 
 
@@ -62,6 +63,16 @@ def _onnxruntime_lines() -> list[str]:
             "uninstall both, then install the one that you want"
         )
     return lines
+
+
+def _openvino_line() -> str:
+    """Its release, the devices that it finds, and what each computes in."""
+    try:
+        core = load_openvino().Core()
+    except SessionError as error:
+        return f"OpenVINO: [yellow]missing[/yellow]: {escape(str(error))}"
+    found = (f"{d} ({device_name(core, d)}: {', '.join(computes_in(core, d))})" for d in core.available_devices)
+    return f"OpenVINO {openvino_version()}: {escape(', '.join(found) or 'no device')}"
 
 
 def _tensorrt_lines() -> list[str]:

@@ -1,11 +1,10 @@
-"""Held-out scenes on disk, and the bundle of the checkpoint that ships."""
+"""Held-out scenes on disk, and the checkpoint that ships at lower precisions."""
 
 from pathlib import Path
 
 import pytest
 from calibration_scenes import Scene
 from clicks import centre_click
-from evaluate import CHECKPOINT
 from folder import write_clip
 from made_once import made_once
 from masklet.runtime.prompts.syntax import parse_prompts
@@ -23,14 +22,6 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> list[Scene]:
         points = tuple(f"{label}:{x},{y}" for label, (x, y) in clicks.items())
         found.append(Scene(folder / "frames", folder / "masks", points))
     return found
-
-
-@pytest.fixture(scope="session")
-def trained_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundle of the checkpoint that ships."""
-    from masklet.export.pipeline import export_bundle
-
-    return made_once(tmp_path_factory, "trained.bundle", lambda path: export_bundle(str(CHECKPOINT), path))
 
 
 def lowered(factory: pytest.TempPathFactory, bundle: Path, scene: Scene, precision: str) -> Path:

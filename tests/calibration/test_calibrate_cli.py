@@ -115,7 +115,7 @@ def test_force_writes_what_is_beyond_the_bound_and_says_so(
     assert "beyond its limits" in " ".join(text.split())
     code, _, err = cli("calibrate", out, scenes[0].frames, *scenes[0].words(), "-o", tmp_path / "twice.bundle")
     assert code == 2
-    assert "is int8-fp16 already" in err
+    assert "is already int8-fp16" in err
 
 
 def test_it_goes_on_after_an_interruption_and_comes_to_the_same(
@@ -201,7 +201,7 @@ def test_bad_input(
     monkeypatch.setattr("masklet.runtime.tracking.video_tracker.fill_holes", lambda logits, area: logits - 1e4)
     code, _, err = cli("calibrate", trained_bundle, blank, "--point", "64,64", "-o", out, "--threads", 1)
     assert code == 2
-    assert "object 1 on frame 0 finds nothing" in err
+    assert "object 1 on frame 0 gives an empty mask" in err
     assert not out.exists()
     assert not list(tmp_path.glob(".*"))
 
