@@ -1,6 +1,5 @@
 """The command `masklet calibrate`: checks, recording, search, comparison with the limits, bundle and report."""
 
-import importlib.util
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -28,8 +27,6 @@ from masklet.runtime.sinks.output_file import write_whole
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-NEEDED = ("onnx", "onnxruntime", "jinja2")
-
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -52,7 +49,6 @@ def run_calibrate(request: Request, clips: Sequence[Clip], truths: Sequence[Path
 
     truths: true masks of each clip; empty if there are none.
     """
-    _require_extra()
     bundle = Bundle.load(request.bundle, check_hashes=request.check_hashes)
     _check_full(bundle)
     check_destination(request.output, request.force)
@@ -140,12 +136,6 @@ def _check_full(bundle: Bundle) -> None:
         raise CalibrationError(
             f"{bundle.root}: segments prompted objects in images; calibration needs a model that tracks or detects"
         )
-
-
-def _require_extra() -> None:
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        raise CalibrationError(f"calibrating needs {', '.join(missing)}; pip install 'masklet[calibrate]'")
 
 
 def _write_reports(output: Path, found: Report, html: str) -> None:

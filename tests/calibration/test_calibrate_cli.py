@@ -249,3 +249,14 @@ def test_only_fp32_video_bundles_are_taken(sam_bundle: Path) -> None:
 def test_the_summary_survives_the_manifest(calibrated: Path) -> None:
     manifest = Bundle.load(calibrated).manifest
     assert msgspec.json.decode(msgspec.json.encode(manifest), type=type(manifest)) == manifest
+
+
+def test_a_package_of_the_extra_that_is_missing_is_named(
+    cli: Cli, scenes: list[Scene], trained_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "masklet.runtime.extras.installed_version", lambda package: None if package == "jinja2" else "1.0"
+    )
+    code, _, err = cli("calibrate", trained_bundle, scenes[0].frames, "--point", "60,60", "-o", tmp_path / "low.bundle")
+    assert code == 2
+    assert err == "masklet: error: calibrating needs jinja2; pip install 'masklet[calibrate]'\n"
