@@ -66,6 +66,7 @@ def run(
         state=watching.state,
         state_every_s=watching.state_every,
         metrics=watching.metrics,
+        view=watching.view,
         log_json=watching.log_json,
         memory=memory,
     )

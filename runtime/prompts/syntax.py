@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from masklet.runtime.errors import MaskletWarning, PromptError
 from masklet.runtime.pixels.geometry import BoolArray
+from masklet.runtime.prompts.prompt_file import read_prompt_file
 from masklet.runtime.prompts.prompts import Box, Mask, Points, Prompt, Schedule, ScheduledPrompt, schedule
 
 MOST_OBJECTS = 16  # values of a mask file that are taken for as many objects
@@ -31,9 +32,10 @@ def parse_prompts(
     negatives: Iterable[str],
     boxes: Iterable[str],
     masks: Iterable[str],
+    files: Iterable[str] = (),
     first: int = 0,
 ) -> Schedule:
-    """Read the values of --point, --negative, --box and --mask, and merge those of the same object and frame.
+    """Read the values of --point, --negative, --box, --mask and --prompts; merge those of the same object and frame.
 
     first: the frame of prompts that name none.
     Raises PromptError naming the option and its value.
@@ -44,7 +46,9 @@ def parse_prompts(
         ("--negative", negatives, lambda text: _click(text, positive=False)),
         ("--mask", masks, _mask),
     ]
-    return schedule(_parse(option, text, read, first) for option, texts, read in forms for text in texts)
+    typed = [_parse(option, text, read, first) for option, texts, read in forms for text in texts]
+    filed = [record.scheduled() for file in files for record in read_prompt_file(Path(file)).prompts]
+    return schedule([*filed, *typed])
 
 
 def _parse(option: str, text: str, read: Callable[[str], Prompt], first: int) -> ScheduledPrompt:
