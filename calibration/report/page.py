@@ -59,7 +59,8 @@ J&amp;F lost{% endif %}.</p>
 {% endfor %}</tr>{% endfor %}</table>
 <p>Milliseconds per call: ONNX Runtime, alternating with FP32 on recorded frames; speed: median of pairs of calls,
 slowest and fastest in brackets.{% if r.speed %} All stages together, one call each:
-{{ "%.2f"|format(r.speed) }}x as fast as FP32.{% endif %}{% if r.measured.busy %} <b class="bad">The machine was busy: speeds mean little.</b>{% endif %}
+{{ "%.2f"|format(r.speed) }}x as fast as FP32.{% endif %}
+{% if r.measured.busy %} <b class="bad">The machine was busy: speeds mean little.</b>{% endif %}
 Difference: of the worst output, relative to FP32. Alone: every other stage in FP32.</p></section>
 <section class="card"><h2>Mask IoU with FP32 along the clip</h2>{{ curve }}
 <p>Mean over objects and sources, by frames since the prompt. Masks lost (only FP32 has one): {{ r.figures.lost }}
