@@ -22,6 +22,7 @@ ORDER = [
     "segment",
     "everything",
     "calibrate",
+    "diagnose",
     "build",
     "profile",
     "inspect",

@@ -88,8 +88,8 @@ def inspect(
     show(loaded, bank_sizes(loaded.model), as_json=json)
 
 
-def doctor() -> None:
+def doctor(json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False) -> None:
     """Say what is installed here, and what is missing for what."""
     from masklet.runtime.cli.doctor import report
 
-    report()
+    report(as_json=json)
