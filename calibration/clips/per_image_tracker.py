@@ -47,6 +47,10 @@ class PerImageTracker:
         self._seen += len(found)
         return [Finished(frame, replace(found, frame_index=frame.index, time_s=frame.time_s, object_ids=ids))]
 
+    def remove(self, object_id: int) -> None:
+        """Instances are found in each image anew: none can be removed."""
+        raise PromptError(f"object {object_id} was found in one image; there is nothing to stop tracking")
+
     def late(self) -> list[Finished]:
         """Always empty: no result is delayed."""
         return []

@@ -145,6 +145,8 @@ class Stream:
                 self.error = error
 
     def _step(self, captured: Captured) -> None:
+        for object_id in set(self._prompts.leaving(captured.frame.index)) & set(self._tracker.object_ids):
+            self._tracker.remove(object_id)
         prompts = self._prompts.due(captured.frame.index)
         self._behind.append(captured)
         self._put(self._tracker.advance(captured.frame, prompts))
