@@ -37,6 +37,12 @@ def run(
     watching: StreamOptions,
     backend: BackendOptions,
     memory: MemoryOption = None,
+    removals: Annotated[
+        list[str],
+        typer.Option(
+            "--remove", metavar="ID@FRAME", help="Stop tracking an object before a frame; may be given several times."
+        ),
+    ] = [],  # noqa: B006 typer copies the default
     non_overlapping: Annotated[
         bool, typer.Option("--non-overlapping", help="Give each pixel to one object at most.")
     ] = False,
@@ -52,6 +58,7 @@ def run(
     """
     from masklet.runtime.cli.open_stream import RunOptions
     from masklet.runtime.cli.run_streams import orders, run_streams
+    from masklet.runtime.prompts.syntax import parse_removals
 
     options = RunOptions(
         cut=frames.cut(),
@@ -69,6 +76,7 @@ def run(
         view=watching.view,
         log_json=watching.log_json,
         memory=memory,
+        removals=parse_removals(removals),
     )
     schedules = [prompts.schedule_of(n, len(sources), frames.first) for n in range(1, len(sources) + 1)]
     run_streams(bundle, orders(sources, schedules, outputs.outputs(), options), options)
@@ -88,8 +96,8 @@ def inspect(
     show(loaded, bank_sizes(loaded.model), as_json=json)
 
 
-def doctor() -> None:
+def doctor(json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False) -> None:
     """Say what is installed here, and what is missing for what."""
     from masklet.runtime.cli.doctor import report
 
-    report()
+    report(as_json=json)
