@@ -9,6 +9,7 @@ from masklet.runtime.bundle.spec import ModelSpec
 from masklet.runtime.errors import BundleError, SpecError
 
 SCHEMA = 1
+PIECE = 1 << 20  # bytes that are read at once to be hashed
 MANIFEST = "manifest.json"
 SEAL = "manifest.json.sha256"  # the hash of the manifest, which holds the hashes of everything else
 
@@ -145,8 +146,11 @@ def write_manifest(root: Path, manifest: Manifest) -> None:
 
 def sha256(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
     with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        while piece := stream.read(PIECE):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def graph_hash(artifact: Artifact) -> str:

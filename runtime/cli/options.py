@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from masklet.runtime.backends.known import backend_kinds, backend_options
 from masklet.runtime.cli.option_groups import OptionGroup, declared, parameter
 from masklet.runtime.sinks.known import sink_kinds
 from masklet.runtime.sources.known import source_options
+from typing_extensions import Self
 
 if TYPE_CHECKING:
     from masklet.runtime.concepts.options import ConceptOptions
