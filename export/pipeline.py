@@ -8,10 +8,11 @@ from pathlib import Path
 
 from masklet.export import parity
 from masklet.export.checkpoint import fingerprint, model_type
-from masklet.export.family import ExportStage, Family
+from masklet.export.family import ExportStage, Family, Form
 from masklet.export.graphs.trace import trace
+from masklet.export.graphs.weights import WeightsFiles
 from masklet.export.known_families import family_of
-from masklet.runtime.bundle.bundle import Bundle, BundleWriter, Checkpoint, Parity, write_bundle
+from masklet.runtime.bundle.bundle import Bundle, BundleWriter, Checkpoint, Parity, Variant, write_bundle
 from masklet.runtime.bundle.spec import ModelSpec
 from masklet.runtime.errors import ExportError
 
@@ -27,16 +28,20 @@ def silent(step: str) -> None:
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export came to."""
+    """What an export came to: the variants of the model, the first one first."""
 
-    model: ModelSpec
-    figures: tuple[Parity, ...]
+    variants: tuple[Variant, ...]
+
+    @property
+    def figures(self) -> tuple[Parity, ...]:
+        """What was measured of every graph."""
+        return tuple(figure for variant in self.variants for figure in variant.parity)
 
 
 def export_bundle(
     source: str,
     destination: Path,
-    image_size: int | None = None,
+    forms: Sequence[Form] = (Form(),),
     *,
     replace: bool = False,
     progress: Progress = silent,
@@ -45,7 +50,8 @@ def export_bundle(
 
     source:      a hub id, or a folder written by save_pretrained.
     destination: the bundle's folder, which appears whole or not at all.
-    image_size:  edge of the square that frames are resized to, in pixels; the checkpoint's own where None.
+    forms:       the variants of the model, which share their weights; the first is the one that runs unless another is
+                 asked for.
     replace:     put it in the place of a bundle that is there.
     Raises ExportError where the checkpoint cannot be had, is of no known family, or a graph differs from it;
     BundleError where the bundle cannot be written.
@@ -53,14 +59,41 @@ def export_bundle(
     with write_bundle(destination, replace=replace) as writer:
         progress(f"loading {source}")
         family = family_of(model_type(source), source)
-        model = family.load(source, image_size)
-        spec = family.spec(model)
-        checkpoint = Checkpoint(source, fingerprint(model))
-        if spec.concepts:
-            _add_tokenizer(spec.concepts.tokenizer, source, spec, writer)
-        figures = _export_stages(family.stages(model), writer, progress)
-        writer.seal(spec, checkpoint, figures, {name: importlib.metadata.version(name) for name in MADE_WITH})
-    return Exported(spec, figures)
+        files = WeightsFiles(writer.root, share=len(forms) > 1)
+        done: list[Variant] = []
+        for form in forms:
+            model = family.load(source, form.image_size)
+            spec = family.spec(model, form.token_memory)
+            if any(spec.form == variant.model.form for variant in done):
+                raise ExportError(f"{source}: the variant {spec.form} is asked for twice; leave one out")
+            if not done:
+                checkpoint = Checkpoint(source, fingerprint(model))
+                if spec.concepts:
+                    _add_tokenizer(spec.concepts.tokenizer, source, spec, writer)
+            stages = family.stages(model, form.token_memory)
+            done.append(_export_variant(spec, stages, done, files, writer, progress))
+        writer.seal_variants(checkpoint, {name: importlib.metadata.version(name) for name in MADE_WITH})
+    return Exported(tuple(done))
+
+
+def _export_variant(
+    spec: ModelSpec,
+    stages: Iterable[ExportStage],
+    done: Sequence[Variant],
+    files: WeightsFiles,
+    writer: BundleWriter,
+    progress: Progress,
+) -> Variant:
+    """Export the stages of a variant. Those that an earlier one for frames of the same size has are the same graphs."""
+    twin = next((v for v in done if v.model.preprocess == spec.preprocess), None)
+    shared = {stage.name for stage in spec.stages if twin and stage in twin.model.stages}
+    if twin:
+        writer.add_shared(a for a in twin.artifacts if a.stage in shared)
+    figures = _export_stages(
+        (stage for stage in stages if stage.spec.name not in shared), writer, files, spec.form if done else "", progress
+    )
+    same = tuple(f for f in twin.parity if f.stage in shared) if twin else ()
+    return writer.end_variant(spec, (*same, *figures))
 
 
 def _add_tokenizer(name: str, source: str, spec: ModelSpec, writer: BundleWriter) -> None:
@@ -71,7 +104,9 @@ def _add_tokenizer(name: str, source: str, spec: ModelSpec, writer: BundleWriter
     writer.add_asset(name)
 
 
-def _export_stages(stages: Iterable[ExportStage], writer: BundleWriter, progress: Progress) -> tuple[Parity, ...]:
+def _export_stages(
+    stages: Iterable[ExportStage], writer: BundleWriter, weights: WeightsFiles, form: str, progress: Progress
+) -> tuple[Parity, ...]:
     """Write and compare every stage. A stage's graphs are run beside the tracing of the next one, which keeps one core
     busy and no more; they are never two stages behind, so what is held is bounded."""
     figures: list[Parity] = []
@@ -80,7 +115,7 @@ def _export_stages(stages: Iterable[ExportStage], writer: BundleWriter, progress
         for stage in stages:
             name = stage.spec.name
             progress(f"{name}: tracing")
-            files = trace(stage).write(writer.root)
+            files = trace(stage).write(writer.root, weights, form)
             progress(f"{name}: running the checkpoint's own modules")
             tried = parity.trials(stage)
             for format, paths in files.items():
@@ -109,9 +144,10 @@ def compare_bundle(bundle: Bundle, source: str, progress: Progress = silent) -> 
     """
     progress(f"loading {source}")
     family = family_of(model_type(source), source)
-    model = family.load(source, bundle.model.preprocess.side)
-    _same_kind(family, family.spec(model), bundle)
-    for stage in family.stages(model):
+    wanted = Form(bundle.model.preprocess.hw, bundle.model.token_memory)
+    model = family.load(source, wanted.image_size)
+    _same_kind(family, family.spec(model, wanted.token_memory), bundle)
+    for stage in family.stages(model, wanted.token_memory):
         progress(f"{stage.spec.name}: running the checkpoint's own modules")
         tried = parity.trials(stage)
         for artifact in bundle.manifest.artifacts:

@@ -17,26 +17,59 @@ NEEDED = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime", "safeten
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="A hub id, or a folder written by save_pretrained.")]
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="BUNDLE", help="The folder to write.")]
-ImageSize = Annotated[
-    int | None, typer.Option(min=1, help="Edge of the model's input; the checkpoint's own if absent.")
+ImageSizes = Annotated[
+    list[str],
+    typer.Option(
+        "--image-size",
+        metavar="PIXELS|WIDTHxHEIGHT",
+        help="Size of the model's input, such as 512 or 1024x576; the checkpoint's own if absent. Repeats: one bundle "
+        "then has several variants on the same weights, the first of which runs by default.",
+    ),
+]
+Foveated = Annotated[
+    bool,
+    typer.Option(
+        "--foveated",
+        help="Beside each size a variant whose memories are fine around the object and coarse elsewhere (SAM 2, SAM 3).",
+    ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace a bundle that is there already.")]
 BundlePath = Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bundle to check.")]
 Reference = Annotated[str | None, typer.Option(metavar="MODEL", help="Compare every graph with this checkpoint again.")]
 
 
-def export(model: Model, output: Output, image_size: ImageSize = None, force: Force = False) -> None:
+def export(
+    model: Model,
+    output: Output,
+    image_size: ImageSizes = [],
+    foveated: Foveated = False,
+    force: Force = False,  # noqa: B006
+) -> None:
     """Turn a checkpoint into a bundle of ONNX graphs.
 
     There is one graph a stage, each compared with the checkpoint's own modules as it is exported.
     """
     require_export_extra()
+    sizes = [parse_image_size(text) for text in image_size] or [None]
     with _status() as progress:
+        from masklet.export.family import Form
         from masklet.export.pipeline import export_bundle
 
-        exported = export_bundle(model, output, image_size, replace=force, progress=progress)
-    print_figures(exported.figures)
-    typer.echo(f"{output}: {exported.model.family} {exported.model.variant}, {exported.model.preprocess.side} px")
+        forms = [Form(size, token) for size in sizes for token in ([False, True] if foveated else [False])]
+        exported = export_bundle(model, output, forms, replace=force, progress=progress)
+    several = len(exported.variants) > 1
+    for variant in exported.variants:
+        print_figures(variant.parity, f", variant {variant.model.form}" if several else "")
+    first = exported.variants[0].model
+    typer.echo(f"{output}: {first.family} {first.variant}, {' and '.join(v.model.form for v in exported.variants)} px")
+
+
+def parse_image_size(text: str) -> tuple[int, int]:
+    """Read `512` or `1024x576`, width x height. Returns height and width. Raises ExportError for anything else."""
+    parts = text.lower().split("x")
+    if len(parts) > 2 or not all(part.isdecimal() and int(part) for part in parts):
+        raise ExportError(f"--image-size {text}: wanted one number of pixels, or WIDTHxHEIGHT such as 1024x576")
+    return int(parts[-1]), int(parts[0])
 
 
 def verify(bundle: BundlePath, reference: Reference = None) -> None:
@@ -52,9 +85,11 @@ def verify(bundle: BundlePath, reference: Reference = None) -> None:
         from masklet.export import parity
         from masklet.export.pipeline import compare_bundle
 
-        figures = tuple(compare_bundle(loaded, reference, progress))
-    print_figures(figures)
-    parity.require(figures)
+        forms = [variant.model.form for variant in loaded.manifest.all_variants()]
+        found = {form: tuple(compare_bundle(loaded.variant(form), reference, progress)) for form in forms}
+    for form, figures in found.items():
+        print_figures(figures, f", variant {form}" if len(forms) > 1 else "")
+        parity.require(figures)
 
 
 def require_export_extra() -> None:
@@ -64,12 +99,12 @@ def require_export_extra() -> None:
         raise ExportError(f"exporting needs {', '.join(missing)}; install it with: pip install 'masklet[export]'")
 
 
-def print_figures(figures: "Iterable[Parity]") -> None:
-    """Print how far each output is from the checkpoint's own, as a table."""
+def print_figures(figures: "Iterable[Parity]", of: str = "") -> None:
+    """Print how far each output is from the checkpoint's own, as a table. of: added to its title."""
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("stage", "format", "output", title="difference from the checkpoint")
+    table = Table("stage", "format", "output", title=f"difference from the checkpoint{of}")
     table.add_column("relative", justify="right")
     table.add_column("max abs", justify="right")
     for f in figures:

@@ -112,7 +112,8 @@ def _checked(bundle: Bundle, backend: Backend) -> str:
 
 def _packed(plan: StagePlan, engine: Engine, target: Target) -> tuple[Artifact, dict[str, bytes]]:
     """An engine as an artifact of the bundle, and its files: the engine, and what it is made of."""
-    name = f"engines/{target.backend}/{target.device_name}/{plan.stage.name}"
+    graph = Path(plan.graph.files[0].path).stem  # the stage, and which variant of the model where there are several
+    name = f"engines/{target.backend}/{target.device_name}/{graph}"
     layers = {
         "from": engine.layers_from,
         "activation_bytes": dict(zip([p.name for p in plan.profiles], engine.activations, strict=False)),

@@ -2,14 +2,18 @@
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from masklet.export.checkpoint import load_weights
-from masklet.export.family import Case, ExportStage
+from masklet.export.family import Case, Draw, ExportStage, ImageSize, square
 from masklet.export.modules.hiera import HieraEncoder
 from masklet.export.modules.masks import MaskDecoder, MaskPromptEncoder
 from masklet.export.modules.memories import MemoryAttention, MemoryEncoder
+from masklet.export.modules.memory_tokens import TokenMemoryAttention, TokenMemoryEncoder
 from masklet.export.references import sam2_reference as reference
+from masklet.export.references import token_memory_reference as token_reference
 from masklet.runtime.bundle.spec import (
     ConceptPolicy,
     MemoryPolicy,
@@ -36,19 +40,20 @@ class Sam2:
     name = "sam2"
     model_types = ("sam2_video", "sam2")
 
-    def load(self, source: str, image_size: int | None) -> Any:
+    def load(self, source: str, image_size: ImageSize | None) -> Any:
         """Load a checkpoint for square frames of image_size pixels; its own size where None."""
         config = Sam2VideoConfig.from_pretrained(source)
-        resize(config, image_size or int(config.image_size), source)
+        resize(config, square(image_size or int(config.image_size), self.name), source)
         return load_weights(Sam2VideoModel, config, source, twins=FOURIER)
 
-    def spec(self, model: Any) -> ModelSpec:
+    def spec(self, model: Any, token_memory: bool = False) -> ModelSpec:
         """Declare the model."""
-        return describe(self.name, _variant(model.config), model.config, declare(model.config))
+        stages = declare(model.config, token_memory=token_memory)
+        return describe(self.name, _variant(model.config), model.config, stages)
 
-    def stages(self, model: Any) -> Iterator[ExportStage]:
+    def stages(self, model: Any, token_memory: bool = False) -> Iterator[ExportStage]:
         """Build each stage's graph module and its reference."""
-        for spec in declare(model.config):
+        for spec in declare(model.config, token_memory=token_memory):
             yield BUILDERS[spec.name](spec, model)
 
 
@@ -131,11 +136,14 @@ def describe(
     )
 
 
-def declare(config: Any, memory_tokens: int | None = None, stride: int = STRIDE) -> tuple[StageSpec, ...]:
+def declare(
+    config: Any, memory_tokens: int | None = None, stride: int = STRIDE, *, token_memory: bool = False
+) -> tuple[StageSpec, ...]:
     """The stages and their tensors; SAM 2.0 has neither pointer_time nor the memory encoder's object_score.
 
     memory_tokens: tokens of one memory; one a cell where None.
     stride:        pixels of the image in a cell.
+    token_memory:  memories are sets of any number of blocks of cells (modules/memory_tokens.py).
     """
     side, channels = int(config.image_size), int(config.vision_config.fpn_hidden_size)
     grid = side // stride
@@ -149,6 +157,7 @@ def declare(config: Any, memory_tokens: int | None = None, stride: int = STRIDE)
     mask_prompt = TensorSpec("mask_prompt", ("objects", 1, 4 * grid, 4 * grid))
     object_score = TensorSpec("object_score", ("objects", 1))
     pointer_time = TensorSpec("pointer_time", ("objects", "pointers"))
+    memory, new_place, new_memory = _declare_memory(None if token_memory else tokens)
     return (
         StageSpec(
             "image_encoder",
@@ -159,8 +168,7 @@ def declare(config: Any, memory_tokens: int | None = None, stride: int = STRIDE)
             "memory_attention",
             inputs=(
                 vision_feat,
-                TensorSpec("memory", ("objects", "memories", tokens, MEMORY_WIDTH)),
-                TensorSpec("memory_time", ("objects", "memories"), "int64"),
+                *memory,
                 TensorSpec("pointers", ("objects", "pointers", channels)),
                 *((pointer_time,) if config.enable_temporal_pos_encoding_for_object_pointers else ()),
             ),
@@ -192,9 +200,10 @@ def declare(config: Any, memory_tokens: int | None = None, stride: int = STRIDE)
                 vision_feat,
                 low_res_mask,
                 TensorSpec("binarize", ("objects",)),
+                *new_place,
                 *((object_score,) if config.enable_occlusion_spatial_embedding else ()),
             ),
-            outputs=(TensorSpec("new_memory", ("objects", tokens, MEMORY_WIDTH)),),
+            outputs=(new_memory,),
         ),
         StageSpec(
             "mask_prompt_encoder",
@@ -202,6 +211,19 @@ def declare(config: Any, memory_tokens: int | None = None, stride: int = STRIDE)
             outputs=(mask_prompt, low_res_mask),
         ),
     )
+
+
+def _declare_memory(tokens: int | None) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...], TensorSpec]:
+    """What memory attention takes of memories, what the memory encoder takes for them, and what it makes.
+
+    tokens: of each memory; None where each token is a block of cells, told by its number in a Quadtree.
+    """
+    count = tokens or "memory_tokens"
+    memory = TensorSpec("memory", ("objects", "memories", count, MEMORY_WIDTH))
+    place = () if tokens else (TensorSpec("memory_place", ("objects", "memories", count), "int64"),)
+    new_place = () if tokens else (TensorSpec("new_place", ("objects", count), "int64"),)
+    time = TensorSpec("memory_time", ("objects", "memories"), "int64")
+    return (memory, *place, time), new_place, TensorSpec("new_memory", ("objects", count, MEMORY_WIDTH))
 
 
 def attention_cases(temporal_rows: int) -> tuple[Case, ...]:
@@ -214,6 +236,28 @@ def attention_cases(temporal_rows: int) -> tuple[Case, ...]:
             {"memory_time": temporal_rows - 1},
         ),
     )
+
+
+def attention_draws(temporal_rows: int) -> dict[str, Draw]:
+    """How times are drawn."""
+    return {
+        "memory_time": lambda rng, shape: rng.integers(0, temporal_rows, shape),
+        "pointer_time": lambda rng, shape: rng.uniform(0, 1, shape),
+    }
+
+
+def token_cases(cases: tuple[Case, ...], place: str, grid: int) -> tuple[Case, ...]:
+    """Cases with blocks of any size, and with every cell on its own. place: the input that says which."""
+    cells = grid * grid
+    mixed = (replace(case, sizes={**case.sizes, "memory_tokens": cells // 4 + 1}) for case in cases)
+    fixed = {place: np.arange(cells)}
+    whole = replace(
+        cases[-1],
+        name=f"{cases[-1].name}, every cell",
+        sizes={**cases[-1].sizes, "memory_tokens": cells},
+        fixed={**cases[-1].fixed, **fixed},
+    )
+    return (*mixed, whole)
 
 
 def decoder_cases() -> tuple[Case, ...]:
@@ -266,16 +310,18 @@ def _memory_attention(spec: StageSpec, model: Any) -> ExportStage:
 
 def memory_attention_stage(spec: StageSpec, model: Any, neck: Any) -> ExportStage:
     """The memory attention of SAM 2 and SAM 3. neck: the pyramid that makes the model's features."""
-    rows = int(model.config.num_maskmem)
+    rows, grid = int(model.config.num_maskmem), grid_of(model)
+    cells, draws = attention_cases(rows), attention_draws(rows)
+    if not spec.accepts("memory_place"):
+        return ExportStage(
+            spec, MemoryAttention(model, neck, grid), reference.memory_attention(model, neck), cells, draws
+        )
     return ExportStage(
         spec,
-        MemoryAttention(model, neck, grid_of(model)),
-        reference.memory_attention(model, neck),
-        cases=attention_cases(rows),
-        draws={
-            "memory_time": lambda rng, shape: rng.integers(0, rows, shape),
-            "pointer_time": lambda rng, shape: rng.uniform(0, 1, shape),
-        },
+        TokenMemoryAttention(model, neck, grid),
+        token_reference.memory_attention(model, neck),
+        cases=token_cases(cells, "memory_place", grid),
+        draws={**draws, "memory_place": token_reference.draw_places((grid, grid))},
     )
 
 
@@ -297,13 +343,18 @@ def mask_decoder_stage(spec: StageSpec, model: Any) -> ExportStage:
 
 def memory_encoder_stage(spec: StageSpec, model: Any) -> ExportStage:
     """The memory encoder of SAM 2 and SAM 3."""
+    grid, draws = grid_of(model), {"low_res_mask": reference.draw_logits}
+    side, rounded = MASK_STRIDE * grid, frozenset({"new_memory"})
+    if not spec.accepts("new_place"):
+        encoder, computed = MemoryEncoder(model, side), reference.memory_encoder(model)
+        return ExportStage(spec, encoder, computed, memory_encoder_cases(), draws, rounded)
     return ExportStage(
         spec,
-        MemoryEncoder(model, MASK_STRIDE * grid_of(model)),
-        reference.memory_encoder(model),
-        cases=memory_encoder_cases(),
-        draws={"low_res_mask": reference.draw_logits},
-        rounded=frozenset({"new_memory"}),
+        TokenMemoryEncoder(model, side, grid),
+        token_reference.memory_encoder(model),
+        cases=token_cases(memory_encoder_cases(), "new_place", grid),
+        draws={**draws, "new_place": token_reference.draw_places((grid, grid))},
+        rounded=rounded,
     )
 
 

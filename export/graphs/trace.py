@@ -11,7 +11,7 @@ import logging
 import math
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,16 +22,16 @@ import onnxscript.optimizer
 import torch
 from masklet.export.family import ExportStage
 from masklet.export.graphs.standard_operators import CONTRIB, plain
+from masklet.export.graphs.weights import WeightsFiles, files_of, refer
 from masklet.export.graphs.whole_tiles import cut_into_tiles
 from masklet.runtime.bundle.spec import StageSpec, TensorSpec
 from masklet.runtime.errors import ExportError
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 from onnxscript import FLOAT
 from onnxscript import opset19 as op
 
 OPSET = 19  # what every engine that is built for here reads, TensorRT 10.3 included
 INLINE_BYTES = 1024  # smaller constants stay in the graph, where shape inference can see them
-ALIGNMENT = 64  # of a tensor in the weights file, in bytes
 # Data-dependent shapes and control flow, which engines with fixed memory plans cannot build or do slowly.
 UNWANTED = frozenset({"If", "Loop", "Scan", "NonZero", "ScatterND", "ScatterElements", "OneHot"})
 
@@ -40,29 +40,34 @@ UNWANTED = frozenset({"If", "Loop", "Scan", "NonZero", "ScatterND", "ScatterElem
 class Graphs:
     """A traced stage: the graph with standard operators, and the one with ONNX Runtime's where they differ.
 
-    weights: the large constants of both. The graphs say where each is in the file that `write` makes of them, since
-             a graph that holds more than 2 GB itself can be neither checked nor written.
+    weights: the large constants of both, by name; `write` puts them into a file beside the graphs, since a graph that
+             holds more than 2 GB itself can be neither checked nor written.
     """
 
     spec: StageSpec
     plain: onnx.ModelProto
     fused: onnx.ModelProto | None
-    weights: tuple[bytes, ...]
+    weights: Mapping[str, bytes]
 
-    def write(self, root: Path) -> dict[str, tuple[str, ...]]:
-        """Write the graphs and their weights below root; returns the files of each format, the graph first."""
-        weights = _weights_file(self.spec)
-        with (root / weights).open("wb") as file:
-            for raw in self.weights:
-                file.write(b"\0" * (-file.tell() % ALIGNMENT))
-                file.write(raw)
-        files: dict[str, tuple[str, ...]] = {"onnx": (f"{self.spec.name}.onnx", weights)}
-        _save(self.plain, root / files["onnx"][0])
-        onnx.checker.check_model(root / files["onnx"][0])
-        if self.fused is not None:
-            files["onnx-ort"] = (f"{self.spec.name}.ort.onnx", weights)
-            _save(self.fused, root / files["onnx-ort"][0])
-        return files
+    def write(self, root: Path, files: WeightsFiles | None = None, form: str = "") -> dict[str, tuple[str, ...]]:
+        """Write the graphs and their weights below root; returns the files of each format, the graph first.
+
+        files: the weights files of the bundle, where it has several variants. form: which variant; empty of the first.
+        """
+        name = f"{self.spec.name}.{form}" if form else self.spec.name
+        files = files or WeightsFiles(root, share=False)
+        places = files.write(f"{name}.weights", self.weights, first=not form)
+        written: dict[str, tuple[str, ...]] = {}
+        for format, graph, model in (
+            ("onnx", f"{name}.onnx", self.plain),
+            ("onnx-ort", f"{name}.ort.onnx", self.fused),
+        ):
+            if model is not None:
+                refer(model, places)
+                (root / graph).write_bytes(model.SerializeToString(deterministic=True))
+                written[format] = (graph, *files_of(model))
+        onnx.checker.check_model(root / written["onnx"][0])
+        return written
 
 
 def trace(stage: ExportStage) -> Graphs:
@@ -97,7 +102,7 @@ def trace(stage: ExportStage) -> Graphs:
     whole = program.model_proto
     widths = _widths(whole.graph)
     _tidy(whole, spec)
-    weights = _detach_weights(whole, _weights_file(spec))
+    weights = _detach_weights(whole)
     model = onnx.ModelProto()
     model.CopyFrom(whole)  # a message keeps the memory of what was taken out of it
     if not any(node.domain == CONTRIB for node in model.graph.node):
@@ -191,30 +196,15 @@ def _check(model: onnx.ModelProto, spec: StageSpec) -> None:
         raise ExportError(f"stage {spec.name!r}: the graph has {', '.join(unwanted)}, which engines cannot build")
 
 
-def _weights_file(spec: StageSpec) -> str:
-    return f"{spec.name}.weights"
-
-
-def _detach_weights(model: onnx.ModelProto, file: str) -> tuple[bytes, ...]:
-    """Take the large constants out of a graph, in its order; what is left says where in the file they will be."""
-    weights, end = [], 0
+def _detach_weights(model: onnx.ModelProto) -> dict[str, bytes]:
+    """Take the large constants out of a graph, in its order, and leave empty tensors that are to refer to them."""
+    weights: dict[str, bytes] = {}
     for tensor in model.graph.initializer:
         raw = tensor.raw_data or numpy_helper.to_array(tensor).tobytes()
-        if len(raw) < INLINE_BYTES:
-            continue
-        start = end + -end % ALIGNMENT
-        end = start + len(raw)
-        tensor.ClearField("raw_data")
-        tensor.data_location = TensorProto.EXTERNAL
-        del tensor.external_data[:]
-        for key, value in {"location": file, "offset": start, "length": len(raw)}.items():
-            tensor.external_data.add(key=key, value=str(value))
-        weights.append(raw)
-    return tuple(weights)
-
-
-def _save(model: onnx.ModelProto, path: Path) -> None:
-    path.write_bytes(model.SerializeToString(deterministic=True))
+        if len(raw) >= INLINE_BYTES:
+            weights[tensor.name] = raw
+            tensor.ClearField("raw_data")
+    return weights
 
 
 @contextlib.contextmanager

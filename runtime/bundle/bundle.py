@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -94,8 +94,23 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     within: bool
 
 
+class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Another form of a bundle's model, for frames of another size or with other memories; `ModelSpec.form` names it.
+
+    Its graphs may refer to the weights files of the first variant and share whole artifacts with it.
+    """
+
+    model: ModelSpec
+    artifacts: tuple[Artifact, ...]
+    parity: tuple[Parity, ...] = ()
+
+
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The content of manifest.json. assets: files that the runtime reads besides the graphs, such as a tokenizer."""
+    """The content of manifest.json.
+
+    assets:   files that the runtime reads besides the graphs, such as a tokenizer.
+    variants: the other variants of the model: `model`, `artifacts` and `parity` are those of the first one.
+    """
 
     schema: int
     model: ModelSpec
@@ -105,10 +120,23 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     made_with: dict[str, str] = {}
     assets: tuple[ArtifactFile, ...] = ()
     calibration: Calibration | None = None
+    variants: tuple[Variant, ...] = ()
 
     def files(self) -> tuple[ArtifactFile, ...]:
         """Every file that the manifest names, without duplicates."""
-        return tuple(dict.fromkeys((*(f for a in self.artifacts for f in a.files), *self.assets)))
+        artifacts = (*self.artifacts, *(a for variant in self.variants for a in variant.artifacts))
+        return tuple(dict.fromkeys((*(f for a in artifacts for f in a.files), *self.assets)))
+
+    def all_variants(self) -> tuple[Variant, ...]:
+        """Every variant of the model, the first one included."""
+        return Variant(self.model, self.artifacts, self.parity), *self.variants
+
+    def with_variants(self, variants: Sequence[Variant]) -> Self:
+        """The same manifest of other variants, the first of them in `model`, `artifacts` and `parity`."""
+        first, *others = variants
+        return msgspec.structs.replace(
+            self, model=first.model, artifacts=first.artifacts, parity=first.parity, variants=tuple(others)
+        )
 
 
 @dataclass(frozen=True)
@@ -124,10 +152,11 @@ class Bundle:
         return self.manifest.model
 
     @classmethod
-    def load(cls, root: str | Path, *, check_hashes: bool = True) -> Self:
+    def load(cls, root: str | Path, *, variant: str | None = None, check_hashes: bool = True) -> Self:
         """Open a bundle and check it.
 
         root:         its folder.
+        variant:      which variant of the model, by its form (`1024`, `1024x576`, `1024-foveated`); the first if None.
         check_hashes: hash every file. False saves reading large files; file sizes and the hash of the manifest are
                       checked in any case.
         Raises BundleError if the folder is not a bundle, has an unknown schema, is incomplete or was altered.
@@ -136,10 +165,21 @@ class Bundle:
         bundle = cls(root, _read_manifest(root))
         for file in bundle.manifest.files():
             _check_file(root, file, check_hashes)
-        for stage in bundle.model.stages:
-            if not any(a.stage == stage.name for a in bundle.manifest.artifacts):
-                raise BundleError(f"{root}: stage {stage.name!r} has no artifact; export the model again")
-        return bundle
+        for each in bundle.manifest.all_variants():
+            for stage in each.model.stages:
+                if not any(a.stage == stage.name for a in each.artifacts):
+                    raise BundleError(f"{root}: stage {stage.name!r} has no artifact; export the model again")
+        return bundle if variant is None else bundle.variant(variant)
+
+    def variant(self, form: str) -> Self:
+        """The bundle with this variant of the model as its first one. Raises BundleError if it has no such variant."""
+        variants = self.manifest.all_variants()
+        chosen = [v for v in variants if v.model.form == form]
+        if not chosen:
+            have = ", ".join(v.model.form for v in variants)
+            raise BundleError(f"{self.root}: has no variant {form!r}, it has {have}; export it with --image-size")
+        others = [v for v in variants if v.model.form != form]
+        return type(self)(self.root, self.manifest.with_variants([*chosen, *others]))
 
     def artifact(self, stage: str, formats: Sequence[str]) -> Artifact:
         """The artifact of a stage in the first of `formats` that the bundle has."""
@@ -225,12 +265,23 @@ class BundleWriter:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._artifacts: list[Artifact] = []
+        self._variants: list[Variant] = []
         self._assets: list[ArtifactFile] = []
         self._hashed: dict[str, ArtifactFile] = {}
 
     def add(self, stage: str, format: str, precision: str, files: Sequence[str]) -> None:
         """Add an artifact whose files were written below `root`; the path of the graph comes first."""
         self._artifacts.append(Artifact(stage, format, precision, tuple(self._file(f) for f in files)))
+
+    def add_shared(self, artifacts: Iterable[Artifact]) -> None:
+        """Add artifacts of an earlier variant."""
+        self._artifacts.extend(artifacts)
+
+    def end_variant(self, model: ModelSpec, parity: Sequence[Parity]) -> Variant:
+        """Make what was added a variant of the model by itself; what is added from now on is of another one."""
+        self._variants.append(Variant(model, tuple(self._artifacts), tuple(parity)))
+        self._artifacts.clear()
+        return self._variants[-1]
 
     def add_asset(self, name: str) -> None:
         """Add a file written below `root` that the runtime reads besides the graphs."""
@@ -244,16 +295,28 @@ class BundleWriter:
         made_with: dict[str, str] | None = None,
         calibration: Calibration | None = None,
     ) -> None:
-        """Write the manifest and its hash. A bundle that is not sealed is deleted."""
+        """Write the manifest of a bundle of one variant, and its hash. A bundle that is not sealed is deleted."""
+        self.end_variant(model, parity)
+        self.seal_variants(checkpoint, made_with, calibration)
+
+    def seal_variants(
+        self,
+        checkpoint: Checkpoint,
+        made_with: dict[str, str] | None = None,
+        calibration: Calibration | None = None,
+    ) -> None:
+        """Write the manifest of all variants that were ended, in their order, and its hash."""
+        first, *others = self._variants
         manifest = Manifest(
             SCHEMA,
-            model,
+            first.model,
             checkpoint,
-            tuple(self._artifacts),
-            tuple(parity),
+            first.artifacts,
+            first.parity,
             made_with or {},
             tuple(self._assets),
             calibration,
+            tuple(others),
         )
         write_manifest(self.root, manifest)
 
