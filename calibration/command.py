@@ -19,7 +19,10 @@ from masklet.calibration.report.terminal import show
 from masklet.calibration.scoring.closed_loop import Bound, Evaluation, evaluate
 from masklet.calibration.search.search import Search
 from masklet.calibration.search.variants import Variants
-from masklet.runtime.bundle.bundle import Bundle, Parity, check_destination, write_bundle
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.manifest import Parity
+from masklet.runtime.bundle.precision import Precision
+from masklet.runtime.bundle.writer import check_destination, write_bundle
 from masklet.runtime.errors import CalibrationError, MaskletError
 from masklet.runtime.sinks.output_file import write_whole
 from rich.console import Console
@@ -34,7 +37,7 @@ class Request:
 
     bundle: Path
     output: Path
-    precision: str
+    precision: Precision
     method: str
     bound: Bound
     search: bool
@@ -130,7 +133,7 @@ def _check_gate(found: Report, request: Request) -> None:
 
 
 def _check_full(bundle: Bundle) -> None:
-    low = sorted({a.precision for a in bundle.manifest.artifacts} - {"fp32"})
+    low = sorted({a.precision for a in bundle.manifest.artifacts} - {Precision.FP32})
     if low:
         raise CalibrationError(f"{bundle.root}: is {', '.join(low)} already; calibrate the FP32 bundle it came from")
     if bundle.model.memory is None and bundle.model.concepts is None:

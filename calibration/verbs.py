@@ -1,23 +1,18 @@
 """The verb `masklet calibrate`. Imports here stay light, since `masklet --help` loads every verb."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from masklet.runtime.cli.options import (
-    Boxes,
-    BundleFolder,
-    Exemplars,
-    Hotstart,
-    Masks,
-    MinScore,
-    Negatives,
-    NoHashes,
-    Points,
-    Texts,
-)
+from masklet.runtime.cli.option_groups import OptionGroup, grouped
+from masklet.runtime.cli.options import BundleFolder, FollowedPhraseOptions, FrameOptions, NoHashes, PromptOptions
 from masklet.runtime.errors import CalibrationError
+
+if TYPE_CHECKING:
+    from masklet.calibration.clips.clips import Clip
 
 
 class Precision(str, Enum):  # noqa: UP042 typer shows the values of such an enumeration
@@ -36,43 +31,46 @@ class Method(str, Enum):  # noqa: UP042
     entropy = "entropy"
 
 
+@dataclass(frozen=True)
+class ProofOptions(OptionGroup):
+    """What the low precision may cost, and on which truth it is judged."""
+
+    panel = "Proof"
+    truth: Annotated[
+        list[Path],
+        typer.Option(metavar="FOLDER", help="True masks, one for each source: DAVIS PNGs, or JSON lines of COCO RLE."),
+    ] = field(default_factory=list)
+    max_drop: Annotated[float, typer.Option(min=0, help="Points of J&F that may be lost; needs --truth.")] = 0.5
+    min_iou: Annotated[float, typer.Option(min=0, max=1, help="Mean mask IoU with FP32 that must be kept.")] = 0.985
+    search: Annotated[
+        bool,
+        typer.Option(
+            "--search/--no-search", help="Find what must stay at a higher precision, or only measure everything low."
+        ),
+    ] = True
+    method: Annotated[Method, typer.Option(help="How INT8 ranges are found.")] = Method.percentile
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the choice of frames.")] = 0
+
+
+@grouped
 def calibrate(
     bundle: BundleFolder,
     sources: Annotated[
         list[str], typer.Argument(metavar="SOURCE...", help="Videos or folders of images, numbered from 1.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="BUNDLE2", help="The bundle to write.")],
+    prompts: PromptOptions,
+    phrases: FollowedPhraseOptions,
+    frames: FrameOptions,
+    proof: ProofOptions,
     precision: Annotated[
         Precision,
         typer.Option(help="int8: for CPUs, FP32 between its layers; int8-fp16: for GPUs, FP16 between them; fp16."),
     ] = Precision.int8,
-    points: Points = [],  # noqa: B006 typer copies the default
-    negatives: Negatives = [],  # noqa: B006
-    boxes: Boxes = [],  # noqa: B006
-    masks_in: Masks = [],  # noqa: B006
-    texts: Texts = [],  # noqa: B006
-    exemplars: Exemplars = [],  # noqa: B006
-    min_score: MinScore = 0.5,
-    hotstart: Hotstart = 15,
-    truth: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="FOLDER", help="True masks, one for each source: DAVIS PNGs, or JSON lines of COCO RLE."),
-    ] = None,
-    max_drop: Annotated[float, typer.Option(min=0, help="Points of J&F that may be lost; needs --truth.")] = 0.5,
-    min_iou: Annotated[float, typer.Option(min=0, max=1, help="Mean mask IoU with FP32 that must be kept.")] = 0.985,
-    search: Annotated[
-        bool, typer.Option("--search/--no-search", help="Find what must stay higher, or measure all low and no more.")
-    ] = True,
-    method: Annotated[Method, typer.Option(help="How INT8 ranges are found.")] = Method.percentile,
-    seed: Annotated[int, typer.Option(min=0, help="Of the choice of frames.")] = 0,
-    start: Annotated[int, typer.Option(min=0, help="First frame to run.")] = 0,
-    end: Annotated[int | None, typer.Option(help="Frame to stop before.")] = None,
-    stride: Annotated[int, typer.Option(min=1, help="Run every n-th frame.")] = 1,
-    max_side: Annotated[int | None, typer.Option(min=16, help="Shrink frames to this longer side.")] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Write it though it loses too much, and replace a bundle that is there.")
     ] = False,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads a stage; all cores by default.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads of each stage; all cores by default.")] = None,
     no_hashes: NoHashes = False,
 ) -> None:
     """Make an FP16 or INT8 bundle, and prove what it costs.
@@ -82,34 +80,35 @@ def calibrate(
     part. BUNDLE2.report.html and .json say what was found. With several sources, a prompt N/[ID][@FRAME]:... is for the
     n-th.
     """
-    from masklet.calibration.clips.clips import Clip
     from masklet.calibration.command import Request, run_calibrate
     from masklet.calibration.scoring.closed_loop import Bound
-    from masklet.runtime.cli.per_stream import prompts_of
-    from masklet.runtime.concepts.concept import parse_concepts
-    from masklet.runtime.concepts.options import ConceptOptions
-    from masklet.runtime.prompts.syntax import parse_prompts
+    from masklet.runtime.bundle.precision import Precision as BundlePrecision
 
-    truths = truth or []
-    if truths and len(truths) != len(sources):
-        raise CalibrationError(f"{len(sources)} sources and {len(truths)} of --truth: give one for each, or none")
-    forms = {"points": points, "negatives": negatives, "boxes": boxes, "masks": masks_in}
-    cut = {"start": start, "end": end, "stride": stride, "max_side": max_side}
-    concepts, found_with = parse_concepts(texts, exemplars), ConceptOptions.of(min_score, hotstart)
-    clips = []
-    for number, source in enumerate(sources, start=1):
-        mine = {form: prompts_of(words, number, len(sources)) for form, words in forms.items()}
-        clips.append(Clip(source, parse_prompts(**mine), cut, concepts, found_with))
+    if proof.truth and len(proof.truth) != len(sources):
+        raise CalibrationError(f"{len(sources)} sources and {len(proof.truth)} of --truth: give one for each, or none")
     request = Request(
         bundle=bundle,
         output=output,
-        precision=precision.value,
-        method=method.value,
-        bound=Bound(max_drop, min_iou),
-        search=search,
-        seed=seed,
+        precision=BundlePrecision(precision.value),
+        method=proof.method.value,
+        bound=Bound(proof.max_drop, proof.min_iou),
+        search=proof.search,
+        seed=proof.seed,
         threads=threads,
         force=force,
         check_hashes=not no_hashes,
     )
-    run_calibrate(request, clips, truths)
+    run_calibrate(request, clips_of(sources, prompts, phrases, frames), proof.truth)
+
+
+def clips_of(
+    sources: Sequence[str], prompts: PromptOptions, phrases: FollowedPhraseOptions, frames: FrameOptions
+) -> "list[Clip]":
+    """Each source as a clip, with its prompts and the phrases of all."""
+    from masklet.calibration.clips.clips import Clip
+
+    concepts, found_with, count = phrases.concepts(), phrases.found_with(), len(sources)
+    return [
+        Clip(source, prompts.schedule_of(number, count), frames.cut(), concepts, found_with)
+        for number, source in enumerate(sources, start=1)
+    ]

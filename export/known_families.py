@@ -1,19 +1,14 @@
 """The families that can be exported: found in export/families/, nothing is to be registered."""
 
-import importlib
-import pkgutil
-
 from masklet.export import families
 from masklet.export.family import Family
+from masklet.runtime.discovery import find_in
 from masklet.runtime.errors import ExportError
 
 
 def find_families() -> tuple[Family, ...]:
     """Every family under export/families/, by name."""
-    modules = (
-        importlib.import_module(f"{families.__name__}.{m.name}") for m in pkgutil.iter_modules(families.__path__)
-    )
-    found: list[Family] = [module.FAMILY for module in modules if hasattr(module, "FAMILY")]
+    found: list[Family] = find_in(families, "FAMILY")
     return tuple(sorted(found, key=lambda family: family.name))
 
 

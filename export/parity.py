@@ -10,7 +10,7 @@ import onnx
 import onnxruntime as ort
 from masklet.export.family import Case, ExportStage, Feeds
 from masklet.runtime.backends.output_error import OutputError, output_error
-from masklet.runtime.bundle.bundle import Parity
+from masklet.runtime.bundle.manifest import Parity
 from masklet.runtime.bundle.spec import Tensor
 from masklet.runtime.errors import ExportError
 

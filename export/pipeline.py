@@ -12,11 +12,13 @@ from masklet.export.family import ExportStage, Family, Form
 from masklet.export.graphs.trace import trace
 from masklet.export.graphs.weights import WeightsFiles
 from masklet.export.known_families import family_of
-from masklet.runtime.bundle.bundle import Bundle, BundleWriter, Checkpoint, Parity, Variant, write_bundle
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.manifest import Checkpoint, Parity, Variant
+from masklet.runtime.bundle.precision import Precision
 from masklet.runtime.bundle.spec import ModelSpec
+from masklet.runtime.bundle.writer import BundleWriter, write_bundle
 from masklet.runtime.errors import ExportError
 
-PRECISION = "fp32"
 MADE_WITH = ("masklet", "torch", "transformers", "onnx", "onnxscript", "onnxruntime")
 Progress = Callable[[str], None]  # is told what is about to be done
 Files = Mapping[str, tuple[str, ...]]  # of each format, the graph first
@@ -119,7 +121,7 @@ def _export_stages(
             progress(f"{name}: running the checkpoint's own modules")
             tried = parity.trials(stage)
             for format, paths in files.items():
-                writer.add(name, format, PRECISION, paths)
+                writer.add(name, format, Precision.FP32, paths)
             if comparing is not None:
                 figures.extend(comparing.result())
             comparing = beside.submit(_compare, stage, tried, files, writer.root)

@@ -11,7 +11,7 @@ from masklet.runtime.errors import ExportError
 
 if TYPE_CHECKING:
     from masklet.export.pipeline import Progress
-    from masklet.runtime.bundle.bundle import Parity
+    from masklet.runtime.bundle.manifest import Parity
 
 NEEDED = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime", "safetensors")
 

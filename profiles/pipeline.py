@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
@@ -17,21 +17,17 @@ from masklet.profiles.recording.timeline import FrameTimes, Recorder, peak_resid
 from masklet.profiles.report.report import BundleFacts, Measured, Memory, Report, SourceFacts, measurements
 from masklet.runtime.backends.session import Backend, Session
 from masklet.runtime.backends.sessions import Sessions
-from masklet.runtime.bundle.bundle import MANIFEST, Bundle
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.manifest import MANIFEST
 from masklet.runtime.bundle.spec import ModelSpec
-from masklet.runtime.concepts.concept import Concept
-from masklet.runtime.concepts.detector import check_concepts
-from masklet.runtime.concepts.options import ConceptOptions
-from masklet.runtime.concepts.tracker import ConceptTracker, check_for_video, check_refinements
 from masklet.runtime.errors import MaskletError, PromptError
-from masklet.runtime.prompts.prompts import Schedule
 from masklet.runtime.sinks.outputs import Outputs
 from masklet.runtime.sinks.sink import Sinks
 from masklet.runtime.sources.opening import open_source
 from masklet.runtime.sources.source import Source
 from masklet.runtime.startup.backend_choice import BackendChoice
-from masklet.runtime.streams.follow import check_frames_come, follow
-from masklet.runtime.tracking.tracker import Tracker
+from masklet.runtime.startup.tracking_request import TrackingRequest
+from masklet.runtime.streams.follow import follow
 from masklet.runtime.tracking.video_tracker import VideoTracker
 
 IMAGE_WARMUP = 3  # frames of a model without memory
@@ -42,32 +38,23 @@ Progress = Callable[[str, int, int | None], None]  # is told what is done, how m
 class Request:
     """What to profile.
 
-    schedule: prompts of objects; with concepts, what corrects them. cut: which frames, as `open_source` takes them.
-    concepts: what to find every instance of, and how; none where all objects are prompted.
+    wanted:  what to track. cut: which frames, as `open_source` takes them.
     backend: what runs the stages; on a GPU each is waited for before the next begins.
     warmup:  frames that are run and not measured; where None, until the memory bank is full and results come.
     sweep:   sizes to go through afterwards; None for no sweep.
     """
 
     source: str
-    schedule: Schedule
+    wanted: TrackingRequest
     outputs: Outputs
     cut: Mapping[str, Any]
     backend: BackendChoice
-    concepts: tuple[Concept, ...] = ()
-    found_with: ConceptOptions = field(default_factory=ConceptOptions)
     warmup: int | None = None
     sweep: Sweep | None = None
 
     def wrap(self, recorder: Recorder) -> Callable[[Session], Session]:
         """What goes around every session."""
         return recorder.wrap if self.backend.on_cpu else lambda session: recorder.wrap(AwaitedSession(session))
-
-    def tracker(self, sessions: Sessions) -> Tracker:
-        """What frames go through. Phrases are encoded here, once, and in no frame."""
-        if self.concepts:
-            return ConceptTracker(sessions, self.concepts, self.found_with)
-        return VideoTracker(sessions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +80,7 @@ def profile(bundle: Bundle, request: Request, progress: Progress, tell: Callable
         sweep = request.sweep and check_sweep(request.sweep, model, source.frames)
         sessions, backend = request.backend.open(bundle, tell, request.wrap(recorder))
         with sessions, request.outputs.open(source.fps) as sinks:
-            interrupted = _follow(request.tracker(sessions), recorder, source, request.schedule, sinks, progress)
+            interrupted = _follow(request.wanted, sessions, recorder, source, sinks, progress)
         frames, size, name = recorder.frames_recorded, source.size, source.name  # the name hides a password
         _check_measured(frames, warmup, source)
     after, memory = conditions(), _memory(frames[warmup:])
@@ -116,7 +103,7 @@ def profile(bundle: Bundle, request: Request, progress: Progress, tell: Callable
 def default_warmup(model: ModelSpec, request: Request) -> int:
     """Frames until the memory bank is full and results come: earlier ones cost less, and would be too kind."""
     full = model.memory.recent_frames + 1 if model.memory else IMAGE_WARMUP
-    return max(full, request.found_with.delay) if request.concepts else full
+    return max(full, request.wanted.found_with.delay) if request.wanted.concepts else full
 
 
 def bundle_facts(bundle: Bundle, backend: Backend, threads: int | None) -> BundleFacts:
@@ -156,12 +143,17 @@ def bundle_roofline(
 
 
 def _follow(
-    tracker: Tracker, recorder: Recorder, source: Source, schedule: Schedule, sinks: Sinks, progress: Progress
+    wanted: TrackingRequest,
+    sessions: Sessions,
+    recorder: Recorder,
+    source: Source,
+    sinks: Sinks,
+    progress: Progress,
 ) -> bool:
-    """Run the pipeline to its end; True where Ctrl-C ended it before."""
-    sink = recorder.sink(sinks)
+    """Run the pipeline to its end; True where Ctrl-C ended it before. Phrases are encoded once, before the frames."""
+    sink, tracker = recorder.sink(sinks), wanted.tracker(sessions)
     try:
-        results = follow(tracker, recorder.frames(source), schedule)
+        results = follow(tracker, recorder.frames(source), wanted.schedule)
         for done, (frame, result) in enumerate(results, start=1):
             sink.write(frame, result)
             progress("profiling", done, source.frames)
@@ -172,8 +164,9 @@ def _follow(
 
 def _sweep(bundle: Bundle, request: Request, sweep: Sweep, progress: Progress) -> Growth:
     """Run a sweep over the frames from the first prompted one on, with its prompts."""
-    prompted = min(request.schedule)
-    prompts = list(request.schedule[prompted].values())
+    schedule = request.wanted.schedule
+    prompted = min(schedule)
+    prompts = list(schedule[prompted].values())
     recorder = Recorder()
     with (
         open_source(request.source, **{**request.cut, "start": prompted}) as frames,
@@ -189,20 +182,15 @@ def _sweep(bundle: Bundle, request: Request, sweep: Sweep, progress: Progress) -
 
 def _check_wanted(request: Request, bundle: Bundle) -> None:
     """Refuse what cannot be tracked."""
-    if request.concepts:
-        check_concepts(bundle.model, bundle.asset, request.concepts)
-        check_for_video(request.concepts)
-        if request.sweep:
-            raise PromptError("--sweep goes through numbers of prompted objects; leave it out with --text")
-    elif not request.schedule:
-        raise PromptError("nothing to track: give at least one of --point, --box, --mask and --text")
+    request.wanted.check_given()
+    request.wanted.check_model(bundle)
+    if request.wanted.concepts and request.sweep:
+        raise PromptError("--sweep goes through numbers of prompted objects; leave it out with --text")
 
 
 def _check(request: Request, source: Source, warmup: int) -> None:
     """Refuse what cannot come to a measurement, where the source knows its frames."""
-    check_frames_come(request.schedule, source)
-    if request.concepts:
-        check_refinements(request.schedule, source)
+    request.wanted.check_source(source)
     request.outputs.check_folders()
     if source.frames is not None:
         _check_length(source.frames, warmup, source)
@@ -224,8 +212,7 @@ def _check_length(frames: int, warmup: int, source: Source) -> None:
 
 def _kinds(outputs: Outputs) -> str:
     """The outputs that were written, without their paths, which say nothing of the cost."""
-    kinds = {"overlay": outputs.overlay, "masks": outputs.masks, "pngs": outputs.pngs}
-    return ", ".join(kind for kind, path in kinds.items() if path is not None) or "none"
+    return ", ".join(outputs.targets) or "none"
 
 
 def _memory(frames: Sequence[FrameTimes]) -> Memory:

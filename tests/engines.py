@@ -8,7 +8,8 @@ from masklet.runtime.backends.trt.engine import OpenEngine
 from masklet.runtime.backends.trt.engine_choice import EnginePlan
 from masklet.runtime.backends.trt.fingerprint import machine_fingerprint
 from masklet.runtime.bundle.add_engines import amend_bundle
-from masklet.runtime.bundle.bundle import Artifact, Bundle, graph_hash
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.manifest import Artifact, graph_hash
 
 VERSION = "10.3.0"
 
@@ -18,7 +19,12 @@ def with_engines(bundle: Bundle, **built_for: str) -> Bundle:
     with amend_bundle(bundle) as amendment:
         for stage in bundle.model.stages:
             graph = bundle.artifact(stage.name, ("onnx",))
-            said = {**machine_fingerprint(VERSION, FACTS), "graph": graph_hash(graph), "device": "fake", **built_for}
+            said = {
+                **machine_fingerprint(VERSION, FACTS).entries(),
+                "graph": graph_hash(graph),
+                "device": "fake",
+                **built_for,
+            }
             plan = str(bundle.path(graph).resolve()).encode()
             amendment.put(
                 Artifact(stage.name, "tensorrt", graph.precision, (), said),

@@ -10,15 +10,14 @@ from masklet.calibration.clips.truth import MasksByFrame
 from masklet.runtime.backends.sessions import Sessions
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.concepts.concept import Concept
-from masklet.runtime.concepts.detector import check_concepts
 from masklet.runtime.concepts.options import ConceptOptions
-from masklet.runtime.concepts.tracker import ConceptTracker, check_for_video, check_refinements
 from masklet.runtime.errors import CalibrationError
 from masklet.runtime.prompts.prompts import Schedule
 from masklet.runtime.results import Frame, FrameResult
 from masklet.runtime.sources.opening import open_source
 from masklet.runtime.sources.source import Source
-from masklet.runtime.streams.follow import check_frames_come, follow
+from masklet.runtime.startup.tracking_request import TrackingRequest
+from masklet.runtime.streams.follow import follow
 from masklet.runtime.tracking.snapshot import TrackerSnapshot
 from masklet.runtime.tracking.tracker import Tracker
 from masklet.runtime.tracking.video_tracker import VideoTracker
@@ -52,12 +51,15 @@ class Clip:
         """What its frames go through, from the first one or, where objects are prompted, after a snapshot."""
         if self.concepts and sessions.model.memory is None:
             return EachImage(sessions, self.concepts, self.found_with)
-        if self.concepts:
-            return ConceptTracker(sessions, self.concepts, self.found_with)
-        tracker = VideoTracker(sessions)
-        if before is not None:
+        tracker = self.wanted.tracker(sessions)
+        if before is not None and isinstance(tracker, VideoTracker):
             tracker.restore(before)
         return tracker
+
+    @property
+    def wanted(self) -> TrackingRequest:
+        """What to track in it."""
+        return TrackingRequest(self.schedule, self.concepts, self.found_with)
 
     @property
     def first_frame(self) -> int:
@@ -79,14 +81,10 @@ def check_clips(clips: Sequence[Clip], bundle: Bundle) -> list[str]:
             raise CalibrationError(
                 f"{clip.source}: the model finds concepts in images and follows nothing; give --text"
             )
-        elif not clip.schedule:
-            raise CalibrationError(
-                f"{clip.source}: nothing to track; give at least one of --point, --box, --mask and --text for it"
-            )
+        else:
+            clip.wanted.check_given(f" in {clip.source}")
         with clip.open() as source:
-            check_frames_come(clip.schedule, source)
-            if clip.concepts:
-                check_refinements(clip.schedule, source)
+            clip.wanted.check_source(source)
             width, height = source.size
             if max(width, height) < side:
                 remarks.append(
@@ -97,9 +95,9 @@ def check_clips(clips: Sequence[Clip], bundle: Bundle) -> list[str]:
 
 
 def _check_concepts(clip: Clip, bundle: Bundle) -> None:
-    check_concepts(bundle.model, bundle.asset, clip.concepts)
+    clip.wanted.check_model(bundle)
     if bundle.model.memory is not None:
-        check_for_video(clip.concepts)
+        clip.wanted.check_given()
     elif clip.schedule or any(concept.exemplars for concept in clip.concepts):
         raise CalibrationError(
             f"{clip.source}: on a model for images, calibration looks for --text alone, on each frame"

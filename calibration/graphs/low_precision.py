@@ -12,9 +12,8 @@ from masklet.calibration.graphs.onnxrt_form import fuse_linear_layers
 from masklet.calibration.graphs.ranges import METHODS, Magnitudes
 from masklet.calibration.graphs.stage_graph import PLAIN, groups, load_graphs, tensor_types
 from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.precision import Precision
 
-HIGHER = {"int8": "fp32", "fp16": "fp32", "int8-fp16": "fp16"}
-"""What a stage goes up to that cannot be at a precision. int8 has FP32 around its layers, int8-fp16 has FP16."""
 FUSED = "onnx-ort"
 WORTH_HALVING = 4096  # elements of a constant
 
@@ -22,14 +21,14 @@ WORTH_HALVING = 4096  # elements of a constant
 class Choice(msgspec.Struct, frozen=True):
     """The precision of a stage. kept: groups of its nodes (`blocks.3`) that stay at the higher precision."""
 
-    precision: str
+    precision: Precision
     kept: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return self.precision + (f" but for {', '.join(self.kept)}" if self.kept else "")
 
 
-FULL = Choice("fp32")
+FULL = Choice(Precision.FP32)
 Choices = Mapping[str, Choice]  # by stage
 
 
@@ -51,8 +50,8 @@ def lower(bundle: Bundle, stage: str, choice: Choice, seen: Mapping[str, Magnitu
     plain = models[PLAIN]
     group = groups(plain.graph)
     kept = {name for name, part in group.items() if part in choice.kept}
-    half = choice.precision.endswith("fp16")
-    if choice.precision.startswith("int8"):
+    half = choice.precision.fp16_tensors
+    if choice.precision.int8_layers:
         layers = [node for node in weighted_nodes(plain.graph) if node.name not in kept]
         limits = {name: METHODS[method](seen[name]) for name in {node.input[0] for node in layers}}
         for model in models.values():
@@ -69,14 +68,14 @@ def lower(bundle: Bundle, stage: str, choice: Choice, seen: Mapping[str, Magnitu
     return Lowered(models, twin, near)
 
 
-def lowest_groups(bundle: Bundle, stage: str, precision: str) -> list[str]:
+def lowest_groups(bundle: Bundle, stage: str, precision: Precision) -> list[str]:
     """The groups of a stage's nodes that a precision lowers, in the order of the graph; none where it lowers nothing.
 
     For INT8 those with a layer in them.
     """
     graph = load_graphs(bundle, stage)[PLAIN].graph
     group = groups(graph)
-    nodes = weighted_nodes(graph) if precision.startswith("int8") else graph.node
+    nodes = weighted_nodes(graph) if precision.int8_layers else graph.node
     return list(dict.fromkeys(group[node.name] for node in nodes))
 
 

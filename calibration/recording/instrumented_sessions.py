@@ -14,7 +14,8 @@ from masklet.calibration.graphs.int8 import weighted_nodes
 from masklet.calibration.graphs.ranges import Magnitudes
 from masklet.calibration.graphs.stage_graph import PLAIN, fold_transposed_weights, replace_nodes, tensor_types
 from masklet.runtime.backends.session import Feeds
-from masklet.runtime.bundle.bundle import Artifact, Bundle
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.manifest import Artifact
 from masklet.runtime.bundle.spec import StageSpec, Tensor
 from masklet.runtime.errors import CalibrationError, SessionError
 from onnx import TensorProto, helper, numpy_helper

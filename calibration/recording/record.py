@@ -23,7 +23,8 @@ from masklet.calibration.graphs.ranges import Magnitudes
 from masklet.calibration.recording.instrumented_sessions import Statistics, Strides, Watching
 from masklet.runtime.backends.session import Feeds, Session, SessionAround
 from masklet.runtime.backends.sessions import Sessions
-from masklet.runtime.bundle.bundle import MANIFEST, Bundle
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.manifest import MANIFEST
 from masklet.runtime.bundle.spec import Tensor
 from masklet.runtime.errors import CalibrationError
 from masklet.runtime.results import Frame, FrameResult

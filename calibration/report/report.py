@@ -8,8 +8,10 @@ from masklet.calibration.graphs.low_precision import FULL, Choice
 from masklet.calibration.scoring.closed_loop import Bound, Evaluation, Figures
 from masklet.calibration.search.search import Search, Trial
 from masklet.calibration.search.variants import StageFigures
-from masklet.runtime.bundle.bundle import Bundle, Calibration
+from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.bundle.describe import graph_bytes
+from masklet.runtime.bundle.manifest import Calibration
+from masklet.runtime.bundle.precision import Precision
 
 SCHEMA = 1
 
@@ -27,7 +29,7 @@ class Report(msgspec.Struct, frozen=True):
     family: str
     variant: str
     checkpoint: str
-    precision: str
+    precision: Precision
     method: str
     seed: int
     sources: list[str]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
-from masklet.calibration.graphs.low_precision import FULL, HIGHER, Choice, Choices
+from masklet.calibration.graphs.low_precision import FULL, Choice, Choices
 from masklet.calibration.scoring.closed_loop import Bound, Evaluation, Figures
 from masklet.calibration.search.variants import Variants
 
@@ -60,7 +60,7 @@ class Search:
         for stage in self._costliest_first():
             if fits:
                 break
-            raised = {**chosen, stage: Choice(HIGHER[self.variants.precision])}
+            raised = {**chosen, stage: Choice(self.variants.precision.higher)}
             fits = self.attempt(f"{stage} higher: it costs most of those that are low", raised)
             chosen = self._fewest_groups(chosen, stage) or raised if fits else raised
         return chosen

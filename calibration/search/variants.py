@@ -17,7 +17,10 @@ from masklet.runtime.backends.ort.backend import OnnxRuntime
 from masklet.runtime.backends.output_error import OutputError, output_error
 from masklet.runtime.backends.session import Session
 from masklet.runtime.backends.sessions import Sessions
-from masklet.runtime.bundle.bundle import Artifact, ArtifactFile, Bundle, BundleWriter, Parity
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.manifest import Artifact, ArtifactFile, Parity
+from masklet.runtime.bundle.precision import Precision
+from masklet.runtime.bundle.writer import BundleWriter
 from masklet.runtime.errors import CalibrationError
 
 MADE_WITH = ("masklet", "onnx", "onnxruntime")
@@ -65,7 +68,7 @@ class Variants:
     """
 
     def __init__(
-        self, bundle: Bundle, recording: Recording, precision: str, method: str, folder: Path, threads: int | None
+        self, bundle: Bundle, recording: Recording, precision: Precision, method: str, folder: Path, threads: int | None
     ) -> None:
         self.bundle, self.recording, self.precision = bundle, recording, precision
         self._method = method
@@ -151,24 +154,24 @@ class Variants:
             return self._full[stage]
         made = self._make(stage, choice)
         if (made.folder / MEASURED).exists():
-            return self._open(stage, made, {PLAIN: (MEASURED,)})
-        return self._open(stage, made, made.files)
+            return self._open(stage, choice, made.folder, {PLAIN: (MEASURED,)})
+        return self._open(stage, choice, made.folder, made.files)
 
-    def _open(self, stage: str, made: _Made, files: Mapping[str, tuple[str, ...]]) -> Session:
+    def _open(self, stage: str, choice: Choice, folder: Path, files: Mapping[str, tuple[str, ...]]) -> Session:
         """Open a stage from the folder that it was made in, as from a bundle of that stage alone."""
         artifacts = tuple(
-            Artifact(stage, format, "", tuple(ArtifactFile(name, "", 0) for name in names))
+            Artifact(stage, format, choice.precision, tuple(ArtifactFile(name, "", 0) for name in names))
             for format, names in files.items()
         )
         manifest = msgspec.structs.replace(self.bundle.manifest, artifacts=artifacts)
-        return self._runtime.open(Bundle(made.folder, manifest), self.bundle.model.stage(stage))
+        return self._runtime.open(Bundle(folder, manifest), self.bundle.model.stage(stage))
 
     def _compared(self, stage: str, choice: Choice, clock: Clock) -> StageFigures:
         size, full_size = self.sizes({stage: choice})
         if choice == FULL:
             return StageFigures(choice, size, full_size, None, None, ())
         made, full = self._make(stage, choice), self._session(stage, FULL)
-        times = self._times(stage, full, self._open(stage, made, made.files), clock)
+        times = self._times(stage, full, self._open(stage, choice, made.folder, made.files), clock)
         ms, fp32_ms = (statistics.median(taken) / 1e6 if taken else None for taken in times)
         errors = self._errors(stage, full, self._session(stage, choice), FEEDS)
         if broken := sorted(name for name, error in errors.items() if not error.is_finite):

@@ -14,7 +14,7 @@ from masklet.export.engines.network import Network, parse
 from masklet.export.engines.progress import Steps, progress_monitor
 from masklet.export.engines.shapes import OptimizationProfile
 from masklet.export.engines.timing_cache import keep_timing_cache, use_timing_cache
-from masklet.runtime.backends.trt.fingerprint import ANY, HARDWARE_COMPATIBLE, STRIPPED, VERSION_COMPATIBLE
+from masklet.runtime.backends.trt.fingerprint import ANY, BuildFlag
 from masklet.runtime.backends.trt.library import Backend, TensorRT, version_of
 from masklet.runtime.bundle.spec import StageSpec
 from masklet.runtime.errors import ExportError
@@ -52,10 +52,10 @@ class BuildOptions(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         """As the fingerprint has it."""
         chosen = {
-            HARDWARE_COMPATIBLE: self.hardware_compatible,
-            VERSION_COMPATIBLE: self.version_compatible,
+            BuildFlag.HARDWARE_COMPATIBLE: self.hardware_compatible,
+            BuildFlag.VERSION_COMPATIBLE: self.version_compatible,
             "refit": self.refit,
-            STRIPPED: self.strip_weights,
+            BuildFlag.STRIPPED: self.strip_weights,
             "tf32": self.tf32,
         }
         words = ["strongly typed", *(word for word, on in chosen.items() if on)]

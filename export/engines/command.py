@@ -13,13 +13,15 @@ from masklet.runtime.backends.gpu.cuda import open_cuda
 from masklet.runtime.backends.gpu.cuda.protocol import DeviceFacts
 from masklet.runtime.backends.trt.backend import TensorRt
 from masklet.runtime.backends.trt.engine_choice import choose_engine
-from masklet.runtime.backends.trt.fingerprint import NOT_RUN, engines, machine_fingerprint
+from masklet.runtime.backends.trt.fingerprint import Fingerprint, engines, machine_fingerprint
 from masklet.runtime.backends.trt.library import Backend, load_library, version_of
 from masklet.runtime.bundle.add_engines import amend_bundle
-from masklet.runtime.bundle.bundle import Artifact, Bundle
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.manifest import Artifact
 from masklet.runtime.errors import ExportError, SessionError
 from masklet.runtime.sinks.output_file import check_writable
 from masklet.runtime.startup.engine_check import REMEDY, check_engines
+from msgspec import structs
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -123,14 +125,14 @@ def _packed(plan: StagePlan, engine: Engine, target: Target) -> tuple[Artifact, 
         f"{name}.engine": engine.plan,
         f"{name}.layers.json": msgspec.json.format(msgspec.json.encode(layers), indent=1),
     }
-    built_for = {**plan.fingerprint, "check": NOT_RUN}
+    built_for = plan.fingerprint.before_its_check().entries()
     return Artifact(plan.stage.name, target.backend, plan.graph.precision, (), built_for), files
 
 
 def _is_there(bundle: Bundle, plan: StagePlan, backend: Backend) -> bool:
     """Whether the bundle has this very engine, whatever the driver that it was built under."""
-    wanted = {key: value for key, value in plan.fingerprint.items() if key != "driver"}
-    return any(wanted.items() <= (a.built_for or {}).items() for a in engines(bundle, plan.stage.name, backend))
+    there = map(Fingerprint.of, engines(bundle, plan.stage.name, backend))
+    return any(structs.replace(built, driver=plan.fingerprint.driver, check="") == plan.fingerprint for built in there)
 
 
 def _gpu(request: BuildRequest) -> DeviceFacts | None:

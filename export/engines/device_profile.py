@@ -3,13 +3,13 @@
 import importlib.resources
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
+from masklet.runtime.bundle.precision import Precision
 from masklet.runtime.errors import MaskletError
 
 FOLDER = "devices"
-Precision = Literal["fp32", "fp16", "int8"]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 
@@ -33,7 +33,7 @@ class DeviceProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     memory_mb: Positive | None = None
     reserved_mb: int = 0
     workspace_mb: Positive | None = None
-    precision: dict[str, Precision] = msgspec.field(default_factory=lambda: {"default": "fp16"})
+    precision: dict[str, Precision] = msgspec.field(default_factory=lambda: {"default": Precision.FP16})
     sizes: dict[str, tuple[Positive, Positive, Positive]] = msgspec.field(
         default_factory=lambda: {"objects": (1, 1, 8), "points": (1, 2, 16)}
     )
@@ -46,9 +46,9 @@ class DeviceProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                     "fewest, the usual and the most, in this order"
                 )
 
-    def precision_of(self, stage: str) -> str:
+    def precision_of(self, stage: str) -> Precision:
         """The precision that a stage should have on this device."""
-        return self.precision.get(stage, self.precision.get("default", "fp16"))
+        return self.precision.get(stage, self.precision.get("default", Precision.FP16))
 
 
 def device_names() -> list[str]:

@@ -14,7 +14,9 @@ from masklet.export.engines.shapes import OptimizationProfile, optimization_prof
 from masklet.runtime.backends.gpu.cuda.protocol import DeviceFacts
 from masklet.runtime.backends.trt.fingerprint import Fingerprint, machine_fingerprint
 from masklet.runtime.backends.trt.library import Backend, TensorRT, version_of
-from masklet.runtime.bundle.bundle import Artifact, Bundle, graph_hash
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.manifest import Artifact, graph_hash
+from masklet.runtime.bundle.precision import Precision
 from masklet.runtime.bundle.spec import StageSpec
 from masklet.runtime.errors import BundleError
 
@@ -71,7 +73,7 @@ def choose_graph(bundle: Bundle, stage: str, device: DeviceProfile) -> Artifact:
     graphs = {a.precision: a for a in bundle.manifest.artifacts if a.stage == stage and a.format == "onnx"}
     if not graphs:
         raise BundleError(f"{bundle.root}: stage {stage!r} has no graph of standard operators; export the model again")
-    for precision in (device.precision_of(stage), "fp32", "fp16"):
+    for precision in (device.precision_of(stage), Precision.FP32, Precision.FP16):
         if precision in graphs:
             return graphs[precision]
     return next(iter(graphs.values()))
@@ -104,11 +106,12 @@ def _plan(bundle: Bundle, stage: StageSpec, target: Target) -> StagePlan:
     graph = choose_graph(bundle, stage.name, target.device)
     profiles = optimization_profiles(bundle.model, stage, target.device)
     here = machine_fingerprint(version_of(target.library), target.gpu)
-    own = {
-        "device": target.device_name,
-        "graph": graph_hash(graph),
-        "compute_capability": compute_capability_of(target.options, target.backend, here["compute_capability"]),
-        "profiles": "; ".join(map(str, profiles)),
-        "flags": str(target.options),
-    }
-    return StagePlan(stage, graph, profiles, {**here, **own})
+    fingerprint = msgspec.structs.replace(
+        here,
+        device=target.device_name,
+        graph=graph_hash(graph),
+        compute_capability=compute_capability_of(target.options, target.backend, here.compute_capability),
+        profiles="; ".join(map(str, profiles)),
+        flags=str(target.options),
+    )
+    return StagePlan(stage, graph, profiles, fingerprint)

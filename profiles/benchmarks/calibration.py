@@ -98,6 +98,7 @@ def accuracy(given: argparse.Namespace) -> str:
     from masklet.calibration.search.search import Search
     from masklet.calibration.search.variants import Variants
     from masklet.runtime.bundle.bundle import Bundle
+    from masklet.runtime.bundle.precision import Precision
     from masklet.runtime.prompts.syntax import parse_prompts
 
     rows = []
@@ -117,7 +118,7 @@ def accuracy(given: argparse.Namespace) -> str:
         for title, precision, method, strict in RUNS:
             kept = folder / f"{title}.row"
             if not kept.exists():
-                variants = Variants(bundle, recording, precision, method, folder / title, given.threads)
+                variants = Variants(bundle, recording, Precision(precision), method, folder / title, given.threads)
                 search = Search(
                     variants,
                     lambda _, choices, v=variants: evaluate(v.open(choices), clips, masks, lambda _: None),  # type: ignore[misc]

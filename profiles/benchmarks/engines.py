@@ -26,7 +26,9 @@ from masklet.export.engines.memory import StageMemory
 from masklet.export.engines.plan import StagePlan, Target, plan_stages, stage_memory
 from masklet.profiles.machine.device import device
 from masklet.runtime.backends.trt.library import load_library, version_of
-from masklet.runtime.bundle.bundle import Bundle, write_bundle
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.precision import Precision
+from masklet.runtime.bundle.writer import write_bundle
 
 HERE = Path(__file__).parent
 RANGE = Magnitudes(largest=8.0)
@@ -77,12 +79,12 @@ def build(bundle: Bundle, target: Target) -> Iterator[Built]:
         yield Built(plan, foretold, engine, time.process_time() - began_s)
 
 
-def lowered(bundle: Bundle, precision: str, destination: Path) -> Bundle:
+def lowered(bundle: Bundle, precision: Precision, destination: Path) -> Bundle:
     """A bundle whose stages have a lower precision, right for sizes and times alone."""
     seen: dict[str, Magnitudes] = defaultdict(lambda: RANGE)
     with write_bundle(destination) as writer:
         for stage in bundle.model.stages:
-            choice = Choice(precision) if lowest_groups(bundle, stage.name, precision) else Choice("fp16")
+            choice = Choice(precision) if lowest_groups(bundle, stage.name, precision) else Choice(Precision.FP16)
             found = lower(bundle, stage.name, choice, seen, "max")
             for format, files in write_graphs(stage.name, found.models, writer.root).items():
                 writer.add(stage.name, format, choice.precision, files)
@@ -113,7 +115,9 @@ def tables(bundles: Sequence[tuple[str, Bundle]], target: Target) -> Iterator[st
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundles", nargs="+", type=Path)
-    parser.add_argument("--lower", action="append", default=[], choices=("fp16", "int8-fp16"))
+    parser.add_argument(
+        "--lower", action="append", type=Precision, default=[], choices=(Precision.FP16, Precision.INT8_FP16)
+    )
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
     library = load_library("tensorrt-rtx")

@@ -118,7 +118,7 @@ class Runs:
         return Stream(number + 1, source, tracker, prompts, sinks, Policy.EVERY, bell)
 
     def _outputs(self, number: int) -> Outputs:
-        return Outputs(overlay=self._folder / f"{number}.mp4", masks=self._folder / f"{number}.jsonl")
+        return Outputs({"overlay": self._folder / f"{number}.mp4", "masks": self._folder / f"{number}.jsonl"})
 
 
 def exported(folder: Path) -> Path:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from masklet.runtime.bundle.bundle import Artifact, Bundle
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.manifest import Artifact
 from masklet.runtime.bundle.spec import StageSpec, Tensor
 
 Feeds = Mapping[str, Tensor]
@@ -57,3 +58,18 @@ class Backend(Protocol):
     def open(self, bundle: Bundle, stage: StageSpec) -> Session:
         """Open a stage. Raises SessionError naming the stage and what the engine said."""
         ...
+
+
+class ChosenBackend(Backend, Protocol):
+    """A backend as it runs.
+
+    ran_on:         what runs each opened stage, in words, where that is worth a log line; empty otherwise.
+    engine_machine: the machine that its engines were built for. Engines are compared with their graphs once on each
+                    such machine; None where a backend runs the bundle's graphs themselves.
+    """
+
+    @property
+    def ran_on(self) -> Mapping[str, str]: ...
+
+    @property
+    def engine_machine(self) -> str | None: ...

@@ -8,15 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
-from masklet.runtime.bundle.bundle import (
-    Artifact,
-    ArtifactFile,
-    Bundle,
-    Manifest,
-    Variant,
-    bundle_folder,
-    write_manifest,
-)
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.manifest import Artifact, ArtifactFile, Manifest, Variant, write_manifest
+from masklet.runtime.bundle.writer import bundle_folder
 
 
 class Amendment:

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import msgspec
-from masklet.runtime.bundle.bundle import Artifact, Bundle, Calibration, Parity, bank_bytes
+from masklet.runtime.bundle.bundle import Bundle, bank_bytes
+from masklet.runtime.bundle.manifest import Artifact, Calibration, Parity
 from masklet.runtime.bundle.spec import ModelSpec
 from rich.box import SIMPLE_HEAD
 from rich.console import Console

@@ -7,6 +7,7 @@ from importlib.metadata import entry_points
 from types import FrameType
 
 import typer
+from masklet.runtime.cli.help_panels import GroupedHelp
 from masklet.runtime.errors import MaskletError
 
 BAD_INPUT = 2
@@ -39,7 +40,7 @@ def app() -> typer.Typer:
     commands.callback()(_every_verb)
     verbs = {entry.name: entry for entry in entry_points(group="masklet.verbs")}
     for name in sorted(verbs, key=lambda n: (ORDER.index(n) if n in ORDER else len(ORDER), n)):
-        commands.command(name)(verbs[name].load())
+        commands.command(name, cls=GroupedHelp)(verbs[name].load())
     return commands
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from masklet.runtime.bundle.bundle import MANIFEST, Bundle
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.manifest import MANIFEST
 from masklet.runtime.concepts.concept import Concept
 from masklet.runtime.concepts.options import ConceptOptions
-from masklet.runtime.concepts.tracker import check_refinements
 from masklet.runtime.prompts.prompt_book import PromptBook
 from masklet.runtime.prompts.prompts import Schedule
 from masklet.runtime.sinks.outputs import Outputs
@@ -18,7 +18,7 @@ from masklet.runtime.sources.opening import open_source
 from masklet.runtime.sources.password import hide_password
 from masklet.runtime.sources.source import FeedOptions, Source
 from masklet.runtime.startup.backend_choice import BackendChoice
-from masklet.runtime.streams.follow import check_frames_come
+from masklet.runtime.startup.tracking_request import TrackingRequest, check_frames_come
 from masklet.runtime.streams.frame_queue import Policy
 from masklet.runtime.streams.log import Log
 from masklet.runtime.streams.resume import cut_after, go_on_with
@@ -51,11 +51,6 @@ class RunOptions:
     state_every_s: float
     metrics: str | None
     log_json: bool
-
-
-def policy_of(every_frame: bool | None) -> Policy | None:
-    """The policy of --every-frame, --newest, or neither."""
-    return None if every_frame is None else Policy.EVERY if every_frame else Policy.NEWEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +107,7 @@ def open_stream(
             source.go_on(last + 1, max(state.time_s, there.time_s))
         log.event("state", f"{order.state}: goes on after frame {last}", stream=label)
     check_frames_come(prompts.frames if finite else (), source)
-    if options.concepts:
-        check_refinements(order.schedule, source)
+    TrackingRequest(order.schedule, options.concepts).check_refinements(source)
     outputs.check_folders()
     source.tell = lambda what, detail: log.event(what, detail, stream=label)
     return Opened(order.number, source, outputs, prompts, policy, state, keeping)

@@ -1,69 +1,278 @@
-"""Options that several commands share, each declared once."""
+"""Options that several commands share, each declared once, in groups that arrive as one typed object."""
 
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
+from masklet.runtime.backends.known import backend_kinds, backend_options
+from masklet.runtime.cli.option_groups import OptionGroup, declared, parameter
+from masklet.runtime.sinks.known import sink_kinds
+from masklet.runtime.sources.known import source_options
 
-Points = Annotated[
-    list[str], typer.Option("--point", metavar="[ID][@FRAME]:X,Y", help="A click on the object; repeats.")
-]
-Negatives = Annotated[
-    list[str],
-    typer.Option("--negative", metavar="[ID][@FRAME]:X,Y", help="A click beside the object; repeats."),
-]
-Boxes = Annotated[
-    list[str],
-    typer.Option("--box", metavar="[ID][@FRAME]:X0,Y0,X1,Y1", help="A box around the object; repeats."),
-]
-Masks = Annotated[
-    list[str], typer.Option("--mask", metavar="[ID][@FRAME]:FILE.png", help="The object's mask; repeats.")
-]
-Texts = Annotated[
-    list[str],
-    typer.Option("--text", metavar="PHRASE", help="Find every instance of it, such as 'yellow bus' (SAM 3); repeats."),
-]
-Exemplars = Annotated[
-    list[str],
-    typer.Option(
-        "--exemplar",
-        metavar="[+|-]X0,Y0,X1,Y1",
-        help="A box around an example of what to find, or of what not; on the first frame of a video; repeats.",
-    ),
-]
-MinScore = Annotated[float, typer.Option(min=0.0, max=1.0, help="Of what --text and --exemplar find.")]
-Hotstart = Annotated[
-    int,
-    typer.Option(
-        min=0,
-        help="With --text: hold results back for so many frames less one, to leave out what turns out to be nothing; 0 "
-        "for results at once.",
-    ),
-]
-MaxObjects = Annotated[
-    int, typer.Option(min=1, help="With --text: follow so many instances of a phrase at most, the likeliest first.")
-]
-ForgetAfter = Annotated[
-    int,
-    typer.Option(
-        min=0,
-        help="With --text: let go of an instance that was not detected for so many frames running; streams without an "
-        "end need it. 0 for never.",
-    ),
-]
+if TYPE_CHECKING:
+    from masklet.runtime.concepts.options import ConceptOptions
+    from masklet.runtime.prompts.prompts import Schedule
+    from masklet.runtime.sinks.outputs import Outputs
+    from masklet.runtime.sources.source import FeedOptions
+    from masklet.runtime.startup.backend_choice import BackendChoice
+    from masklet.runtime.startup.tracking_request import TrackingRequest
+
+DEFAULT_BACKEND = "onnxruntime"
 BundleFolder = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A folder that `masklet export` wrote.")]
-BackendOption = Annotated[
-    Literal["onnxruntime", "tensorrt", "tensorrt-rtx"],
-    typer.Option("--backend", help="What runs the stages; TensorRT needs the engines that `masklet build` makes."),
-]
-ProviderOption = Annotated[
-    Literal["cpu", "cuda", "tensorrt"], typer.Option("--provider", help="Of ONNX Runtime; what it uses is said.")
-]
-StrictOption = Annotated[
-    bool, typer.Option("--strict", help="Fail where a stage does not run on the provider that was asked for.")
-]
-GraphsOption = Annotated[bool, typer.Option("--cuda-graphs", help="TensorRT: replay each shape as a CUDA graph.")]
 NoHashes = Annotated[
     bool,
     typer.Option("--no-hashes", help="Do not hash the bundle's files; its manifest is checked all the same."),
 ]
+
+
+def _words(flag: str, metavar: str, text: str) -> Any:
+    return typer.Option(flag, metavar=metavar, help=f"{text}; may be given several times.")
+
+
+@dataclass(frozen=True)
+class PromptOptions(OptionGroup):
+    """Prompts of objects, as they are typed."""
+
+    panel = "Prompts"
+    points: Annotated[list[str], _words("--point", "[ID][@FRAME]:X,Y", "A click on the object")] = field(
+        default_factory=list
+    )
+    negatives: Annotated[list[str], _words("--negative", "[ID][@FRAME]:X,Y", "A click beside the object")] = field(
+        default_factory=list
+    )
+    boxes: Annotated[list[str], _words("--box", "[ID][@FRAME]:X0,Y0,X1,Y1", "A box around the object")] = field(
+        default_factory=list
+    )
+    masks_in: Annotated[list[str], _words("--mask", "[ID][@FRAME]:FILE.png", "The object's mask")] = field(
+        default_factory=list
+    )
+
+    def __bool__(self) -> bool:
+        return any((self.points, self.negatives, self.boxes, self.masks_in))
+
+    def schedule(self) -> "Schedule":
+        """The prompts by frame and object. Raises PromptError for a prompt that cannot be read."""
+        from masklet.runtime.prompts.syntax import parse_prompts
+
+        return parse_prompts(**self._forms())
+
+    def schedule_of(self, stream: int, streams: int) -> "Schedule":
+        """The prompts of one stream, from 1, of so many: STREAM/... prompts go to that one, all others to each."""
+        from masklet.runtime.cli.per_stream import prompts_of
+        from masklet.runtime.prompts.syntax import parse_prompts
+
+        return parse_prompts(**{form: prompts_of(words, stream, streams) for form, words in self._forms().items()})
+
+    def _forms(self) -> dict[str, list[str]]:
+        return {"points": self.points, "negatives": self.negatives, "boxes": self.boxes, "masks": self.masks_in}
+
+
+@dataclass(frozen=True)
+class PhraseOptions(OptionGroup):
+    """What to find every instance of, as it is typed (SAM 3)."""
+
+    panel = "Phrases (SAM 3)"
+    texts: Annotated[list[str], _words("--text", "PHRASE", "Find every instance of a phrase, such as 'yellow bus'")] = (
+        field(default_factory=list)
+    )
+    exemplars: Annotated[
+        list[str],
+        _words(
+            "--exemplar",
+            "[+|-]X0,Y0,X1,Y1",
+            "A box around an example of what to find (+) or to leave out (-), on the first frame of a video",
+        ),
+    ] = field(default_factory=list)
+    min_score: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Least score of an instance that --text or --exemplar finds.")
+    ] = 0.5
+
+    def concepts(self) -> "Any":
+        """The concepts, a tuple of `Concept`. Raises PromptError."""
+        from masklet.runtime.concepts.concept import parse_concepts
+
+        return parse_concepts(self.texts, self.exemplars)
+
+
+@dataclass(frozen=True)
+class FollowedPhraseOptions(PhraseOptions):
+    """The same for videos, where instances are followed."""
+
+    hotstart: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Delay results by N - 1 frames, so that false positives are left out from their first frame on; 0 "
+            "gives results at once.",
+        ),
+    ] = 15
+
+    def found_with(self) -> "ConceptOptions":
+        """How instances are found and followed."""
+        from masklet.runtime.concepts.options import ConceptOptions
+
+        return ConceptOptions.of(self.min_score, self.hotstart)
+
+    def wanted(self, schedule: "Schedule") -> "TrackingRequest":
+        """What to track: these phrases, and prompts of objects."""
+        from masklet.runtime.startup.tracking_request import TrackingRequest
+
+        return TrackingRequest(schedule, self.concepts(), self.found_with())
+
+
+@dataclass(frozen=True)
+class StreamedPhraseOptions(FollowedPhraseOptions):
+    """The same for streams without an end."""
+
+    max_objects: Annotated[
+        int, typer.Option(min=1, help="Follow at most this many instances of a phrase; later ones are ignored.")
+    ] = 10_000
+    forget_after: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Drop an instance that was not detected for N frames in a row; streams without an end need it. 0 "
+            "never drops one.",
+        ),
+    ] = 0
+
+    def found_with(self) -> "ConceptOptions":
+        return replace(super().found_with(), max_objects=self.max_objects, forget_after=self.forget_after)
+
+
+@dataclass(frozen=True)
+class FrameOptions(OptionGroup):
+    """Which frames of a source are run, and how large."""
+
+    panel = "Frames"
+    start: Annotated[int, typer.Option(min=0, help="First frame to run.")] = 0
+    end: Annotated[int | None, typer.Option(help="Frame to stop before.")] = None
+    stride: Annotated[int, typer.Option(min=1, help="Run every n-th frame.")] = 1
+    max_side: Annotated[
+        int | None,
+        typer.Option(min=16, help="Shrink frames to this longer side; prompts count in these pixels."),
+    ] = None
+
+    def cut(self) -> dict[str, Any]:
+        """As `open_source` takes it."""
+        return dict(self.__dict__)
+
+
+@dataclass(frozen=True)
+class ReversibleFrameOptions(FrameOptions):
+    """The same, forwards or backwards."""
+
+    reverse: Annotated[bool, typer.Option("--reverse", help="Run from the last frame to the first (files only).")] = (
+        False
+    )
+
+
+@dataclass(frozen=True)
+class CameraOptions(OptionGroup):
+    """What is asked of a camera, or told of raw frames. settings: the options of one kind of source, by name."""
+
+    panel = "Cameras"
+    size: str | None = None
+    rate: float | None = None
+    pixel_format: str | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def parameters(cls) -> list[Any]:
+        own: dict[str, Any] = {
+            "size": Annotated[
+                str | None, typer.Option(metavar="WxH", help="Size of a camera's or raw frames, in pixels.")
+            ],
+            "rate": Annotated[float | None, typer.Option(help="Rate of a camera or raw frames, in frames/s.")],
+            "pixel_format": Annotated[
+                str | None, typer.Option(help="Format of a camera's or raw frames: yuyv422, mjpeg, nv12, rgb24, ...")
+            ],
+        }
+        for annotation in own.values():
+            annotation.__metadata__[0].rich_help_panel = cls.panel
+        return [parameter(n, a, None) for n, a in own.items()] + declared(source_options(), cls.panel)
+
+    @classmethod
+    def from_values(cls, values: dict[str, Any]) -> Self:
+        own = {name: values.pop(name) for name in ("size", "rate", "pixel_format")}
+        return cls(**own, settings=given(values, source_options()))
+
+    def feed(self) -> "FeedOptions":
+        """As `open_source` takes it. Raises SourceError."""
+        from masklet.runtime.sources.source import FeedOptions, parse_size
+
+        return FeedOptions(
+            None if self.size is None else parse_size(self.size), self.rate, self.pixel_format, self.settings
+        )
+
+
+@dataclass(frozen=True)
+class OutputOptions(OptionGroup):
+    """Where results go: an option for each kind of sink."""
+
+    panel = "Outputs"
+    targets: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def parameters(cls) -> list[Any]:
+        return declared([kind.option for kind in sink_kinds()], cls.panel)
+
+    @classmethod
+    def from_values(cls, values: dict[str, Any]) -> Self:
+        return cls({name: target for name, target in values.items() if target is not None})
+
+    def outputs(self) -> "Outputs":
+        """The sinks to open."""
+        from masklet.runtime.sinks.outputs import Outputs
+
+        return Outputs(self.targets)
+
+
+@dataclass(frozen=True)
+class BackendOptions(OptionGroup):
+    """What runs the stages. settings: the options of one backend, by name."""
+
+    panel = "Backend"
+    backend: str = DEFAULT_BACKEND
+    threads: int | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def parameters(cls) -> list[Any]:
+        names = list(backend_kinds())
+        own: dict[str, Any] = {
+            "backend": Annotated[
+                str,
+                typer.Option(
+                    metavar="|".join(names),
+                    help="What runs the stages; TensorRT needs the engines that `masklet build` makes.",
+                    rich_help_panel=cls.panel,
+                ),
+            ],
+            "threads": Annotated[
+                int | None,
+                typer.Option(min=1, help="Threads of each stage; all cores by default.", rich_help_panel=cls.panel),
+            ],
+        }
+        return [
+            parameter("backend", own["backend"], DEFAULT_BACKEND),
+            *declared(backend_options(), cls.panel),
+            parameter("threads", own["threads"], None),
+        ]
+
+    @classmethod
+    def from_values(cls, values: dict[str, Any]) -> Self:
+        return cls(values.pop("backend"), values.pop("threads"), given(values, backend_options()))
+
+    def choice(self) -> "BackendChoice":
+        """The backend. Raises SessionError where it has no such option."""
+        from masklet.runtime.startup.backend_choice import BackendChoice
+
+        return BackendChoice(self.backend, self.threads, self.settings)
+
+
+def given(values: dict[str, Any], options: Any) -> dict[str, Any]:
+    """The values that were given: those that differ from their option's default."""
+    defaults = {option.name: option.default for option in options}
+    return {name: value for name, value in values.items() if value != defaults[name]}

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from masklet.runtime.errors import PromptError, SinkError
+from masklet.runtime.sinks.kind import Target
 from masklet.runtime.sinks.outputs import Outputs
 
 PLACE = "{stream}"
@@ -30,14 +30,16 @@ def prompts_of(texts: Sequence[str], stream: int, streams: int) -> list[str]:
 
 def path_of(path: Path | None, stream: int, streams: int) -> Path | None:
     """An output's path for a stream. Raises SinkError where several streams would write to one."""
-    if path is None:
-        return None
-    if streams > 1 and PLACE not in str(path):
-        raise SinkError(f"{path}: {streams} sources cannot share it; put {PLACE} where their numbers go")
-    return Path(str(path).replace(PLACE, str(stream)))
+    return None if path is None else Path(target_of(path, stream, streams))
+
+
+def target_of(target: Target, stream: int, streams: int) -> Target:
+    """The same for the target of an output, which may be an address."""
+    if streams > 1 and PLACE not in str(target):
+        raise SinkError(f"{target}: {streams} sources cannot share it; put {PLACE} where their numbers go")
+    return type(target)(str(target).replace(PLACE, str(stream)))
 
 
 def outputs_of(outputs: Outputs, stream: int, streams: int) -> Outputs:
     """A stream's own outputs."""
-    overlay, masks, pngs = (path_of(p, stream, streams) for p in (outputs.overlay, outputs.masks, outputs.pngs))
-    return replace(outputs, overlay=overlay, masks=masks, pngs=pngs)
+    return outputs.mapped(lambda target: target_of(target, stream, streams))

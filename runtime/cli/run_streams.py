@@ -9,11 +9,12 @@ from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.cli.open_stream import Opened, Order, RunOptions, open_stream
 from masklet.runtime.cli.per_stream import outputs_of, path_of
 from masklet.runtime.concepts.detector import ConceptDetector, check_concepts
-from masklet.runtime.concepts.tracker import NO_STATE, ConceptTracker, check_for_video
-from masklet.runtime.errors import PromptError, SourceError, StateError
+from masklet.runtime.concepts.tracker import NO_STATE, ConceptTracker
+from masklet.runtime.errors import SourceError, StateError
 from masklet.runtime.prompts.prompts import Schedule
 from masklet.runtime.sinks.outputs import Outputs
 from masklet.runtime.sinks.sink import Sinks
+from masklet.runtime.startup.tracking_request import TrackingRequest
 from masklet.runtime.streams.frame_queue import Captured
 from masklet.runtime.streams.log import Log
 from masklet.runtime.streams.metrics import Metrics, parse_address
@@ -28,13 +29,11 @@ from rich.console import Console
 
 def orders(specs: Sequence[str], schedules: Sequence[Schedule], outputs: Outputs, options: RunOptions) -> list[Order]:
     """What there is to do for each source. Raises MaskletError where it does not go together."""
-    if options.concepts:
-        check_for_video(options.concepts)
-        if options.state is not None:
-            raise StateError(NO_STATE)
-    elif not all(schedules):
-        lone = "" if len(specs) == 1 else f" in source {[bool(s) for s in schedules].index(False) + 1}"
-        raise PromptError(f"nothing to track{lone}: give at least one of --point, --box, --mask and --text")
+    for n, schedule in enumerate(schedules, 1):
+        where = "" if len(specs) == 1 else f" in source {n}"
+        TrackingRequest(schedule, options.concepts).check_given(where)
+    if options.concepts and options.state is not None:
+        raise StateError(NO_STATE)
     if specs.count("-") > 1:
         raise SourceError("standard input can be one source, not several")
     count = len(specs)

@@ -1,8 +1,8 @@
-"""Between source pixels and model pixels: frames and prompts go in, masks come back.
+"""Maps prompts and frames from source pixels to model pixels, and masks back.
 
-Source pixels are those of the frames a source delivers; model pixels are those of the model's square input of
-edge `side`. SAM 2 stretches a frame to the square, so that the two axes scale on their own; SAM (2023) fits its longest
-side and leaves the rest of the square empty (`content_hw` says which part is covered).
+Source pixels are those of the frames that a source delivers; model pixels are those of the model's square input with
+edge `side`. SAM 2 stretches a frame to the square, so the two axes have different scales; SAM (2023) fits the longest
+side and leaves the rest of the square empty (`content_hw` gives the covered part).
 Coordinates are continuous: x right, y down, pixel (0, 0) spans 0..1.
 """
 
@@ -19,15 +19,17 @@ F32 = npt.NDArray[np.float32]
 U8 = npt.NDArray[np.uint8]
 BoolArray = npt.NDArray[np.bool_]
 
-HOLE_SCORE = 0.1  # what a filled hole scores (sam2 misc.py, fill_holes_in_mask_scores)
-OVERLAP_SCORE = -10.0  # at most what an object scores where another scores more (sam2_base.py 891)
+HOLE_SCORE = 0.1  # score of a filled hole (sam2 misc.py, fill_holes_in_mask_scores)
+OVERLAP_SCORE = -10.0  # maximum score of an object at pixels where another one scores more (sam2_base.py 891)
 
 
 def to_model_points(points_xy: F32, source_hw: tuple[int, int], side: int, fit: Fit = "stretch") -> F32:
     """Map points from source pixels to model pixels (sam2_video_predictor.py, add_new_points_or_box).
 
-    points_xy: [N, 2] float32, source pixels; source_hw: height and width of the frame; side: edge of the model input.
-    Returns [N, 2] float32, model pixels; divides before it multiplies, as the reference does.
+    points_xy: [N, 2] float32, source pixels.
+    source_hw: height and width of the frame in source pixels.
+    side:      edge of the model input in pixels.
+    Returns [N, 2] float32, model pixels. Divides before it multiplies, as the reference does.
     """
     height, width = source_hw
     rows, columns = content_hw(source_hw, side, fit)
@@ -36,9 +38,9 @@ def to_model_points(points_xy: F32, source_hw: tuple[int, int], side: int, fit: 
 
 
 def resize_mask(mask: BoolArray, side: int, fit: Fit = "stretch") -> U8:
-    """A mask prompt at the model's size: antialiased bilinear, then >= 0.5 (sam2_video_predictor.py 323).
+    """Resize a mask prompt to the model's input: antialiased bilinear, then >= 0.5 (sam2_video_predictor.py 323).
 
-    mask: [H, W] bool, source pixels. Returns [side, side] uint8, 0 or 1; equal to the input where it has that size.
+    mask: [H, W] bool, source pixels. Returns [side, side] uint8, 0 or 1; a mask of that size is returned unchanged.
     """
     from PIL import Image
 
@@ -52,10 +54,11 @@ def resize_mask(mask: BoolArray, side: int, fit: Fit = "stretch") -> U8:
 
 
 def masks_to_source(logits: F32, source_hw: tuple[int, int], *, non_overlapping: bool = False) -> BoolArray:
-    """Masks in source pixels: bilinear, corners not aligned, then > 0 (sam2_video_predictor.py 385).
+    """Enlarge masks to source pixels: bilinear, corners not aligned, then > 0 (sam2_video_predictor.py 385).
 
-    logits: [N, h, w] float32 mask scores. source_hw: height and width of the frame in source pixels.
-    non_overlapping: give each pixel to the object that scores most there.
+    logits:          [N, h, w] float32 mask scores.
+    source_hw:       height and width of the frame in source pixels.
+    non_overlapping: give each pixel to the object with the highest score there.
     Returns [N, H, W] bool.
     """
     height, width = source_hw
@@ -70,9 +73,9 @@ def masks_to_source(logits: F32, source_hw: tuple[int, int], *, non_overlapping:
 
 
 def draw_mask(logit: F32, mask: BoolArray) -> tuple[int, int, int, int]:
-    """Bring logits [h, w] to the size of an empty mask [H, W], and set it where they are > 0 (`masks_to_source`).
+    """Enlarge logits [h, w] into an empty mask [H, W], which is set where they are > 0 (see `masks_to_source`).
 
-    Only the part around the foreground is enlarged. Returns the mask's box as `tight_box` does.
+    Only the part around the foreground is enlarged. Returns the box of the mask as `tight_box` does.
     """
     x, y, columns, rows = cv2.boundingRect((logit > 0).view(np.uint8))
     if not columns:
@@ -82,7 +85,7 @@ def draw_mask(logit: F32, mask: BoolArray) -> tuple[int, int, int, int]:
 
 
 def draw_part(logit: F32, part: tuple[slice, slice], mask: BoolArray) -> tuple[int, int, int, int]:
-    """Enlarge logits to a part of an empty mask [H, W] and set it where they are > 0. Returns the mask's box."""
+    """Enlarge logits into a part of an empty mask [H, W], which is set where they are > 0. Returns the mask's box."""
     region = mask[part]
     np.greater(_upsample(logit, region.shape), 0, out=region)
     rows, columns = part
@@ -92,9 +95,10 @@ def draw_part(logit: F32, part: tuple[slice, slice], mask: BoolArray) -> tuple[i
 def aligned_parts(
     box: tuple[int, int, int, int], low_hw: tuple[int, ...], high_hw: tuple[int, ...]
 ) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """The part of a small map that a box of foreground depends on, and what it becomes in a large one: rows, columns.
+    """The part of a small map that a foreground box depends on, and the same part of the large map: (rows, columns).
 
-    Enlarged by itself, the part is what it is within the whole. box: left, top, right, bottom, the last two exclusive.
+    Enlarging the part alone gives the same values as enlarging the whole map.
+    box: left, top, right, bottom; right and bottom exclusive.
     """
     left, top, right, bottom = box
     low_y, high_y = _aligned(top, bottom, low_hw[0], high_hw[0])
@@ -105,8 +109,8 @@ def aligned_parts(
 def logits_to_source(logits: F32, source_hw: tuple[int, int], side: int, fit: Fit = "stretch") -> F32:
     """Mask logits in source pixels, bilinear with corners not aligned.
 
-    logits: [..., h, w] float32, of the whole square, with side a multiple of h and w. A frame that covers the square
-    in part is enlarged to `side` first and cut out (segment_anything's Sam.postprocess_masks).
+    logits: [..., h, w] float32, of the whole square; `side` is a multiple of h and w. If the frame covers only a part
+            of the square, logits are first enlarged to `side` and cropped (segment_anything, Sam.postprocess_masks).
     Returns [..., H, W] float32.
     """
     flat = logits.reshape(-1, *logits.shape[-2:])
@@ -118,7 +122,7 @@ def logits_to_source(logits: F32, source_hw: tuple[int, int], side: int, fit: Fi
 
 
 def _content(logit: F32, covered: tuple[int, int], side: int) -> F32:
-    """The covered part of a map [h, w], at the size of the model's input; a cell more than is covered is enlarged."""
+    """The covered part of a map [h, w] at the size of the model input; one cell beyond the edge is enlarged as well."""
     factor = side // logit.shape[0]
     rows, columns = (min(length // factor + 2, low) for length, low in zip(covered, logit.shape, strict=True))
     return _upsample(logit[:rows, :columns], (rows * factor, columns * factor))[: covered[0], : covered[1]]
@@ -129,10 +133,10 @@ def _upsample(logit: F32, hw: tuple[int, ...]) -> F32:
 
 
 def _aligned(first: int, last: int, low: int, high: int) -> tuple[slice, slice]:
-    """The part of an axis that upsamples by itself as it does within the whole: where the two grids' edges meet.
+    """The part of an axis that can be enlarged alone with the same result: it ends where cell edges of both grids meet.
 
-    first, last: foreground of an axis with `low` pixels that becomes `high` pixels. The part reaches a pixel beyond
-    the foreground, so that what lies next to its ends is background with or without the rest.
+    first, last: foreground on an axis of `low` pixels that becomes `high` pixels. The part extends one pixel beyond the
+    foreground, so that its border is background in both cases.
     """
     meet = low // gcd(low, high)
     start = max(0, first - 1) // meet * meet
@@ -141,9 +145,9 @@ def _aligned(first: int, last: int, low: int, high: int) -> tuple[slice, slice]:
 
 
 def fill_holes(logits: F32, max_area: int = 8) -> F32:
-    """Close small holes: 8-connected background (<= 0) of at most max_area pixels scores 0.1 afterwards.
+    """Fill small holes: 8-connected background (<= 0) of at most max_area pixels gets the score 0.1.
 
-    logits: [..., h, w] float32, left as they are. Returns the same shape (misc.py, fill_holes_in_mask_scores).
+    logits: [..., h, w] float32, not changed. Returns the same shape (misc.py, fill_holes_in_mask_scores).
     """
     filled = np.array(logits, np.float32, order="C")
     for scores in filled.reshape(-1, *filled.shape[-2:]):
@@ -152,7 +156,7 @@ def fill_holes(logits: F32, max_area: int = 8) -> F32:
 
 
 def close_holes(scores: F32, max_area: int) -> None:
-    """As `fill_holes`, on one map [h, w] and in place."""
+    """Like `fill_holes`, on one map [h, w] and in place."""
     window = _hole_window(scores, max_area + 1)
     background = (window <= 0).view(np.uint8)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(background, connectivity=8, ltype=cv2.CV_32S)
@@ -163,10 +167,10 @@ def close_holes(scores: F32, max_area: int) -> None:
 
 
 def _hole_window(scores: F32, margin: int) -> F32:
-    """A view of the part where a hole of fewer than `margin` pixels can be.
+    """A view of the part that can contain a hole of fewer than `margin` pixels.
 
-    Background further than the margin from all foreground belongs to a component with at least `margin` pixels, and
-    so does background cut off by the window: the window loses no hole and makes none.
+    Background farther than `margin` from all foreground belongs to a component of at least `margin` pixels, and so does
+    background cut by the window. The window therefore loses no hole and creates none.
     """
     x, y, width, height = cv2.boundingRect((scores > 0).view(np.uint8))
     if width == 0:
@@ -175,7 +179,7 @@ def _hole_window(scores: F32, margin: int) -> F32:
 
 
 def non_overlapping(logits: F32) -> F32:
-    """Give each pixel to the object that scores most there; the others score at most -10 (sam2_base.py 891).
+    """Give each pixel to the object with the highest score; the others score at most -10 there (sam2_base.py 891).
 
     logits: [N, H, W] float32. Returns [N, H, W]; the first object wins a tie.
     """
@@ -186,9 +190,9 @@ def non_overlapping(logits: F32) -> F32:
 
 
 def tight_box(mask: BoolArray, within: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
-    """The tight box of a mask [H, W] that has no pixel outside of another box; zeros where it is empty.
+    """The tight box of a mask [H, W] whose pixels all lie in the box `within`; zeros if it is empty.
 
-    Boxes: left, top, right, bottom in pixels of the mask, right and bottom exclusive.
+    Boxes are left, top, right, bottom in pixels of the mask; right and bottom exclusive.
     """
     left, top, right, bottom = within
     x, y, width, height = cv2.boundingRect(np.ascontiguousarray(mask[top:bottom, left:right]).view(np.uint8))
@@ -198,7 +202,7 @@ def tight_box(mask: BoolArray, within: tuple[int, int, int, int]) -> tuple[int, 
 def boxes_xyxy(masks: BoolArray) -> F32:
     """The tight box of each mask. masks: [N, H, W] bool, source pixels.
 
-    Returns [N, 4] float32: left, top, right, bottom in source pixels, right and bottom exclusive; zeros where empty.
+    Returns [N, 4] float32: left, top, right, bottom in source pixels, right and bottom exclusive; zeros if empty.
     """
     boxes = np.zeros((len(masks), 4), np.float32)
     for mask, box in zip(masks, boxes, strict=True):

@@ -1,18 +1,18 @@
-"""Small holes and specks of mask logits (SAM 3: sam3_tracker_utils.py, fill_holes_in_mask_scores)."""
+"""Removes small holes and specks of mask logits (SAM 3: sam3_tracker_utils.py, fill_holes_in_mask_scores)."""
 
 import cv2
 import numpy as np
 from masklet.runtime.pixels.geometry import F32, U8, close_holes
 
-SPECK_SCORE = -0.1  # what a removed speck scores
-LABELS = 130_000  # pixels whose components 16 bits can number: at most every second is a component of its own
+SPECK_SCORE = -0.1  # score of a removed speck
+LABELS = 130_000  # pixels whose components fit into 16 bits: at most every second pixel is a component of its own
 
 
 def clean(logits: F32, max_area: int) -> F32:
     """Fill holes, then remove specks, of at most max_area pixels, 8-connected, in place.
 
     logits: [N, h, w]. A speck is also at most half of its mask, so that small objects stay. Only the part around each
-    mask is looked at. Returns the same array; an area of 0 changes nothing.
+    mask is searched. Returns the same array; an area of 0 changes nothing.
     """
     if max_area > 0:
         for scores in logits:

@@ -6,10 +6,10 @@ from masklet.runtime.pixels.geometry import F32
 
 
 def nms(boxes: F32, scores: F32, threshold: float) -> npt.NDArray[np.int64]:
-    """Keep the best box, drop what overlaps it by more than threshold, go on with the next.
+    """Keep the box with the highest score, drop boxes that overlap it by more than the threshold, repeat.
 
-    boxes: [N, 4] left, top, right, bottom; scores: [N]; threshold: of intersection over union.
-    Returns the kept indices, the best first; of equal scores the earlier one comes first.
+    boxes: [N, 4], left, top, right, bottom; scores: [N]; threshold: intersection over union.
+    Returns the kept indices in order of descending score; with equal scores the earlier one comes first.
     """
     order = np.argsort(-scores, kind="stable")
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])

@@ -1,4 +1,4 @@
-"""Draws tracked objects into a frame: tinted masks, contours, and a label with id and score."""
+"""Draws tracked objects into a frame: tinted masks, contours, and labels with id and score."""
 
 import colorsys
 from functools import lru_cache
@@ -12,7 +12,7 @@ U8 = npt.NDArray[np.uint8]
 Colour = tuple[int, int, int]
 
 TINT = 0.45  # share of the object's colour in its mask
-_GOLDEN_RATIO = 0.618034  # steps of it spread hues evenly, however many there are
+_GOLDEN_RATIO = 0.618034  # steps of this size spread any number of hues evenly
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
@@ -25,16 +25,16 @@ def colour(object_id: int) -> Colour:
 
 @lru_cache(maxsize=64)
 def _tint(object_id: int) -> U8:
-    """For each channel value its tinted one: [1, 256, 3] uint8, as cv2.LUT takes it."""
+    """The tinted value of each channel value: [1, 256, 3] uint8, a table for cv2.LUT."""
     values = np.arange(256, dtype=np.float32)[None, :, None]
     mixed = values * (1 - TINT) + np.array(colour(object_id), np.float32) * TINT
     return np.rint(mixed).astype(np.uint8)
 
 
 def draw(image: U8, result: FrameResult) -> U8:
-    """A copy of the frame with its objects drawn in; objects out of sight are not.
+    """A copy of the frame with its visible objects drawn in.
 
-    image: [H, W, 3] uint8 RGB, the frame of the result. Only the boxes of the objects are worked on.
+    image: [H, W, 3] uint8 RGB, the frame of the result. Only pixels inside the boxes of the objects are processed.
     """
     canvas = image.copy()
     seen = [n for n in range(len(result)) if result.boxes_xyxy[n, 2] > 0]
@@ -48,14 +48,14 @@ def draw(image: U8, result: FrameResult) -> U8:
         contours, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
         thickness = max(1, round(min(canvas.shape[:2]) / 400))
         cv2.drawContours(canvas, contours, -1, colour(object_id), thickness, offset=(x0, y0))
-    for n in seen:  # labels come last, so that no mask covers one
+    for n in seen:  # labels last, so that no mask covers them
         phrase = result.findings[n].phrase if result.findings else None
         _label(canvas, boxes[n][:2], int(result.object_ids[n]), phrase or "", float(result.scores[n]))
     return canvas
 
 
 def _label(canvas: U8, corner: tuple[int, ...], object_id: int, phrase: str, score: float) -> None:
-    """Write id, phrase and score above the box's corner, moved into the frame where it would leave it."""
+    """Write id, phrase and score above the corner of the box, moved into the frame if necessary."""
     height, width = canvas.shape[:2]
     scale = max(0.4, min(height, width) / 900)
     thickness = max(1, round(scale * 1.6))

@@ -1,4 +1,4 @@
-"""Binary masks at a bit a pixel: their boxes, areas and pairwise overlap without a pass over full frames."""
+"""Binary masks with one bit per pixel: boxes, areas and pairwise overlap without a pass over full frames."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -10,16 +10,16 @@ from masklet.runtime.pixels.geometry import F32, BoolArray
 U64 = npt.NDArray[np.uint64]
 I64 = npt.NDArray[np.int64]
 
-WORD = 64  # pixels of a row that share a machine word
+WORD = 64  # pixels per machine word
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PackedMasks:
     """N masks of one size.
 
-    bits:  [N, h, words] uint64, the pixels of a row one after the other, zeros behind its end.
+    bits:  [N, h, words] uint64, the pixels of a row in order, padded with zeros.
     areas: [N] int64, pixels.
-    boxes: [N, 4] int64: left, top, right, bottom, the last two exclusive; zeros where a mask is empty.
+    boxes: [N, 4] int64: left, top, right, bottom; right and bottom exclusive; zeros if a mask is empty.
     """
 
     bits: U64
@@ -28,7 +28,7 @@ class PackedMasks:
 
     @classmethod
     def of(cls, logits: F32 | BoolArray) -> Self:
-        """The masks where logits [N, h, w] are above 0, or masks as they are."""
+        """Pack masks [N, h, w], or logits, whose mask is where they are above 0."""
         rows = np.packbits(logits > 0, axis=-1)
         count, height, used = rows.shape
         padded = np.zeros((count, height, -(-used // 8) * 8), np.uint8)
@@ -40,7 +40,7 @@ class PackedMasks:
         return len(self.bits)
 
     def __getitem__(self, rows: Any) -> Self:
-        """Some of the masks, by an index array or a slice."""
+        """A subset of the masks, by an index array or a slice."""
         return type(self)(self.bits[rows], self.areas[rows], self.boxes[rows])
 
     @property
@@ -49,9 +49,9 @@ class PackedMasks:
         return self.areas > 0
 
     def iou(self, others: Self) -> F32:
-        """Intersection over union with each of M other masks of the same size, [N, M]; 0 of two empty masks.
+        """Intersection over union with each of M other masks of the same size, [N, M]; 0 for two empty masks.
 
-        Only masks whose boxes meet are compared, and of those only the rows that their boxes share.
+        Only masks whose boxes overlap are compared, and only on the rows that their boxes share.
         """
         found = np.zeros((len(self), len(others)), np.float32)
         for row, box in enumerate(self.boxes):
@@ -66,10 +66,10 @@ class PackedMasks:
 
 
 def suppress(ious: F32, scores: F32, threshold: float) -> I64:
-    """Greedy non-maximum suppression: keep the best mask, drop what overlaps it by more, go on with the next.
+    """Greedy non-maximum suppression: keep the mask with the highest score, drop masks that overlap it more, repeat.
 
-    ious: [N, N]; scores: [N]; threshold: an overlap of exactly so much stays.
-    Returns the kept indices in their own order; of equal scores the earlier one comes first.
+    ious: [N, N]; scores: [N]; threshold: masks that overlap by more than this are dropped.
+    Returns the kept indices in ascending order; with equal scores the earlier mask is kept.
     """
     order = np.argsort(-scores, kind="stable")
     kept: list[int] = []
@@ -81,7 +81,7 @@ def suppress(ious: F32, scores: F32, threshold: float) -> I64:
 
 
 def _counted(bits: U64) -> I64:
-    """Pixels of each mask. bits: [..., h, words]."""
+    """The number of pixels of each mask. bits: [..., h, words]."""
     counted: I64 = np.bitwise_count(bits).sum(axis=(-2, -1), dtype=np.int64)
     return counted
 

@@ -1,4 +1,4 @@
-"""Masks as a palette PNG, as DAVIS has them: a pixel's value is its object's id, 0 where there is none."""
+"""Masks as a palette PNG in the format of DAVIS: the value of a pixel is the id of its object, 0 for background."""
 
 import io
 from pathlib import Path
@@ -13,9 +13,9 @@ _PALETTE = [0, 0, 0, *(part for n in range(1, MAX_PALETTE_ID + 1) for part in co
 
 
 def palette_png(result: FrameResult, path: Path) -> bytes:
-    """Encode a frame's masks; where they overlap, the object with the higher score has the pixel.
+    """Encode the masks of a frame; where masks overlap, the object with the higher score gets the pixel.
 
-    path: where it is to go, for the message of the SinkError that an object id above 255 raises.
+    path: named in the error message. Raises SinkError for an object id above 255.
     """
     from PIL import Image
 

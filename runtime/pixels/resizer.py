@@ -1,7 +1,7 @@
-"""Frames to the model's size as the references resize them: bilinear, antialiased where an axis shrinks.
+"""Resizes frames to the model input as the references do: bilinear, antialiased along axes that shrink.
 
-The reference is torch's interpolate(mode="bilinear", antialias=True), with which torchvision and Pillow agree. Where
-an axis grows that is plain bilinear interpolation, which OpenCV does fastest; where it shrinks see `shrink`.
+The reference is torch's interpolate(mode="bilinear", antialias=True); torchvision and Pillow agree with it. An axis
+that grows needs plain bilinear interpolation, which OpenCV does fastest; for an axis that shrinks see `shrink`.
 """
 
 from collections.abc import Callable
@@ -12,17 +12,17 @@ import numpy as np
 from masklet.runtime.errors import SourceError
 from masklet.runtime.pixels.shrink import U8, RowShrinker
 
-MAX_SIZES = 4  # frame sizes whose plans are kept
+MAX_SIZES = 4  # number of frame sizes whose plans are cached
 
 
 Fit = Literal["stretch", "longest_side"]
 
 
 def content_hw(source_hw: tuple[int, int], side: int, fit: Fit) -> tuple[int, int]:
-    """Height and width, in model pixels, that a frame covers in the model's square.
+    """Height and width, in model pixels, that a frame covers in the square model input.
 
-    "stretch" covers all of it. "longest_side" keeps the aspect ratio and starts at the top left; the other side is
-    rounded half up as in segment_anything's ResizeLongestSide.get_preprocess_shape, but is never 0.
+    "stretch" covers all of it. "longest_side" keeps the aspect ratio, with the frame at the top left; the shorter side
+    is rounded half up as in segment_anything's ResizeLongestSide.get_preprocess_shape, but is at least 1.
     """
     if fit == "stretch":
         return side, side
@@ -32,7 +32,7 @@ def content_hw(source_hw: tuple[int, int], side: int, fit: Fit) -> tuple[int, in
 
 
 class Resizer:
-    """Fits frames into side x side pixels. Keeps weights and buffers of recent sizes: one thread at a time."""
+    """Fits frames into side x side pixels. Caches weights and buffers of recent sizes; not safe for several threads."""
 
     def __init__(self, side: int, fit: Fit = "stretch") -> None:
         self.side, self.fit = side, fit
@@ -41,7 +41,7 @@ class Resizer:
     def __call__(self, image: U8) -> U8:
         """image: [H, W, 3] uint8 RGB. Returns a new [side, side, 3] uint8, within 1/255 of the reference.
 
-        What the frame does not cover is 0; the graph of such a model is told how much it covers.
+        Pixels that the frame does not cover are 0; the graph of such a model takes the covered size as an input.
         """
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
             raise SourceError(f"a frame must be uint8[H, W, 3], got {image.dtype}{list(image.shape)}")
@@ -75,7 +75,7 @@ def _linear(image: U8, width: int, height: int) -> U8:
 
 
 class _ShrinkRows:
-    """For frames that are too high and not too wide: rows first, then OpenCV stretches the columns."""
+    """For frames higher but not wider than the target: shrinks rows first, then OpenCV stretches the columns."""
 
     def __init__(self, height: int, width: int, target_hw: tuple[int, int]) -> None:
         self._target_hw = target_hw
@@ -90,9 +90,9 @@ class _ShrinkRows:
 
 
 class _ShrinkColumns:
-    """For frames that are too wide: plane by plane, turned on their side, so that columns shrink as rows do.
+    """For frames wider than the target: transposes each colour plane, so that columns shrink like rows.
 
-    Planes because OpenCV transposes single bytes ten times faster than triples of them.
+    Planes, because OpenCV transposes single bytes ten times faster than triples.
     """
 
     def __init__(self, height: int, width: int, target_hw: tuple[int, int]) -> None:

@@ -1,9 +1,9 @@
-"""Shrinks one axis of 8-bit images by an exact triangle filter, through small matrix products.
+"""Shrinks one axis of 8-bit images with an exact triangle filter, by small matrix products.
 
-This is what antialiased bilinear resizing does along an axis that shrinks (Pillow's BILINEAR, and torch's
-interpolate with antialias=True, aten UpSampleKernel.cpp): output i is the mean of the inputs around its centre,
-weighted by a triangle whose half width is the scale. OpenCV has no such filter: its INTER_LINEAR takes two inputs
-however far the axis shrinks, its INTER_AREA a box.
+Antialiased bilinear resizing does this along an axis that shrinks (Pillow's BILINEAR, and torch's interpolate with
+antialias=True, aten UpSampleKernel.cpp): output i is the mean of the inputs around its centre, weighted by a triangle
+whose half width is the scale. OpenCV has no such filter: its INTER_LINEAR always takes two inputs, its INTER_AREA uses
+a box.
 """
 
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ import numpy.typing as npt
 U8 = npt.NDArray[np.uint8]
 F32 = npt.NDArray[np.float32]
 
-ROWS = 12  # output rows of a product: more waste work on zero weights, fewer cost calls
-MAX_PRODUCT = 500_000  # multiplications; OpenBLAS wakes its threads above 2**19, which costs more than it gains
+ROWS = 12  # output rows per product: more rows waste work on zero weights, fewer rows need more calls
+MAX_PRODUCT = 500_000  # multiplications; above 2**19 OpenBLAS starts its threads, which costs more than it gains
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class _Block:
 
 
 class RowShrinker:
-    """From n_in rows to n_out rows of `columns` bytes, n_out < n_in. Keeps buffers: one thread at a time."""
+    """Shrinks n_in rows of `columns` bytes to n_out rows, n_out < n_in. Has buffers; not safe for several threads."""
 
     def __init__(self, n_in: int, n_out: int, columns: int) -> None:
         self._blocks = _blocks(n_in, n_out)
@@ -42,9 +42,9 @@ class RowShrinker:
         self._mixed = np.empty((ROWS, width), np.float32)
 
     def bind(self, source: U8, target: U8) -> "Shrink":
-        """Prepare for two arrays that are used again and again.
+        """Prepare for two arrays that are used repeatedly.
 
-        source: [n_in, columns] uint8. target: [n_out, columns] uint8, which takes the rounded means.
+        source: [n_in, columns] uint8. target: [n_out, columns] uint8, receives the rounded means.
         """
         steps = []
         for block in self._blocks:
@@ -57,7 +57,7 @@ class RowShrinker:
 
 
 class Shrink:
-    """A shrinker and the arrays it works on; a call shrinks what the source holds by then."""
+    """A shrinker with its arrays; a call shrinks the current content of the source array."""
 
     def __init__(self, steps: list[tuple[U8, F32, F32, F32, U8]]) -> None:
         self._steps = steps
@@ -66,7 +66,7 @@ class Shrink:
         for given, taken, weights, mixed, asked in self._steps:
             np.copyto(taken, given)
             np.matmul(weights, taken, out=mixed)
-            cv2.convertScaleAbs(mixed, dst=asked)  # rounds; nothing is negative
+            cv2.convertScaleAbs(mixed, dst=asked)  # rounds; no value is negative
 
 
 def triangle_weights(n_in: int, n_out: int) -> F32:

@@ -1,1 +1,1 @@
-"""What a user points at, how the command line writes it, and when it is given."""
+"""Prompts: points, boxes and masks, their command line syntax, and the frames on which they are given."""

@@ -1,4 +1,4 @@
-"""Which prompts of a stream are still to be given, and when."""
+"""The prompts of a stream that are still to be given, by frame."""
 
 from collections.abc import Iterable
 
@@ -9,9 +9,9 @@ from masklet.runtime.prompts.prompts import Prompt, Schedule
 class PromptBook:
     """Prompts by frame, each given once.
 
-    exact: give a prompt on its very frame, as in a file. Otherwise on the first frame from its own on, since a
-           camera's frames may be dropped.
-    given: frame and object id of prompts that were given before a restart.
+    exact: give a prompt exactly on its frame, as for a file. Otherwise on the first frame that is not earlier, since
+           frames of a camera may be dropped.
+    given: (frame, object id) of prompts that were given before a restart.
     """
 
     def __init__(self, schedule: Schedule, *, exact: bool, given: Iterable[tuple[int, int]] = ()) -> None:
@@ -23,11 +23,11 @@ class PromptBook:
 
     @property
     def frames(self) -> list[int]:
-        """The frames whose prompts are still to be given."""
+        """The frames with prompts that are still to be given."""
         return list(self._pending)
 
     def due(self, index: int) -> dict[int, Prompt]:
-        """The prompts for a frame, by object; from now on they count as given."""
+        """The prompts for a frame, by object id; they then count as given."""
         frames = [f for f in self._pending if (f == index if self._exact else f <= index)]
         prompts: dict[int, Prompt] = {}
         for frame in frames:
@@ -37,6 +37,6 @@ class PromptBook:
         return prompts
 
     def check_used(self) -> None:
-        """Raise PromptError, at the end of a stream, where a prompt's frame did not come."""
+        """Raise PromptError, at the end of a stream, if the frame of a prompt did not come."""
         if self._pending:
             raise PromptError(f"prompts for frame {min(self._pending)} were not used: that frame did not come")

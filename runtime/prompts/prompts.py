@@ -1,9 +1,8 @@
-"""What a user points at: points, a box or a mask of one object on one frame, in source pixels.
+"""Prompts: points, a box or a mask of one object on one frame, in source pixels.
 
-Source pixels are the pixels of the frames a source delivers (after `max_side`), x right and y down, and pixel
-(0, 0) spans 0..1. Points and a box of the same object and frame combine, since a box travels to the decoder
-as two points with labels of their own (sam2_video_predictor.py, add_new_points_or_box); a mask stands alone
-there.
+Source pixels are the pixels of the frames that a source delivers (after `max_side`), x right and y down; pixel (0, 0)
+spans 0..1. Points and a box of the same object and frame combine, since the decoder takes a box as two points with
+labels of their own (sam2_video_predictor.py, add_new_points_or_box). A mask cannot be combined with other prompts.
 """
 
 from collections.abc import Iterable
@@ -18,12 +17,12 @@ from masklet.runtime.pixels.geometry import F32, BoolArray, Fit, to_model_points
 I64 = npt.NDArray[np.int64]
 
 NEGATIVE, POSITIVE, BOX_TOP_LEFT, BOX_BOTTOM_RIGHT = 0, 1, 2, 3
-PADDING = -1  # the label of a point that is none; Meta's decoder adds one behind every set of points
+PADDING = -1  # label of a padding point; Meta's decoder appends one to every set of points
 MAX_OBJECT_ID = 2**31 - 1
 
 
 def _own(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """A read-only copy, so that a frozen prompt cannot change under its owner."""
+    """A read-only copy, so that a frozen prompt cannot change."""
     copy = array.copy()
     copy.flags.writeable = False
     return copy
@@ -42,16 +41,16 @@ class Points:
     labels: I64
 
     def __post_init__(self) -> None:
-        with np.errstate(over="ignore"):  # what float32 cannot hold becomes inf, which is refused below
+        with np.errstate(over="ignore"):  # values too large for float32 become inf, which is refused below
             xy, labels = np.asarray(self.xy, np.float32), np.asarray(self.labels)
         if xy.ndim != 2 or xy.shape[1] != 2 or len(xy) == 0:
-            raise PromptError(f"points: expected [N, 2] coordinates with N from 1, got {list(xy.shape)}")
+            raise PromptError(f"points: expected coordinates [N, 2] with N >= 1, got {list(xy.shape)}")
         if labels.shape != (len(xy),):
-            raise PromptError(f"points: {len(xy)} points need as many labels, got {list(labels.shape)}")
+            raise PromptError(f"points: {len(xy)} points need {len(xy)} labels, got {list(labels.shape)}")
         if not np.isfinite(xy).all():
             raise PromptError(f"points: coordinates must be finite numbers, got {xy.tolist()}")
         if not np.isin(labels, (NEGATIVE, POSITIVE)).all():
-            raise PromptError(f"points: a label is 1 (object) or 0 (not the object), got {labels.tolist()}")
+            raise PromptError(f"points: labels must be 1 (object) or 0 (not the object), got {labels.tolist()}")
         object.__setattr__(self, "xy", _own(xy))
         object.__setattr__(self, "labels", _own(labels.astype(np.int64)))
 
@@ -84,7 +83,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mask:
-    """The object's mask on a frame: [H, W] bool, of its size. Raises PromptError where it is empty."""
+    """The mask of an object on a frame, [H, W] bool, of the frame's size. Raises PromptError if it is empty."""
 
     mask: BoolArray
 
@@ -103,7 +102,7 @@ Schedule = dict[int, dict[int, Prompt]]  # frame index -> object id -> prompt
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScheduledPrompt:
-    """A prompt for one object on one frame. object_id: from 1; frame: the source's frame index, from 0."""
+    """A prompt for one object on one frame. object_id: from 1; frame: frame index of the source, from 0."""
 
     object_id: int
     frame: int
@@ -119,16 +118,16 @@ class ScheduledPrompt:
 def merge(first: Prompt, second: Prompt) -> Prompt:
     """Combine two prompts of the same object and frame; clicks keep their order.
 
-    Raises PromptError for a mask with anything else, and for two boxes.
+    Raises PromptError for a mask with any other prompt, and for two boxes.
     """
     if isinstance(first, Mask) or isinstance(second, Mask):
-        raise PromptError("a mask stands alone: it cannot be combined with points, a box or another mask")
+        raise PromptError("a mask cannot be combined with points, a box or another mask")
     if isinstance(first, Points):
         if isinstance(second, Points):
             return _join(first, second)
         return replace(second, points=_join(first, second.points))
     if isinstance(second, Box):
-        raise PromptError("an object takes one box on a frame, got two")
+        raise PromptError("an object takes one box per frame, got two")
     return replace(first, points=second if first.points is None else _join(first.points, second))
 
 
@@ -139,12 +138,12 @@ def _join(first: Points, second: Points | None) -> Points:
 
 
 def schedule(prompts: Iterable[ScheduledPrompt]) -> Schedule:
-    """Sort prompts by frame, then object id, merging those of the same object and frame.
+    """Sort prompts by frame, then object id, and merge those of the same object and frame.
 
-    Raises PromptError, naming object and frame, where they do not combine.
+    Raises PromptError, naming object and frame, if they cannot be combined.
     """
     plan: Schedule = {}
-    for item in sorted(prompts, key=lambda p: (p.frame, p.object_id)):  # stable: the user's order within an object
+    for item in sorted(prompts, key=lambda p: (p.frame, p.object_id)):  # stable: keeps the order within an object
         objects = plan.setdefault(item.frame, {})
         earlier = objects.get(item.object_id)
         try:
@@ -159,7 +158,7 @@ def _clicks(prompt: Points | Box) -> Points | None:
 
 
 def point_count(prompt: Prompt) -> int:
-    """Points that a prompt is encoded as, without padding; a box counts as its two corners."""
+    """Number of points that encode a prompt, without padding; a box counts as its two corners."""
     if isinstance(prompt, Mask):
         return 0
     points = _clicks(prompt)
@@ -167,7 +166,7 @@ def point_count(prompt: Prompt) -> int:
 
 
 def check_prompt(prompt: Prompt, source_hw: tuple[int, int]) -> None:
-    """Raise PromptError where a prompt reaches beyond the frame, or a mask has another size than it.
+    """Raise PromptError if a prompt reaches beyond the frame, or a mask differs from it in size.
 
     source_hw: height and width of the frame in source pixels.
     """
@@ -189,12 +188,14 @@ def check_prompt(prompt: Prompt, source_hw: tuple[int, int]) -> None:
 def encode_points(
     prompt: Points | Box, source_hw: tuple[int, int], side: int, fit: Fit = "stretch", *, padded_boxes: bool = True
 ) -> tuple[F32, I64]:
-    """What the decoder takes for a prompt: box corners, then clicks, then one padding point.
+    """Encode a prompt for the decoder: box corners, then clicks, then one padding point.
 
-    source_hw: height and width of the frame in source pixels; side: edge of the model's square input in pixels.
-    Returns (coords [N, 2] float32 in model pixels, labels [N] int64). Meta's prompt encoder adds the padding point
-    when no box is given as such. SAM 2's predictors pass boxes as points (sam2_base.py 318), so that it is always
-    there; SAM's pass them as boxes (padded_boxes False).
+    source_hw:    height and width of the frame in source pixels.
+    side:         edge of the square model input in pixels.
+    padded_boxes: append the padding point to a box, too. Meta's prompt encoder adds it if no box is passed as a box.
+                  SAM 2's predictors pass boxes as points (sam2_base.py 318), so there it is always added; SAM's
+                  predictors pass boxes as boxes (False).
+    Returns (coords [N, 2] float32 in model pixels, labels [N] int64).
     """
     coords, labels = [], []
     if isinstance(prompt, Box):

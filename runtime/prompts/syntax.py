@@ -1,11 +1,11 @@
-"""Prompts as the command line writes them: `[ID][@FRAME]:` before a point, a box or a mask file.
+"""The command line syntax of prompts: `[ID][@FRAME]:` before a point, a box or a mask file.
 
-    --point 2@30:480,270    --negative 500,300    --box @5:10,20,110,220    --mask 3:shape.png    --mask
-    1:ids.png#4
+    --point 2@30:480,270    --negative 500,300    --box @5:10,20,110,220    --mask 3:shape.png
+    --mask 1:ids.png#4
 
-ID defaults to 1 and FRAME to 0; with both left out, so may the colon be. In a mask file every pixel that is
-not zero belongs to the object; behind `#` stands the one value (palette index) that does, where a file holds
-several.
+ID defaults to 1 and FRAME to 0; if both are left out, the colon may be left out, too. In a mask file every non-zero
+pixel belongs to the object; `#VALUE` selects the pixels of one value (palette index) instead, for files with several
+objects.
 """
 
 import re
@@ -81,20 +81,20 @@ def _mask(text: str) -> Mask:
 def read_mask(path: Path, value: int | None = None) -> BoolArray:
     """Read a mask from a PNG: 1-bit, grey or palette.
 
-    value: the pixel value (palette index) that is the object; every value but 0 where it is None.
-    Returns [H, W] bool. Raises PromptError for a file that is missing, not such a PNG, cut off, or without
-    the value.
+    value: pixel value (palette index) of the object; None for every value except 0.
+    Returns [H, W] bool. Raises PromptError if the file is missing, truncated or not such a PNG, or does not contain the
+    value.
     """
     pixels = read_labels(path)
     mask: BoolArray = pixels != 0 if value is None else pixels == value
     if value is not None and not mask.any():
         there = np.unique(pixels)[:20].tolist()
-        raise PromptError(f"{path}: no pixel is {value}; it has {there}")
+        raise PromptError(f"{path}: no pixel has the value {value}; values are {there}")
     return mask
 
 
 def read_labels(path: Path) -> npt.NDArray[Any]:
-    """Read the values (palette indices) of a 1-bit, grey or palette PNG [H, W]. Raises PromptError as `read_mask`."""
+    """Read the values (palette indices) [H, W] of a 1-bit, grey or palette PNG. Raises PromptError like `read_mask`."""
     from PIL import Image, UnidentifiedImageError
 
     if not path.is_file():
@@ -102,7 +102,7 @@ def read_labels(path: Path) -> npt.NDArray[Any]:
     try:
         with Image.open(path, formats=["PNG"]) as image:
             if image.mode not in _MODES:
-                raise PromptError(f"{path}: a mask is a 1-bit, grey or palette PNG, this one is {image.mode}")
+                raise PromptError(f"{path}: a mask must be a 1-bit, grey or palette PNG, got mode {image.mode}")
             return np.asarray(image)
     except UnidentifiedImageError:
         raise PromptError(f"{path}: not a PNG") from None
@@ -110,5 +110,5 @@ def read_labels(path: Path) -> npt.NDArray[Any]:
         OSError,
         SyntaxError,
         Image.DecompressionBombError,
-    ) as error:  # Pillow calls a broken PNG a SyntaxError
+    ) as error:  # Pillow raises SyntaxError for a broken PNG
         raise PromptError(f"{path}: cannot be read: {error}") from None

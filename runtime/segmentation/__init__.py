@@ -1,1 +1,1 @@
-"""Single images: prompted masks, and every mask without a prompt."""
+"""Segmentation of single images: with prompts, or every mask without a prompt."""

@@ -1,4 +1,4 @@
-"""The decoder's candidates: one mask for prompts that are clear, three for those that are not, and which is taken."""
+"""Choice among the decoder's candidates: the single mask, or one or all of the three masks for ambiguous prompts."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -11,10 +11,12 @@ Choice = Literal["auto", "single", "best", "all"]
 
 
 def choose(masks: F32, ious: F32, kinds: Sequence[Choice], policy: PromptPolicy) -> tuple[F32, F32]:
-    """Take each prompt's masks from its candidates.
+    """Choose the masks of each prompt from its candidates.
 
-    masks: [N, 4, h, w] logits, ious: [N, 4]; the single mask first. kinds: "all" for every prompt or for none.
-    Returns ([N, K, h, w], [N, K]).
+    masks: [N, 4, h, w] logits: the single mask, then the three.
+    ious:  [N, 4], predicted IoU of each.
+    kinds: choice for each prompt; "all" must be given for every prompt or for none.
+    Returns (masks [N, K, h, w], IoUs [N, K]).
     """
     if kinds[0] == "all":
         return masks[:, 1:], ious[:, 1:]
@@ -26,7 +28,7 @@ def choose(masks: F32, ious: F32, kinds: Sequence[Choice], policy: PromptPolicy)
 
 
 def _unstable(single: F32, policy: PromptPolicy) -> BoolArray:
-    """Where the single mask gives way to the best of three (mask_decoder.py 149-190)."""
+    """Whether the best of three masks replaces the single mask, [N] (mask_decoder.py 149-190)."""
     inner, outer = ((single > edge).sum(axis=(1, 2)) for edge in (policy.stability_delta, -policy.stability_delta))
     stability = np.where(outer > 0, inner / np.maximum(outer, 1), 1.0)
     unstable: BoolArray = stability < policy.stability_threshold

@@ -1,4 +1,4 @@
-"""Where automatic masks are asked for: crops of an image, and a grid of points on each (segment_anything amg.py)."""
+"""Crops of an image, and the grid of points on each, for automatic masks (segment_anything amg.py)."""
 
 import math
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 from masklet.runtime.pixels.geometry import F32
 
-EDGE_TOLERANCE = 20.0  # source pixels: a mask that ends this near a crop's edge is cut off by it (amg.py 83)
+EDGE_TOLERANCE = 20.0  # source pixels; a mask that ends this close to the edge of a crop was cut by it (amg.py 83)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +22,15 @@ class Crop:
 
     @property
     def area(self) -> int:
-        """In pixels."""
+        """Area in pixels."""
         return (self.x1 - self.x0) * (self.y1 - self.y0)
 
 
 def crops(image_hw: tuple[int, int], layers: int, overlap_ratio: float) -> list[Crop]:
     """The whole image, then 2 x 2, 4 x 4, ... overlapping crops of it (amg.py, generate_crop_boxes).
 
-    overlap_ratio: of the image's shorter side, for two crops a side; less in deeper layers.
+    overlap_ratio: overlap as a share of the image's shorter side, for the layer with 2 x 2 crops; smaller in deeper
+                   layers.
     """
     height, width = image_hw
     found = [Crop(0, 0, width, height, 0)]
@@ -51,9 +52,9 @@ def point_grid(side: int, crop: Crop) -> F32:
 
 
 def cut_off(box: F32, crop: Crop, image_hw: tuple[int, int]) -> bool:
-    """Whether a mask ends at an edge of its crop that is not one of the image (amg.py, is_box_near_crop_edge).
+    """Whether a mask ends at an edge of its crop that is not an edge of the image (amg.py, is_box_near_crop_edge).
 
-    box: [4] left, top, right, bottom in source pixels, the last pixels included.
+    box: [4], left, top, right, bottom in source pixels, right and bottom inclusive.
     """
     height, width = image_hw
     near_crop = np.abs(box - np.array([crop.x0, crop.y0, crop.x1, crop.y1])) <= EDGE_TOLERANCE

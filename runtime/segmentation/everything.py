@@ -1,7 +1,7 @@
-"""Every mask of an image without a prompt: SAM's data engine (segment_anything automatic_mask_generator.py).
+"""Finds every mask of an image without a prompt (segment_anything automatic_mask_generator.py).
 
-A grid of clicks is put to the decoder; of the three masks of each, those are kept that the model predicts to be good,
-that hardly change with the threshold, and that are not the same as a better one.
+The decoder runs on a grid of points. Of the three masks for each point those are kept that have a high predicted IoU,
+hardly change with the threshold, and do not duplicate a better mask.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,8 +19,8 @@ from masklet.runtime.segmentation.crops import Crop, crops, cut_off, point_grid
 from masklet.runtime.segmentation.image_predictor import ImagePredictor
 from masklet.runtime.segmentation.segments import Segment, last_pixels
 
-Progress = Callable[[int, int], None]  # points done, points in all
-# Of settings, where 0 or more is not the range. Beyond these bounds memory runs out before masks get better.
+Progress = Callable[[int, int], None]  # points done, total points
+# Ranges of settings other than "0 or more". Beyond these bounds memory runs out before masks get better.
 _RANGES: dict[str, tuple[float, float]] = {
     "points_per_side": (1, 1024),
     "points_per_batch": (1, 1024),
@@ -32,20 +32,21 @@ _RANGES: dict[str, tuple[float, float]] = {
 
 @dataclass(frozen=True, slots=True)
 class EverythingOptions:
-    """SamAutomaticMaskGenerator's settings, under its defaults.
+    """The settings of SamAutomaticMaskGenerator, with its defaults.
 
-    points_per_side:      of the grid on the whole image.
-    points_per_batch:     clicks that share a call of the decoder.
-    min_predicted_iou:    masks that the model predicts to be worse are dropped (pred_iou_thresh).
-    min_stability:        least share of a mask's pixels that stay when the threshold moves (stability_score_thresh).
-    stability_offset:     by how much the threshold moves, in logits, either way.
-    box_overlap:          of two masks of a crop whose boxes overlap more, the worse is dropped (box_nms_thresh).
-    crop_layers:          layers of crops that are segmented beside the whole image (crop_n_layers).
-    crop_overlap:         of two masks of different crops, the one of the larger crop is dropped (crop_nms_thresh).
-    crop_overlap_ratio:   share of the shorter side that crops have in common.
-    crop_points_downscale: the grid has this many times fewer points a side with each layer.
-    min_region_area:      holes and islands of fewer source pixels are removed (min_mask_region_area).
-    min_area:             masks of fewer source pixels are dropped.
+    points_per_side:      points per side of the grid on the whole image.
+    points_per_batch:     points per call of the decoder.
+    min_predicted_iou:    masks with a lower predicted IoU are dropped (pred_iou_thresh).
+    min_stability:        minimum IoU of the masks at a lower and a higher threshold (stability_score_thresh).
+    stability_offset:     offset of these two thresholds from 0, in logits.
+    box_overlap:          of two masks of a crop whose boxes overlap more, the worse one is dropped (box_nms_thresh).
+    crop_layers:          layers of crops that are segmented in addition to the whole image (crop_n_layers).
+    crop_overlap:         of two masks of different crops whose boxes overlap more, the one of the larger crop is
+                          dropped (crop_nms_thresh).
+    crop_overlap_ratio:   overlap of neighbouring crops as a share of the image's shorter side.
+    crop_points_downscale: each layer has this factor fewer points per side.
+    min_region_area:      holes and islands with fewer source pixels are removed (min_mask_region_area).
+    min_area:             masks with fewer source pixels are dropped.
     Raises PromptError for a value out of its range.
     """
 
@@ -71,7 +72,7 @@ class EverythingOptions:
 
 
 def silent(done: int, total: int) -> None:
-    """Progress that nobody looks at."""
+    """A progress callback that does nothing."""
 
 
 class Everything:
@@ -82,7 +83,7 @@ class Everything:
         self._predictor = ImagePredictor(sessions, batch=self._options.points_per_batch)
 
     def segment(self, image: U8, progress: Progress = silent) -> list[Segment]:
-        """Every mask of [H, W, 3] uint8 RGB, the ones with the best predicted IoU first."""
+        """Every mask of an image [H, W, 3] uint8 RGB, in order of descending predicted IoU."""
         options = self._options
         parts = crops((image.shape[0], image.shape[1]), options.crop_layers, options.crop_overlap_ratio)
         grids = [point_grid(self._side(part), part) for part in parts]
@@ -93,7 +94,7 @@ class Everything:
                 done += step
                 progress(done, total)
                 found += segments
-        if len(parts) > 1:  # what a small crop shows is sharper: it wins over the same mask of a larger one
+        if len(parts) > 1:  # a small crop shows more detail: its mask wins over the same mask of a larger crop
             found = _apart(found, [1 / segment.crop.area for segment in found], options.crop_overlap)
         if options.min_region_area:
             found = self._cleaned(found)
@@ -104,7 +105,7 @@ class Everything:
         return max(1, int(self._options.points_per_side / self._options.crop_points_downscale**crop.layer))
 
     def _crop(self, image: U8, crop: Crop, grid: F32) -> Iterator[tuple[int, list[Segment]]]:
-        """Segment one crop. Yields the number of points done, with the crop's masks at the end."""
+        """Segment one crop. Yields the number of points done, and the masks of the crop with the last one."""
         self._predictor.set_image(np.ascontiguousarray(image[crop.y0 : crop.y1, crop.x0 : crop.x1]))
         image_hw = (image.shape[0], image.shape[1])
         found: list[Segment] = []
@@ -115,7 +116,7 @@ class Everything:
         yield 0, _apart(found, [segment.predicted_iou for segment in found], self._options.box_overlap)
 
     def _batch(self, points: F32, crop: Crop, image_hw: tuple[int, int]) -> Iterator[Segment]:
-        """The masks of a batch of clicks that pass every filter."""
+        """The masks of a batch of points that pass every filter."""
         masks, ious = self._predictor.decode([Points.click(x, y) for x, y in points.tolist()])
         for row, column in np.argwhere(ious[:, 1:] > self._options.min_predicted_iou).tolist():
             logits = self._predictor.enlarge(masks[row, 1 + column])
@@ -132,7 +133,7 @@ class Everything:
             yield Segment.of(whole, float(ious[row, 1 + column]), stability, (x + crop.x0, y + crop.y0), crop)
 
     def _cleaned(self, found: list[Segment]) -> list[Segment]:
-        """Remove small regions; what then is the same as an untouched mask goes (postprocess_small_regions)."""
+        """Remove small regions, then masks that now duplicate an unchanged one (postprocess_small_regions)."""
         renewed, untouched = [], []
         for segment in found:
             mask, changed = without_small_regions(segment.mask(), self._options.min_region_area)

@@ -1,7 +1,7 @@
-"""ImagePredictor: set an image once, prompt it many times. One predictor for SAM, SAM 2, EdgeTAM and their kin.
+"""ImagePredictor: set an image once, prompt it many times. The same class serves SAM, SAM-HQ, SAM 2, SAM 3 and EdgeTAM.
 
-Families differ in what their stages take, which the declaration says; the rules of prompting are those of Meta's
-SAM2ImagePredictor (sip) and SamPredictor.
+Families differ in the inputs of their stages, which the model's declaration lists. The rules for prompts are those of
+Meta's SAM2ImagePredictor (sip) and SamPredictor.
 """
 
 from collections import defaultdict
@@ -26,15 +26,15 @@ from masklet.runtime.pixels.geometry import (
 from masklet.runtime.prompts.prompts import I64, PADDING, Mask, Prompt, check_prompt, encode_points, point_count
 from masklet.runtime.segmentation.candidates import Choice, choose
 
-LOGIT_LIMIT = 32.0  # logits are clamped to this before they prompt again (sip 424)
-FINER = 4  # times the edge of the decoder's masks is the edge at which a given mask is looked at (sam2_base.py 424)
-MASK_LOGIT = 10.0  # of a mask that is given as a prompt, negative outside it (sam2_base.py 421)
+LOGIT_LIMIT = 32.0  # logits are clamped to this before they are used as a prompt (sip 424)
+FINER = 4  # a mask prompt is resized to this factor times the edge of the decoder's masks (sam2_base.py 424)
+MASK_LOGIT = 10.0  # logit inside a mask prompt; its negative outside (sam2_base.py 421)
 ENCODER, DECODER = "image_encoder", "mask_decoder"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Embedding:
-    """An image as the encoder left it, to prompt now or later. features: the encoder's outputs, by name."""
+    """The encoder's outputs for an image, to prompt now or later. features: outputs by name."""
 
     source_hw: tuple[int, int]
     features: dict[str, Tensor]
@@ -42,12 +42,12 @@ class Embedding:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
-    """What N prompts came to, with K masks each: three where all candidates were asked for, otherwise one.
+    """The masks of N prompts, K for each: three if all candidates were requested, otherwise one.
 
     masks:   [N, K, H, W] bool, source pixels.
-    scores:  [N, K] float32, the IoU that the model predicts for each mask.
-    low_res: [N, K, h, w] float32, logits over the model's square; `low_res[:, k]` refines mask k in a next call.
-    logits:  [N, K, H, W] float32, source pixels, where they were asked for; above 0 is the mask.
+    scores:  [N, K] float32, predicted IoU of each mask.
+    low_res: [N, K, h, w] float32, logits over the square model input; pass `low_res[:, k]` as `earlier` to refine.
+    logits:  [N, K, H, W] float32, source pixels, if requested; the mask is where they are above 0.
     """
 
     masks: BoolArray
@@ -64,16 +64,16 @@ class ImagePredictor:
         found = predictor.predict(Points.click(480, 270))
         found = predictor.predict(more_points, earlier=found.low_res[:, 0])
 
-    sessions: a bundle, opened on ONNX Runtime's CPU provider, or sessions that are open already (and then shared).
-    Raises SpecError where the model cannot segment images.
+    sessions: a bundle, which is opened on ONNX Runtime's CPU provider, or open sessions, which are then shared.
+    Raises SpecError if the model cannot segment images.
     """
 
     def __init__(self, sessions: Bundle | Sessions, *, batch: int = 16) -> None:
-        """batch: prompts that share one call of the decoder at most; it bounds the memory of a call."""
+        """batch: maximum number of prompts per call of the decoder; bounds the memory of a call."""
         model = sessions.model
         lacking = [name for name in (ENCODER, DECODER) if all(stage.name != name for stage in model.stages)]
         if lacking:
-            raise SpecError(f"model {model.family}/{model.variant} has no {lacking[0]}: it segments no images")
+            raise SpecError(f"model {model.family}/{model.variant} has no {lacking[0]}: it cannot segment images")
         self._sessions = sessions if isinstance(sessions, Sessions) else Sessions.open(sessions)
         self._model, self._batch = model, batch
         self._preprocess, self._policy = model.preprocess, model.prompting
@@ -82,7 +82,7 @@ class ImagePredictor:
         self._embedding: Embedding | None = None
 
     def set_image(self, image: U8 | Embedding) -> None:
-        """Take an image, [H, W, 3] uint8 RGB, or one that was embedded before. Raises SourceError for other arrays."""
+        """Set an image, [H, W, 3] uint8 RGB, or one that was embedded before. Raises SourceError for other arrays."""
         self._embedding = image if isinstance(image, Embedding) else self.embed(image)
 
     def embed(self, image: U8) -> Embedding:
@@ -100,13 +100,14 @@ class ImagePredictor:
         earlier: F32 | None = None,
         logits: bool = False,
     ) -> Prediction:
-        """Segment the image that was set; each prompt is an object of its own, in source pixels.
+        """Segment the current image. Each prompt is a separate object, in source pixels.
 
-        choice:  "auto" takes the best of three masks for an ambiguous prompt (one click) and the single mask for
-                 others, as the model's prompt policy says; "single" and "best" fix it; "all" returns the three.
+        choice:  "auto" uses the best of three masks for an ambiguous prompt (one click) and the single mask for
+                 others, according to the model's prompt policy; "single" and "best" force one of these; "all" returns
+                 the three.
         earlier: [N, h, w] logits of an earlier prediction of these objects, to refine.
-        logits:  return logits in source pixels too.
-        Raises PromptError where no image is set, or a prompt does not fit it.
+        logits:  return logits in source pixels, too.
+        Raises PromptError if no image is set or a prompt does not fit it.
         """
         wanted = [prompts] if not isinstance(prompts, Sequence) else list(prompts)
         masks, ious = self.decode(wanted, earlier)
@@ -123,10 +124,10 @@ class ImagePredictor:
             yield self.predict(given, choice=choice)
 
     def decode(self, prompts: Sequence[Prompt], earlier: F32 | None = None) -> tuple[F32, F32]:
-        """Every candidate of the decoder for each prompt: first the single mask, then the three.
+        """All candidates of the decoder for each prompt: first the single mask, then the three.
 
-        Returns (logits [N, 4, h, w] over the model's square, predicted IoUs [N, 4]). Prompts with equal numbers of
-        points share calls: padding points are not neutral.
+        Returns (logits [N, 4, h, w] over the square model input, predicted IoUs [N, 4]). Only prompts with equal
+        numbers of points share a call, because additional padding points would change the result.
         """
         hw = self._given().source_hw
         if not prompts:
@@ -148,7 +149,7 @@ class ImagePredictor:
         return np.stack([masks for masks, _ in ordered]), np.stack([ious for _, ious in ordered])
 
     def enlarge(self, low_res: F32) -> F32:
-        """Logits over the model's square, [..., h, w], in source pixels [..., H, W]."""
+        """Enlarge logits over the square model input, [..., h, w], to source pixels [..., H, W]."""
         return logits_to_source(low_res, self._given().source_hw, self._preprocess.side, self._preprocess.resize)
 
     def _masks(self, low_res: F32) -> BoolArray:
@@ -159,7 +160,7 @@ class ImagePredictor:
         return masks.reshape(*low_res.shape[:2], *hw)
 
     def _encode(self, prompt: Prompt, hw: tuple[int, int]) -> tuple[F32, I64, F32 | None]:
-        """Points in model pixels, their labels, and logits [h, w] where the prompt is a mask."""
+        """Points in model pixels, their labels, and logits [h, w] if the prompt is a mask, otherwise None."""
         check_prompt(prompt, hw)
         side, fit = self._preprocess.side, self._preprocess.resize
         if not isinstance(prompt, Mask):
@@ -169,10 +170,10 @@ class ImagePredictor:
         square = resize_mask(prompt.mask, edge, fit).astype(np.float32)
         if not square.any():
             raise PromptError(
-                f"a mask of {int(prompt.mask.sum())} pixels vanishes at the model's {edge} x {edge}; give a larger one"
+                f"a mask of {int(prompt.mask.sum())} pixels is empty at the model's {edge} x {edge}; give a larger one"
             )
         share = square.reshape(rows, FINER, columns, FINER).mean(axis=(1, 3))
-        nothing = np.full(2, PADDING, np.int64)  # two padding points where nothing is clicked (sam2_base.py 318)
+        nothing = np.full(2, PADDING, np.int64)  # two padding points if there is no click (sam2_base.py 318)
         return np.zeros((2, 2), np.float32), nothing, (2 * share - 1) * np.float32(MASK_LOGIT)
 
     def _run(self, encoded: Sequence[tuple[F32, I64, F32 | None]], earlier: F32 | None) -> dict[str, Tensor]:
@@ -191,7 +192,7 @@ class ImagePredictor:
             "mask_prompt": masks,
             "has_mask": has_mask,
             "multimask": np.ones(count, np.float32),
-            "memoryless": np.ones(count, np.float32),  # an image has no past: sip 138 adds no_mem_embed
+            "memoryless": np.ones(count, np.float32),  # an image has no memory: sip 138 adds no_mem_embed
         }
         if self._decoder.accepts("image_embed"):
             feeds["image_embed"] = np.repeat(feeds["vision_feat"], count, axis=0)

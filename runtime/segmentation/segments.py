@@ -1,4 +1,4 @@
-"""Masks that were found without a prompt, as COCO has them and as a picture."""
+"""Masks that were found without a prompt, as a COCO dataset and as a picture."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,13 +13,14 @@ from masklet.runtime.segmentation.crops import Crop
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Segment:
-    """A mask that was found.
+    """A mask that was found without a prompt.
 
     rle:           COCO run lengths of the mask, {"size": [H, W], "counts": bytes}, in source pixels.
-    area:          of the mask, in pixels.
-    box_xyxy:      [4] float32: left, top, right, bottom, the last two the last pixels of the mask.
-    predicted_iou: by the model; stability: see `EverythingOptions.min_stability`.
-    point_xy:      the click that found it, in source pixels.
+    area:          area of the mask in pixels.
+    box_xyxy:      [4] float32: left, top, right, bottom in source pixels, right and bottom inclusive.
+    predicted_iou: IoU that the model predicts for the mask.
+    stability:     see `EverythingOptions.min_stability`.
+    point_xy:      the point that led to the mask, in source pixels.
     """
 
     rle: dict[str, Any]
@@ -34,7 +35,7 @@ class Segment:
     def of(
         cls, mask: BoolArray, predicted_iou: float, stability: float, point_xy: tuple[float, float], crop: Crop
     ) -> Self:
-        """A segment of a mask [H, W] in source pixels that is not empty."""
+        """Make one from a mask [H, W] in source pixels that is not empty."""
         return cls(_encode(mask), int(mask.sum()), last_pixels(mask), predicted_iou, stability, point_xy, crop)
 
     def mask(self) -> BoolArray:
@@ -49,7 +50,7 @@ class Segment:
 
 
 def last_pixels(mask: BoolArray) -> F32:
-    """The box of a mask [H, W] with its last pixels included, [4]: the convention of SAM's filters."""
+    """The box of a mask [H, W] with right and bottom inclusive, [4]: the convention of SAM's filters."""
     box: F32 = boxes_xyxy(mask[None])[0] - np.array([0, 0, 1, 1], np.float32)
     return box
 
@@ -57,15 +58,15 @@ def last_pixels(mask: BoolArray) -> F32:
 def _encode(mask: BoolArray) -> dict[str, Any]:
     from pycocotools import mask as coco
 
-    rle: dict[str, Any] = coco.encode(cv2.transpose(mask.view(np.uint8)).T)  # COCO counts runs down the columns
+    rle: dict[str, Any] = coco.encode(cv2.transpose(mask.view(np.uint8)).T)  # COCO run lengths go down the columns
     return rle
 
 
 def coco_dataset(segments: Sequence[Segment], file_name: str, image_hw: tuple[int, int]) -> dict[str, Any]:
     """A COCO dataset of one image; pycocotools.coco.COCO loads it.
 
-    Beside COCO's own fields an annotation has SAM's: predicted_iou, stability_score, point_coords, crop_box (x, y,
-    width, height).
+    In addition to COCO's fields an annotation has those of SAM: predicted_iou, stability_score, point_coords,
+    crop_box (x, y, width, height).
     """
     height, width = image_hw
     image = {"id": 1, "file_name": file_name, "height": height, "width": width}
@@ -96,9 +97,9 @@ def _annotation(segment: Segment, number: int) -> dict[str, Any]:
 
 
 def picture(image: U8, segments: Sequence[Segment]) -> U8:
-    """A copy of [H, W, 3] RGB with every segment in a colour of its own, the large ones beneath the small ones.
+    """A copy of the image [H, W, 3] RGB with every segment in a colour of its own, small ones on top of large ones.
 
-    A segment is tinted, with an edge of the full colour; nothing outside it is touched.
+    A segment is tinted and has a contour in the full colour; other pixels are unchanged.
     """
     canvas = image.copy()
     width = 2 * max(1, round(min(image.shape[:2]) / 400)) + 1

@@ -1,47 +1,63 @@
 """The outputs of a run: which sinks are opened, and where they write."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 from masklet.runtime.errors import SinkError
-from masklet.runtime.sinks.json_lines import MasksJsonl
-from masklet.runtime.sinks.mask_pngs import MaskPngs
-from masklet.runtime.sinks.output_file import check_parent
-from masklet.runtime.sinks.overlay_video import OverlayVideo
-from masklet.runtime.sinks.sink import Sink, Sinks
+from masklet.runtime.sinks.kind import OnResume, Opening, SinkKind, Target
+from masklet.runtime.sinks.known import sink_kinds
+from masklet.runtime.sinks.sink import Sinks
 
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """Where results go; None leaves an output out. keep: bytes of `masks` to go on after, None to replace it."""
+    """Where results go.
 
-    overlay: Path | None = None
-    masks: Path | None = None
-    pngs: Path | None = None
+    targets: the target of each output by the name of its kind; outputs that are not named are left out.
+    keep:    bytes of a file to append after, for kinds that continue a file after a restart; None to replace it.
+    """
+
+    targets: Mapping[str, Target] = field(default_factory=dict)
     keep: int | None = None
 
+    def __getitem__(self, name: str) -> Target | None:
+        return self.targets.get(name)
+
     def open(self, fps: float) -> Sinks:
-        """Open a sink for each output. Raises SinkError where one cannot be written."""
-        sinks: list[Sink] = []
-        if self.overlay is not None:
-            sinks.append(OverlayVideo(self.overlay, fps))
-        if self.masks is not None:
-            sinks.append(MasksJsonl(self.masks, self.keep))
-        if self.pngs is not None:
-            sinks.append(MaskPngs(self.pngs))
+        """Open a sink for each output. Raises SinkError where one cannot be opened; those that were are closed."""
+        with ExitStack() as on_failure:
+            sinks = []
+            for kind, target in self._chosen():
+                sinks.append(kind.open(target, Opening(fps, self.keep)))
+                on_failure.callback(sinks[-1].close)
+            on_failure.pop_all()
         return Sinks(sinks)
 
     def check_folders(self) -> None:
-        """Raise SinkError where the folder that is to hold an output is not there, before anything is replaced."""
-        for path in (self.overlay, self.masks, self.pngs):
-            if path is not None:
-                check_parent(path)
+        """Raise SinkError for an output that cannot be written, before anything is replaced."""
+        for kind, target in self._chosen():
+            kind.check(target)
 
     def spare(self, source: str) -> None:
         """Raise SinkError where an output is the source itself, which opening it would empty."""
-        for path in (self.overlay, self.masks):
-            if path is not None and path.exists() and Path(source).exists() and path.samefile(source):
+        for _, target in self._chosen():
+            path = Path(target)
+            if path.is_file() and Path(source).exists() and path.samefile(source):
                 raise SinkError(f"{path}: is the source itself; write the output to another file")
 
+    def mapped(self, change: Callable[[Target], Target]) -> Self:
+        """The same outputs with other targets."""
+        return replace(self, targets={name: change(target) for name, target in self.targets.items()})
+
+    def chosen(self, on_resume: OnResume) -> dict[str, Target]:
+        """The targets of the outputs that are resumed in one way."""
+        return {kind.name: target for kind, target in self._chosen() if kind.on_resume is on_resume}
+
     def __str__(self) -> str:
-        return ", ".join(str(path) for path in (self.overlay, self.masks, self.pngs) if path is not None)
+        return ", ".join(str(target) for _, target in self._chosen())
+
+    def _chosen(self) -> list[tuple[SinkKind, Target]]:
+        return [(kind, self.targets[kind.name]) for kind in sink_kinds() if kind.name in self.targets]

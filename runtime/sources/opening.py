@@ -1,12 +1,14 @@
-"""Opens a source: picks the reader for a SOURCE of the command line."""
+"""Opens a source: finds the reader for a SOURCE of the command line."""
 
-from pathlib import Path
+import re
 
 from masklet.runtime.errors import SourceError
-from masklet.runtime.sources.feeds import is_feed, open_feed
-from masklet.runtime.sources.image_files import ImageFiles, is_image, list_images
+from masklet.runtime.sources.kind import SourceKind
+from masklet.runtime.sources.known import source_kinds, source_options
+from masklet.runtime.sources.password import hide_password
 from masklet.runtime.sources.source import Cut, FeedOptions, Source
-from masklet.runtime.sources.video_file import VideoFile
+
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.*", re.DOTALL)
 
 
 def open_source(
@@ -24,17 +26,36 @@ def open_source(
     feed: what is asked of a camera, or told of raw frames. The other arguments are those of `Cut`. A camera or
     stream is connected to at once. Raises SourceError, one line, where frames cannot be read from it.
     """
-    cut = Cut(start, end, stride, max_side, reverse)
-    if is_feed(spec):
-        return open_feed(spec, cut, feed or FeedOptions())
-    if feed not in (None, FeedOptions()):
-        raise SourceError(f"{spec}: a file has its own size, rate and pixel format; --max-side shrinks its frames")
-    path = Path(spec)
+    cut, feed = Cut(start, end, stride, max_side, reverse), feed or FeedOptions()
     try:
-        if path.is_dir():
-            return ImageFiles(spec, list_images(path), cut)
-        if not path.is_file():
-            raise SourceError(f"{spec}: no such file or folder; give a video, an image or a folder of images")
-        return ImageFiles(spec, [path], cut) if is_image(path) else VideoFile(spec, path, cut)
+        kind = kind_of(spec)
+        _check_options(spec, kind, feed)
+        return kind.open(spec, cut, feed)
     except PermissionError:
         raise SourceError(f"{spec}: permission denied") from None
+
+
+def kind_of(spec: str) -> SourceKind:
+    """The kind of a SOURCE. Raises SourceError, without any password in it, where there is none."""
+    known = source_kinds()
+    found = next((kind for kind in known if kind.matches(spec)), None)
+    if found is not None:
+        return found
+    if _ADDRESS.fullmatch(spec):
+        forms = ", ".join(kind.form for kind in known if kind.feed)
+        scheme = spec.partition("://")[0]
+        raise SourceError(
+            f"{hide_password(spec)}: frames cannot be read from {scheme}://; give a file, a folder, {forms}"
+        )
+    raise SourceError(f"{spec}: no such file or folder; give a video, an image or a folder of images")
+
+
+def _check_options(spec: str, kind: SourceKind, feed: FeedOptions) -> None:
+    """Raise SourceError for options that are for another kind of source."""
+    if not kind.feed and (feed.size, feed.rate, feed.pixel_format) != (None, None, None):
+        raise SourceError(f"{spec}: a file has its own size, rate and pixel format; --max-side shrinks its frames")
+    taken = {option.name for option in kind.options}
+    for option in source_options():
+        if option.name in feed.settings and option.name not in taken:
+            owners = " or ".join(k.form for k in source_kinds() if option.name in {o.name for o in k.options})
+            raise SourceError(f"{hide_password(spec)}: {option.flag} is for {owners}")

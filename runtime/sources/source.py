@@ -5,8 +5,9 @@ prompts, masks and boxes then count in the pixels of the frames as delivered.
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import cv2
 import numpy as np
@@ -77,11 +78,13 @@ class FeedOptions:
     size:         width and height in pixels; a camera's own choice where None.
     rate:         frames per second; the same.
     pixel_format: as FFmpeg names it (yuyv422, mjpeg, nv12, rgb24, ...); the same.
+    settings:     values of the options that one kind of source declares, by name; what was not given is left out.
     """
 
     size: tuple[int, int] | None = None
     rate: float | None = None
     pixel_format: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.size is not None and min(self.size) < 1:

@@ -1,75 +1,72 @@
 """The backend that a command line asks for."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-from masklet.runtime.backends.ort.backend import OnnxRuntime
-from masklet.runtime.backends.ort.providers import Provider, in_one_line
-from masklet.runtime.backends.session import Session
+from masklet.runtime.backends.kind import BackendKind, in_one_line
+from masklet.runtime.backends.known import backend_kind, backend_options, owners
+from masklet.runtime.backends.session import ChosenBackend, Session
 from masklet.runtime.backends.sessions import Sessions
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.errors import SessionError
-
-if TYPE_CHECKING:
-    from masklet.runtime.backends.trt.backend import TensorRt
-
-BackendName = Literal["onnxruntime", "tensorrt", "tensorrt-rtx"]
+from masklet.runtime.startup.engine_check import require_checked
 
 
 @dataclass(frozen=True, slots=True)
 class BackendChoice:
     """What runs the stages.
 
-    provider: of ONNX Runtime. threads: of each of its stages on the CPU.
-    strict:   a provider that does not run a stage which it was asked to run is an error.
-    graphs:   TensorRT replays CUDA graphs.
+    name:     of a backend, see `backend_kinds`.
+    threads:  of each stage on the CPU; all cores where None.
+    settings: values of the backend's own options by name; what is not named has its default.
+    Raises SessionError for a backend that does not exist, or that has no such option.
     """
 
-    name: BackendName = "onnxruntime"
-    provider: Provider = "cpu"
+    name: str = "onnxruntime"
     threads: int | None = None
-    strict: bool = False
-    graphs: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        taken = {option.name for option in self.kind.options}
+        for option in backend_options():
+            if option.name in self.settings and option.name not in taken:
+                named = " and ".join(owners(option.name))
+                raise SessionError(f"{option.flag} is for --backend {named}, not for {self.name}")
+
+    @property
+    def kind(self) -> BackendKind:
+        """What the backend declares of itself."""
+        return backend_kind(self.name)
 
     @property
     def on_cpu(self) -> bool:
         """Whether no GPU is asked for."""
-        return self.name == "onnxruntime" and self.provider == "cpu"
+        return self.kind.on_cpu(self.settings)
 
     def sessions(self, bundle: Bundle, tell: Callable[[str], None]) -> Sessions:
-        """Open every stage. tell: is told in one line who runs which, where that is not ONNX Runtime's CPU as ever.
+        """Open every stage. tell: gets one line that names who runs which, where that is not the default.
 
-        Raises SessionError where the choice does not go together, or a stage cannot be opened so.
+        Raises SessionError where the settings do not go together, or a stage cannot be opened.
         """
         return self.open(bundle, tell)[0]
 
     def open(
         self, bundle: Bundle, tell: Callable[[str], None], wrap: Callable[[Session], Session] | None = None
-    ) -> "tuple[Sessions, OnnxRuntime | TensorRt]":
-        """The same, and the backend, which says more. wrap: put around every session.
+    ) -> tuple[Sessions, ChosenBackend]:
+        """The same, and the backend, which knows more. wrap: put around every session.
 
         Engines that were built where they could not run are compared with their graphs before they are used.
         """
-        from masklet.runtime.startup.engine_check import require_checked
-
-        backend = self._backend()
-        if not isinstance(backend, OnnxRuntime):
-            found = require_checked(bundle, self.name, backend.machine, self._backend)
-            if found is not None:
-                tell(f"engines checked against their graphs: {found}")
+        backend = self._create()
+        if backend.engine_machine is not None:
+            checked = require_checked(bundle, self.name, backend.engine_machine, self._create)
+            if checked is not None:
+                tell(f"engines checked against their graphs: {checked}")
         sessions = Sessions.open(bundle, backend, wrap)
         if backend.ran_on:
             tell(in_one_line(backend.ran_on))
         return sessions, backend
 
-    def _backend(self) -> "OnnxRuntime | TensorRt":
-        if self.name == "onnxruntime":
-            if self.graphs:
-                raise SessionError("--cuda-graphs is for --backend tensorrt and tensorrt-rtx")
-            return OnnxRuntime(self.threads, provider=self.provider, strict=self.strict)
-        if self.provider != "cpu":
-            raise SessionError(f"--provider is for --backend onnxruntime, not for {self.name}")
-        from masklet.runtime.backends.trt.backend import TensorRt
-
-        return TensorRt(self.name, graphs=self.graphs)
+    def _create(self) -> ChosenBackend:
+        return self.kind.create(self.threads, self.settings)

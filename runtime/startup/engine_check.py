@@ -17,7 +17,7 @@ from masklet.runtime.backends.ort.backend import OnnxRuntime
 from masklet.runtime.backends.output_error import output_error
 from masklet.runtime.backends.session import Backend, Feeds, Session, SessionAround
 from masklet.runtime.backends.sessions import Sessions
-from masklet.runtime.backends.trt.fingerprint import NOT_RUN, engines
+from masklet.runtime.backends.trt.fingerprint import Fingerprint, engines
 from masklet.runtime.backends.user_cache import cache_folder
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.bundle.spec import Tensor
@@ -139,7 +139,7 @@ def require_checked(bundle: Bundle, backend_name: str, machine: str, open_backen
     machine: names GPU, driver and TensorRT. Raises SessionError where the engines' masks are not those of the graphs.
     """
     used = [a for stage in bundle.model.stages for a in engines(bundle, stage.name, backend_name)]
-    if all((a.built_for or {}).get("check") != NOT_RUN for a in used):
+    if not any(Fingerprint.of(engine).not_run for engine in used):
         return None
     key = hashlib.sha256("".join([machine, *sorted(a.files[0].sha256 for a in used)]).encode()).hexdigest()
     note = cache_folder("engine-checks") / key

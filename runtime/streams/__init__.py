@@ -1,1 +1,1 @@
-"""Threads and restarts: capture, tracking and writing of streams that run for weeks."""
+"""Streams that run for weeks: threads for capture, tracking and writing; state, restarts, log and metrics."""

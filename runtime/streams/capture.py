@@ -1,4 +1,4 @@
-"""The thread that reads and decodes a source, beside the sessions."""
+"""The thread that reads and decodes a source while the sessions run."""
 
 import threading
 import time
@@ -8,14 +8,14 @@ from masklet.runtime.sources.source import Source
 from masklet.runtime.streams.frame_queue import Captured, FrameQueue, Policy
 from masklet.runtime.streams.wake_up import Bell
 
-STOP_S = 6.0  # a read that hangs in a driver is waited for this long, a little more than a device's time-out
+STOP_S = 6.0  # how long to wait for a read that hangs in a driver; a little more than the time-out of a device
 
 
 class Capture:
     """Reads a source to its end in a thread of its own.
 
-    error:  what ended it early; look at it once `ended`.
-    last_s: when the latest frame came, by the clock; the start before the first.
+    error:  the error that ended it early, if any; valid once `ended` is true.
+    last_s: time of the latest frame by the clock; before the first frame, the time of the start.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class Capture:
 
     @property
     def came(self) -> int:
-        """Frames that the source delivered."""
+        """Number of frames that the source delivered."""
         return self._queue.came
 
     @property
@@ -43,25 +43,25 @@ class Capture:
 
     @property
     def waiting(self) -> int:
-        """Frames that can be taken now."""
+        """Number of frames that can be taken now."""
         return len(self._queue)
 
     @property
     def ended(self) -> bool:
-        """Whether no frame waits and none will come."""
+        """Whether no frame is waiting and none will come."""
         return self._over.is_set() and not len(self._queue)
 
     def take(self) -> Captured | None:
-        """The next frame, None where there is none now."""
+        """The next frame; None if there is none now."""
         return self._queue.take()
 
     def stop(self) -> None:
-        """Ask the thread to end; frames that wait are dropped."""
+        """Ask the thread to end; waiting frames are dropped."""
         self._source.stop()
         self._queue.close()
 
     def join(self) -> None:
-        """Wait for the thread. One that hangs in a driver is left behind: it keeps its device, and ends with us."""
+        """Wait for the thread. If it hangs in a driver, it is abandoned: it keeps its device until the process ends."""
         if self._thread.ident is not None:
             self._thread.join(STOP_S)
 
@@ -81,7 +81,7 @@ class Capture:
 
 
 def _close(frames: object) -> None:
-    """End a generator now, so that the device is let go of by the thread that reads it."""
+    """Close a generator now, so that the thread that reads the device also releases it."""
     close = getattr(frames, "close", None)
     if close is not None:
         close()

@@ -1,17 +1,17 @@
-"""What is counted of a stream. captured = processed + dropped + corrupt, once it has ended."""
+"""Frame counters of a stream. After its end: captured = processed + dropped + corrupt."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """A stream up to now.
+    """Counters of a stream up to now.
 
-    captured:   frames that its source sent, the corrupt ones among them.
+    captured:   frames that the source sent, including corrupt ones.
     processed:  frames whose results were written.
-    dropped:    frames that were not run, or whose results were not written, because the stream ended before.
+    dropped:    frames that were not run, or whose results were not written because the stream ended first.
     corrupt:    frames that could not be decoded.
-    reconnects: how often a lost source was found again.
+    reconnects: number of reconnections to a lost source.
     """
 
     captured: int = 0
@@ -22,5 +22,5 @@ class Counts:
 
     @property
     def in_flight(self) -> int:
-        """Frames that wait or are being worked on."""
+        """Number of frames that are waiting or being processed."""
         return self.captured - self.processed - self.dropped - self.corrupt

@@ -1,18 +1,17 @@
-"""Frames meet their prompts in a tracker."""
+"""Runs frames and their prompts through a tracker."""
 
 from collections.abc import Iterable, Iterator
 
 from masklet.runtime.errors import PromptError
 from masklet.runtime.prompts.prompts import Schedule
 from masklet.runtime.results import Frame, FrameResult
-from masklet.runtime.sources.source import Source
 from masklet.runtime.tracking.tracker import Tracker
 
 
 def follow(tracker: Tracker, frames: Iterable[Frame], schedule: Schedule) -> Iterator[tuple[Frame, FrameResult]]:
-    """Run frames through a tracker, giving each prompt on its frame.
+    """Run frames through a tracker and give each prompt on its frame.
 
-    Raises PromptError after the last frame where a prompt's frame did not come.
+    Raises PromptError after the last frame if the frame of a prompt did not come.
     """
     pending = dict(schedule)
     for frame in frames:
@@ -22,10 +21,3 @@ def follow(tracker: Tracker, frames: Iterable[Frame], schedule: Schedule) -> Ite
         yield due.frame, due.result()
     if pending:
         raise PromptError(f"prompts for frame {min(pending)} were not used: that frame did not come")
-
-
-def check_frames_come(frames: Iterable[int], source: Source) -> None:
-    """Raise PromptError, before any work is done, for a prompt's frame that the source knows it will not deliver."""
-    for index in sorted(frames):
-        if not source.will_yield(index):
-            raise PromptError(f"a prompt is for frame {index}, which does not come: {source.name} gives {source.range}")

@@ -1,4 +1,4 @@
-"""The frames between a source's thread and the tracker, under one of two policies."""
+"""The queue of frames between the capture thread and the tracker, with one of two policies."""
 
 import threading
 from collections import deque
@@ -8,14 +8,14 @@ from enum import Enum
 from masklet.runtime.results import Frame
 from masklet.runtime.streams.wake_up import Bell
 
-AHEAD = 4  # frames that are decoded ahead under EVERY
+AHEAD = 4  # frames decoded ahead with EVERY
 
 
 class Policy(Enum):
-    """What happens where frames come faster than they are run.
+    """What happens if frames come faster than they are processed.
 
-    EVERY:  the source waits, and every frame is run: for files.
-    NEWEST: a frame that was not begun when the next one comes is dropped: for cameras.
+    EVERY:  the source waits, and every frame is processed: for files.
+    NEWEST: a frame that is still waiting when the next one comes is dropped: for cameras.
     """
 
     EVERY = "every-frame"
@@ -24,14 +24,14 @@ class Policy(Enum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Captured:
-    """A frame and when it arrived, in seconds of the clock."""
+    """A frame and its time of arrival, in seconds of the clock."""
 
     frame: Frame
     at_s: float
 
 
 class FrameQueue:
-    """Bounded; one thread puts, another takes. Counts what came and what was dropped.
+    """A bounded queue; one thread puts, another takes. Counts frames that came and frames that were dropped.
 
     bell: rung when a frame comes.
     """
@@ -45,7 +45,7 @@ class FrameQueue:
         self.came = self.dropped = 0
 
     def put(self, captured: Captured) -> bool:
-        """Hand over a frame, waiting for room under EVERY. False where nobody takes frames any more."""
+        """Add a frame; with EVERY, wait for room. False if the queue is closed."""
         with self._changed:
             self.came += 1
             while self._policy is Policy.EVERY and len(self._frames) >= self._limit and not self._closed:
@@ -61,7 +61,7 @@ class FrameQueue:
         return True
 
     def take(self) -> Captured | None:
-        """The oldest frame, None where there is none now."""
+        """The oldest frame; None if there is none now."""
         with self._changed:
             captured = self._frames.popleft() if self._frames else None
             self._changed.notify()
@@ -71,7 +71,7 @@ class FrameQueue:
         return len(self._frames)
 
     def close(self) -> None:
-        """Take no more frames, and drop those that wait."""
+        """Accept no more frames, and drop the waiting ones."""
         with self._changed:
             self._closed = True
             self.dropped += len(self._frames)

@@ -1,4 +1,4 @@
-"""What operators read: a line an event, as text or as JSON."""
+"""The log of a run: one line per event, as text or as JSON."""
 
 import json
 from collections.abc import Callable
@@ -9,7 +9,11 @@ from masklet.runtime.sources.password import hide_password
 
 
 class Log:
-    """write: takes a line without its end. as_json: {"time": "...Z", "event": "lost", "stream": 1, ...}."""
+    """Writes events.
+
+    write:   takes a line without its line break.
+    as_json: lines are JSON: {"time": "...Z", "event": "lost", "stream": 1, ...}.
+    """
 
     def __init__(
         self, write: Callable[[str], None], as_json: bool = False, now: Callable[[], datetime] | None = None
@@ -18,7 +22,7 @@ class Log:
         self._now = now or (lambda: datetime.now(UTC))
 
     def event(self, what: str, detail: str = "", *, stream: int | None = None, **fields: Any) -> None:
-        """Say what happened. fields: figures, for JSON alone."""
+        """Log an event. fields: figures, for JSON only."""
         detail = hide_password(detail)
         if not self._as_json:
             where = "" if stream is None else f" (stream {stream})"
@@ -33,12 +37,12 @@ class Log:
         self._write(json.dumps(line | fields))
 
     def figures(self, what: str, stream: int, **fields: Any) -> None:
-        """Give figures to machines; a person has the progress bar."""
+        """Log figures, for JSON only; the terminal has the progress bar."""
         if self._as_json:
             self.event(what, stream=stream, **fields)
 
     def summary(self, line: str, stream: int | None, **fields: Any) -> None:
-        """Say how a stream ended."""
+        """Log how a stream ended."""
         if self._as_json:
             self.event("ended", line, stream=stream, **fields)
         else:

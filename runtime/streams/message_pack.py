@@ -1,4 +1,4 @@
-"""Plain data with arrays in it as bytes (MessagePack), and back."""
+"""Encodes plain data with arrays as bytes (MessagePack), and decodes it."""
 
 from typing import Any, TypeVar
 
@@ -15,12 +15,12 @@ class _Array(msgspec.Struct, frozen=True):
 
 
 def pack(value: Any) -> bytes:
-    """Structs, dataclasses, lists and the like, with arrays anywhere in them."""
+    """Encode structs, dataclasses, lists and the like, with arrays anywhere in them."""
     return msgspec.msgpack.encode(value, enc_hook=_plain)
 
 
 def unpack(raw: bytes, kind: type[T]) -> T:
-    """What `pack` made of a value of this kind. Raises msgspec's DecodeError and ValidationError."""
+    """Decode the bytes of `pack` for a value of this type. Raises msgspec's DecodeError and ValidationError."""
     return msgspec.msgpack.decode(raw, type=kind, dec_hook=_array)
 
 

@@ -1,4 +1,4 @@
-"""The /metrics endpoint, for Prometheus to scrape; prometheus_client is loaded only where it is asked for."""
+"""The /metrics endpoint for Prometheus; prometheus_client is loaded only if it is used."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from masklet.runtime.streams.stream import Stream
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
-HOST = "127.0.0.1"  # whoever can read the figures of cameras should be asked in by name
+HOST = "127.0.0.1"  # other machines get access only if the user names an address
 BUCKETS_S = (0.005, 0.01, 0.02, 0.033, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
 def parse_address(text: str) -> tuple[str, int]:
-    """Read [HOST:]PORT; the host is this machine alone where it is left out. Raises MaskletError."""
+    """Parse [HOST:]PORT; without a host, only this machine has access. Raises MaskletError."""
     host, _, port = text.rpartition(":")
     if not port.isdecimal() or int(port) > 65535:
         raise MaskletError(f"--metrics {text}: expected [HOST:]PORT, such as 9464 or 0.0.0.0:9464")
@@ -25,7 +25,7 @@ def parse_address(text: str) -> tuple[str, int]:
 
 
 class Metrics(Closing):
-    """Serves the figures of streams until it is closed. url: where. port: 0 for any that is free."""
+    """Serves the metrics of streams until it is closed. url: address of the endpoint. port: 0 for any free port."""
 
     def __init__(self, host: str, port: int) -> None:
         try:
@@ -38,7 +38,7 @@ class Metrics(Closing):
         prometheus.ProcessCollector(registry=registry)
         self._latency = prometheus.Histogram(
             "masklet_latency_seconds",
-            "From a frame's arrival to its masks being written.",
+            "Time from the arrival of a frame until its masks are written.",
             ["stream"],
             buckets=BUCKETS_S,
             registry=registry,
@@ -46,26 +46,26 @@ class Metrics(Closing):
         try:
             self._server, self._thread = prometheus.start_http_server(port, host, registry=registry)
         except OSError as error:
-            raise MaskletError(f"--metrics {host}:{port}: cannot listen there: {error.strerror}") from None
+            raise MaskletError(f"--metrics {host}:{port}: cannot listen on this address: {error.strerror}") from None
         self.url = f"http://{host}:{self._server.server_port}/metrics"
 
     def watch(self, streams: Sequence[Stream]) -> None:
-        """Serve the figures of these streams from now on."""
+        """Serve the metrics of these streams from now on."""
         self._streams = streams
 
     def written(self, stream: int, latency_s: float) -> None:
-        """Take up the latency of a frame."""
+        """Record the latency of a frame."""
         self._latency.labels(str(stream)).observe(latency_s)
 
     def collect(self) -> Iterable[Metric]:
-        """What prometheus_client asks for at each scrape."""
+        """The current values; prometheus_client calls this on each scrape."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
         label = ["stream", "source"]
-        frames = CounterMetricFamily("masklet_frames", "Frames by what became of them.", labels=[*label, "outcome"])
-        reconnects = CounterMetricFamily("masklet_reconnects", "Times a lost source was found again.", labels=label)
-        objects = GaugeMetricFamily("masklet_objects", "Objects that are tracked.", labels=label)
-        silent = GaugeMetricFamily("masklet_silent_seconds", "Since the latest frame came.", labels=label)
+        frames = CounterMetricFamily("masklet_frames", "Frames by outcome.", labels=[*label, "outcome"])
+        reconnects = CounterMetricFamily("masklet_reconnects", "Reconnections to a lost source.", labels=label)
+        objects = GaugeMetricFamily("masklet_objects", "Tracked objects.", labels=label)
+        silent = GaugeMetricFamily("masklet_silent_seconds", "Seconds since the latest frame.", labels=label)
         up = GaugeMetricFamily("masklet_up", "1 while the stream runs, 0 after it has failed.", labels=label)
         for stream in self._streams:
             names, counts = [str(stream.number), stream.name], stream.counts

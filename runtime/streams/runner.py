@@ -1,4 +1,4 @@
-"""Several streams through one set of sessions, in turn."""
+"""Runs several streams through one set of sessions, in turn."""
 
 import threading
 from collections.abc import Sequence
@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from masklet.runtime.streams.stream import Stream
 from masklet.runtime.streams.wake_up import Bell
 
-LOOK_S = 0.25  # how long without a bell until the streams are looked at all the same
+LOOK_S = 0.25  # without a bell, the streams are checked after this time
 
 
 class Runner:
-    """A thread that advances streams round-robin: no stream gets a second frame before every other that has one
-    waiting got its own. A stream that fails ends; the others go on.
+    """A thread that advances streams round-robin.
 
-    A thread of its own, so that Ctrl-C, which reaches the main thread, never cuts a frame in two.
+    No stream gets a second frame before every other stream with a waiting frame got one. A stream that fails ends; the
+    others continue. It is not the main thread, so that Ctrl-C, which reaches the main thread, never interrupts a frame.
     """
 
     def __init__(self, streams: Sequence[Stream], bell: Bell) -> None:
@@ -31,15 +31,15 @@ class Runner:
         return not self._over.is_set()
 
     def wait(self, timeout_s: float | None = None) -> None:
-        """Wait for the end, at most so many seconds.
+        """Wait for the end, at most `timeout_s` seconds.
 
-        Not by joining alone: a join that Ctrl-C interrupts takes the thread for ended from then on (bpo-45274).
+        Not by join alone: after a join interrupted by Ctrl-C, Python considers the thread ended (bpo-45274).
         """
         if self._over.wait(timeout_s):
             self._thread.join()
 
     def stop(self) -> None:
-        """End all streams after the frame that is being run; what was run is written."""
+        """End all streams after the current frame; finished results are written."""
         self._stopped.set()
         self._bell.ring()
 

@@ -1,4 +1,4 @@
-"""The state of a stream on disk: whole or not there, vouched for by its hash, and never mistaken for another's."""
+"""The state of a stream on disk: written as a whole or not at all, verified by a hash, bound to bundle and source."""
 
 import hashlib
 import os
@@ -18,12 +18,12 @@ _ANY_MAGIC = b"masklet state "
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StreamState:
-    """A stream after a frame whose results are written.
+    """The state of a stream after a frame whose results are written.
 
-    bundle:      SHA-256 of the bundle's manifest, which holds the hashes of everything in it.
-    source:      what was read, as it was given, without passwords.
+    bundle:      SHA-256 of the bundle's manifest, which contains the hashes of all its files.
+    source:      the source as given, without passwords.
     frame_index, time_s: of that frame.
-    given:       frame and object id of the prompts that were given.
+    given:       (frame, object id) of the prompts that were given.
     """
 
     bundle: str
@@ -35,7 +35,7 @@ class StreamState:
 
 
 def save_state(path: Path, state: StreamState) -> None:
-    """Write a state so that a crash at any moment leaves either the one before or this one. Raises StateError."""
+    """Write a state. A crash at any moment leaves either the previous or the new one. Raises StateError."""
     body = pack(state)
     beside = path.with_name(f".{path.name}.tmp")
     try:
@@ -51,10 +51,11 @@ def save_state(path: Path, state: StreamState) -> None:
 
 
 def load_state(path: Path, bundle: str, source: str, tell: Callable[[str], None]) -> StreamState | None:
-    """Read the state of a stream; None where there is none, or only a damaged one, which is moved aside.
+    """Read the state of a stream. Returns None if there is none, or if it is damaged; a damaged file is renamed.
 
-    bundle, source: as in StreamState. tell: is told of a damaged file.
-    Raises StateError for another bundle or source, or another version of masklet.
+    bundle, source: as in StreamState.
+    tell:           called with a message about a damaged file.
+    Raises StateError if the state is of another bundle, another source or another version of masklet.
     """
     try:
         raw = path.read_bytes()
@@ -64,15 +65,15 @@ def load_state(path: Path, bundle: str, source: str, tell: Callable[[str], None]
     except OSError as error:
         raise StateError(f"{path}: the state cannot be read: {error.strerror}") from None
     if raw.startswith(_ANY_MAGIC) and not raw.startswith(MAGIC):
-        raise StateError(f"{path}: a state of another version of masklet; go on with that one, or move the file away")
+        raise StateError(f"{path}: saved by another version of masklet; use that version, or move the file away")
     state = _decoded(raw)
     if state is None:
         aside = _move_aside(path)
-        tell(f"{path}: the state is damaged or none; kept as {aside}, and this run starts anew")
+        tell(f"{path}: the state is damaged; renamed to {aside}; the run starts from the beginning")
     elif state.bundle != bundle:
-        raise StateError(f"{path}: the state of another bundle; give that bundle, or another --state")
+        raise StateError(f"{path}: saved with another bundle; give that bundle, or another --state")
     elif state.source != source:
-        raise StateError(f"{path}: the state of {state.source}, not of {source}; give that source, or another --state")
+        raise StateError(f"{path}: saved for {state.source}, not {source}; give that source, or another --state")
     return state
 
 
@@ -88,16 +89,16 @@ def _decoded(raw: bytes) -> StreamState | None:
 
 def _check_folder(path: Path) -> None:
     if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-        raise StateError(f"{path}: a state cannot be written there; make the folder, or allow writing to it")
+        raise StateError(f"{path}: the state cannot be written there; create the folder, or allow writing to it")
 
 
 def _move_aside(path: Path) -> Path:
-    """Rename a damaged file to the first name that is free."""
+    """Rename a damaged file to the first free name."""
     number = 1
     while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
         number += 1
     try:
         path.rename(aside)
     except OSError as error:
-        raise StateError(f"{path}: the state is damaged, and cannot be moved aside: {error.strerror}") from None
+        raise StateError(f"{path}: the state is damaged and cannot be renamed: {error.strerror}") from None
     return aside

@@ -1,4 +1,4 @@
-"""One stream of a run: its source's thread, its tracker, its writer's thread, its prompts and its state."""
+"""One stream of a run: capture thread, tracker, writer thread, prompts and state."""
 
 import time
 from collections import deque
@@ -22,7 +22,7 @@ from masklet.runtime.tracking.tracker import Pending, Tracker
 
 @dataclass(frozen=True, slots=True)
 class Keeping:
-    """Where a stream's state is kept, how often in seconds, and whose it is, as StreamState has it."""
+    """How a stream saves its state: path, interval in seconds, and bundle and source as in StreamState."""
 
     path: Path
     every_s: float
@@ -31,12 +31,14 @@ class Keeping:
 
 
 class Stream:
-    """Frames go through `advance` one at a time, on whichever thread has the sessions; the rest runs beside it.
+    """A stream. `advance` processes one frame and must be called on the thread that owns the sessions.
 
-    number:  from 1, in the order of the command line.
-    keeping: keep the state; never where None.
-    on_written: is told of each frame once its results are written.
-    error:   what ended the stream early.
+    Capture and writing run in threads of their own.
+
+    number:     from 1, in the order of the command line.
+    keeping:    how to save the state; None for not at all.
+    on_written: called for each frame once its results are written.
+    error:      the error that ended the stream early, if any.
     """
 
     def __init__(
@@ -60,7 +62,7 @@ class Stream:
         self._writer = Writer(sinks, bell, on_written, clock)
         self._bell = bell
         self._latest: Frame | None = None
-        self._behind: deque[Captured] = deque()  # frames that were run and whose results are still to come
+        self._behind: deque[Captured] = deque()  # processed frames whose results are still delayed
         self._kept_s = clock()
         self._failed_frames = 0
 
@@ -74,22 +76,22 @@ class Stream:
 
     @property
     def ready(self) -> bool:
-        """Whether a frame waits, and its result would not have to."""
+        """Whether a frame is waiting and the writer has room for its result."""
         return self._capture.waiting > 0 and self._writer.has_room
 
     @property
     def over(self) -> bool:
-        """Whether nothing is left to advance."""
+        """Whether no frame is left to process."""
         return self.error is not None or self._writer.error is not None or self._capture.ended
 
     @property
     def silent_s(self) -> float:
-        """Seconds since the latest frame came; 0 where one waits, or none is to come."""
+        """Seconds since the latest frame; 0 if a frame is waiting or no more will come."""
         return 0.0 if self._capture.waiting or self._capture.ended else self._clock() - self._capture.last_s
 
     @property
     def objects(self) -> int:
-        """How many objects are tracked."""
+        """Number of tracked objects."""
         return len(self._tracker.object_ids)
 
     @property
@@ -104,7 +106,7 @@ class Stream:
         )
 
     def advance(self) -> None:
-        """Run the frame that waits. An error ends this stream alone."""
+        """Process the waiting frame. An error ends this stream only."""
         captured = self._capture.take()
         if captured is None:
             return
@@ -115,12 +117,12 @@ class Stream:
             self.fail(error)
 
     def fail(self, error: Exception) -> None:
-        """End the stream with an error, unless it has one already."""
+        """End the stream with an error, unless it already has one."""
         self.error = self.error or error
         self._bell.ring()
 
     def finish(self, *, stopped: bool) -> None:
-        """Stop capturing, write what was run, and the state. stopped: before the source's end."""
+        """Stop capturing, write finished results and the state. stopped: ended before the end of the source."""
         self._capture.stop()
         self._put(self._tracker.late())
         self._keep()
@@ -142,12 +144,12 @@ class Stream:
             self._keep()
 
     def _put(self, due: Sequence[Pending]) -> None:
-        """Hand results to the writer; they come in the order of their frames."""
+        """Pass results to the writer, in the order of their frames."""
         for pending in due:
             self._writer.put(Done(self._behind.popleft(), pending))
 
     def _keep(self) -> None:
-        """Have the state saved once the results up to here are written, so that neither runs ahead of the other."""
+        """Save the state once all results up to now are written, so that state and results always agree."""
         keeping, frame = self._keeping, self._latest
         if keeping is None or frame is None or self.error is not None:
             return
@@ -163,7 +165,7 @@ class Stream:
         self._writer.put(lambda: self._save(keeping.path, state))
 
     def _save(self, path: Path, state: StreamState) -> None:
-        """A disk that is full is no reason to stop tracking."""
+        """Save the state; a full disk is logged and does not stop tracking."""
         try:
             save_state(path, state)
         except StateError as error:

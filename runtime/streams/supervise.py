@@ -1,4 +1,4 @@
-"""The main thread of a run: progress, watchdogs, status lines, and the end of it."""
+"""The main thread of a run: progress, watchdogs, status lines, and the summary at the end."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,14 +22,22 @@ STATUS_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """silence_s: without a frame until the watchdog says so; give_up_s: until the stream ends, None for never."""
+    """How long to wait for frames.
+
+    silence_s: seconds without a frame until the watchdog warns.
+    give_up_s: seconds without a frame until the stream ends; None for never.
+    """
 
     silence_s: float
     give_up_s: float | None
 
 
 class Supervisor:
-    """Looks after the streams of a runner. wrote: the outputs of each in words; numbered: name their numbers."""
+    """Watches the streams of a runner.
+
+    wrote:    outputs of each stream, as text for the summary.
+    numbered: name the numbers of streams in messages.
+    """
 
     def __init__(
         self,
@@ -57,7 +65,7 @@ class Supervisor:
         ]
 
     def run(self, runner: Runner) -> bool:
-        """Run to the end; True where Ctrl-C or SIGTERM ended it, after which everything that was run is written."""
+        """Run to the end. Returns True if Ctrl-C or SIGTERM ended the run; finished results are then written."""
         runner.start()
         try:
             while runner.running:
@@ -70,7 +78,7 @@ class Supervisor:
             return True
 
     def tick(self) -> None:
-        """Look at every stream once."""
+        """Check every stream once."""
         now_s = self._clock()
         for place, stream in enumerate(self._streams):
             self._look(place, stream)
@@ -80,9 +88,9 @@ class Supervisor:
                 self._log.figures("status", stream.number, source=stream.name, **self._figures(stream))
 
     def close(self, interrupted: bool, unopened: int) -> None:
-        """Say how every stream ended. Raises the error of a lone stream, or typer's Exit where there is one to tell.
+        """Log how every stream ended. Raises the error of a single stream, or typer's Exit with the exit code.
 
-        unopened: streams that failed before they began.
+        unopened: number of streams that could not be opened.
         """
         errors = [stream.error for stream in self._streams if stream.error is not None]
         if errors and not self._numbered:
@@ -92,7 +100,7 @@ class Supervisor:
             line = self._summary(stream, self._wrote[place])
             self._log.summary(line, self._label(stream), **self._figures(stream))
         if interrupted:
-            self._log.event("interrupted; what was written is complete up to here")
+            self._log.event("interrupted; outputs are complete up to this point")
             raise typer.Exit(INTERRUPTED)
         if errors or unopened:
             raise typer.Exit(SOME_FAILED)
@@ -104,7 +112,7 @@ class Supervisor:
             self._log.event(said[0], f"{stream.name}: {said[1]}", stream=self._label(stream))
         give_up_s = self._patience.give_up_s
         if give_up_s is not None and silent_s >= give_up_s:
-            stream.fail(SourceError(f"{stream.name}: no frame has come for {silent_s:.0f} s; gave up"))
+            stream.fail(SourceError(f"{stream.name}: no frame for {silent_s:.0f} s; gave up"))
         if self._numbered:
             self._say_failed(place, stream)
         if self._progress is not None:

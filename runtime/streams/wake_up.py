@@ -1,10 +1,10 @@
-"""A bell that a thread waits for and others ring."""
+"""A bell: one thread waits for it, others ring it."""
 
 import threading
 
 
 class Bell:
-    """Rung whenever there may be something to do. Who waits for it looks first, and then waits since that look."""
+    """Rung whenever there may be work. A ring between two calls of `wait` is not lost: the next returns at once."""
 
     def __init__(self) -> None:
         self._rung = threading.Event()
@@ -13,6 +13,6 @@ class Bell:
         self._rung.set()
 
     def wait(self, timeout_s: float) -> None:
-        """Return once it was rung since the last return, or after the time-out in seconds."""
+        """Return when it was rung since the last return, or after `timeout_s` seconds."""
         self._rung.wait(timeout_s)
         self._rung.clear()

@@ -1,4 +1,4 @@
-"""The thread that brings masks to the frame's size and writes them, beside the sessions."""
+"""The thread that enlarges masks to the frame's size and writes results while the sessions run."""
 
 import queue
 import threading
@@ -12,26 +12,27 @@ from masklet.runtime.streams.frame_queue import Captured
 from masklet.runtime.streams.wake_up import Bell
 from masklet.runtime.tracking.tracker import Pending
 
-BEHIND = 4  # results that wait for the writer at most
+BEHIND = 4  # maximum number of results waiting for the writer
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Done:
-    """A frame that was run, and its result."""
+    """A processed frame and its result."""
 
     captured: Captured
     pending: Pending
 
 
-After = Callable[[], None]  # done once everything before it was written
-OnWritten = Callable[[Captured, float], None]  # is told of a frame and when it was written, in seconds of the clock
+After = Callable[[], None]  # called once everything before it was written
+OnWritten = Callable[[Captured, float], None]  # called with a frame and the time of writing, in seconds of the clock
 
 
 class Writer:
-    """Writes results in the order in which they are handed over.
+    """Writes results in the order in which they are added.
 
-    processed, dropped: frames that were written, and that were not since an error came before them.
-    error:              that error.
+    processed: number of frames that were written.
+    dropped:   number of frames that were not written because of an earlier error.
+    error:     that error, if any.
     """
 
     def __init__(
@@ -48,15 +49,15 @@ class Writer:
 
     @property
     def has_room(self) -> bool:
-        """Whether it is not too far behind. What is put in all the same is kept."""
+        """Whether fewer than the maximum number of results are waiting. `put` accepts more in any case."""
         return self._items.qsize() < BEHIND
 
     def put(self, item: Done | After) -> None:
-        """Hand over a result, or what is to be done after everything before it was written."""
+        """Add a result, or a function to call once everything before it was written."""
         self._items.put(item)
 
     def close(self) -> None:
-        """Write what was handed over, then close the sinks. Errors stand in `error`."""
+        """Write all added results, then close the sinks. An error is stored in `error`."""
         if self._thread.ident is not None:
             self._items.put(None)
             self._thread.join()

@@ -15,7 +15,9 @@ from masklet.calibration.clips.truth import open_truth
 from masklet.calibration.recording import instrumented_sessions as watch
 from masklet.calibration.recording import record
 from masklet.calibration.scoring.accuracy import region_similarity
-from masklet.runtime.bundle.bundle import Bundle, write_bundle
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.precision import Precision
+from masklet.runtime.bundle.writer import write_bundle
 from masklet.runtime.errors import CalibrationError
 from onnx import numpy_helper
 from PIL import Image
@@ -145,7 +147,9 @@ def test_it_goes_on_after_an_interruption_and_comes_to_the_same(
     for one, other in zip(whole.feeds("mask_decoder", 99), again.feeds("mask_decoder", 99), strict=True):
         assert all(np.array_equal(one[name], other[name]) for name in one)
     for part, recording in (("a", whole), ("b", again)):
-        low = lower(bundle, "memory_attention", Choice("int8"), recording.statistics["memory_attention"], "percentile")
+        low = lower(
+            bundle, "memory_attention", Choice(Precision.INT8), recording.statistics["memory_attention"], "percentile"
+        )
         write_graphs("memory_attention", low.models, tmp_path / part)
     for path in tmp_path.glob("a/memory_attention.*"):
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
@@ -213,7 +217,7 @@ def test_not_a_number_is_named(cli: Cli, trained_bundle: Path, scenes: list[Scen
         bias.CopyFrom(numpy_helper.from_array(np.full(bias.dims, np.nan, np.float32), bias.name))
         onnx.save(model, path, save_as_external_data=True, location="memory_encoder.weights")
         for artifact in bundle.manifest.artifacts:
-            writer.add(artifact.stage, artifact.format, "fp32", [file.path for file in artifact.files])
+            writer.add(artifact.stage, artifact.format, Precision.FP32, [file.path for file in artifact.files])
         writer.seal(bundle.model, bundle.manifest.checkpoint)
     code, _, err = cli(
         "calibrate", tmp_path / "nan.bundle", scenes[0].frames, *scenes[0].words(), "-o", tmp_path / "y.bundle"

@@ -11,6 +11,7 @@ from masklet.calibration.scoring.accuracy import Accuracy
 from masklet.calibration.scoring.closed_loop import Bound, Evaluation, Figures
 from masklet.calibration.scoring.scores import FrameScore
 from masklet.calibration.search.search import Search
+from masklet.runtime.bundle.precision import Precision
 from masklet.runtime.errors import CalibrationError
 from masklet.runtime.results import Frame, FrameResult
 from masklet.runtime.sinks.json_lines import MasksJsonl
@@ -88,11 +89,11 @@ def test_a_truth_that_is_none(tmp_path: Path, text: str) -> None:
 class Stand:
     """Variants of a model whose IoU falls by a known amount for each low group."""
 
-    precision = "int8"
+    precision = Precision.INT8
     costs = {"encoder": {"a": 0.001, "b": 0.02, "c": 0.002, "d": 0.009}, "attention": {"x": 0.004, "y": 0.001}}  # noqa: RUF012
 
     def lowest(self) -> dict[str, Choice]:
-        return {**dict.fromkeys(self.costs, Choice("int8")), "prompts": FULL}
+        return {**dict.fromkeys(self.costs, Choice(Precision.INT8)), "prompts": FULL}
 
     def groups(self, stage: str) -> list[str]:
         return list(self.costs[stage])
@@ -112,10 +113,10 @@ class Stand:
 @pytest.mark.parametrize(
     ("min_iou", "expected"),
     [
-        (0.95, {"encoder": Choice("int8"), "attention": Choice("int8")}),
-        (0.98, {"encoder": Choice("int8", ("b",)), "attention": Choice("int8")}),
-        (0.99, {"encoder": Choice("int8", ("b", "d")), "attention": Choice("int8")}),
-        (0.9985, {"encoder": FULL, "attention": Choice("int8", ("x",))}),
+        (0.95, {"encoder": Choice(Precision.INT8), "attention": Choice(Precision.INT8)}),
+        (0.98, {"encoder": Choice(Precision.INT8, ("b",)), "attention": Choice(Precision.INT8)}),
+        (0.99, {"encoder": Choice(Precision.INT8, ("b", "d")), "attention": Choice(Precision.INT8)}),
+        (0.9985, {"encoder": FULL, "attention": Choice(Precision.INT8, ("x",))}),
         (0.9999, {"encoder": FULL, "attention": FULL}),
     ],
 )

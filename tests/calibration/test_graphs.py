@@ -19,13 +19,15 @@ from masklet.calibration.recording.record import Recording, record
 from masklet.export.engines.layers import operand_types
 from masklet.runtime.backends.ort.backend import OnnxRuntime
 from masklet.runtime.backends.session import Feeds
-from masklet.runtime.bundle.bundle import Bundle, write_bundle
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.precision import Precision
 from masklet.runtime.bundle.spec import StageSpec, Tensor
+from masklet.runtime.bundle.writer import write_bundle
 from masklet.runtime.prompts.syntax import parse_prompts
 from onnx import TensorProto, helper, numpy_helper
 
 LOWERED = ("image_encoder", "memory_attention", "mask_decoder", "memory_encoder")
-PRECISIONS = ("int8", "fp16", "int8-fp16")
+PRECISIONS = (Precision.INT8, Precision.FP16, Precision.INT8_FP16)
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +67,9 @@ def error(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> float:
 
 
 @pytest.mark.parametrize("stage", LOWERED)
-@pytest.mark.parametrize("precision", ["int8", "int8-fp16"])
+@pytest.mark.parametrize("precision", [Precision.INT8, Precision.INT8_FP16])
 def test_q_and_dq_stand_where_engines_fuse_them(
-    lowered: dict[tuple[str, str], Lowered], stage: str, precision: str
+    lowered: dict[tuple[str, str], Lowered], stage: str, precision: Precision
 ) -> None:
     graph = lowered[stage, precision].models["onnx"].graph
     made_by = {name: node for node in graph.node for name in node.output}
@@ -146,7 +148,7 @@ def test_no_name_is_made_twice(lowered: dict[tuple[str, str], Lowered]) -> None:
 def test_every_projection_of_an_attention_is_a_layer(bundle: Bundle) -> None:
     """Those without a bias, too, of keys and values."""
     layers = {node.input[1] for node in weighted_nodes(load_graphs(bundle, "image_encoder")["onnx"].graph)}
-    blocks = {group for group in lowest_groups(bundle, "image_encoder", "int8") if group.startswith("blocks.")}
+    blocks = {group for group in lowest_groups(bundle, "image_encoder", Precision.INT8) if group.startswith("blocks.")}
     assert len(blocks) == 6
     for block in blocks:
         assert {f"{block}.{name}.weight_transposed" for name in ("query", "key", "value", "out")} <= layers
@@ -167,10 +169,10 @@ def test_the_same_input_gives_the_same_bytes(bundle: Bundle, recording: Recordin
 
 
 def test_kept_groups_stay(bundle: Bundle, recording: Recording) -> None:
-    groups = lowest_groups(bundle, "image_encoder", "int8")
+    groups = lowest_groups(bundle, "image_encoder", Precision.INT8)
     assert "blocks.0" in groups
     whole, part = (
-        lower(bundle, "image_encoder", Choice("int8", kept), recording.statistics["image_encoder"], "max")
+        lower(bundle, "image_encoder", Choice(Precision.INT8, kept), recording.statistics["image_encoder"], "max")
         for kept in ((), ("blocks.0", "blocks.5"))
     )
     counts = [sum(n.op_type == "QuantizeLinear" for n in each.models["onnx"].graph.node) for each in (whole, part)]
@@ -235,9 +237,9 @@ def test_positions_stay_fp32_as_far_back_as_they_are_positions() -> None:
     assert islands(model, ()) == {"place", "angle", "encode"}
 
 
-@pytest.mark.parametrize("precision", ["int8-fp16", "fp16"])
+@pytest.mark.parametrize("precision", [Precision.INT8_FP16, Precision.FP16])
 def test_engines_have_the_precision_of_their_graphs(
-    bundle: Bundle, lowered: dict[tuple[str, str], Lowered], precision: str, tmp_path: Path
+    bundle: Bundle, lowered: dict[tuple[str, str], Lowered], precision: Precision, tmp_path: Path
 ) -> None:
     """Node by node: a product that was quantised is computed in INT8, any other in FP16."""
     pytest.importorskip("tensorrt_rtx_bindings", reason="TensorRT for RTX is not installed")
@@ -251,7 +253,7 @@ def test_engines_have_the_precision_of_their_graphs(
             files = tuple(file.path for file in bundle.artifact(stage.name, ("onnx",)).files)
             for name in files:
                 shutil.copyfile(bundle.root / name, writer.root / name)
-            writer.add(stage.name, "onnx", "fp32", files)
+            writer.add(stage.name, "onnx", Precision.FP32, files)
         writer.seal(bundle.model, bundle.manifest.checkpoint)
     layers = build_for_rtx(root)
     counted = Counter[str]()

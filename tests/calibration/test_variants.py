@@ -11,11 +11,12 @@ from masklet.calibration.graphs.low_precision import Choice
 from masklet.calibration.recording.record import record
 from masklet.calibration.search.variants import Variants
 from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.precision import Precision
 from masklet.runtime.errors import CalibrationError
 from masklet.runtime.prompts.syntax import parse_prompts
 from poisoned import Poisoned
 
-FP16 = Choice("fp16")
+FP16 = Choice(Precision.FP16)
 
 
 def test_not_a_number_in_any_output_of_any_stage_is_found(
@@ -26,7 +27,7 @@ def test_not_a_number_in_any_output_of_any_stage_is_found(
     prompts = parse_prompts(points=scenes[0].points, negatives=(), boxes=(), masks=())
     clip = Clip(str(scenes[0].frames), prompts, {"end": 3})
     recording = record(bundle, [clip], tmp_path / "recording", seed=0, threads=1, progress=lambda *_: None)
-    variants = Variants(bundle, recording, "fp16", "percentile", tmp_path / "variants", threads=1)
+    variants = Variants(bundle, recording, Precision.FP16, "percentile", tmp_path / "variants", threads=1)
     opened, spoilt = variants._open, partial(Poisoned, first_only=True)
     lowered = [stage for stage in bundle.model.stages if variants.lowest()[stage.name] == FP16]
     assert {stage.name for stage in lowered} == {"image_encoder", "memory_attention", "mask_decoder", "memory_encoder"}

@@ -14,7 +14,8 @@ from masklet.export.families.sam2 import FAMILY, declare
 from masklet.export.family import Case, ExportStage
 from masklet.runtime.backends.ort.backend import OnnxRuntime
 from masklet.runtime.backends.sessions import Sessions
-from masklet.runtime.bundle.bundle import Bundle, Parity
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.manifest import Parity
 from masklet.runtime.errors import ExportError
 from onnx import numpy_helper
 

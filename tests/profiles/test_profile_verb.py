@@ -76,7 +76,7 @@ BAD: list[tuple[str, tuple[object, ...]]] = [
     ("the model attends to 7 at most", ("--sweep", "memory=9")),
     ("sizes belong behind --sweep", ("memory=9",)),
     ("wanted BUNDLE and SOURCE, or --compare", ("one", "more")),
-    ("a prompt is for frame 99, which does not come", ("--point", "@99:1,1")),
+    ("a prompt is for frame 99, but", ("--point", "@99:1,1")),
     ("--compare reads two reports and runs nothing", ("--compare", "a.json", "b.json")),
 ]
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from masklet.runtime.backends.gpu.cuda import open_cuda
 from masklet.runtime.backends.gpu.device_memory import DeviceMemory
 from masklet.runtime.backends.gpu.device_session import GpuInUse
+from masklet.runtime.backends.kind import in_one_line
 from masklet.runtime.backends.ort.gpu import OnnxRuntimeGpuSession
 from masklet.runtime.backends.ort.providers import (
     NAMES,
@@ -14,12 +15,12 @@ from masklet.runtime.backends.ort.providers import (
     Placement,
     Provider,
     first_line,
-    in_one_line,
     make_engine_cache,
     requested,
 )
 from masklet.runtime.backends.session import Feeds, Session
-from masklet.runtime.bundle.bundle import Artifact, Bundle
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.manifest import Artifact
 from masklet.runtime.bundle.spec import StageSpec, Tensor
 from masklet.runtime.errors import SessionError
 
@@ -61,6 +62,7 @@ class OnnxRuntime:
     """
 
     formats: tuple[str, ...] = ("onnx-ort", "onnx")
+    engine_machine: str | None = None
 
     def __init__(self, threads: int | None = None, *, provider: Provider = "cpu", strict: bool = False) -> None:
         self._threads, self._provider, self._strict = threads, provider, strict

@@ -1,12 +1,11 @@
 """ONNX Runtime's execution providers: which to ask for, with which options, and which of them ran what in the end."""
 
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from masklet.runtime.backends.user_cache import cache_folder
-from masklet.runtime.bundle.bundle import Artifact, graph_hash
+from masklet.runtime.bundle.manifest import Artifact, graph_hash
 from masklet.runtime.errors import SessionError
 
 Provider = Literal["cpu", "cuda", "tensorrt"]
@@ -89,13 +88,6 @@ class Placement:
         if len(self._nodes) == 1:
             return _short(next(iter(self._nodes)))
         return ", ".join(f"{_short(name)} {count} nodes" for name, count in self._nodes.most_common())
-
-
-def in_one_line(ran_on: Mapping[str, str]) -> str:
-    """Who runs which stage: `all 5 stages: CUDA`, or stage by stage where they differ."""
-    if len(set(ran_on.values())) == 1:
-        return f"all {len(ran_on)} stages: {next(iter(ran_on.values()))}"
-    return "; ".join(f"{stage}: {who}" for stage, who in ran_on.items())
 
 
 def first_line(error: Exception) -> str:

@@ -16,7 +16,8 @@ from masklet.runtime.backends.trt.fingerprint import machine_fingerprint
 from masklet.runtime.backends.trt.library import Backend
 from masklet.runtime.backends.trt.loader import library_version, load_engine
 from masklet.runtime.backends.trt.profiles import EngineProfiles
-from masklet.runtime.bundle.bundle import Artifact, Bundle
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.manifest import Artifact
 from masklet.runtime.bundle.spec import ModelSpec, StageSpec, Tensor
 from masklet.runtime.errors import SessionError
 
@@ -51,7 +52,7 @@ class TensorRt:
         self.memory = DeviceMemory(cuda)
         self._gpu, self._scratch = GpuInUse(self.memory), Scratch(self.memory)
         self._here = machine_fingerprint(self._tensorrt, cuda.facts)
-        self.machine = ", ".join(self._here.values())
+        self.engine_machine = ", ".join(self._here.entries().values())
         self.ran_on: dict[str, str] = {}
 
     def __str__(self) -> str:

@@ -1,13 +1,14 @@
 """Which engine of a bundle runs here, and whether it may: engines are code, so only what the manifest vouches for."""
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from masklet.runtime.backends.trt.fingerprint import STRIPPED, difference, engines, graph_of
+import msgspec
+from masklet.runtime.backends.trt.fingerprint import BuildFlag, Fingerprint, difference, engines, graph_of
 from masklet.runtime.backends.trt.library import Backend
-from masklet.runtime.bundle.bundle import Artifact, Bundle, graph_hash
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.manifest import Artifact, graph_hash
 from masklet.runtime.errors import SessionError
 
 
@@ -24,7 +25,7 @@ class EnginePlan:
     weights: Path | None
 
 
-def choose_engine(bundle: Bundle, stage: str, backend: Backend, here: Mapping[str, str]) -> Artifact:
+def choose_engine(bundle: Bundle, stage: str, backend: Backend, here: Fingerprint) -> Artifact:
     """The newest engine of a stage that was built for this machine and from the bundle's own graph.
 
     Raises SessionError saying what differs, and how to build another.
@@ -36,8 +37,8 @@ def choose_engine(bundle: Bundle, stage: str, backend: Backend, here: Mapping[st
     reasons = []
     for artifact in reversed(found):
         graph = graph_of(bundle, artifact)
-        now = dict(here) if graph is None else {**here, "graph": graph_hash(graph)}
-        reason = difference(artifact.built_for or {}, now)
+        now = here if graph is None else msgspec.structs.replace(here, graph=graph_hash(graph))
+        reason = difference(Fingerprint.of(artifact), now)
         if reason is None:
             return artifact
         reasons.append(reason)
@@ -52,9 +53,9 @@ def vouched_plan(bundle: Bundle, artifact: Artifact) -> EnginePlan:
         raise SessionError(f"{path}: has {len(plan)} bytes of {wanted.bytes}: it was cut off; build it again")
     if hashlib.sha256(plan).hexdigest() != wanted.sha256:
         raise SessionError(f"{path}: its SHA-256 is not the manifest's, so it is not loaded; build it again")
-    said, graph = artifact.built_for or {}, graph_of(bundle, artifact)
-    stripped = STRIPPED in said.get("flags", "")
+    built, graph = Fingerprint.of(artifact), graph_of(bundle, artifact)
+    stripped = built.has(BuildFlag.STRIPPED)
     if stripped and graph is None:
         raise SessionError(f"{path}: was built without its weights, and the bundle lacks the graph that has them")
     weights = bundle.path(graph) if stripped and graph is not None else None
-    return EnginePlan(artifact.stage, plan, said.get("tensorrt", ""), weights)
+    return EnginePlan(artifact.stage, plan, built.tensorrt, weights)

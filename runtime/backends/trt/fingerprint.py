@@ -1,15 +1,17 @@
 """What an engine was built from, by and for: kept in the manifest, compared before the engine is loaded."""
 
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Self
 
+import msgspec
 from masklet.runtime.backends.gpu.cuda.protocol import DeviceFacts
-from masklet.runtime.bundle.bundle import Artifact, Bundle
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.manifest import Artifact
 
-Fingerprint = dict[str, str]
-NOT_RUN = "built, not run"
 ANY = "any"
-HARDWARE_COMPATIBLE, VERSION_COMPATIBLE, STRIPPED = "hardware compatible", "version compatible", "weights stripped"
+_NOT_RUN = "built, not run"
 # An engine is code for one GPU and one TensorRT. The driver is recorded, but engines outlive its updates.
 COMPARED = {
     "graph": "the stage's graph",
@@ -20,22 +22,74 @@ COMPARED = {
 }
 
 
+class BuildFlag(StrEnum):
+    """How an engine was built, where that decides what may load it."""
+
+    HARDWARE_COMPATIBLE = "hardware compatible"
+    VERSION_COMPATIBLE = "version compatible"
+    STRIPPED = "weights stripped"
+
+
+class Fingerprint(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The origin of an engine; an empty field is not known, and is compared with nothing.
+
+    tensorrt, gpu, compute_capability, driver, system: of the machine that it is for; `ANY` where it is for several.
+    device:   the device profile. graph: hash of the graph. profiles: its optimisation profiles.
+    flags:    `BuildFlag`s and other options, joined by ", ".
+    check:    the result of comparing it with its graph.
+    """
+
+    tensorrt: str = ""
+    gpu: str = ""
+    compute_capability: str = ""
+    driver: str = ""
+    system: str = ""
+    device: str = ""
+    graph: str = ""
+    profiles: str = ""
+    flags: str = ""
+    check: str = ""
+
+    @classmethod
+    def of(cls, engine: Artifact) -> Self:
+        """The fingerprint that the manifest has of an engine."""
+        return msgspec.convert(engine.built_for or {}, cls)
+
+    def entries(self) -> dict[str, str]:
+        """The fingerprint as the manifest keeps it."""
+        return dict(msgspec.to_builtins(self))
+
+    def has(self, flag: BuildFlag) -> bool:
+        """Whether the engine was built so."""
+        return flag in self.flags.split(", ")
+
+    @property
+    def not_run(self) -> bool:
+        """Whether the engine was built where it could not run, and was not compared with its graph."""
+        return self.check == _NOT_RUN
+
+    def before_its_check(self) -> Self:
+        """The fingerprint of an engine that is built and was not run yet."""
+        return msgspec.structs.replace(self, check=_NOT_RUN)
+
+
 def machine_fingerprint(tensorrt: str, device: DeviceFacts | None) -> Fingerprint:
     """This machine. tensorrt: its version; device: its GPU, None where an engine is built for others."""
-    return {
-        "tensorrt": tensorrt,
-        "gpu": ANY if device is None else device.name,
-        "compute_capability": ANY if device is None else device.compute_capability,
-        "driver": "none" if device is None else device.driver,
-        "system": f"{platform.system()} {platform.machine()}",
-    }
+    return Fingerprint(
+        tensorrt=tensorrt,
+        gpu=ANY if device is None else device.name,
+        compute_capability=ANY if device is None else device.compute_capability,
+        driver="none" if device is None else device.driver,
+        system=f"{platform.system()} {platform.machine()}",
+    )
 
 
-def difference(built: Mapping[str, str], here: Mapping[str, str]) -> str | None:
+def difference(built: Fingerprint, here: Fingerprint) -> str | None:
     """What keeps an engine from being used here: "GPU: built for NVIDIA A100, here is NVIDIA L4"; None for nothing."""
-    for key, what in COMPARED.items():
-        if key in built and key in here and not _suits(key, built, here[key]):
-            return f"{what}: built for {built[key][:40]}, here is {here[key][:40]}"
+    for field, what in COMPARED.items():
+        said, now = getattr(built, field), getattr(here, field)
+        if said and now and not _suits(field, built, now):
+            return f"{what}: built for {said[:40]}, here is {now[:40]}"
     return None
 
 
@@ -54,16 +108,16 @@ def graph_of(bundle: Bundle, engine: Artifact) -> Artifact | None:
     return next(iter(same), None)
 
 
-def _suits(key: str, built: Mapping[str, str], here: str) -> bool:
-    said = built[key]
-    if key == "compute_capability" and said not in (ANY, here):
+def _suits(field: str, built: Fingerprint, here: str) -> bool:
+    said: str = getattr(built, field)
+    if field == "compute_capability" and said not in (ANY, here):
         return here in said.split(", ") or (said.endswith("+") and _version(here) >= _version(said[:-1]))
-    if key == "gpu" and HARDWARE_COMPATIBLE in built.get("flags", ""):
+    if field == "gpu" and built.has(BuildFlag.HARDWARE_COMPATIBLE):
         return True
-    if key == "tensorrt" and VERSION_COMPATIBLE in built.get("flags", ""):
+    if field == "tensorrt" and built.has(BuildFlag.VERSION_COMPATIBLE):
         return _version(said)[:1] == _version(here)[:1] and _version(said) <= _version(here)
     return said in (ANY, here)
 
 
 def _version(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split(".") if part.isdigit())
+    return tuple(int(part) for part in text.split(".") if part.isdecimal())

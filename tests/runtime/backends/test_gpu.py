@@ -10,7 +10,7 @@ from masklet.runtime.backends.gpu.cuda import ADAPTERS, open_cuda
 from masklet.runtime.backends.gpu.cuda.protocol import Cuda
 from masklet.runtime.backends.gpu.device_memory import DeviceMemory
 from masklet.runtime.backends.ort.backend import OnnxRuntime
-from masklet.runtime.backends.trt.fingerprint import STRIPPED
+from masklet.runtime.backends.trt.fingerprint import BuildFlag
 from masklet.runtime.backends.trt.library import Backend, load_library
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.errors import SessionError
@@ -99,7 +99,7 @@ def test_engines_compute_what_their_graphs_do(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     bundle = built(nano_bundle, tmp_path, backend)
     told: list[str] = []
-    with BackendChoice(backend, graphs=graphs).sessions(bundle, told.append):
+    with BackendChoice(backend, settings={"cuda_graphs": graphs}).sessions(bundle, told.append):
         assert told[-1].startswith(f"all {len(bundle.model.stages)} stages: {backend}")
     from masklet.runtime.backends.trt.backend import TensorRt
 
@@ -115,5 +115,5 @@ def test_engines_without_weights_take_them_from_their_graphs(
     """They are compared with their graphs when they are built, or else when they are opened."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     bundle = built(nano_bundle, tmp_path, backend, strip_weights=True)
-    assert all(STRIPPED in a.built_for["flags"] for a in bundle.manifest.artifacts if a.built_for)
+    assert all(BuildFlag.STRIPPED in a.built_for["flags"] for a in bundle.manifest.artifacts if a.built_for)
     BackendChoice(backend).sessions(bundle, lambda line: None).close()

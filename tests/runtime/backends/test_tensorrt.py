@@ -16,7 +16,10 @@ from masklet.runtime.backends.sessions import Sessions
 from masklet.runtime.backends.trt.backend import TensorRt
 from masklet.runtime.backends.trt.engine import Context, OpenEngine
 from masklet.runtime.backends.trt.engine_choice import EnginePlan
+from masklet.runtime.backends.trt.fingerprint import BuildFlag, Fingerprint
 from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.manifest import Artifact
+from masklet.runtime.bundle.precision import Precision
 from masklet.runtime.bundle.spec import Tensor
 from masklet.runtime.errors import SessionError
 from masklet.runtime.prompts.prompts import Box, Points, Prompt
@@ -387,3 +390,14 @@ def test_engines_that_are_wrong_are_refused_by_name(
         require_checked(unrun, "tensorrt", "here", lambda: backend_with(unrun, stage, factor))
     assert said in str(error.value)
     assert not (tmp_path / "cache").exists()
+
+
+def test_a_fingerprint_is_read_as_earlier_bundles_have_it() -> None:
+    said = {"tensorrt": "10.3.0", "gpu": "any", "flags": "strongly typed, weights stripped", "check": "built, not run"}
+    built = Fingerprint.of(Artifact("s", "tensorrt", Precision.FP16, (), {**said, "unknown": "later"}))
+    assert built.entries() == said
+    assert built.not_run
+    assert [flag for flag in BuildFlag if built.has(flag)] == [BuildFlag.STRIPPED]
+    run = Fingerprint.of(Artifact("s", "tensorrt", Precision.FP16, (), {**said, "check": "mask IoU 1.0000"}))
+    assert not run.not_run
+    assert run.before_its_check() == built

@@ -8,20 +8,23 @@ from pathlib import Path
 
 import pytest
 from masklet.runtime.bundle.add_engines import amend_bundle
-from masklet.runtime.bundle.bundle import MANIFEST, Artifact, Bundle, Checkpoint, write_bundle
+from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.bundle.describe import bundle_bytes, graph_bytes
+from masklet.runtime.bundle.manifest import MANIFEST, Artifact, Checkpoint
+from masklet.runtime.bundle.precision import Precision
 from masklet.runtime.bundle.spec import ModelSpec, Preprocess, StageSpec, TensorSpec
+from masklet.runtime.bundle.writer import write_bundle
 from masklet.runtime.errors import BundleError
 
 STAGE = StageSpec("image_encoder", (TensorSpec("image", (1, 8, 8, 3), "uint8"),), (TensorSpec("feat", (1, 4)),))
 MODEL = ModelSpec("toy", "one", "image", Preprocess(8, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)), (STAGE,))
-ENGINE = Artifact("image_encoder", "tensorrt", "fp32", (), {"gpu": "any"})
+ENGINE = Artifact("image_encoder", "tensorrt", Precision.FP32, (), {"gpu": "any"})
 
 
 def write(destination: Path, *, replace: bool = False) -> Bundle:
     with write_bundle(destination, replace=replace) as writer:
         (writer.root / "image_encoder.onnx").write_bytes(b"graph")
-        writer.add("image_encoder", "onnx", "fp32", ["image_encoder.onnx"])
+        writer.add("image_encoder", "onnx", Precision.FP32, ["image_encoder.onnx"])
         writer.seal(MODEL, Checkpoint("toy", "0" * 64))
     return Bundle.load(destination)
 

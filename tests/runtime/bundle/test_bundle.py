@@ -11,18 +11,11 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from masklet.runtime.bundle.bundle import (
-    MANIFEST,
-    SEAL,
-    Bundle,
-    BundleWriter,
-    Checkpoint,
-    Manifest,
-    Parity,
-    sha256,
-    write_bundle,
-)
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.manifest import MANIFEST, SEAL, Checkpoint, Manifest, Parity, sha256
+from masklet.runtime.bundle.precision import Precision
 from masklet.runtime.bundle.spec import ModelSpec, Preprocess, StageSpec, TensorSpec
+from masklet.runtime.bundle.writer import BundleWriter, write_bundle
 from masklet.runtime.errors import BundleError
 
 MODEL = ModelSpec(
@@ -44,7 +37,7 @@ def write(destination: Path, *, replace: bool = False, content: bytes = b"graph"
 def fill(writer: BundleWriter, content: bytes = b"graph") -> None:
     (writer.root / "image_encoder.onnx").write_bytes(content)
     (writer.root / "image_encoder.weights").write_bytes(b"weights")
-    writer.add("image_encoder", "onnx", "fp32", ["image_encoder.onnx", "image_encoder.weights"])
+    writer.add("image_encoder", "onnx", Precision.FP32, ["image_encoder.onnx", "image_encoder.weights"])
     writer.seal(MODEL, CHECKPOINT, [Parity("image_encoder", "onnx", "feat", 1e-7, 1e-6)], {"masklet": "0"})
 
 
@@ -66,7 +59,7 @@ def test_assets_are_files_of_the_bundle_like_any_other(tmp_path: Path) -> None:
     with write_bundle(tmp_path / "b") as writer:
         (writer.root / "image_encoder.onnx").write_bytes(b"graph")
         (writer.root / "words.json").write_bytes(b"[]")
-        writer.add("image_encoder", "onnx", "fp32", ["image_encoder.onnx"])
+        writer.add("image_encoder", "onnx", Precision.FP32, ["image_encoder.onnx"])
         writer.add_asset("words.json")
         writer.seal(MODEL, CHECKPOINT)
     bundle = Bundle.load(tmp_path / "b")
@@ -103,7 +96,7 @@ def test_an_export_that_ends_early_leaves_nothing(tmp_path: Path, end: BaseExcep
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from masklet.runtime.bundle.bundle import write_bundle
+from masklet.runtime.bundle.writer import (write_bundle)
 with write_bundle(Path(sys.argv[1])) as writer:
     (writer.root / "half.onnx").write_bytes(b"half")
     os.kill(os.getpid(), signal.SIGKILL)
@@ -261,3 +254,11 @@ def test_any_broken_manifest_is_a_bundle_error(
 def test_a_manifest_survives_a_round_trip(tmp_path: Path) -> None:
     manifest = Bundle.load(write(tmp_path / "b")).manifest
     assert msgspec.json.decode(msgspec.json.encode(manifest), type=Manifest) == manifest
+
+
+def test_a_precision_that_there_is_not_is_refused(tmp_path: Path) -> None:
+    root = write(tmp_path / "b")
+    (artifact,) = json.loads((root / MANIFEST).read_text())["artifacts"]
+    reseal(root, {"artifacts": [{**artifact, "precision": "int5"}]})
+    with pytest.raises(BundleError, match="Invalid enum value 'int5'"):
+        Bundle.load(root)

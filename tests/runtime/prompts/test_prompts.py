@@ -37,8 +37,8 @@ def mask(height: int, width: int) -> Mask:
         ([[np.inf, 1]], [1], "finite"),
         ([[1, 2, 3]], [1], r"\[N, 2\]"),
         ([1, 2], [1], r"\[N, 2\]"),
-        (np.zeros((0, 2)), np.zeros(0), "N from 1"),
-        ([[1, 2]], [1, 0], "as many labels"),
+        (np.zeros((0, 2)), np.zeros(0), "N >= 1"),
+        ([[1, 2]], [1, 0], "points need"),
         ([[1, 2]], [2], "label"),
         ([[1, 2]], [0.5], "label"),
     ],
@@ -112,9 +112,9 @@ def test_clicks_on_the_same_object_and_frame_keep_their_order() -> None:
 @pytest.mark.parametrize(
     ("first", "second", "message"),
     [
-        (mask(2, 2), Points.click(1, 1), "a mask stands alone"),
-        (Box(0, 0, 1, 1), mask(2, 2), "a mask stands alone"),
-        (mask(2, 2), mask(2, 2), "a mask stands alone"),
+        (mask(2, 2), Points.click(1, 1), "a mask cannot be combined"),
+        (Box(0, 0, 1, 1), mask(2, 2), "a mask cannot be combined"),
+        (mask(2, 2), mask(2, 2), "a mask cannot be combined"),
         (Box(0, 0, 1, 1), Box(0, 0, 2, 2), "one box"),
     ],
 )

@@ -138,7 +138,7 @@ def test_one_value_of_a_mask_file_can_be_chosen(tmp_path: Path, mode: str) -> No
     prompt = parse(masks=[f"{file}#4"])[0][1]
     assert isinstance(prompt, Mask)
     np.testing.assert_array_equal(prompt.mask, IDS == 4)
-    with pytest.raises(PromptError, match=r"no pixel is 9; it has \[0, 1, 4\]"):
+    with pytest.raises(PromptError, match=r"no pixel has the value 9; values are \[0, 1, 4\]"):
         parse(masks=[f"{file}#9"])
 
 
@@ -162,7 +162,7 @@ def test_bad_mask_files_are_one_line(tmp_path: Path) -> None:
         "missing.png": "no such mask file",
         "cut.png": "cannot be read",
         "text.png": "not a PNG",
-        "rgba.png": "this one is RGBA",
+        "rgba.png": "got mode RGBA",
         "photo.jpg": "not a PNG",
         "empty.png": "none of its 3x2 pixels is set",
     }

@@ -102,7 +102,7 @@ def test_a_damaged_state_is_said_and_another_bundles_refused(
     words = ("run", nano_bundle, folder, *CLICK, "--end", 3, "--state", state)
     code, _, err = cli(*words)
     assert code == 0
-    assert "the state is damaged or none; kept as" in err
+    assert "the state is damaged; renamed to" in err
     assert (tmp_path / "state.damaged-1").read_bytes() == b"rubbish"
     code, _, err = cli("run", nano_bundle, folder / "000.png", *CLICK, "--state", state)
     assert code == 2

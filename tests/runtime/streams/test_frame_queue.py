@@ -76,6 +76,6 @@ def test_a_watchdog_speaks_up_and_does_not_nag() -> None:
     said = {second: said for second in range(50) if (said := dog.look(second))}
     assert list(said) == [5, 10, 20, 40]
     assert said[20] == ("silent", "no frame has come for 20 s")
-    assert dog.look(0.1) == ("back", "frames come again")
+    assert dog.look(0.1) == ("back", "frames are back")
     assert dog.look(0.1) is None
     assert dog.look(5.5) == ("silent", "no frame has come for 6 s")

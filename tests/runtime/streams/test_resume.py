@@ -52,7 +52,7 @@ def test_a_file_that_was_run_to_its_end_is_said_to_be() -> None:
 
 def test_lines_of_a_file_that_come_again_are_dropped(tmp_path: Path) -> None:
     path = masks(tmp_path / "m.jsonl", 9)
-    outputs, there = go_on_with(Outputs(masks=path), state(5), finite=True)
+    outputs, there = go_on_with(Outputs({"masks": path}), state(5), finite=True)
     assert there.frame == 5
     MasksJsonl(path, outputs.keep).close()
     assert path.read_text() == masks(tmp_path / "want", 6).read_text()
@@ -62,7 +62,7 @@ def test_lines_of_a_camera_stay_without_a_torn_one(tmp_path: Path) -> None:
     path = masks(tmp_path / "m.jsonl", 9)
     whole = path.read_bytes()
     path.write_bytes(whole + b'{"frame": 9, "time')
-    outputs, there = go_on_with(Outputs(masks=path), state(5), finite=False)
+    outputs, there = go_on_with(Outputs({"masks": path}), state(5), finite=False)
     assert there == Written(len(whole), 8, 0.8)
     MasksJsonl(path, outputs.keep).close()
     assert path.read_bytes() == whole
@@ -75,9 +75,9 @@ def test_a_file_that_holds_no_masks_has_none_written(tmp_path: Path) -> None:
 
 def test_a_video_begins_a_new_part(tmp_path: Path) -> None:
     overlay = tmp_path / "o.mp4"
-    assert go_on_with(Outputs(overlay=overlay), state(5), finite=True)[0].overlay == overlay
+    assert go_on_with(Outputs({"overlay": overlay}), state(5), finite=True)[0]["overlay"] == overlay
     overlay.touch()
-    assert go_on_with(Outputs(overlay=overlay), state(5), finite=True)[0].overlay == tmp_path / "o.from-6.mp4"
+    assert go_on_with(Outputs({"overlay": overlay}), state(5), finite=True)[0]["overlay"] == tmp_path / "o.from-6.mp4"
 
 
 def test_a_camera_is_numbered_on() -> None:

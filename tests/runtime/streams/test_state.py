@@ -121,7 +121,7 @@ def test_the_state_of_another_is_refused_and_kept(tmp_path: Path, bundle: str, s
     path = tmp_path / "s"
     save_state(path, state())
     before = path.read_bytes()
-    with pytest.raises(StateError, match=r"the state of (another bundle|clip.mp4, not of other.mp4)"):
+    with pytest.raises(StateError, match=r"saved (with another bundle|for clip.mp4, not other.mp4)"):
         load_state(path, bundle, source, nothing)
     assert path.read_bytes() == before
 
@@ -152,13 +152,13 @@ def test_a_damaged_state_is_kept_aside(tmp_path: Path, damage: str) -> None:
         told: list[str] = []
         assert load_state(path, "bundle", "clip.mp4", told.append) is None
         aside = tmp_path / f"s.damaged-{number}"
-        assert told == [f"{path}: the state is damaged or none; kept as {aside}, and this run starts anew"]
+        assert told == [f"{path}: the state is damaged; renamed to {aside}; the run starts from the beginning"]
         assert aside.read_bytes() == content
         assert not path.exists()
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(StateError, match="make the folder"):
+    with pytest.raises(StateError, match="create the folder"):
         load_state(tmp_path / "no" / "s", "bundle", "clip.mp4", nothing)
 
 

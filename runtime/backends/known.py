@@ -1,0 +1,30 @@
+"""The backends that can be chosen: every file in runtime/backends/engines/ that has a `BACKEND`."""
+
+from masklet.runtime.backends import engines
+from masklet.runtime.backends.kind import BackendKind
+from masklet.runtime.discovery import find_in
+from masklet.runtime.errors import SessionError
+from masklet.runtime.option import Option
+
+
+def backend_kinds() -> dict[str, BackendKind]:
+    """Every backend by name."""
+    return {kind.name: kind for kind in find_in(engines, "BACKEND")}
+
+
+def backend_kind(name: str) -> BackendKind:
+    """The backend of that name. Raises SessionError naming those that there are."""
+    kinds = backend_kinds()
+    if name not in kinds:
+        raise SessionError(f"--backend {name}: there is no such backend; choose one of {', '.join(kinds)}")
+    return kinds[name]
+
+
+def backend_options() -> list[Option]:
+    """The options of all backends, each once."""
+    return list({option.name: option for kind in backend_kinds().values() for option in kind.options}.values())
+
+
+def owners(option: str) -> list[str]:
+    """The backends that take an option."""
+    return [kind.name for kind in backend_kinds().values() if option in {o.name for o in kind.options}]

@@ -1,0 +1,17 @@
+"""The kinds of sources that there are."""
+
+from masklet.runtime.discovery import find_in
+from masklet.runtime.option import Option
+from masklet.runtime.sources import kinds
+from masklet.runtime.sources.kind import SourceKind
+
+
+def source_kinds() -> list[SourceKind]:
+    """Every file in runtime/sources/kinds/ that has a `SOURCE`, in the order in which they are asked."""
+    found: list[SourceKind] = find_in(kinds, "SOURCE")
+    return sorted(found, key=lambda kind: (kind.order, kind.form))
+
+
+def source_options() -> list[Option]:
+    """The options that kinds of sources declare, each once."""
+    return list({option.name: option for kind in source_kinds() for option in kind.options}.values())
