@@ -30,7 +30,7 @@ Foveated = Annotated[
     bool,
     typer.Option(
         "--foveated",
-        help="Beside each size a variant whose memories are fine around the object and coarse elsewhere (SAM 2, SAM 3).",
+        help="Beside each size a variant whose memories are fine around the object, coarse elsewhere (SAM 2, SAM 3).",
     ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace a bundle that is there already.")]
@@ -41,21 +41,21 @@ Reference = Annotated[str | None, typer.Option(metavar="MODEL", help="Compare ev
 def export(
     model: Model,
     output: Output,
-    image_size: ImageSizes = [],
+    image_size: ImageSizes = [],  # noqa: B006
     foveated: Foveated = False,
-    force: Force = False,  # noqa: B006
+    force: Force = False,
 ) -> None:
     """Turn a checkpoint into a bundle of ONNX graphs.
 
     There is one graph a stage, each compared with the checkpoint's own modules as it is exported.
     """
     require_export_extra()
-    sizes = [parse_image_size(text) for text in image_size] or [None]
+    sizes: list[tuple[int, int] | None] = [parse_image_size(text) for text in image_size]
     with _status() as progress:
         from masklet.export.family import Form
         from masklet.export.pipeline import export_bundle
 
-        forms = [Form(size, token) for size in sizes for token in ([False, True] if foveated else [False])]
+        forms = [Form(size, token) for size in sizes or [None] for token in ([False, True] if foveated else [False])]
         exported = export_bundle(model, output, forms, replace=force, progress=progress)
     several = len(exported.variants) > 1
     for variant in exported.variants:

@@ -38,9 +38,9 @@ class TokenAttentionLayer(MemoryAttentionLayer):
 class TokenMemoryAttention(MemoryAttention):
     """SAM 2's memory attention over tokens of any size.
 
-    A token of n cells adds ln n to its scores (arXiv 2411.18933, section 3.2, for tokens of one size). So that the
-    scores stay within the fused kernel, its value is multiplied by n instead, and a channel of n beside the values gives
-    the sum to divide by. Padding has n = 0 and weighs nothing.
+    A token of n cells adds ln n to its scores (arXiv 2411.18933, section 3.2, for tokens of one size). So that scores
+    stay within the fused kernel, its value is multiplied by n instead, and a channel of n beside the values gives the
+    sum to divide by. Padding has n = 0 and weighs nothing.
     """
 
     layer = TokenAttentionLayer
@@ -55,8 +55,8 @@ class TokenMemoryAttention(MemoryAttention):
     def rotary_of_memory(self, model: Any, heads: int) -> HalfSplitRotary:
         """The mean rotation of each block's cells: the mean of their keys, where these hold the same."""
         attention, tree = model.memory_attention, Quadtree(self.grid, self.grid)
-        tables = (t.flatten(0, -2) for t in attention.rotary_emb(torch.zeros(1), attention.position_ids))
-        return HalfSplitRotary(*(with_padding(block_means(table, tree)) for table in tables), heads)
+        cos, sin = (t.flatten(0, -2) for t in attention.rotary_emb(torch.zeros(1), attention.position_ids))
+        return HalfSplitRotary(with_padding(block_means(cos, tree)), with_padding(block_means(sin, tree)), heads)
 
     def forward(  # type: ignore[override]
         self,

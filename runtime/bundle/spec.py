@@ -114,8 +114,8 @@ class Preprocess(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     graph.
 
     side:   width of the model's input in pixels, and its height too unless `height` is given.
-    resize: "stretch" fills the input. "longest_side" keeps the aspect ratio, with the frame at the top left of a square;
-            the encoder then also takes `content_hw`, int64 [2], the height and width that the frame covers.
+    resize: "stretch" fills the input. "longest_side" keeps the aspect ratio, with the frame at the top left of a
+            square; the encoder then also takes `content_hw`, int64 [2], the height and width that the frame covers.
     """
 
     side: int

@@ -44,11 +44,12 @@ class Quadtree:
 
     def _sizes(self, edge: int) -> I64:
         down, right = (np.minimum(edge, n - np.arange(0, n, edge)) for n in (self.rows, self.columns))
-        return np.outer(down, right).ravel().astype(np.int64)
+        return np.asarray(np.outer(down, right).ravel(), np.int64)
 
     def _parents(self, level: int) -> I64:
-        rows, columns = self.shapes[level]
+        (rows, columns), start = self.shapes[level], self.starts[level]
+        numbers = np.arange(rows * columns)
         if level + 1 == len(self.edges):
-            return np.arange(rows * columns) + self.starts[level]
-        row, column = np.divmod(np.arange(rows * columns), columns)
-        return row // 2 * self.shapes[level + 1][1] + column // 2 + self.starts[level + 1]
+            return np.asarray(numbers + start, np.int64)
+        row, column = np.divmod(numbers, columns)
+        return np.asarray(row // 2 * self.shapes[level + 1][1] + column // 2 + self.starts[level + 1], np.int64)

@@ -15,6 +15,7 @@ from masklet.runtime.pixels.geometry import F32, U8, Resizer, resize_mask
 from masklet.runtime.prompts.prompts import PADDING, Box, Mask, Points, Prompt, check_prompt, encode_points
 from masklet.runtime.results import Frame
 from masklet.runtime.tracking.memory_bank import MemoryBank
+from masklet.runtime.tracking.memory_detail import MemoryDetail, kept_blocks
 from masklet.runtime.tracking.snapshot import TrackerSnapshot
 
 LOGIT_LIMIT = 32.0  # earlier logits are clamped to this before they prompt again (vp 254)
@@ -39,11 +40,16 @@ class Decoded:
 
 
 class Masklets:
-    """Objects of one stream, from frame to frame. sessions: shared; the memories in `bank` are this stream's own."""
+    """Objects of one stream, from frame to frame.
 
-    def __init__(self, sessions: Sessions) -> None:
+    sessions: shared; the memories in `bank` are this stream's own.
+    detail:   what each memory keeps; what the model was exported for where None.
+    """
+
+    def __init__(self, sessions: Sessions, detail: MemoryDetail | None = None) -> None:
         self.sessions, self.model = sessions, sessions.model
-        self.bank = MemoryBank(self.model)
+        self._blocks = kept_blocks(self.model, detail)
+        self.bank = MemoryBank(self.model, None if self._blocks is None else self._blocks.tokens)
         self.time = -1
         self._resize = Resizer(self.model.preprocess.side)
         self._frame: Frame | None = None
@@ -126,18 +132,19 @@ class Masklets:
 
     def remember(self, decoded: Decoded, low_res: Tensor) -> None:
         """Encode masks [objects, 1, h, w], which need not be the decoded ones, and keep them with the pointers."""
-        memory = self.sessions.run(
-            "memory_encoder",
-            {
-                "vision_feat": self.features["vision_feat"],
-                "low_res_mask": low_res,
-                "object_score": decoded.score,
-                "binarize": np.full(len(low_res), decoded.prompted, np.float32),
-            },
-        )["new_memory"]
+        feeds = {
+            "vision_feat": self.features["vision_feat"],
+            "low_res_mask": low_res,
+            "object_score": decoded.score,
+            "binarize": np.full(len(low_res), decoded.prompted, np.float32),
+        }
+        places = None if self._blocks is None else np.stack([self._blocks.choose(mask) for mask in low_res[:, 0]])
+        if places is not None:
+            feeds["new_place"] = places
+        memory = self.sessions.run("memory_encoder", feeds)["new_memory"]
         for row, object_id in enumerate(decoded.object_ids):
-            iou = float(decoded.effective_iou[row])
-            self.bank.keep(object_id, decoded.pinned, memory[row], decoded.pointer[row], iou)
+            iou, place = float(decoded.effective_iou[row]), None if places is None else places[row]
+            self.bank.keep(object_id, decoded.pinned, memory[row], decoded.pointer[row], iou, place)
 
     def snapshot(self) -> TrackerSnapshot:
         """What is remembered after the last frame, for a tracker of the same model to go on from."""

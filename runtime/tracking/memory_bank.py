@@ -3,6 +3,9 @@
 Time counts the frames that a tracker was given, whatever their numbers in the video. An object keeps, bounded
 whatever the length of the stream, its prompted frames (pinned, up to a cap) and a number of recent frames, each with
 a spatial memory and an object pointer (SAM 2: sam2_base.py 497-645, "MemoryBank" in section 4 of the paper).
+
+A spatial memory is one array of tokens, or for models whose memories are sets of tokens two that are kept together: the
+tokens' content [tokens, channels], and their places [tokens], numbers of blocks of a Quadtree (memory_detail.py).
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -133,28 +136,37 @@ class _Memories:
     """What is kept of one object."""
 
     spatial: FrameSlots
+    places: FrameSlots | None
     pointers: FrameSlots
     recent: RecentFrames
 
     def begin(self, time: int) -> None:
         """Go to a frame."""
-        self.spatial.begin(time, self.recent.memories(time))
+        for slots in self.memories:
+            slots.begin(time, self.recent.memories(time))
         self.pointers.begin(time, self.recent.pointers(time))
+
+    @property
+    def memories(self) -> list[FrameSlots]:
+        """The slots of spatial memories, which are kept together."""
+        return [slots for slots in (self.spatial, self.places) if slots is not None]
 
 
 class MemoryBank:
     """The memories of every object of one stream. What is read or kept is that of the frame of the last `begin`.
 
+    tokens: of each spatial memory, for models whose memories are sets of tokens.
     Raises PromptError for ids that it does not know.
     """
 
-    def __init__(self, model: ModelSpec) -> None:
+    def __init__(self, model: ModelSpec, tokens: int | None = None) -> None:
         if model.memory is None:
             raise PromptError(
                 f"{model.family}/{model.variant} has no memory: it segments images, not videos; use `masklet segment`"
             )
         self._policy: MemoryPolicy = model.memory
         self._inputs = {t.name: t for t in model.stage("memory_attention").inputs}
+        self._tokens = tokens
         self._objects: dict[int, _Memories] = {}
         self._time = -1
 
@@ -169,16 +181,27 @@ class MemoryBank:
         for of in self._objects.values():
             of.begin(time)
 
-    def keep(self, object_id: int, prompted: bool, memory: Tensor, pointer: Tensor, effective_iou: float = 1.0) -> None:
+    def keep(
+        self,
+        object_id: int,
+        prompted: bool,
+        memory: Tensor,
+        pointer: Tensor,
+        effective_iou: float = 1.0,
+        place: Tensor | None = None,
+    ) -> None:
         """Keep the present frame of an object, which joins by its first one.
 
-        memory: [tokens, channels]; pointer: [channels]; effective_iou: MemoryPolicy.
+        memory: [tokens, channels]; pointer: [channels]; effective_iou: MemoryPolicy; place: [tokens] int64, of models
+        whose memories are sets of tokens.
         """
         if object_id not in self._objects:
             self._admit(object_id)
             self._objects[object_id].begin(self._time)
         of = self._objects[object_id]
         of.spatial.put(prompted, memory)
+        if of.places is not None and place is not None:
+            of.places.put(prompted, place)
         of.pointers.put(prompted, pointer)
         of.recent.note(self._time, prompted, effective_iou)
 
@@ -193,13 +216,15 @@ class MemoryBank:
         since = self._time - self._policy.recent_frames - 1
         of = self._objects[object_id]
         of.recent.forget(since)
-        of.spatial.forget_recent(since, of.recent.memories(self._time))
+        for slots in of.memories:
+            slots.forget_recent(since, of.recent.memories(self._time))
         of.pointers.forget_recent(since, of.recent.pointers(self._time))
 
     def unpin(self, object_id: int, times: Collection[int]) -> None:
         """Let an object's frames of these times count as unprompted ones."""
-        self._objects[object_id].spatial.unpin(times)
-        self._objects[object_id].pointers.unpin(times)
+        of = self._objects[object_id]
+        for slots in (*of.memories, of.pointers):
+            slots.unpin(times)
 
     def batches(self, object_ids: Iterable[int], largest: int) -> list[list[int]]:
         """Objects that can attend in one call, because they keep equally many frames; at most `largest` a batch."""
@@ -213,7 +238,8 @@ class MemoryBank:
     def feeds(self, object_ids: Sequence[int]) -> dict[str, Tensor]:
         """The memory side of the memory attention's inputs for a batch of objects.
 
-        memory [objects, memories, tokens, channels] and pointers [objects, pointers, channels] as they are kept;
+        memory [objects, memories, tokens, channels] and pointers [objects, pointers, channels] as they are kept, for
+        models whose memories are sets of tokens also memory_place [objects, memories, tokens] int64;
         memory_time [objects, memories] int64: the frame's row in the model's temporal table, the last row for
         prompted frames and rank - 1 for others (sb 582); pointer_time [objects, pointers] float32: distance in frames,
         of unprompted ones their rank, over the farthest one that counts (sb 623, with the limit of an endless stream).
@@ -221,6 +247,7 @@ class MemoryBank:
         several = [self._objects[object_id] for object_id in object_ids]
         memory, memory_kept = _gathered([of.spatial.attended() for of in several])
         pointers, pointers_kept = _gathered([of.pointers.attended() for of in several])
+        places = [of.places.attended() for of in several if of.places is not None]
         prompted_row = self._policy.recent_frames
         rows = [[prompted_row if k.rank is None else k.rank - 1 for k in kept] for kept in memory_kept]
         distances = [[self._time - k.time if k.rank is None else k.rank for k in kept] for kept in pointers_kept]
@@ -230,12 +257,19 @@ class MemoryBank:
             "memory_time": np.array(rows, np.int64),
             "pointers": pointers,
             "pointer_time": np.array(distances, np.float32) / farthest,
+            **({"memory_place": _gathered(places)[0]} if places else {}),
         }
 
     def snapshot(self) -> list[ObjectSnapshot]:
         """A copy of every object's memories."""
         return [
-            ObjectSnapshot(i, of.spatial.snapshot(), of.pointers.snapshot(), list(of.recent.selected))
+            ObjectSnapshot(
+                i,
+                of.spatial.snapshot(),
+                of.pointers.snapshot(),
+                list(of.recent.selected),
+                None if of.places is None else of.places.snapshot(),
+            )
             for i, of in self._objects.items()
         ]
 
@@ -243,19 +277,25 @@ class MemoryBank:
         """Take up objects from a snapshot. Raises StateError where it is of another model."""
         for one in objects:
             self._admit(one.object_id, one.selected)
-            self._objects[one.object_id].spatial.restore(one.spatial)
-            self._objects[one.object_id].pointers.restore(one.pointers)
+            of = self._objects[one.object_id]
+            of.spatial.restore(one.spatial)
+            of.pointers.restore(one.pointers)
+            if (of.places is None) != (one.places is None):
+                raise StateError("a state holds memories of another kind: another variant's of the model")
+            if of.places is not None and one.places is not None:
+                of.places.restore(one.places)
 
     def _admit(self, object_id: int, selected: Sequence[int] = ()) -> None:
         self._objects[object_id] = _Memories(
             self._slots("memory", self._policy.recent_frames),
+            self._slots("memory_place", self._policy.recent_frames) if "memory_place" in self._inputs else None,
             self._slots("pointers", self._policy.pointers - 1),
             RecentFrames(self._policy, selected),
         )
 
     def _slots(self, name: str, window: int) -> FrameSlots:
         tensor = self._inputs[name]
-        shape = tensor.sized({s: 1 for s in tensor.shape if isinstance(s, str)})[2:]
+        shape = tensor.sized({s: self._tokens or 1 for s in tensor.shape if isinstance(s, str)})[2:]
         return FrameSlots(window, self._policy.prompted_frames, shape, tensor.dtype)
 
 

@@ -24,12 +24,13 @@ class SlotsSnapshot:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ObjectSnapshot:
-    """The memories of one object. selected: as in RecentFrames."""
+    """The memories of one object. selected: as in RecentFrames; places: of memories that are sets of tokens."""
 
     object_id: int
     spatial: SlotsSnapshot
     pointers: SlotsSnapshot
     selected: list[int]
+    places: SlotsSnapshot | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

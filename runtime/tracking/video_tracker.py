@@ -11,6 +11,7 @@ from masklet.runtime.pixels.geometry import boxes_xyxy, fill_holes, masks_to_sou
 from masklet.runtime.prompts.prompts import Mask, Prompt
 from masklet.runtime.results import Frame, FrameResult
 from masklet.runtime.tracking.masklets import Decoded, Masklets
+from masklet.runtime.tracking.memory_detail import MemoryDetail
 from masklet.runtime.tracking.snapshot import TrackerSnapshot
 
 
@@ -24,6 +25,7 @@ class TrackerOptions:
     pin_corrections:       a corrected frame counts as prompted from then on, as in SAM 2.1's training
                            (add_all_frames_to_correct_as_cond); otherwise as a recent one.
     forget_around_prompts: recent memories near a newly prompted frame are let go (vp 956).
+    memory_detail:         what each memory keeps, of variants exported with --foveated; foveated where None.
     batch:                 objects that share one call of a stage; bounds the memory of the calls.
     """
 
@@ -32,6 +34,7 @@ class TrackerOptions:
     non_overlapping_memory: bool = False
     pin_corrections: bool = True
     forget_around_prompts: bool = False
+    memory_detail: MemoryDetail | None = None
     batch: int = 8
 
 
@@ -81,9 +84,10 @@ class VideoTracker:
     """
 
     def __init__(self, sessions: Bundle | Sessions, options: TrackerOptions | None = None) -> None:
-        self._masklets = Masklets(sessions if isinstance(sessions, Sessions) else Sessions.open(sessions))
-        self._bank = self._masklets.bank
         self._options = options or TrackerOptions()
+        opened = sessions if isinstance(sessions, Sessions) else Sessions.open(sessions)
+        self._masklets = Masklets(opened, self._options.memory_detail)
+        self._bank = self._masklets.bank
         self._shown: dict[int, _Shown] = {}
 
     @property
