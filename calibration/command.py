@@ -1,4 +1,4 @@
-"""The command `masklet calibrate`: checks first, then recording, search, gate, bundle and report."""
+"""The command `masklet calibrate`: checks, recording, search, comparison with the limits, bundle and report."""
 
 import importlib.util
 import shutil
@@ -33,7 +33,7 @@ NEEDED = ("onnx", "onnxruntime", "jinja2")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to make of a bundle, and what it may cost."""
+    """The options of a calibration."""
 
     bundle: Path
     output: Path
@@ -48,9 +48,9 @@ class Request:
 
 
 def run_calibrate(request: Request, clips: Sequence[Clip], truths: Sequence[Path]) -> None:
-    """Calibrate, report, write. Ctrl-C keeps what was recorded: the same command goes on from there.
+    """Calibrate, report, write. Ctrl-C keeps the recording, and the same command resumes from it.
 
-    truths: true masks of each clip; empty where there are none.
+    truths: true masks of each clip; empty if there are none.
     """
     _require_extra()
     bundle = Bundle.load(request.bundle, check_hashes=request.check_hashes)
@@ -101,7 +101,7 @@ def _search(
         search.attempt("every stage low", chosen)
     if all(choice == FULL for choice in chosen.values()) and not request.force:
         raise CalibrationError(
-            f"{request.bundle}: no stage can be {request.precision} within the bound; allow more with --max-drop or "
+            f"{request.bundle}: no stage can be {request.precision} within the limits; allow more with --max-drop or "
             "--min-iou, or try --precision fp16"
         )
     return report(bundle, search, chosen, method=request.method, seed=request.seed, clips=clips), search
@@ -127,18 +127,18 @@ def _check_gate(found: Report, request: Request) -> None:
     lost = "" if figures.drop is None else f" and {figures.drop:.2f} points of J&F lost, at most {bound.max_drop}"
     advice = "" if request.search else "leave out --no-search, "
     raise CalibrationError(
-        f"{request.output} was not written: mask IoU with FP32 is {figures.iou:.4f}, wanted {bound.min_iou}{lost}; the "
-        f"worst stage is {found.worst_stage}; {advice}allow more, or write it all the same with --force"
+        f"{request.output} was not written: mask IoU with FP32 is {figures.iou:.4f}, minimum {bound.min_iou}{lost}; "
+        f"the worst stage is {found.worst_stage}; {advice}allow more loss, or write it in any case with --force"
     )
 
 
 def _check_full(bundle: Bundle) -> None:
     low = sorted({a.precision for a in bundle.manifest.artifacts} - {Precision.FP32})
     if low:
-        raise CalibrationError(f"{bundle.root}: is {', '.join(low)} already; calibrate the FP32 bundle it came from")
+        raise CalibrationError(f"{bundle.root}: is already {', '.join(low)}; calibrate the FP32 bundle instead")
     if bundle.model.memory is None and bundle.model.concepts is None:
         raise CalibrationError(
-            f"{bundle.root}: segments prompted objects in images; calibration runs models that follow or find them"
+            f"{bundle.root}: segments prompted objects in images; calibration needs a model that tracks or detects"
         )
 
 
@@ -156,13 +156,13 @@ def _write_reports(output: Path, found: Report, html: str) -> None:
 
 @contextmanager
 def _work_folder(output: Path) -> Iterator[Path]:
-    """A folder beside the output, kept where going on from it makes sense: after Ctrl-C."""
+    """A folder beside the output; it is kept after Ctrl-C, so that the command can resume."""
     folder = output.with_name(f".{output.name}.calibration")
     try:
         folder.mkdir(exist_ok=True)
         yield folder
     except KeyboardInterrupt:
-        typer.echo(f"masklet: what was recorded is kept in {folder}; the same command goes on from there", err=True)
+        typer.echo(f"masklet: the recording is kept in {folder}; the same command resumes from it", err=True)
         raise
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)

@@ -10,7 +10,7 @@ from masklet.export import parity
 from masklet.export.checkpoint import fingerprint, model_type
 from masklet.export.family import ExportStage, Family, Form
 from masklet.export.graphs.trace import trace
-from masklet.export.graphs.weights import WeightsFiles
+from masklet.export.graphs.weights import SharedWeights
 from masklet.export.known_families import family_of
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.bundle.manifest import Checkpoint, Parity, Variant
@@ -61,7 +61,7 @@ def export_bundle(
     with write_bundle(destination, replace=replace) as writer:
         progress(f"loading {source}")
         family = family_of(model_type(source), source)
-        files = WeightsFiles(writer.root, share=len(forms) > 1)
+        weights = SharedWeights(writer.root)
         done: list[Variant] = []
         for form in forms:
             model = family.load(source, form.image_size)
@@ -73,7 +73,7 @@ def export_bundle(
                 if spec.concepts:
                     _add_tokenizer(spec.concepts.tokenizer, source, spec, writer)
             stages = family.stages(model, form.token_memory)
-            done.append(_export_variant(spec, stages, done, files, writer, progress))
+            done.append(_export_variant(spec, stages, done, weights, writer, progress))
         writer.seal_variants(checkpoint, {name: importlib.metadata.version(name) for name in MADE_WITH})
     return Exported(tuple(done))
 
@@ -82,7 +82,7 @@ def _export_variant(
     spec: ModelSpec,
     stages: Iterable[ExportStage],
     done: Sequence[Variant],
-    files: WeightsFiles,
+    weights: SharedWeights,
     writer: BundleWriter,
     progress: Progress,
 ) -> Variant:
@@ -92,7 +92,7 @@ def _export_variant(
     if twin:
         writer.add_shared(a for a in twin.artifacts if a.stage in shared)
     figures = _export_stages(
-        (stage for stage in stages if stage.spec.name not in shared), writer, files, spec.form if done else "", progress
+        (stage for stage in stages if stage.spec.name not in shared), writer, weights, spec.form if done else "", progress
     )
     same = tuple(f for f in twin.parity if f.stage in shared) if twin else ()
     return writer.end_variant(spec, (*same, *figures))
@@ -107,7 +107,7 @@ def _add_tokenizer(name: str, source: str, spec: ModelSpec, writer: BundleWriter
 
 
 def _export_stages(
-    stages: Iterable[ExportStage], writer: BundleWriter, weights: WeightsFiles, form: str, progress: Progress
+    stages: Iterable[ExportStage], writer: BundleWriter, weights: SharedWeights, form: str, progress: Progress
 ) -> tuple[Parity, ...]:
     """Write and compare every stage. A stage's graphs are run beside the tracing of the next one, which keeps one core
     busy and no more; they are never two stages behind, so what is held is bounded."""

@@ -21,6 +21,10 @@ class PromptError(MaskletError):
     """A prompt cannot be parsed, or does not fit the frame or the tracked objects."""
 
 
+class PolicyError(MaskletError):
+    """A memory policy is unknown, has an option out of range, or cannot be served by the model."""
+
+
 class SourceError(MaskletError):
     """Frames cannot be read from a source."""
 

@@ -122,4 +122,4 @@ class FakeTracker:
         return []
 
     def snapshot(self) -> TrackerSnapshot:
-        return TrackerSnapshot(len(self.seen) - 1, [])
+        return TrackerSnapshot(len(self.seen) - 1, "sam2", [])

@@ -13,7 +13,7 @@ from masklet.profiles.model.roofline import roofline
 from masklet.profiles.recording.timeline import Call, FrameTimes
 from masklet.profiles.report.report import BundleFacts, Measured, Memory, Report, SourceFacts, measurements
 from masklet.runtime.backends.session import Feeds
-from masklet.runtime.bundle.spec import MemoryPolicy, ModelSpec, Preprocess, StageSpec, Tensor, TensorSpec
+from masklet.runtime.bundle.spec import MemorySpec, ModelSpec, Preprocess, StageSpec, Tensor, TensorSpec
 from masklet.runtime.results import Frame, FrameResult
 
 MS = 1_000_000
@@ -58,7 +58,7 @@ def stage(name: str) -> StageSpec:
 def model() -> ModelSpec:
     """A model of the four stages, for frames of 128 px."""
     preprocess = Preprocess(128, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-    return ModelSpec("toy", "test", "video", preprocess, tuple(map(stage, STAGES)), memory=MemoryPolicy(6, 1, 16))
+    return ModelSpec("toy", "test", "video", preprocess, tuple(map(stage, STAGES)), memory=MemorySpec(6, 1, 16))
 
 
 def frame(index: int = 0) -> Frame:

@@ -17,7 +17,7 @@ from masklet.runtime.backends.session import Feeds
 from masklet.runtime.backends.sessions import Sessions
 from masklet.runtime.bundle.spec import (
     ConceptPolicy,
-    MemoryPolicy,
+    MemorySpec,
     ModelSpec,
     Preprocess,
     StageSpec,
@@ -208,7 +208,7 @@ MODEL = ModelSpec(
     "video",
     Preprocess(SIDE, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
     tuple(_stages().values()),
-    memory=MemoryPolicy(6, 4, 16),
+    memory=MemorySpec(6, 4, 16),
     concepts=ConceptPolicy(),
 )
 

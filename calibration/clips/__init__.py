@@ -1,1 +1,1 @@
-"""What a bundle is calibrated and judged on: clips, prompts and true masks."""
+"""The clips, prompts and true masks that a bundle is calibrated and evaluated on."""

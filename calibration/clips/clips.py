@@ -1,4 +1,4 @@
-"""What a bundle is calibrated and judged on: sources, what to track in them, and true masks where there are some."""
+"""Clips for calibration: a source, what to track in it, and true masks if available."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,9 +27,10 @@ from masklet.runtime.tracking.video_tracker import VideoTracker
 class Clip:
     """A source and what to track in it.
 
-    schedule: prompts of objects; with concepts, what corrects them. cut: which frames, as `open_source` takes them.
-    concepts: what to find every instance of, and how; none where all objects are prompted.
-    truth:    None where there is none.
+    schedule: prompts of objects; with concepts, corrections of their instances.
+    cut:      which frames, as arguments of `open_source`.
+    concepts: concepts to find every instance of; empty if all objects are prompted.
+    truth:    true masks, or None.
     """
 
     source: str
@@ -40,15 +41,15 @@ class Clip:
     truth: MasksByFrame | None = None
 
     def open(self) -> Source:
-        """Open the source. Raises CalibrationError for a feed, which cannot be run a second time."""
+        """Open the source. Raises CalibrationError for a live source, which cannot be read a second time."""
         source = open_source(self.source, **self.cut)
         if source.lossy or (source.frames is None and not Path(self.source).exists()):
             source.close()
-            raise CalibrationError(f"{source.name}: frames are run several times; record the feed to a file first")
+            raise CalibrationError(f"{source.name}: calibration reads frames several times; record to a file first")
         return source
 
     def tracker(self, sessions: Sessions, before: TrackerSnapshot | None = None) -> Tracker:
-        """What its frames go through, from the first one or, where objects are prompted, after a snapshot."""
+        """The tracker for its frames, from the first one or, if objects are prompted, from a snapshot."""
         if self.concepts and sessions.model.memory is None:
             return EachImage(sessions, self.concepts, self.found_with)
         tracker = self.wanted.tracker(sessions)
@@ -63,7 +64,7 @@ class Clip:
 
     @property
     def first_frame(self) -> int:
-        """The index of the frame that comes first."""
+        """The index of the first frame."""
         return int(self.cut.get("start", 0))
 
     def prompted_on(self, object_id: int) -> set[int]:
@@ -72,15 +73,13 @@ class Clip:
 
 
 def check_clips(clips: Sequence[Clip], bundle: Bundle) -> list[str]:
-    """Refuse what cannot be calibrated on before any work is done; returns remarks for the user."""
+    """Check clips before any work is done. Returns remarks for the user. Raises MaskletError for unusable clips."""
     remarks, side = [], bundle.model.preprocess.side
     for clip in clips:
         if clip.concepts:
             _check_concepts(clip, bundle)
         elif bundle.model.memory is None:
-            raise CalibrationError(
-                f"{clip.source}: the model finds concepts in images and follows nothing; give --text"
-            )
+            raise CalibrationError(f"{clip.source}: the model finds concepts in images and does not track; give --text")
         else:
             clip.wanted.check_given(f" in {clip.source}")
         with clip.open() as source:
@@ -88,8 +87,8 @@ def check_clips(clips: Sequence[Clip], bundle: Bundle) -> list[str]:
             width, height = source.size
             if max(width, height) < side:
                 remarks.append(
-                    f"{source.name}: frames of {width} x {height} are smaller than the model's {side} x {side}; what "
-                    "is calibrated on enlarged frames may not fit those of the camera"
+                    f"{source.name}: frames of {width} x {height} are smaller than the model's {side} x {side}; ranges "
+                    "measured on enlarged frames may not fit the camera's frames"
                 )
     return remarks
 
@@ -100,12 +99,12 @@ def _check_concepts(clip: Clip, bundle: Bundle) -> None:
         clip.wanted.check_given()
     elif clip.schedule or any(concept.exemplars for concept in clip.concepts):
         raise CalibrationError(
-            f"{clip.source}: on a model for images, calibration looks for --text alone, on each frame"
+            f"{clip.source}: a model for images is calibrated with --text only, which it searches for on each frame"
         )
     if clip.truth is not None:
         raise CalibrationError(
-            f"{clip.source}: true masks name objects by the ids of their prompts, which --text and --exemplar do not "
-            "give; leave out --truth: instances are compared with FP32's"
+            f"{clip.source}: true masks refer to objects by the ids of their prompts, which --text and --exemplar do "
+            "not have; leave out --truth: instances are compared with those of FP32"
         )
 
 

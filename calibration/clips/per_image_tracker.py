@@ -1,4 +1,4 @@
-"""A model that finds concepts in single images, run over a clip like a tracker: each frame on its own."""
+"""Runs a model that finds concepts in single images over a clip, frame by frame, with the interface of a tracker."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from masklet.runtime.tracking.snapshot import TrackerSnapshot
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Finished:
-    """A frame's result, which nothing is missing of."""
+    """The complete result of a frame."""
 
     frame: Frame
     found: FrameResult
@@ -26,7 +26,7 @@ class Finished:
 
 
 class EachImage:
-    """Finds every instance of concepts. No id comes twice, since nothing says which of another frame an instance is."""
+    """Finds every instance of concepts on each frame. Every instance gets a new id, since nothing links frames."""
 
     def __init__(self, sessions: Sessions, concepts: Sequence[Concept], options: ConceptOptions) -> None:
         self._predictor = ConceptPredictor(sessions, options)
@@ -35,13 +35,13 @@ class EachImage:
 
     @property
     def object_ids(self) -> list[int]:
-        """None is followed."""
+        """Always empty: no object is tracked."""
         return []
 
     def advance(self, frame: Frame, prompts: Mapping[int, Prompt] | None = None) -> list[Finished]:
-        """Find on a frame. Raises PromptError for prompts, which correct what is followed."""
+        """Find the instances on a frame. Raises PromptError for prompts, which only trackers take."""
         if prompts:
-            raise PromptError("points, boxes and masks correct what is followed; this model follows nothing")
+            raise PromptError("points, boxes and masks correct tracked objects; this model does not track")
         self._predictor.set_image(frame.image)
         found = as_result(self._predictor.find(self._concepts), frame.hw)
         ids = found.object_ids + self._seen
@@ -49,9 +49,9 @@ class EachImage:
         return [Finished(frame, replace(found, frame_index=frame.index, time_s=frame.time_s, object_ids=ids))]
 
     def late(self) -> list[Finished]:
-        """None is."""
+        """Always empty: no result is delayed."""
         return []
 
     def snapshot(self) -> TrackerSnapshot:
-        """Raises StateError: there is nothing to remember."""
-        raise StateError("a model for images remembers nothing")
+        """Raises StateError: a model for images has no state."""
+        raise StateError("a model for images has no state to save")

@@ -1,4 +1,4 @@
-"""Masks by frame and object: the true ones that a user has, and those that a run wrote."""
+"""Masks by frame and object: true masks of a user, and masks that a run wrote."""
 
 import json
 import re
@@ -22,24 +22,24 @@ class MasksByFrame(Protocol):
     """Masks of a clip."""
 
     def masks(self, frame: int, hw: tuple[int, int]) -> Mapping[int, BoolArray] | None:
-        """The masks [H, W] of a frame by object id; None where nothing is known of the frame.
+        """The masks [H, W] of a frame by object id; None if the frame has no annotation.
 
-        hw: height and width that they must have; raises CalibrationError otherwise.
+        hw: expected height and width. Raises CalibrationError for another size.
         """
         ...
 
 
 class LabelPngs:
-    """A folder of palette PNGs as DAVIS has them: the number in the name is the frame, a pixel's value the object.
+    """A folder of palette PNGs in the format of DAVIS: the number in the name is the frame, the pixel value the object.
 
-    An object is taken for absent where no pixel has its value. Raises CalibrationError for a folder without such files.
+    An object is absent on a frame if no pixel has its value. Raises CalibrationError for a folder without such files.
     """
 
     def __init__(self, folder: Path) -> None:
         numbered = ((path, _NUMBER.search(path.stem)) for path in sorted(folder.glob("*.png")))
         self._paths = {int(match[1]): path for path, match in numbered if match}
         if not self._paths:
-            raise CalibrationError(f"{folder}: no masks; wanted PNGs with the frame's number in their names, 00000.png")
+            raise CalibrationError(f"{folder}: no masks; expected PNGs named by their frame number, such as 00000.png")
 
     def masks(self, frame: int, hw: tuple[int, int]) -> Mapping[int, BoolArray] | None:
         if frame not in self._paths:
@@ -67,9 +67,9 @@ class _Labels(Mapping[int, BoolArray]):
 
 
 class MaskLines:
-    """The JSON lines with COCO RLE that `masklet run --masks` writes, read where they are needed.
+    """The JSON lines with COCO RLE that `masklet run --masks` writes, read on demand.
 
-    phrases: those of which any instance is in them.
+    phrases: all phrases with at least one instance.
     """
 
     def __init__(self, path: Path) -> None:
@@ -95,7 +95,7 @@ class MaskLines:
         return {each["id"]: coco.decode(each["segmentation"]).astype(bool) for each in self._line(frame, hw)["objects"]}
 
     def result(self, frame: int, hw: tuple[int, int]) -> FrameResult:
-        """A frame as it was written, which it must have been."""
+        """The result of a frame that was written."""
         line = self._line(frame, hw)
         objects = line["objects"]
         masks = np.zeros((len(objects), *hw), np.bool_)
@@ -123,7 +123,7 @@ class MaskLines:
 def open_truth(path: Path) -> MasksByFrame:
     """True masks: a folder of DAVIS PNGs, or a file of JSON lines with COCO RLE. Raises CalibrationError."""
     if not path.exists():
-        raise CalibrationError(f"{path}: no such truth; give a folder of palette PNGs, or masks as JSON lines")
+        raise CalibrationError(f"{path}: no such file; give a folder of palette PNGs, or masks as JSON lines")
     return LabelPngs(path) if path.is_dir() else MaskLines(path)
 
 

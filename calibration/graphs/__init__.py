@@ -1,1 +1,1 @@
-"""Graphs at lower precision: FP16 and INT8."""
+"""Conversion of graphs to FP16 and INT8."""

@@ -1,8 +1,9 @@
-"""Attention of FP16 in the shape for which TensorRT has fused kernels: values as wide as queries and keys.
+"""Shapes FP16 attention for TensorRT's fused kernels, which need values as wide as queries and keys.
 
-Where they are narrower, as in the attention to memories whose value projection is absorbed (64 channels beside 256), it
-writes the scores out: 0.6 GB in hiera-tiny's memory attention for one object with seven memories, 9 GB for eight with
-fourteen. Zeros beside the values cost products, and spare that. In FP32 it has no fused kernels.
+With narrower values, as in memory attention with its absorbed value projection (64 channels instead of 256), TensorRT
+stores the scores: 0.6 GB in hiera-tiny's memory attention for one object with seven memories, 9 GB for eight objects
+with fourteen. Padding the values with zeros costs additional products and avoids this. In FP32 TensorRT has no fused
+kernels.
 """
 
 import numpy as np
@@ -13,10 +14,10 @@ from onnx import helper
 
 
 def widen_values(model: onnx.ModelProto) -> None:
-    """Pad the values of every attention of a graph with standard operators to the queries' width, in place.
+    """Pad the values of every attention of a graph with standard operators to the width of the queries, in place.
 
-    It is softmax(Q K^T) V in the form of export/standard_operators.py, [batch, heads, rows, channels]. Attentions to
-    the same values share the padded ones.
+    Attention is softmax(Q K^T) V in the form of export/graphs/standard_operators.py, [batch, heads, rows, channels].
+    Attentions with the same values share the padded ones.
     """
     graph = model.graph
     inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph.value_info
@@ -44,7 +45,7 @@ def widen_values(model: onnx.ModelProto) -> None:
 
 
 def _widths(node: onnx.NodeProto, made_by: dict[str, onnx.NodeProto], channels: dict[str, int]) -> tuple[int, int]:
-    """Channels of the values and of the queries of an attention, by the node that mixes its values; else 0 and 0."""
+    """Channels of the values and of the queries of an attention. node: its second product. Otherwise 0 and 0."""
     softmax = made_by.get(node.input[0]) if node.op_type == "MatMul" else None
     if softmax is None or softmax.op_type != "Softmax":
         return 0, 0
@@ -55,7 +56,7 @@ def _widths(node: onnx.NodeProto, made_by: dict[str, onnx.NodeProto], channels: 
 
 
 def _source(value: str, made_by: dict[str, onnx.NodeProto]) -> tuple[str, ...]:
-    """What values are split into heads from, and how: each attention does it by itself."""
+    """The tensor that values are split into heads from, and how; each attention has its own nodes for that."""
     order = made_by.get(value)
     split = made_by.get(order.input[0]) if order is not None and order.op_type == "Transpose" else None
     return tuple(split.input) if split is not None and split.op_type == "Reshape" else (value,)

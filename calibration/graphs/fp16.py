@@ -1,12 +1,13 @@
-"""FP16 as types in the graph, with islands that stay FP32.
+"""Converts graphs to FP16, with islands that stay FP32.
 
-Inputs and outputs keep their types, so that stages of different precision meet. What stays FP32 without being asked:
-what positions are computed from (pixels and times lose their digits in FP16), sines, Resize, and rounding to bfloat16.
-LayerNormalization sums in FP32 by itself (stash_type). A tensor whose recorded magnitude comes near FP16's largest
-number takes its nodes to FP32 as well.
+Inputs and outputs keep their types, so stages of different precision fit together. Always FP32: the computation of
+positions (pixels and times would lose digits in FP16), sines, Resize, and rounding to bfloat16. LayerNormalization sums
+in FP32 anyway (stash_type). Nodes of a tensor whose recorded magnitude comes near the largest FP16 number stay FP32,
+too.
 
-ONNX Runtime's CPU computes FP16 graphs in FP32 and drops the rounding between nodes, overflow included. What FP16 costs
-is therefore measured on a twin, `rounded`: FP32 with every tensor rounded to FP16 after the node that made it.
+ONNX Runtime's CPU provider computes FP16 graphs in FP32 and omits the rounding between nodes, including overflow. The
+loss of accuracy is therefore measured on a second graph, `rounded`: FP32 with every tensor rounded to FP16 after the
+node that produces it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,21 +19,22 @@ from onnx import TensorProto, helper, numpy_helper
 
 FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
 LARGEST = float(np.finfo(np.float16).max)
-HEADROOM = 4.0  # other frames may exceed what was recorded by this factor
+HEADROOM = 4.0  # other frames may exceed the recorded magnitudes by this factor
 FROM_POSITIONS = frozenset({"Sin", "Cos"})
 FEATURES = "LayerNormalization"
 STAYS = frozenset({"Resize", "Constant", "ConstantOfShape"}) | FROM_POSITIONS
 
 
 def overflowing(magnitudes: Mapping[str, float]) -> dict[str, float]:
-    """The tensors whose largest recorded magnitude comes near what FP16 can hold."""
+    """The tensors whose largest recorded magnitude comes near the largest FP16 number."""
     return {name: largest for name, largest in magnitudes.items() if largest > LARGEST / HEADROOM}
 
 
 def islands(model: onnx.ModelProto, near_overflow: Iterable[str], kept: Iterable[str] = ()) -> set[str]:
     """The nodes of a graph with standard operators that stay FP32.
 
-    near_overflow: tensors that FP16 may not hold; kept: nodes that are to stay for other reasons.
+    near_overflow: tensors that may overflow in FP16.
+    kept:          nodes that stay FP32 for other reasons.
     """
     graph = model.graph
     constants = initializers(graph)
@@ -43,10 +45,10 @@ def islands(model: onnx.ModelProto, near_overflow: Iterable[str], kept: Iterable
 
 
 def to_half(model: onnx.ModelProto, types: Mapping[str, int], stay: set[str]) -> set[str]:
-    """Turn a graph to FP16, in place; returns the tensors that are FP16 now.
+    """Convert a graph to FP16, in place. Returns the tensors that are now FP16.
 
-    types: the element type of each tensor (of the form with standard operators, which names them all).
-    stay:  names of nodes that stay FP32; a fused one stays where a node that it stands for does.
+    types: element type of each tensor (from the graph with standard operators, which names all of them).
+    stay:  names of nodes that stay FP32; a fused node stays if any node that it replaces does.
     """
     graph = model.graph
     converted = _Converted(graph, types)
@@ -60,7 +62,7 @@ def to_half(model: onnx.ModelProto, types: Mapping[str, int], stay: set[str]) ->
 
 
 def rounded(model: onnx.ModelProto, halves: set[str]) -> None:
-    """Turn an FP16 graph into one that computes in FP32 and rounds each of `halves` where it is made, in place."""
+    """Turn an FP16 graph into one that computes in FP32 and rounds each tensor of `halves` to FP16, in place."""
     graph = model.graph
     for tensor in graph.initializer:
         if tensor.data_type == HALF:
@@ -79,10 +81,10 @@ def rounded(model: onnx.ModelProto, halves: set[str]) -> None:
 
 
 class _Converted:
-    """The nodes of a graph as they are converted one after the other, with the casts between them.
+    """The converted nodes of a graph, in order, with the casts between them.
 
-    A tensor is there in the type in which its node made it, under its own name; in the other type under a name of its
-    own, from one cast however many nodes read it (engines refuse a name that is made twice).
+    A tensor has its own name in the type that its node produces. In the other type it has a second name, and one cast
+    for all readers (TensorRT refuses two nodes that produce the same name).
     """
 
     def __init__(self, graph: onnx.GraphProto, types: Mapping[str, int]) -> None:
@@ -96,7 +98,7 @@ class _Converted:
         self._made_as: dict[str, int] = {value.name: FLOAT for value in graph.input}
 
     def add(self, node: onnx.NodeProto, want: int) -> None:
-        """Take over a node, to run in the wanted type where it works on floats at all."""
+        """Add a node that computes in type `want`, if it works on floats at all."""
         for index, name in enumerate(node.input):
             if name and self._types.get(name) == FLOAT:
                 node.input[index] = self._as(name, _input_type(node, index, want))
@@ -121,7 +123,7 @@ class _Converted:
             self._as(name, FLOAT, name)
 
     def _as(self, name: str, want: int, called: str | None = None) -> str:
-        """The name of a tensor in a type, after adding a cast or constant that makes it where there is none yet."""
+        """The name of a tensor in a type; adds a cast or constant if there is none yet."""
         if (name, want) not in self._names:
             other = called or f"{name}_{'half' if want == HALF else 'float'}"
             if name not in self._constants:
@@ -149,7 +151,7 @@ def _exceeds(tensor: TensorProto) -> bool:
 
 
 def _rounds_to_bfloat16(node: onnx.NodeProto, graph: onnx.GraphProto) -> bool:
-    """Whether a node is one of the two casts, to bfloat16 and back."""
+    """Whether a node is one of the two casts of rounding: to bfloat16, or back."""
     if node.op_type != "Cast":
         return False
     from_bfloat16 = any(
@@ -160,10 +162,10 @@ def _rounds_to_bfloat16(node: onnx.NodeProto, graph: onnx.GraphProto) -> bool:
 
 
 def _positions(graph: onnx.GraphProto) -> set[str]:
-    """The nodes of sines and of what they are computed from, as far as that is a position: up to a norm of features.
+    """Sines and the nodes that compute their arguments, back to a normalisation of features.
 
-    SAM 3's detector moves its boxes in every layer and encodes where they are; without that bound all that precedes
-    the last layer would stay.
+    SAM 3's detector moves its boxes in every layer and encodes their positions; without that limit everything before
+    the last layer would stay FP32.
     """
     wanted: set[str] = set()
     found = set()

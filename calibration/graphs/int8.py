@@ -1,9 +1,9 @@
-"""INT8 as explicit Q/DQ nodes, which ONNX Runtime runs and TensorRT builds.
+"""Quantises graphs to INT8 with explicit Q/DQ nodes, which ONNX Runtime runs and TensorRT builds.
 
-Signed and symmetric: weights per output channel and stored as int8, activations per tensor. Quantised are the inputs of
-Conv and of products by weights; a Q stands at the input of the node that wants it, never after the one that made it,
-and biases stay, for TensorRT fuses that and refuses int32 biases. Attention's own products, LayerNorm, Softmax, GELU
-and residual sums stay in the higher type.
+Signed and symmetric: weights per output channel, stored as int8; activations per tensor. The inputs of Conv and of
+products with weights are quantised. A Q node stands at the input of its consumer, never after the producer, and biases
+are not quantised: TensorRT fuses this form and refuses int32 biases. The products inside attention, LayerNorm, Softmax,
+GELU and residual sums stay in the higher type.
 """
 
 from collections.abc import Mapping
@@ -16,16 +16,16 @@ from masklet.calibration.graphs.stage_graph import constant, drop_unused, initia
 from onnx import TensorProto, helper, numpy_helper
 
 LEVELS = 127
-WEIGHT = ".weight"  # in the name of a linear layer's matrix, which masklet's export transposes
-LEAST_CHANNELS = 16  # summed over; images and masks have fewer, and engines pad them to this
-LEAST_SCALE = float(np.finfo(np.float16).smallest_normal)  # FP16 scales below it would lose their digits
+WEIGHT = ".weight"  # part of the name of a linear layer's matrix, which the exporter transposes
+LEAST_CHANNELS = 16  # minimum number of summed channels; images and masks have fewer, and engines pad them to this
+LEAST_SCALE = float(np.finfo(np.float16).smallest_normal)  # smaller FP16 scales would lose digits
 
 
 def weighted_nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
-    """The nodes that INT8 is for: convolutions and linear layers.
+    """The nodes to quantise: convolutions and linear layers.
 
-    A product by a constant matrix is a layer where the matrix is one's weight, as its name says, or a bias is added;
-    others encode positions or resample. Depthwise convolutions gain nothing.
+    A product with a constant matrix is a linear layer if the name of the matrix says so, or if a bias is added; other
+    products encode positions or resample. Depthwise convolutions gain nothing from INT8.
     """
     constants = initializers(graph)
     read_by = readers(graph)
@@ -45,11 +45,11 @@ def weighted_nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
 
 
 def quantise(model: onnx.ModelProto, nodes: set[str], limits: Mapping[str, float], *, half_scales: bool) -> None:
-    """Put Q/DQ before the named nodes, in place.
+    """Insert Q/DQ before the named nodes, in place.
 
-    nodes:       names of weighted nodes.
-    limits:      for each of their activations, the magnitude that becomes 127.
-    half_scales: scales are FP16 numbers, for a graph that becomes FP16 afterwards.
+    nodes:       names of nodes with weights.
+    limits:      for each of their activations, the magnitude that maps to 127.
+    half_scales: round scales to FP16, for a graph that is converted to FP16 afterwards.
     """
     graph = model.graph
     constants = initializers(graph)
@@ -75,7 +75,7 @@ def quantise(model: onnx.ModelProto, nodes: set[str], limits: Mapping[str, float
 def quantised_weight(
     weight: npt.NDArray[Any], axis: int, scale_type: type[np.floating[Any]]
 ) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
-    """Round a weight to int8 along an axis of output channels; the numbers and the scale of each channel."""
+    """Quantise a weight to int8 along the axis of output channels. Returns the numbers and the scale per channel."""
     others = tuple(a for a in range(weight.ndim) if a != axis)
     scale = _scale(np.abs(weight).max(axis=others), scale_type)
     shape = [-1 if a == axis else 1 for a in range(weight.ndim)]
@@ -84,7 +84,7 @@ def quantised_weight(
 
 
 def _scale(limit: npt.ArrayLike, scale_type: type[np.floating[Any]]) -> npt.NDArray[np.float32]:
-    """The step of the levels, as a number that its type can hold."""
+    """The quantisation step, rounded to a number of the scale's type."""
     step = np.maximum(np.asarray(limit, np.float32) / LEVELS, LEAST_SCALE)
     return step.astype(scale_type).astype(np.float32)
 
@@ -114,9 +114,9 @@ def _dequantised(name: str) -> str:
 
 
 def store_constants_as_half(graph: onnx.GraphProto, least: int) -> None:
-    """Keep large FP32 constants on disk as FP16, in place; engines widen them once, when they load the graph.
+    """Store large FP32 constants as FP16 with a cast, in place; engines fold the cast when they load the graph.
 
-    least: number of elements from which on it is worth it. Constants that FP16 cannot hold stay.
+    least: minimum number of elements. Constants that would overflow in FP16 stay FP32.
     """
     casts = []
     for tensor in graph.initializer:

@@ -1,4 +1,4 @@
-"""A stage at a lower precision: which, what stays higher in it, and the graphs that come of it."""
+"""Makes the graphs of a stage at a lower precision; a choice says which parts stay higher."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,11 +15,11 @@ from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.bundle.precision import Precision
 
 FUSED = "onnx-ort"
-WORTH_HALVING = 4096  # elements of a constant
+WORTH_HALVING = 4096  # minimum number of elements of a constant to store it as FP16
 
 
 class Choice(msgspec.Struct, frozen=True):
-    """The precision of a stage. kept: groups of its nodes (`blocks.3`) that stay at the higher precision."""
+    """The precision of a stage. kept: groups of its nodes, such as `blocks.3`, that stay at the higher precision."""
 
     precision: Precision
     kept: tuple[str, ...] = ()
@@ -35,8 +35,9 @@ Choices = Mapping[str, Choice]  # by stage
 class Lowered(msgspec.Struct, frozen=True):
     """A stage at a lower precision.
 
-    models: its graphs by format. measured: the graph that its accuracy is measured on where that is none of them.
-    fp32_tensors: those that came too near to FP16's largest number, with their magnitude.
+    models:       its graphs by format.
+    measured:     the graph that its accuracy is measured on, if that is not one of `models`.
+    fp32_tensors: tensors that stay FP32 because they come near the largest FP16 number, with their magnitude.
     """
 
     models: dict[str, Any]
@@ -45,7 +46,7 @@ class Lowered(msgspec.Struct, frozen=True):
 
 
 def lower(bundle: Bundle, stage: str, choice: Choice, seen: Mapping[str, Magnitudes], method: str) -> Lowered:
-    """Make a stage's graphs at a precision. seen: its tensors' magnitudes. method: of METHODS, for INT8."""
+    """Make the graphs of a stage at a precision. seen: magnitudes of its tensors. method: for INT8, of METHODS."""
     models = load_graphs(bundle, stage)
     plain = models[PLAIN]
     group = groups(plain.graph)
@@ -69,9 +70,9 @@ def lower(bundle: Bundle, stage: str, choice: Choice, seen: Mapping[str, Magnitu
 
 
 def lowest_groups(bundle: Bundle, stage: str, precision: Precision) -> list[str]:
-    """The groups of a stage's nodes that a precision lowers, in the order of the graph; none where it lowers nothing.
+    """The groups of nodes of a stage that a precision affects, in graph order; empty if there are none.
 
-    For INT8 those with a layer in them.
+    For INT8 these are the groups with at least one quantised layer.
     """
     graph = load_graphs(bundle, stage)[PLAIN].graph
     group = groups(graph)
@@ -80,7 +81,7 @@ def lowest_groups(bundle: Bundle, stage: str, precision: Precision) -> list[str]
 
 
 def _for_onnx_runtime(models: dict[str, onnx.ModelProto]) -> dict[str, onnx.ModelProto]:
-    """INT8 for ONNX Runtime's CPU, from the form with its fused operators where the stage has one."""
+    """INT8 graphs for ONNX Runtime's CPU provider, from the graph with its fused operators if the stage has one."""
     fused = models.get(FUSED) or _copied(models[PLAIN])
     fuse_linear_layers(fused)
     both = {PLAIN: models[PLAIN], FUSED: fused}

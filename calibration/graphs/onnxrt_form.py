@@ -1,7 +1,7 @@
-"""INT8 layers as ONNX Runtime's CPU runs them fastest: com.microsoft.MatMulIntegerToFloat, bias included.
+"""INT8 layers in the form that is fastest on ONNX Runtime's CPU: com.microsoft.MatMulIntegerToFloat with its bias.
 
-Left to itself it turns a linear layer between Q/DQ back into an FP32 one. Activations become unsigned with their zero
-at 128, for which x86 has instructions: the same levels, moved, so that the same numbers come out.
+From Q/DQ nodes ONNX Runtime would make an FP32 layer again. Activations become unsigned with zero point 128, for which
+x86 has instructions: the same levels, shifted, so the results are the same.
 """
 
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ ZERO = 128
 
 
 def fuse_linear_layers(model: onnx.ModelProto) -> None:
-    """Put one node in the place of each quantised product and the bias after it, where it has one, in place."""
+    """Replace each quantised product, with its bias if it has one, by one node, in place."""
     graph = model.graph
     vectors = {name for name, tensor in initializers(graph).items() if len(tensor.dims) == 1}
     made_by, read_by = makers(graph), readers(graph)
@@ -44,7 +44,7 @@ def _is_dequantised(node: onnx.NodeProto | None) -> bool:
 
 
 def _needed(graph: onnx.GraphProto, nodes: Iterable[onnx.NodeProto]) -> list[onnx.NodeProto]:
-    """The nodes that an output depends on, in their order."""
+    """The nodes that an output depends on, in graph order."""
     wanted = {output.name for output in graph.output}
     kept = []
     for node in reversed(list(nodes)):

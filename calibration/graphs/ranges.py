@@ -1,4 +1,4 @@
-"""How large a tensor's numbers are: a histogram that grows with what it sees, and the limits that INT8 is scaled to."""
+"""Magnitudes of a tensor as a histogram whose range grows, and the methods that choose the limit for INT8 scales."""
 
 from collections.abc import Callable, Mapping
 
@@ -7,16 +7,16 @@ import numpy.typing as npt
 
 BINS = 2048
 PERCENTILE = 99.99
-LEVELS = 128  # of magnitude, that int8 has
-STEP = 16  # bins between two limits that entropy compares
+LEVELS = 128  # levels of magnitude in int8
+STEP = 16  # bins between two limits that the entropy method compares
 
 F64 = npt.NDArray[np.float64]
 
 
 class Magnitudes:
-    """The magnitudes of one tensor: the largest of all, and a histogram of a sample. Its size does not grow.
+    """The magnitudes of one tensor: the largest one, and a histogram of samples with a fixed number of bins.
 
-    counts: [BINS] int64, in equal steps from 0 to `top`; where a larger number comes, neighbours are merged.
+    counts: [BINS] int64, in equal steps from 0 to `top`; for a larger number, neighbouring bins are merged.
     """
 
     def __init__(self, largest: float = 0.0, top: float = 0.0, counts: npt.NDArray[np.int64] | None = None) -> None:
@@ -25,7 +25,7 @@ class Magnitudes:
         self.counts = np.zeros(BINS, np.int64) if counts is None else counts
 
     def add(self, largest: float, sample: npt.NDArray[np.float32] | None = None) -> None:
-        """Take up a tensor: its largest magnitude, and some of its values [any]."""
+        """Add a tensor: its largest magnitude, and a sample of its values, of any shape."""
         self.largest = max(self.largest, largest)
         if sample is None or largest == 0:
             return
@@ -38,12 +38,12 @@ class Magnitudes:
 
 
 def limit_by_max(seen: Magnitudes) -> float:
-    """The largest magnitude: nothing is cut off."""
+    """The largest magnitude: nothing is clipped."""
     return seen.largest
 
 
 def limit_by_percentile(seen: Magnitudes) -> float:
-    """The magnitude that all but 0.01 % of the numbers stay below."""
+    """The magnitude that 99.99 % of the numbers do not exceed."""
     total = np.cumsum(seen.counts)
     if not total[-1]:
         return seen.largest
@@ -52,10 +52,10 @@ def limit_by_percentile(seen: Magnitudes) -> float:
 
 
 def limit_by_entropy(seen: Magnitudes) -> float:
-    """The limit whose levels tell least apart from the numbers themselves (TensorRT's calibrator, GTC 2017).
+    """The limit with the smallest Kullback-Leibler divergence (TensorRT's entropy calibrator, GTC 2017).
 
-    For each limit: the numbers below it, those beyond it put to the last bin, against the same on 128 levels; the
-    smallest Kullback-Leibler divergence wins. Zeros are left out: they are exact at every limit.
+    For each limit, the distribution of the numbers below it, with larger ones added to the last bin, is compared with
+    the same distribution on 128 levels. Zeros are left out: they are exact for every limit.
     """
     counts = seen.counts.astype(np.float64)
     counts[0] = 0

@@ -1,7 +1,7 @@
-"""A stage's graphs in memory: what its tensors are, which part of the model a node belongs to, and back to disk.
+"""Loads the graphs of a stage, describes their tensors and groups of nodes, and writes graphs back to disk.
 
 A stage has up to two graphs, with standard operators ("onnx") and with ONNX Runtime's fused attention ("onnx-ort").
-Both name the same tensors and read the same weights, so that what is decided for one holds for the other.
+Both have the same tensor names and weights, so a decision for one is valid for the other.
 """
 
 from collections import Counter
@@ -13,13 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.graph_files import INLINE_BYTES, WeightsLayout, graph_file, write_weights
 from onnx import TensorProto, numpy_helper
 
 PLAIN = "onnx"
 FUSED_ATTENTION = "MultiHeadAttention"
-INLINE_BYTES = 1024  # smaller constants stay in the graph, where shape inference can see them
-ALIGNMENT = 64  # of a tensor in the weights file, in bytes
-FIRST = "input"  # the group of nodes before the first that has parameters
+FIRST = "input"  # the group of nodes before the first one with parameters
 
 
 def load_graphs(bundle: Bundle, stage: str) -> dict[str, onnx.ModelProto]:
@@ -37,12 +36,12 @@ def initializers(graph: onnx.GraphProto) -> dict[str, TensorProto]:
 
 
 def makers(graph: onnx.GraphProto) -> dict[str, onnx.NodeProto]:
-    """The node that makes each tensor, by the tensor's name."""
+    """The node that produces each tensor, by tensor name."""
     return {name: node for node in graph.node for name in node.output}
 
 
 def readers(graph: onnx.GraphProto) -> dict[str, list[onnx.NodeProto]]:
-    """The nodes that read each tensor, in the order of the graph, by the tensor's name."""
+    """The nodes that read each tensor, in graph order, by tensor name."""
     found: dict[str, list[onnx.NodeProto]] = {}
     for node in graph.node:
         for name in node.input:
@@ -61,7 +60,8 @@ def tensor_types(model: onnx.ModelProto) -> dict[str, int]:
 def groups(graph: onnx.GraphProto) -> dict[str, str]:
     """The part of the model that each node belongs to, by node name: `blocks.3`, `layers.0`, `downsample`, ...
 
-    It is read from the names of the parameters that a node alone uses; a node without takes that of the node before.
+    It follows from the names of parameters that only this node uses; a node without any belongs to the part of the
+    previous node.
     """
     constants = initializers(graph)
     uses = Counter(name for node in graph.node for name in set(node.input))
@@ -74,23 +74,14 @@ def groups(graph: onnx.GraphProto) -> dict[str, str]:
 
 
 def write_graphs(stage: str, models: Mapping[str, onnx.ModelProto], root: Path) -> dict[str, tuple[str, ...]]:
-    """Write the graphs of a stage and one file of weights for all below root; the files by format, the graph first."""
-    weights = f"{stage}.weights"
-    places: dict[str, list[tuple[str, str]]] = {}
-    with (root / weights).open("wb") as file:
-        for tensor in _each_once(models.values()):
-            raw = tensor.raw_data or numpy_helper.to_array(tensor).tobytes()
-            if len(raw) < INLINE_BYTES:
-                continue
-            file.write(b"\0" * (-file.tell() % ALIGNMENT))
-            at = [("location", weights), ("offset", str(file.tell())), ("length", str(len(raw)))]
-            places[tensor.name] = at
-            file.write(raw)
+    """Write the graphs of a stage and one weights file for all, below root. Returns files by format, graph first."""
+    layout = WeightsLayout(stage)
+    places = {name: layout.place(len(raw)) for name, raw in _large_constants(models.values())}
+    weights = write_weights(root, stage, (raw for _, raw in _large_constants(models.values())))
     files: dict[str, tuple[str, ...]] = {}
     for format, model in models.items():
-        name = f"{stage}.onnx" if format == PLAIN else f"{stage}.{format.removeprefix(PLAIN + '-')}.onnx"
-        (root / name).write_bytes(_outside(model, places).SerializeToString(deterministic=True))
-        files[format] = (name, weights)
+        files[format] = (graph_file(stage, format), weights)
+        (root / files[format][0]).write_bytes(_outside(model, places).SerializeToString(deterministic=True))
     return files
 
 
@@ -102,7 +93,7 @@ def constant(graph: onnx.GraphProto, name: str, value: npt.NDArray[Any]) -> str:
 
 
 def drop_unused(graph: onnx.GraphProto) -> None:
-    """Let go of constants that no node reads."""
+    """Remove constants that no node reads."""
     used = {name for node in graph.node for name in node.input}
     kept = [tensor for tensor in graph.initializer if tensor.name in used]
     del graph.initializer[:]
@@ -110,9 +101,9 @@ def drop_unused(graph: onnx.GraphProto) -> None:
 
 
 def fold_transposed_weights(graph: onnx.GraphProto, weights_folder: Path | None = None) -> None:
-    """Turn transposed constants into constants, in place: a product by one is a product by a weight.
+    """Replace transposed constants by constants, in place, so that products with them are products with weights.
 
-    weights_folder: where large constants are, if they were not loaded with the graph.
+    weights_folder: folder of large constants, if they were not loaded with the graph.
     """
     constants = initializers(graph)
     kept = []
@@ -128,7 +119,7 @@ def fold_transposed_weights(graph: onnx.GraphProto, weights_folder: Path | None 
 
 
 def replace_nodes(graph: onnx.GraphProto, nodes: Iterable[onnx.NodeProto]) -> None:
-    """Put other nodes in the place of a graph's own."""
+    """Replace the nodes of a graph."""
     nodes = list(nodes)
     del graph.node[:]
     graph.node.extend(nodes)
@@ -140,17 +131,21 @@ def _group(parameter: str) -> str:
     return ".".join(parts[: numbers[0] + 1] if numbers else parts[:-1][:2])
 
 
-def _each_once(models: Iterable[onnx.ModelProto]) -> Iterator[TensorProto]:
+def _large_constants(models: Iterable[onnx.ModelProto]) -> Iterator[tuple[str, bytes]]:
+    """Names and bytes of the constants that go into the weights file, each once."""
     seen = set()
     for model in models:
         for tensor in model.graph.initializer:
-            if tensor.name not in seen:
-                seen.add(tensor.name)
-                yield tensor
+            if tensor.name in seen:
+                continue
+            seen.add(tensor.name)
+            raw = tensor.raw_data or numpy_helper.to_array(tensor).tobytes()
+            if len(raw) >= INLINE_BYTES:
+                yield tensor.name, raw
 
 
-def _outside(model: onnx.ModelProto, places: Mapping[str, list[tuple[str, str]]]) -> onnx.ModelProto:
-    """The same graph with its large constants named by their place in the weights file."""
+def _outside(model: onnx.ModelProto, places: Mapping[str, Mapping[str, str]]) -> onnx.ModelProto:
+    """The same graph, with its large constants replaced by references to the weights file."""
     out = onnx.ModelProto()
     out.CopyFrom(model)
     for tensor in out.graph.initializer:
@@ -159,6 +154,6 @@ def _outside(model: onnx.ModelProto, places: Mapping[str, list[tuple[str, str]]]
                 tensor.ClearField(field)
             tensor.data_location = TensorProto.EXTERNAL
             del tensor.external_data[:]
-            for key, value in places[tensor.name]:
+            for key, value in places[tensor.name].items():
                 tensor.external_data.add(key=key, value=value)
     return out

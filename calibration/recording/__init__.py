@@ -1,1 +1,1 @@
-"""The FP32 pipeline over the clips, with every tensor's magnitudes."""
+"""Runs the FP32 pipeline over the clips and records the magnitudes of every tensor."""

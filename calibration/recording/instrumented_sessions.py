@@ -1,7 +1,7 @@
-"""Sessions that see inside their graph: the ordinary pipeline runs, and each tensor's magnitudes are noted.
+"""Sessions that record the magnitude of every tensor inside their graph while the ordinary pipeline runs.
 
-The graph with standard operators gets a few more nodes, which reduce every tensor to its extremes and those that may
-become INT8 to a sample: what leaves the graph is small, whatever the size of its tensors.
+Nodes added to the graph with standard operators reduce every tensor to its extremes, and sample those that may become
+INT8, so the additional outputs are small for tensors of any size.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,20 +20,20 @@ from masklet.runtime.bundle.spec import StageSpec, Tensor
 from masklet.runtime.errors import CalibrationError, SessionError
 from onnx import TensorProto, helper, numpy_helper
 
-SAMPLE = 8192  # numbers of a tensor that are looked at in a call, or a few times as many
-STRIDES = (1, 3, 11, 31, 101, 307, 1009, 3001, 10007)  # primes, so that a stride meets every channel
+SAMPLE = 8192  # numbers of a tensor sampled per call, up to a small factor
+STRIDES = (1, 3, 11, 31, 101, 307, 1009, 3001, 10007)  # primes, so that a stride reaches every channel
 WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
 EXTREMES = ("ReduceMin", "ReduceMax")
 REDUCED = "masklet_reduced"
 
 Statistics = dict[str, Magnitudes]  # by tensor
-Strides = dict[str, int]  # by sampled tensor: every how many numbers are looked at
+Strides = dict[str, int]  # by sampled tensor: distance between sampled numbers
 
 
 class Watching:
-    """A backend that opens watched sessions and keeps their statistics by stage, going on from those it is given.
+    """A backend that opens recording sessions and collects statistics by stage, starting from given ones.
 
-    strides: by stage; chosen by the sizes that tensors have when a stage is first run, and then held to.
+    strides: by stage; chosen from the tensor sizes of the first call of a stage, then fixed.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Watching:
 
 
 class WatchedSession:
-    """A stage that is watched. Raises CalibrationError naming stage and tensor where a number is not finite."""
+    """A session that records its tensors. Raises CalibrationError naming stage and tensor for a non-finite number."""
 
     def __init__(self, spec: StageSpec, path: Path, threads: int | None, seen: Statistics, strides: Strides) -> None:
         self._spec, self._path, self._threads, self._seen, self._strides = spec, path, threads, seen, strides
@@ -95,7 +95,7 @@ class WatchedSession:
         self._session = None
 
     def _strides_for(self, feeds: Feeds) -> Strides:
-        """Strides by the sizes of the sampled tensors, which are known when they are there."""
+        """Strides from the sizes of the sampled tensors, which are known after a call."""
         model = _copy(self._model)
         sizes = [f"{name}_size" for name in self._sampled]
         for name, size in zip(self._sampled, sizes, strict=True):
@@ -108,10 +108,10 @@ class WatchedSession:
         }
 
     def _reduced(self, kinds: Sequence[str], strides: Mapping[str, int]) -> onnx.ModelProto:
-        """The graph with each tensor reduced as soon as it is made, so that it need not outlive its readers.
+        """The graph with each tensor reduced right after its producer, so that it does not live longer than before.
 
-        kinds: of reduction to one number; their results are one output, tensor by tensor. strides: of the tensors that
-        are sampled, too.
+        kinds:   reductions to one number; their results form one output, tensor by tensor.
+        strides: of the tensors that are sampled as well.
         """
         model = _copy(self._model)
         graph = model.graph
@@ -151,23 +151,23 @@ class WatchedSession:
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
-        options.execution_order = onnxruntime.ExecutionOrder.PRIORITY_BASED  # as the nodes stand in the graph
+        options.execution_order = onnxruntime.ExecutionOrder.PRIORITY_BASED  # run nodes in graph order
         if self._threads is not None:
             options.intra_op_num_threads = self._threads
         options.add_session_config_entry(WEIGHTS_FOLDER, str(self._path.parent))
         try:
             return onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's own exceptions share no base class
-            raise SessionError(f"stage {self._spec.name!r}: {self._path} cannot be watched: {error}") from error
+            raise SessionError(f"stage {self._spec.name!r}: {self._path} cannot be opened: {error}") from error
 
     def _first_not_finite(self, feeds: Feeds) -> str:
-        """Sum every tensor, and name the first in the order of the graph whose sum is no number."""
+        """Sum every tensor; name the first one in graph order whose sum is not finite."""
         session = self._opened(self._reduced(("ReduceSum",), {}))
         (sums,) = session.run([REDUCED], dict(feeds))
         first = next((name for name, total in zip(self._tensors, sums, strict=True) if not np.isfinite(total)), "?")
         return (
-            f"stage {self._spec.name!r}, tensor {first!r}: holds numbers that are not finite; nothing can be "
-            "calibrated on them: check the checkpoint with `masklet verify`"
+            f"stage {self._spec.name!r}, tensor {first!r}: has NaN or infinite values, so calibration is not "
+            "possible; check the checkpoint with `masklet verify`"
         )
 
 

@@ -1,8 +1,8 @@
-"""Recording: the ordinary pipeline in FP32 over all clips, with every tensor's magnitudes, the masks, and real feeds.
+"""Recording: runs the FP32 pipeline over all clips and saves tensor magnitudes, masks, and real stage inputs.
 
-What is kept does not grow with the clips but for the masks, which are a line a frame on disk: histograms, and the feeds
-of a few frames that differ, drawn so that each has the same chance. All of it stands in a folder and is saved as it
-grows; the same recording begun again goes on where it was.
+Except for the masks (one line per frame on disk), the recording does not grow with the clips: it has histograms, and
+the inputs of a few frames that differ, chosen with equal probability. It is saved regularly in a folder; the same
+recording, started again, resumes there.
 """
 
 import hashlib
@@ -33,13 +33,13 @@ from masklet.runtime.streams.message_pack import pack, unpack
 from masklet.runtime.tracking.snapshot import TrackerSnapshot
 from masklet.runtime.tracking.tracker import Pending
 
-KEPT_FRAMES = 16  # whose feeds are kept
+KEPT_FRAMES = 16  # frames whose stage inputs are kept
 SAVE_EVERY = 50  # frames
-DIFFERS = 0.01  # mean difference of two thumbnails, of the channel's range, from which frames count as different
+DIFFERS = 0.01  # minimum mean difference of two thumbnails, as a share of the channel range, for different frames
 THUMBNAIL = (16, 16)
 STATE = "state"
 
-Progress = Callable[[str, int, int | None], None]  # is told what is done, how much of it, of how much
+Progress = Callable[[str, int, int | None], None]  # called with a description, the amount done, and the total
 F32 = npt.NDArray[np.float32]
 
 
@@ -52,9 +52,10 @@ class _Seen(msgspec.Struct):
 
 
 class _State(msgspec.Struct):
-    """Where a recording stands: before the frame after `frames` of clip `clip`.
+    """The position of a recording: after `frames` frames of clip `clip`.
 
-    masks_bytes: of the clip's masks so far. differed: frames that differed from those kept before them.
+    masks_bytes: size of the clip's masks file so far.
+    differed:    number of frames that differed from those kept before.
     """
 
     key: str
@@ -70,7 +71,7 @@ class _State(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Recording:
-    """What was recorded. statistics: magnitudes by stage and tensor; a stage that was not run has none."""
+    """A finished recording. statistics: magnitudes by stage and tensor; a stage that was not run has none."""
 
     folder: Path
     statistics: dict[str, Statistics]
@@ -81,7 +82,7 @@ class Recording:
         return MaskLines(_masks_path(self.folder, clip))
 
     def feeds(self, stage: str, most: int) -> Iterator[dict[str, Tensor]]:
-        """At most so many real feeds of a stage, evenly from those that are kept; read one at a time."""
+        """At most `most` recorded inputs of a stage, evenly spread over the kept ones; read one at a time."""
         paths = sorted(self.folder.glob(f"feeds/*/*-{stage}.npz"))
         for path in paths[:: -(-len(paths) // most) or 1]:
             with np.load(path) as stored:
@@ -91,9 +92,9 @@ class Recording:
 def record(
     bundle: Bundle, clips: Sequence[Clip], folder: Path, *, seed: int, threads: int | None, progress: Progress
 ) -> Recording:
-    """Run the clips, or what is left of them, and keep what is seen in a folder.
+    """Run the clips, or the rest of them, and record them in a folder.
 
-    Raises CalibrationError where a prompt or a phrase finds nothing, no frame comes, or a number is not finite.
+    Raises CalibrationError if a prompt or a phrase finds nothing, a source has no frame, or a number is not finite.
     """
     key = _key(bundle, clips, seed)
     state = _load(folder, key)
@@ -112,7 +113,7 @@ def record(
 
 
 class FeedKeeper:
-    """Keeps the feeds of a bounded number of frames on disk: a seeded reservoir of the frames that differ."""
+    """Keeps the stage inputs of a bounded number of frames on disk: a seeded reservoir sample of differing frames."""
 
     def __init__(self, folder: Path, seed: int, differed: int = 0, thumbnails: Sequence[F32] = ()) -> None:
         self.differed = differed
@@ -123,15 +124,15 @@ class FeedKeeper:
         self._calls = 0
 
     def wrap(self, session: Session) -> "KeptSession":
-        """Keep the feeds of a session's calls; give this to `Sessions.open`."""
+        """Keep the inputs of a session's calls; pass this to `Sessions.open`."""
         return KeptSession(session, self)
 
     def begin(self, clip: int) -> None:
-        """Keep the feeds of what is run before the first clip's first frame: phrases are encoded there."""
+        """Keep the inputs of calls before the first frame of the first clip, in which phrases are encoded."""
         self._slot, self._calls = None if clip else self._folder / "start", 0
 
     def see(self, frame: Frame) -> None:
-        """Decide whether the feeds of the calls that follow are kept."""
+        """Decide whether to keep the inputs of the calls for this frame."""
         self._slot, self._calls = None, 0
         small = cv2.resize(frame.image, THUMBNAIL, interpolation=cv2.INTER_AREA)
         thumbnail: F32 = np.asarray(small, np.float32) / np.float32(255)
@@ -148,7 +149,7 @@ class FeedKeeper:
         shutil.rmtree(self._slot, ignore_errors=True)
 
     def keep(self, stage: str, feeds: Feeds) -> None:
-        """Take up the feeds of a call, if its frame is kept."""
+        """Store the inputs of a call if its frame is kept."""
         if self._slot is not None:
             self._slot.mkdir(exist_ok=True)
             np.savez(self._slot / f"{self._calls:02d}-{stage}.npz", **feeds)  # type: ignore[arg-type]
@@ -156,7 +157,7 @@ class FeedKeeper:
 
 
 class KeptSession(SessionAround):
-    """A session whose feeds are shown to a keeper before they are run."""
+    """A session that passes its inputs to a keeper before it runs them."""
 
     def __init__(self, session: Session, keeper: FeedKeeper) -> None:
         super().__init__(session)
@@ -195,12 +196,12 @@ def _record_clip(
             keeper.see(frame)
             write(tracker.advance(frame, clip.schedule.get(frame.index)))
             progress(what, done, source.frames)
-            if done % SAVE_EVERY == 0 and not clip.concepts:  # those cannot be gone on with: their clip begins anew
+            if done % SAVE_EVERY == 0 and not clip.concepts:  # clips with concepts cannot be resumed; they restart
                 state.frames, state.masks_bytes, state.tracker = done, sink.written, tracker.snapshot()
                 _save(folder, state, watching, keeper)
         write(tracker.late())
     if not done:
-        raise CalibrationError(f"{clip.source}: no frame came, so there is nothing to calibrate on")
+        raise CalibrationError(f"{clip.source}: has no frame to calibrate on")
     state.clip, state.frames, state.masks_bytes, state.tracker = number + 1, 0, 0, None
     _save(folder, state, watching, keeper)
 
@@ -209,8 +210,8 @@ def _check_found(clip: Clip, result: FrameResult) -> None:
     seen = {i for i, mask in zip(result.object_ids.tolist(), result.masks, strict=True) if mask.any()}
     for object_id in sorted(clip.schedule.get(result.frame_index, {}).keys() - seen):
         raise CalibrationError(
-            f"{clip.source}: the prompt of object {object_id} on frame {result.frame_index} finds nothing; "
-            "calibrating on empty masks would prove nothing: prompt it where it can be seen"
+            f"{clip.source}: the prompt of object {object_id} on frame {result.frame_index} gives an empty mask, which "
+            "cannot be compared; prompt the object where it is visible"
         )
 
 
@@ -218,13 +219,13 @@ def _check_phrases(clips: Sequence[Clip], recording: Recording) -> None:
     found = set().union(*(recording.masks(number).phrases for number in range(len(clips))))
     for name in sorted({concept.name for clip in clips for concept in clip.concepts} - found):
         raise CalibrationError(
-            f"{', '.join(clip.source for clip in clips)}: {name!r} finds nothing on any frame; calibrating on empty "
-            "masks would prove nothing: look for what can be seen, or lower --min-score"
+            f"{', '.join(clip.source for clip in clips)}: {name!r} finds nothing on any frame, so there are no "
+            "masks to compare; search for something visible, or lower --min-score"
         )
 
 
 def _key(bundle: Bundle, clips: Sequence[Clip], seed: int) -> str:
-    """What a recording depends on, as a hash."""
+    """A hash of everything that a recording depends on."""
     manifest = (bundle.root / MANIFEST).read_bytes()
     asked: list[Any] = [
         [clip.source, _stamp(clip.source), clip.schedule, clip.cut, clip.concepts, clip.found_with] for clip in clips
@@ -240,7 +241,7 @@ def _stamp(source: str) -> list[tuple[str, int, int]]:
 
 
 def _load(folder: Path, key: str) -> _State:
-    """The state of a recording of the same things; a new one where there is none."""
+    """The state of a recording with the same key; a new state if there is none."""
     try:
         state = unpack((folder / STATE).read_bytes(), _State)
     except (OSError, msgspec.MsgspecError):

@@ -1,1 +1,1 @@
-"""The evidence: data, HTML page and terminal tables."""
+"""The calibration report: data, HTML page and terminal tables."""

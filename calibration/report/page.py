@@ -1,4 +1,4 @@
-"""A calibration's report as one HTML page that needs nothing else: no script, no font, no network."""
+"""A calibration report as one self-contained HTML page: no script, no font, no network."""
 
 import base64
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from masklet.calibration.graphs.low_precision import FULL
 from masklet.calibration.report.report import Report
 from masklet.calibration.scoring.closed_loop import U8, Worst
 
-WIDTH, HEIGHT, LEFT, RIGHT, BOTTOM = 860, 240, 52, 16, 30  # pixels of the curve
+WIDTH, HEIGHT, LEFT, RIGHT, BOTTOM = 860, 240, 52, 16, 30  # pixels of the chart
 
 TEMPLATE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -43,11 +43,11 @@ figure { display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); gap: 4
 figure img { width: 100%; border-radius: 4px } figcaption { grid-column: 1 / -1; color: var(--soft); font-size: 13px }
 </style></head><body>
 <h1>{{ r.family }} {{ r.variant }}: {{ r.precision }}
-  <span class="{{ 'good' if r.within else 'bad' }}">{{ 'within' if r.within else 'beyond' }} its bound</span></h1>
+  <span class="{{ 'good' if r.within else 'bad' }}">{{ 'within' if r.within else 'beyond' }} its limits</span></h1>
 <p>{{ r.figures.frames }} frames of {{ r.sources | length }} source{{ '' if r.sources | length == 1 else 's' }}, from
 {{ r.checkpoint }}{% if r.truth %}; J&amp;F against true masks{% else %}; no true masks were given{% endif %}.
 {% if r.precision.startswith('int8') %}INT8 ranges by {{ r.method }}.{% endif %}</p>
-<p>Bound: mask IoU with FP32 from {{ r.bound.min_iou }}{% if r.truth %}, at most {{ r.bound.max_drop }} points of
+<p>Limits: mask IoU with FP32 at least {{ r.bound.min_iou }}{% if r.truth %}, at most {{ r.bound.max_drop }} points of
 J&amp;F lost{% endif %}.</p>
 <div class="tiles">
 {% for value, name in tiles %}<div class="card"><b>{{ value }}</b><span>{{ name }}</span></div>{% endfor %}
@@ -57,23 +57,23 @@ J&amp;F lost{% endif %}.</p>
 <th>speed</th><th>difference</th><th>IoU, alone</th><th>J&amp;F, alone</th></tr>
 {% for row in stages %}<tr>{% for cell in row %}<td{% if loop.index == 2 %} class="words"{% endif %}>{{ cell }}</td>
 {% endfor %}</tr>{% endfor %}</table>
-<p>Milliseconds a call: ONNX Runtime on this machine, taking turns with FP32 on recorded frames. Difference: of the
+<p>Milliseconds per call: ONNX Runtime on this machine, alternating with FP32 on recorded frames. Difference: of the
 worst output, relative to FP32. Alone: every other stage in FP32.</p></section>
 <section class="card"><h2>Mask IoU with FP32 along the clip</h2>{{ curve }}
-<p>Mean over objects and sources, by frames since the prompt. Masks that FP32 has and this has not: {{ r.figures.lost }}
-frames; the reverse: {{ r.figures.gained }}.</p>
-{% if r.phrases %}<p>Instances of {{ r.phrases | join(', ') }} are the same where their masks overlap by more than half;
-one without a counterpart counts 0. Of one frame to the next an instance became another {{ r.figures.switched }} times.
+<p>Mean over objects and sources, by frames since the prompt. Masks lost (only FP32 has one): {{ r.figures.lost }}
+frames; masks gained (only {{ r.precision }} has one): {{ r.figures.gained }}.</p>
+{% if r.phrases %}<p>Instances of {{ r.phrases | join(', ') }} are matched if their masks overlap by more than half; an
+instance without a match counts 0. Ids switched between frames {{ r.figures.switched }} times.
 </p>{% endif %}</section>
-<section class="card"><h2>The worst frames: FP32, {{ r.precision }}, and where they differ</h2>
+<section class="card"><h2>The worst frames: FP32, {{ r.precision }}, and the difference</h2>
 {% for name, full, low, differ in pictures %}<figure><img alt="FP32" src="{{ full }}"><img alt="{{ r.precision }}"
 src="{{ low }}"><img alt="difference" src="{{ differ }}"><figcaption>{{ name }}</figcaption></figure>{% endfor %}
-<p>Red: what FP32 alone has in a mask; blue: what {{ r.precision }} alone has.</p></section>
-<section class="card"><h2>What was tried</h2>
-<table><tr><th>trial</th><th>IoU</th><th>J&amp;F</th><th>lost</th><th class="words">higher</th></tr>
+<p>Red: only in the mask of FP32; blue: only in the mask of {{ r.precision }}.</p></section>
+<section class="card"><h2>Trials</h2>
+<table><tr><th>trial</th><th>IoU</th><th>J&amp;F</th><th>lost</th><th class="words">kept higher</th></tr>
 {% for row in trials %}<tr><td>{{ row[0] }}</td>{% for cell in row[1:4] %}<td class="{{ row[5] }}">{{ cell }}</td>
 {% endfor %}<td class="words">{{ row[4] }}</td></tr>{% endfor %}</table></section>
-{% if r.fp32_tensors %}<section class="card"><h2>Tensors near FP16's largest number, kept FP32</h2><table>
+{% if r.fp32_tensors %}<section class="card"><h2>Tensors near the largest FP16 number, kept FP32</h2><table>
 {% for stage, tensors in r.fp32_tensors.items() %}{% for name, largest in tensors.items() %}
 <tr><td>{{ stage }}: {{ name }}</td><td>{{ '%.0f' | format(largest) }}</td></tr>{% endfor %}{% endfor %}</table>
 </section>{% endif %}
@@ -82,7 +82,7 @@ src="{{ low }}"><img alt="difference" src="{{ differ }}"><figcaption>{{ name }}<
 
 
 def page(report: Report, worst: Sequence[Worst]) -> str:
-    """The page's text. worst: the frames to show."""
+    """The text of the page. worst: the frames to show."""
     from jinja2 import Environment
     from markupsafe import Markup
 
@@ -99,13 +99,13 @@ def page(report: Report, worst: Sequence[Worst]) -> str:
 
 def _tiles(report: Report) -> list[tuple[str, str]]:
     figures = report.figures
-    tiles = [(f"{figures.iou:.4f}", "mask IoU with FP32"), (f"{figures.least_iou:.3f}", "of the worst frame")]
+    tiles = [(f"{figures.iou:.4f}", "mask IoU with FP32"), (f"{figures.least_iou:.3f}", "IoU of the worst frame")]
     if figures.jf is not None and figures.drop is not None:
         tiles += [(f"{figures.jf:.2f}", "J&F"), (f"{figures.drop:+.2f}", "points lost against FP32")]
     tiles += [(f"{figures.drift:+.4f}", "drift of IoU, first to last third")]
     if report.phrases and figures.matched_iou is not None:
         tiles += [
-            (f"{figures.matched_iou:.4f}", "of instances that both find"),
+            (f"{figures.matched_iou:.4f}", "IoU of matched instances"),
             (f"{figures.score_difference:.4f}", "difference of their scores"),
             (f"{figures.lost}, {figures.gained}", "instances lost, gained"),
         ]

@@ -1,4 +1,4 @@
-"""What a calibration came to, as data: report.json, and the summary that goes into the manifest."""
+"""The result of a calibration as data: report.json, and the summary for the manifest."""
 
 from collections.abc import Sequence
 
@@ -17,13 +17,13 @@ SCHEMA = 1
 
 
 class Report(msgspec.Struct, frozen=True):
-    """Everything that a calibration says. Figures of accuracy are over all clips, with the choices as a whole.
+    """The result of a calibration. Accuracy is over all clips, with all chosen stages together.
 
-    alone:        by stage, the figures with that stage lowered alone; empty without a search.
-    fp32_tensors: by stage, tensors that stay FP32 because FP16 may not hold them, with their largest magnitude.
+    alone:        by stage, accuracy with only that stage at low precision; empty without a search.
+    fp32_tensors: by stage, tensors that stay FP32 because they may overflow in FP16, with their largest magnitude.
     curve:        mean IoU with FP32 by frames since the prompt.
-    frames_iou:   clip, frame, mean IoU with FP32.
-    phrases:      what instances were found of; empty where all objects were prompted.
+    frames_iou:   (clip, frame, mean IoU with FP32).
+    phrases:      phrases of the instances; empty if all objects were prompted.
     """
 
     family: str
@@ -51,13 +51,13 @@ class Report(msgspec.Struct, frozen=True):
 
     @property
     def worst_stage(self) -> str:
-        """The stage that costs most: in closed loop alone where that was measured, else on real feeds."""
+        """The stage with the largest loss: measured alone in closed loop if available, otherwise on recorded inputs."""
         if self.alone:
             return max(self.alone, key=lambda stage: self.bound.excess(self.alone[stage]))
         return max(self.stages, key=lambda stage: self.stages[stage].worst)
 
     def summary(self) -> Calibration:
-        """The part that the manifest keeps."""
+        """The summary for the manifest."""
         return Calibration(
             precision=self.precision,
             method=self.method,
@@ -81,7 +81,7 @@ def report(
     seed: int,
     clips: Sequence[Clip],
 ) -> Report:
-    """Compare the chosen stages with FP32 and put everything together."""
+    """Compare the chosen stages with FP32 and make the report."""
     variants = search.variants
     stages = variants.compare(chosen)
     evaluation: Evaluation = search.evaluation(chosen)

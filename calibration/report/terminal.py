@@ -1,15 +1,15 @@
-"""A calibration's report as tables in the terminal."""
+"""A calibration report as tables in the terminal."""
 
 from masklet.calibration.report.report import Report
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-WIDTH = 130  # columns where the output is no terminal
+WIDTH = 130  # columns if the output is not a terminal
 
 
 def show(report: Report) -> None:
-    """Print what was found."""
+    """Print the report."""
     console = Console()
     console = console if console.is_terminal else Console(width=WIDTH)
     console.print(_stages(report))
@@ -21,15 +21,15 @@ def show(report: Report) -> None:
     )
     if report.phrases and figures.matched_iou is not None:
         console.print(
-            f"instances of {', '.join(report.phrases)}: mask IoU of those that both find {figures.matched_iou:.4f}, "
-            f"their scores differ by {figures.score_difference:.4f}, ids switched {figures.switched}",
+            f"instances of {', '.join(report.phrases)}: mask IoU of matched instances {figures.matched_iou:.4f}, "
+            f"score difference {figures.score_difference:.4f}, ids switched {figures.switched}",
             highlight=False,
         )
     if figures.jf is not None and figures.drop is not None:
         console.print(
             f"J&F {figures.jf:.2f}, FP32 {figures.jf_fp32:.2f}: {figures.drop:+.2f} points lost", highlight=False
         )
-    console.print(f"{len(report.trials)} trials; {'within' if report.within else 'beyond'} the bound", highlight=False)
+    console.print(f"{len(report.trials)} trials; {'within' if report.within else 'beyond'} the limits", highlight=False)
 
 
 def _stages(report: Report) -> Table:

@@ -1,1 +1,1 @@
-"""Accuracy: J, F, J&F, IoU with FP32, frame by frame."""
+"""Accuracy of masks, frame by frame: J, F, J&F, and IoU with FP32."""

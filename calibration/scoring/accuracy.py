@@ -1,4 +1,4 @@
-"""How well masks agree with the truth: J (region), F (boundary) and their mean, as DAVIS defines them.
+"""Accuracy of masks against true masks: J (region), F (boundary) and their mean, as defined by DAVIS.
 
 Perazzi et al., "A Benchmark Dataset and Evaluation Methodology for Video Object Segmentation" (CVPR 2016),
 section 4, with the tolerance and the conventions for empty masks of its evaluation code.
@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 BoolArray = NDArray[np.bool_]
 
 TOLERANCE = 0.008
-"""How far boundaries may lie apart, as a share of the picture's diagonal (DAVIS: bound_th)."""
+"""Tolerance between boundaries, as a share of the image diagonal (DAVIS: bound_th)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """Region similarity J and contour accuracy F of a mask or the means over several, 0..1."""
+    """Region similarity J and contour accuracy F of a mask, or their means over several masks, 0..1."""
 
     J: float
     F: float
@@ -30,7 +30,7 @@ class Accuracy:
             raise ValueError(f"J {self.J} and F {self.F}: expected values in 0..1")
 
     @property
-    def JF(self) -> float:  # noqa: N802 - the measure's own name
+    def JF(self) -> float:  # noqa: N802 - the name of the measure
         """J&F: the mean of both."""
         return (self.J + self.F) / 2
 
@@ -41,7 +41,7 @@ def _check(found: BoolArray, true: BoolArray) -> None:
 
 
 def region_similarity(found: BoolArray, true: BoolArray) -> float:
-    """J: the area that two masks [H, W] share, over the area of either. 1 where both are empty."""
+    """J: intersection over union of two masks [H, W]. 1 if both are empty."""
     _check(found, true)
     either = np.count_nonzero(found | true)
     return np.count_nonzero(found & true) / either if either else 1.0
@@ -50,7 +50,7 @@ def region_similarity(found: BoolArray, true: BoolArray) -> float:
 def boundary(mask: BoolArray) -> BoolArray:
     """The boundary of a mask [H, W]: pixels that differ from the right, lower or lower right neighbour.
 
-    DAVIS's seg2bmap at equal size: one pixel wide, drawn towards the upper left, nothing along the picture's edge.
+    DAVIS's seg2bmap at equal size: one pixel wide, shifted towards the upper left, none along the edge of the image.
     """
     right, lower, diagonal = mask.copy(), mask.copy(), mask.copy()
     right[:, :-1] = mask[:, 1:]
@@ -74,10 +74,10 @@ def _grown(edge: BoolArray, disk: NDArray[np.uint8]) -> BoolArray:
 
 
 def contour_accuracy(found: BoolArray, true: BoolArray, tolerance: float = TOLERANCE) -> float:
-    """F: harmonic mean of the shares of either boundary that lie near the other one.
+    """F: harmonic mean of the shares of each boundary that lie near the other one.
 
     tolerance: share of the diagonal, rounded up to whole pixels; 1 or more: pixels.
-    A boundary missing on one side gives 0, on both 1 (DAVIS's db_eval_boundary).
+    If only one mask has a boundary F is 0, if neither has one F is 1 (DAVIS's db_eval_boundary).
     """
     _check(found, true)
     radius = tolerance if tolerance >= 1 else tolerance * math.hypot(*found.shape)
@@ -92,12 +92,12 @@ def contour_accuracy(found: BoolArray, true: BoolArray, tolerance: float = TOLER
 
 
 def accuracy(found: BoolArray, true: BoolArray, tolerance: float = TOLERANCE) -> Accuracy:
-    """J and F of one mask [H, W] against the truth. Raises ValueError where shapes differ."""
+    """J and F of one mask [H, W] against the true one. Raises ValueError if shapes differ."""
     return Accuracy(region_similarity(found, true), contour_accuracy(found, true, tolerance))
 
 
 def mean_accuracy(each: Iterable[Accuracy]) -> Accuracy:
-    """Mean J and mean F. Raises ValueError where there is nothing to average."""
+    """Mean J and mean F. Raises ValueError if there is nothing to average."""
     values = list(each)
     if not values:
         raise ValueError("no masks to average over")

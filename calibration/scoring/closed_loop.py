@@ -1,4 +1,4 @@
-"""The closed loop: a model's masks over clips against the FP32 pipeline's, frame by frame, and against the truth."""
+"""Closed loop: runs a pipeline over clips and compares its masks with those of FP32, and with true masks."""
 
 import heapq
 import math
@@ -22,23 +22,23 @@ from masklet.runtime.results import Frame, FrameResult
 
 U8 = npt.NDArray[np.uint8]
 K = TypeVar("K", int, tuple[int, int])
-SHOWN = 6  # of the worst frames
-PICTURE = 420  # pixels of a picture's longer side
+SHOWN = 6  # number of worst frames shown
+PICTURE = 420  # longer side of a picture in pixels
 RED, BLUE = (235, 60, 50), (60, 120, 255)
 
 
 class Figures(msgspec.Struct, frozen=True):
-    """What a model's masks come to.
+    """The accuracy of a pipeline over all clips.
 
-    frames:         on which there was an object to compare.
-    iou, least_iou: mask IoU with FP32's, mean over frames and objects, and the mean of the worst frame; 0 for an object
-                    that only one of the two has in sight.
-    drift:          mean IoU of the first third of the frames less that of the last one.
-    lost, gained:   frames of objects whose mask FP32 has and this has not, and the reverse.
-    jf, jf_fp32:    J&F with the truth in points of 100, over unprompted frames; None without a truth.
-    matched_iou:    as iou, over the objects that both have in sight; None where there are none.
-    score_difference: mean of those objects, without sign.
-    switched:       how often an instance of FP32's became another one.
+    frames:         number of frames with an object to compare.
+    iou, least_iou: mask IoU with FP32: mean over frames and objects, and mean of the worst frame; 0 for an object that
+                    is visible in only one of the two.
+    drift:          mean IoU of the first third of the frames minus that of the last third.
+    lost, gained:   number of (object, frame) pairs with a mask in FP32 only, and in this pipeline only.
+    jf, jf_fp32:    J&F against true masks in points of 100, over unprompted frames; None without true masks.
+    matched_iou:    like `iou`, over the objects that are visible in both; None if there are none.
+    score_difference: mean absolute difference of the scores of those objects.
+    switched:       how often an instance of FP32 was matched with another instance than before.
     """
 
     frames: int
@@ -55,22 +55,22 @@ class Figures(msgspec.Struct, frozen=True):
 
     @property
     def drop(self) -> float | None:
-        """Points of J&F that are lost against FP32; below zero where something was won."""
+        """Points of J&F lost against FP32; negative if accuracy increased."""
         return None if self.jf is None or self.jf_fp32 is None else self.jf_fp32 - self.jf
 
 
 class Bound(msgspec.Struct, frozen=True):
-    """What a bundle may lose: points of J&F where there is a truth, and always mask IoU with FP32."""
+    """The limits for a bundle: points of J&F lost, if there are true masks, and mask IoU with FP32 in any case."""
 
     max_drop: float
     min_iou: float
 
     def holds(self, figures: Figures) -> bool:
-        """Whether figures are within it."""
+        """Whether the figures are within the limits."""
         return figures.iou >= self.min_iou and (figures.drop is None or figures.drop <= self.max_drop)
 
     def excess(self, figures: Figures) -> float:
-        """How far figures are beyond it, in shares of what may be lost: 1 is just within."""
+        """The larger ratio of loss to allowed loss; up to 1 is within the limits."""
         shares = [(1 - figures.iou) / max(1 - self.min_iou, 1e-9)]
         if figures.drop is not None:
             shares.append(figures.drop / max(self.max_drop, 1e-9))
@@ -79,9 +79,10 @@ class Bound(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, order=True)
 class Worst:
-    """A frame with both results drawn in, and where they differ; small. The worst is the largest.
+    """A frame with both results drawn in and their difference, reduced in size. Ordered by difference.
 
-    difference: 1 - IoU. place: clip and frame, negated.
+    difference: 1 - IoU.
+    place:      clip and frame, negated.
     """
 
     difference: float
@@ -100,7 +101,7 @@ class Evaluation:
 
     @property
     def figures(self) -> Figures:
-        """The scores, summed up."""
+        """The accuracy over all scores."""
         scores = self.scores
         both = [s for s in scores if s.had and s.has]
         true = [s for s in scores if s.true is not None]
@@ -125,14 +126,14 @@ class Evaluation:
         return _means(((s.clip, s.frame), s.iou) for s in self.scores)
 
     def curve(self) -> list[tuple[int, float]]:
-        """Mean IoU with FP32 by the number of frames since an object was prompted, where there is any."""
+        """Mean IoU with FP32 by the number of frames since an object was prompted."""
         return _means((s.since_prompt, s.iou) for s in self.scores)
 
 
 def evaluate(
     sessions: Sessions, clips: Sequence[Clip], fp32: Sequence[MaskLines], progress: Callable[[int], None]
 ) -> Evaluation:
-    """Run sessions over clips. fp32: the FP32 pipeline's masks of each clip. progress: is told of frames done."""
+    """Run sessions over clips. fp32: masks of the FP32 pipeline for each clip. progress: called with frames done."""
     scores: list[FrameScore] = []
     worst: list[Worst] = []
     for number, clip in enumerate(clips):
@@ -145,14 +146,14 @@ def evaluate(
                 _keep_worst(worst, 1 - _mean(s.iou for s in found), (-number, -frame.index), frame, full, low)
             progress(1)
     if not scores:
-        raise CalibrationError("no object was tracked, so there is nothing to judge")
+        raise CalibrationError("no object was tracked, so there is nothing to compare")
     return Evaluation(scores, sorted(worst, reverse=True))
 
 
 def _keep_worst(
     worst: list[Worst], difference: float, place: tuple[int, int], frame: Frame, full: FrameResult, low: FrameResult
 ) -> None:
-    """Draw a frame and keep it in a heap, if it is one of the worst."""
+    """Draw a frame and put it on the heap if it is one of the worst."""
     if len(worst) == SHOWN and (difference, place) <= (worst[0].difference, worst[0].place):
         return
     small = _small(frame.image)
@@ -178,7 +179,7 @@ def _small_result(result: FrameResult, hw: tuple[int, ...]) -> FrameResult:
 
 
 def _small(image: U8) -> U8:
-    """A picture at the size in which it is shown; smaller ones grow, so that labels are small in them."""
+    """An image at the size at which it is shown; smaller ones are enlarged, so that labels are small in them."""
     scale = PICTURE / max(image.shape[:2])
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST
     return np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=way), np.uint8)
@@ -190,7 +191,7 @@ def _third(scores: Sequence[FrameScore], part: int, length: int) -> float:
 
 
 def _jf(by_object: list[list[Any]]) -> float | None:
-    """J&F in points: mean over an object's frames, then over objects, as DAVIS has it."""
+    """J&F in points: mean over the frames of an object, then over objects, as in DAVIS."""
     return 100 * _mean(mean_accuracy(each).JF for each in by_object) if by_object else None
 
 

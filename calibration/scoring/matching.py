@@ -1,8 +1,8 @@
-"""Which instances of two pipelines are the same, where ids say nothing: those whose masks overlap by more than half.
+"""Matches instances of two pipelines, whose ids are unrelated, by masks that overlap by more than half.
 
-A tracker's instances of a phrase do not share pixels, so that none overlaps two others by so much, and there is nothing
-to assign (Kirillov et al., "Panoptic Segmentation", CVPR 2019, section 4.1). Where masks do share pixels, the pair that
-overlaps most goes first.
+Instances of a phrase in a tracker do not share pixels, so no instance overlaps two others by more than half, and no
+assignment is needed (Kirillov et al., "Panoptic Segmentation", CVPR 2019, section 4.1). If masks do share pixels, the
+pair with the largest overlap is matched first.
 """
 
 from dataclasses import dataclass
@@ -16,10 +16,11 @@ MATCHED = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Matching:
-    """Instances of a frame by their rows. Those without a pixel are in none of the three.
+    """Matched instances of a frame, by row. Instances with an empty mask are left out.
 
-    pairs: rows of either side, and the IoU of their masks. lost: rows of the first that are none of the second;
-    gained: the reverse.
+    pairs:  (row of the first, row of the second, IoU of their masks).
+    lost:   rows of the first without a match.
+    gained: rows of the second without a match.
     """
 
     pairs: list[tuple[int, int, float]]
@@ -28,7 +29,7 @@ class Matching:
 
 
 def match(full: FrameResult, low: FrameResult) -> Matching:
-    """Match the instances of the same frame. Those of different phrases are never the same."""
+    """Match the instances of two results of the same frame. Instances of different phrases are never matched."""
     masks, others = PackedMasks.of(full.masks), PackedMasks.of(low.masks)
     ious = masks.iou(others)
     ious[np.not_equal.outer(_phrases(full), _phrases(low))] = 0

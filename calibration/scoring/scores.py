@@ -1,4 +1,4 @@
-"""The scores of one frame: each object beside FP32's, and beside the true one where there is a truth."""
+"""The scores of one frame: each object compared with FP32, and with its true mask if available."""
 
 from collections.abc import Callable, Iterator
 
@@ -13,13 +13,13 @@ from masklet.runtime.results import Frame, FrameResult
 class FrameScore(msgspec.Struct, frozen=True):
     """One object on one frame.
 
-    since_prompt: frames since the object was prompted, or its phrase given.
-    object_id:    FP32's; of an instance that FP32 has not, its own.
-    iou:          with FP32's mask; 0 where only one of the two has the object in sight, 1 where neither has.
-    had, has:     whether FP32 has a mask, and whether this has one.
-    score_difference: from FP32's, without sign; None where not both have a mask.
-    switched:     it is another instance of the low pipeline's than it was before.
-    true, true_fp32: accuracy with the truth, of this and of FP32; None without a truth.
+    since_prompt: frames since the object was prompted, or its phrase was given.
+    object_id:    id in FP32; for an instance that FP32 does not have, its own id.
+    iou:          IoU with the mask of FP32; 0 if the object is visible in only one of the two, 1 if in neither.
+    had, has:     whether FP32 has a mask, and whether this pipeline has one.
+    score_difference: absolute difference from the score of FP32; None unless both have a mask.
+    switched:     it is matched with another instance of the low-precision pipeline than before.
+    true, true_fp32: accuracy against the true mask, of this pipeline and of FP32; None without true masks.
     """
 
     clip: int
@@ -36,16 +36,16 @@ class FrameScore(msgspec.Struct, frozen=True):
 
 
 Scorer = Callable[[Frame, FrameResult, FrameResult], Iterator[FrameScore]]
-"""Takes the frames of a clip in their order, with FP32's result and the low pipeline's."""
+"""Called with each frame of a clip in order, the result of FP32, and the result of the low-precision pipeline."""
 
 
 def scorer(number: int, clip: Clip) -> Scorer:
-    """How a clip's frames are scored. number: of the clip."""
+    """The scorer for the frames of a clip. number: of the clip."""
     return _Found(number, clip) if clip.concepts else _Prompted(number, clip)
 
 
 class _Prompted:
-    """Objects that were prompted: ids are the prompts', and the same in both pipelines."""
+    """Scores prompted objects, which have the same ids in both pipelines."""
 
     def __init__(self, number: int, clip: Clip) -> None:
         self._number, self._clip = number, clip
@@ -75,7 +75,7 @@ class _Prompted:
 
 
 class _Found:
-    """Instances of phrases: ids are given as they are found, so that masks say which are the same."""
+    """Scores instances of phrases, whose ids are unrelated and which are matched by their masks."""
 
     def __init__(self, number: int, clip: Clip) -> None:
         self._number, self._clip = number, clip

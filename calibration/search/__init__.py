@@ -1,1 +1,1 @@
-"""Which stages and parts can be at a lower precision."""
+"""Finds the stages and parts that can have a lower precision."""

@@ -1,4 +1,4 @@
-"""Which stages, and which parts of them, can be at a low precision: found in closed loop on the clips."""
+"""Finds which stages, and which parts of them, can have a low precision, in closed loop on the clips."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -8,11 +8,11 @@ from masklet.calibration.graphs.low_precision import FULL, Choice, Choices
 from masklet.calibration.scoring.closed_loop import Bound, Evaluation, Figures
 from masklet.calibration.search.variants import Variants
 
-Judge = Callable[[str, Choices], Evaluation]  # is told what is tried and why
+Judge = Callable[[str, Choices], Evaluation]  # called with a description of the trial and its choices
 
 
 class Trial(msgspec.Struct, frozen=True):
-    """What was tried, why, and what it came to."""
+    """One trial: its description, choices and accuracy."""
 
     why: str
     choices: dict[str, Choice]
@@ -22,9 +22,9 @@ class Trial(msgspec.Struct, frozen=True):
 
 @dataclass
 class Search:
-    """Tries choices and keeps the evidence.
+    """Tries choices and records the results.
 
-    alone: the figures of each stage lowered while all others are FP32.
+    alone: accuracy with each stage at low precision while all others are FP32.
     """
 
     variants: Variants
@@ -35,7 +35,7 @@ class Search:
     evaluations: dict[tuple[tuple[str, Choice], ...], Evaluation] = field(default_factory=dict)
 
     def attempt(self, why: str, choices: Choices) -> bool:
-        """Measure choices in closed loop; whether they are within the bound."""
+        """Measure choices in closed loop. Returns whether they are within the limits."""
         key = _key(choices)
         if key not in self.evaluations:
             self.evaluations[key] = self.judge(why, choices)
@@ -45,14 +45,15 @@ class Search:
         return within
 
     def evaluation(self, choices: Choices) -> Evaluation:
-        """What measured choices came to, frame by frame."""
+        """The evaluation of choices that were measured, frame by frame."""
         return self.evaluations[_key(choices)]
 
     def run(self) -> dict[str, Choice]:
-        """Find the lowest choices within the bound; the last ones tried where there are none.
+        """Find the lowest choices within the limits; if there are none, return the last ones tried.
 
-        All stages low at first. Beyond the bound, the stage that costs most alone goes up; where that suffices, as few
-        of its parts as will do, the worst on real feeds first; else the next stage follows.
+        Starts with all stages low. If that is beyond the limits, the stage with the largest loss alone is raised. If
+        that suffices, only as few of its parts as necessary are raised, those with the largest error on recorded inputs
+        first; otherwise the next stage is raised as well.
         """
         chosen = self.variants.lowest()
         fits = self.attempt("every stage low", chosen)
@@ -61,7 +62,7 @@ class Search:
             if fits:
                 break
             raised = {**chosen, stage: Choice(self.variants.precision.higher)}
-            fits = self.attempt(f"{stage} higher: it costs most of those that are low", raised)
+            fits = self.attempt(f"{stage} higher: largest loss of the low stages", raised)
             chosen = self._fewest_groups(chosen, stage) or raised if fits else raised
         return chosen
 
@@ -76,19 +77,19 @@ class Search:
         return sorted(self.alone, key=lambda stage: -self.bound.excess(self.alone[stage]))
 
     def _fewest_groups(self, chosen: Mapping[str, Choice], stage: str) -> dict[str, Choice] | None:
-        """The stage low but for as few groups as bring it within the bound; None where only all of them do."""
+        """The stage with the fewest groups kept higher to be within the limits; None if all of them are needed."""
         order = self._worst_groups_first(stage)
         count = 1
         while count < len(order):
             kept = Choice(self.variants.precision, tuple(sorted(order[:count])))
             tried = {**chosen, stage: kept}
-            if self.attempt(f"{stage} low but for its {count} worst of {len(order)} parts", tried):
+            if self.attempt(f"{stage} low except its {count} worst of {len(order)} parts", tried):
                 return tried
             count *= 2
         return None
 
     def _worst_groups_first(self, stage: str) -> list[str]:
-        """The stage's groups by the error that each makes alone."""
+        """The groups of the stage, in order of descending error of each alone."""
         groups = self.variants.groups(stage)
 
         def error(group: str) -> float:

@@ -1,4 +1,4 @@
-"""The stages of a bundle at the precisions that are tried: made once each, opened, compared, and put together."""
+"""The stages of a bundle at the tried precisions: each is made once, opened, compared with FP32, and written."""
 
 import importlib.metadata
 import shutil
@@ -25,16 +25,18 @@ from masklet.runtime.errors import CalibrationError
 
 MADE_WITH = ("masklet", "onnx", "onnxruntime")
 MEASURED = "measured.onnx"
-ROUNDS = 2  # of alternating runs on each feed
-FEEDS = 4  # that stages are compared on, at most
+ROUNDS = 2  # alternating runs per recorded input
+FEEDS = 4  # maximum number of recorded inputs that stages are compared on
 
 Clock = Callable[[], int]  # monotonic, in nanoseconds
 
 
 class StageFigures(msgspec.Struct, frozen=True):
-    """A stage at its precision beside FP32, on real feeds, taking turns.
+    """A stage at its precision compared with FP32 on recorded inputs, in alternating runs.
 
-    ms, fp32_ms: medians of a call. bytes, fp32_bytes: on disk. parity: of each output, the worst of the feeds.
+    ms, fp32_ms:       median time of a call.
+    bytes, fp32_bytes: size on disk.
+    parity:            largest difference of each output over the inputs.
     """
 
     choice: Choice
@@ -46,7 +48,7 @@ class StageFigures(msgspec.Struct, frozen=True):
 
     @property
     def worst(self) -> float:
-        """The largest relative difference of an output; 0 for a stage that was not run."""
+        """The largest relative difference of any output; 0 for a stage that was not run."""
         return max((p.relative for p in self.parity), default=0.0)
 
 
@@ -64,7 +66,8 @@ class _Made:
 class Variants:
     """Stages at chosen precisions, in a folder of their own.
 
-    precision: what stages are lowered to. method: how INT8 ranges are found.
+    precision: the low precision.
+    method:    how INT8 ranges are determined.
     """
 
     def __init__(
@@ -78,30 +81,30 @@ class Variants:
         self._full: dict[str, Session] = {}
 
     def lowest(self) -> dict[str, Choice]:
-        """Every stage as low as it goes: those that were not run, or have nothing to lower, stay."""
+        """Every stage at the low precision, except those that were not run or have nothing to convert."""
         return {
             stage.name: Choice(self.precision) if self.groups(stage.name) else FULL
             for stage in self.bundle.model.stages
         }
 
     def groups(self, stage: str) -> list[str]:
-        """The groups of a stage's nodes that can be lowered."""
+        """The groups of nodes of a stage that can have the low precision."""
         if not self.recording.statistics.get(stage):
             return []
         return lowest_groups(self.bundle, stage, self.precision)
 
     def open(self, choices: Choices) -> Sessions:
-        """Open the stages as chosen, for measuring their accuracy."""
+        """Open the chosen stages, to measure their accuracy."""
         opened = {stage.name: self._session(stage.name, choices[stage.name]) for stage in self.bundle.model.stages}
         return Sessions(self.bundle.model, opened, self.bundle.asset)
 
     def relative_error(self, stage: str, choice: Choice) -> float:
-        """How far the outputs of a stage are from FP32's on real feeds, the worst one."""
+        """The largest relative difference between the outputs of a stage and FP32, on recorded inputs."""
         full, low = self._session(stage, FULL), self._session(stage, choice)
         return max((error.relative for error in self._errors(stage, full, low, FEEDS // 2).values()), default=0.0)
 
     def sizes(self, choices: Choices) -> tuple[int, int]:
-        """Bytes of the stages as chosen, and in FP32."""
+        """Size in bytes of the chosen stages, and of FP32."""
         full = {s: sum({f.path: f.bytes for a in self._artifacts(s) for f in a.files}.values()) for s in choices}
         low = {stage: full[stage] if c == FULL else self._make(stage, c).bytes for stage, c in choices.items()}
         return sum(low.values()), sum(full.values())
@@ -111,12 +114,12 @@ class Variants:
         return {stage: self._compared(stage, choice, clock) for stage, choice in choices.items()}
 
     def fp32_tensors(self, choices: Choices) -> dict[str, dict[str, float]]:
-        """By stage, the tensors that stay FP32 because FP16 may not hold them, with their magnitude."""
+        """By stage, the tensors that stay FP32 because they may overflow in FP16, with their magnitude."""
         found = {stage: self._make(stage, c).fp32_tensors for stage, c in choices.items() if c != FULL}
         return {stage: tensors for stage, tensors in found.items() if tensors}
 
     def write(self, writer: BundleWriter, choices: Choices) -> None:
-        """Put the stages as chosen into a new bundle, with what the FP32 one has beside them."""
+        """Write the chosen stages into a new bundle, with the other files of the FP32 bundle."""
         for stage, choice in choices.items():
             if choice == FULL:
                 for artifact in self._artifacts(stage):
@@ -132,7 +135,7 @@ class Variants:
             writer.add_asset(asset.path)
 
     def made_with(self) -> dict[str, str]:
-        """Versions of what took part."""
+        """Versions of the packages used."""
         return {**self.bundle.manifest.made_with, **{name: importlib.metadata.version(name) for name in MADE_WITH}}
 
     def _make(self, stage: str, choice: Choice) -> _Made:
@@ -158,7 +161,7 @@ class Variants:
         return self._open(stage, choice, made.folder, made.files)
 
     def _open(self, stage: str, choice: Choice, folder: Path, files: Mapping[str, tuple[str, ...]]) -> Session:
-        """Open a stage from the folder that it was made in, as from a bundle of that stage alone."""
+        """Open a stage from the folder that it was made in, as if from a bundle with only that stage."""
         artifacts = tuple(
             Artifact(stage, format, choice.precision, tuple(ArtifactFile(name, "", 0) for name in names))
             for format, names in files.items()
@@ -176,26 +179,26 @@ class Variants:
         errors = self._errors(stage, full, self._session(stage, choice), FEEDS)
         if broken := sorted(name for name, error in errors.items() if not error.is_finite):
             raise CalibrationError(
-                f"stage {stage!r} at {choice}: output {broken[0]!r} holds NaN or infinity on recorded frames, so it "
-                "cannot be written; take another --precision"
+                f"stage {stage!r} at {choice}: output {broken[0]!r} has NaN or infinite values on recorded frames, so "
+                "the bundle cannot be written; choose another --precision"
             )
         parity = tuple(Parity(stage, format, name, *error) for format in made.files for name, error in errors.items())
         return StageFigures(choice, size, full_size, ms, fp32_ms, parity)
 
     def _times(self, stage: str, full: Session, low: Session, clock: Clock) -> tuple[list[int], list[int]]:
-        """Nanoseconds of the low session's and of the full one's calls."""
+        """Times in nanoseconds of the calls of the low-precision session and of the FP32 session."""
         times: dict[bool, list[int]] = {True: [], False: []}
         for feeds in self.recording.feeds(stage, FEEDS):
             for turn in range(ROUNDS + 1):
                 for is_low, session in ((False, full), (True, low)):
                     begun = clock()
                     session.run(feeds)
-                    if turn:  # the first warms up
+                    if turn:  # the first round is warm-up
                         times[is_low].append(clock() - begun)
         return times[True], times[False]
 
     def _errors(self, stage: str, full: Session, low: Session, most: int) -> dict[str, OutputError]:
-        """The worst error of each output over as many feeds at most."""
+        """The largest error of each output, over at most `most` recorded inputs."""
         worst: dict[str, OutputError] = {}
         for feeds in self.recording.feeds(stage, most):
             wanted, got = full.run(feeds), low.run(feeds)

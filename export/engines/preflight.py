@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from masklet.export.engines.device_profile import DeviceProfile
 from masklet.export.engines.memory import CONTEXT_BYTES, StageMemory
 from masklet.export.engines.shapes import symbol_sizes
-from masklet.runtime.bundle.bundle import bank_bytes
 from masklet.runtime.bundle.spec import ModelSpec
+from masklet.runtime.tracking.known_policies import bank_bytes
 
 USUAL, MOST = 0, 1
 MARGIN = 0.85  # of a device's memory: what is foretold errs, and others use the device too

@@ -16,7 +16,7 @@ from masklet.export.references import sam2_reference as reference
 from masklet.export.references import token_memory_reference as token_reference
 from masklet.runtime.bundle.spec import (
     ConceptPolicy,
-    MemoryPolicy,
+    MemorySpec,
     ModelSpec,
     Preprocess,
     PromptPolicy,
@@ -126,7 +126,7 @@ def describe(
             if config.mask_decoder_config.dynamic_multimask_via_stability
             else 0.0,
         ),
-        memory=MemoryPolicy(
+        memory=MemorySpec(
             recent_frames=int(config.num_maskmem) - 1,
             prompted_frames=limit if limit > 0 else UNLIMITED_PROMPTED,
             pointers=int(config.max_object_pointers_in_encoder),

@@ -22,8 +22,9 @@ import onnxscript.optimizer
 import torch
 from masklet.export.family import ExportStage
 from masklet.export.graphs.standard_operators import CONTRIB, plain
-from masklet.export.graphs.weights import WeightsFiles, files_of, refer
+from masklet.export.graphs.weights import SharedWeights, refer
 from masklet.export.graphs.whole_tiles import cut_into_tiles
+from masklet.runtime.bundle.graph_files import INLINE_BYTES, graph_file
 from masklet.runtime.bundle.spec import StageSpec, TensorSpec
 from masklet.runtime.errors import ExportError
 from onnx import helper, numpy_helper
@@ -31,7 +32,6 @@ from onnxscript import FLOAT
 from onnxscript import opset19 as op
 
 OPSET = 19  # what every engine that is built for here reads, TensorRT 10.3 included
-INLINE_BYTES = 1024  # smaller constants stay in the graph, where shape inference can see them
 # Data-dependent shapes and control flow, which engines with fixed memory plans cannot build or do slowly.
 UNWANTED = frozenset({"If", "Loop", "Scan", "NonZero", "ScatterND", "ScatterElements", "OneHot"})
 
@@ -40,8 +40,8 @@ UNWANTED = frozenset({"If", "Loop", "Scan", "NonZero", "ScatterND", "ScatterElem
 class Graphs:
     """A traced stage: the graph with standard operators, and the one with ONNX Runtime's where they differ.
 
-    weights: the large constants of both, by name; `write` puts them into a file beside the graphs, since a graph that
-             holds more than 2 GB itself can be neither checked nor written.
+    weights: the large constants of both, by name; they lie in a file beside the graphs, since a graph that holds more
+             than 2 GB itself can be neither checked nor written.
     """
 
     spec: StageSpec
@@ -49,25 +49,20 @@ class Graphs:
     fused: onnx.ModelProto | None
     weights: Mapping[str, bytes]
 
-    def write(self, root: Path, files: WeightsFiles | None = None, form: str = "") -> dict[str, tuple[str, ...]]:
+    def write(self, root: Path, shared: SharedWeights | None = None, form: str = "") -> dict[str, tuple[str, ...]]:
         """Write the graphs and their weights below root; returns the files of each format, the graph first.
 
-        files: the weights files of the bundle, where it has several variants. form: which variant; empty of the first.
+        shared: the weights of the bundle's variants. form: which variant this is of; empty of the first.
         """
-        name = f"{self.spec.name}.{form}" if form else self.spec.name
-        files = files or WeightsFiles(root, share=False)
-        places = files.write(f"{name}.weights", self.weights, first=not form)
-        written: dict[str, tuple[str, ...]] = {}
-        for format, graph, model in (
-            ("onnx", f"{name}.onnx", self.plain),
-            ("onnx-ort", f"{name}.ort.onnx", self.fused),
-        ):
+        stem = f"{self.spec.name}.{form}" if form else self.spec.name
+        places = (shared or SharedWeights(root)).write(stem, self.weights, first=not form)
+        files: dict[str, tuple[str, ...]] = {}
+        for format, model in {"onnx": self.plain, "onnx-ort": self.fused}.items():
             if model is not None:
-                refer(model, places)
-                (root / graph).write_bytes(model.SerializeToString(deterministic=True))
-                written[format] = (graph, *files_of(model))
-        onnx.checker.check_model(root / written["onnx"][0])
-        return written
+                files[format] = (graph_file(stem, format), *refer(model, places))
+                (root / files[format][0]).write_bytes(model.SerializeToString(deterministic=True))
+        onnx.checker.check_model(root / files["onnx"][0])
+        return files
 
 
 def trace(stage: ExportStage) -> Graphs:
@@ -197,7 +192,7 @@ def _check(model: onnx.ModelProto, spec: StageSpec) -> None:
 
 
 def _detach_weights(model: onnx.ModelProto) -> dict[str, bytes]:
-    """Take the large constants out of a graph, in its order, and leave empty tensors that are to refer to them."""
+    """Take the large constants out of a graph, in its order; what is left of them is to refer to a weights file."""
     weights: dict[str, bytes] = {}
     for tensor in model.graph.initializer:
         raw = tensor.raw_data or numpy_helper.to_array(tensor).tobytes()

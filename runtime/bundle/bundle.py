@@ -74,20 +74,6 @@ class Bundle:
         return self.root / name
 
 
-def bank_bytes(model: ModelSpec) -> int:
-    """Bytes of a full memory bank for one object: spatial memories and object pointers."""
-    if model.memory is None:
-        return 0
-    attention = {t.name: t for t in model.stage("memory_attention").inputs}
-    policy = model.memory
-    sizes = {
-        "objects": 1,
-        "memories": policy.prompted_frames + policy.recent_frames,
-        "pointers": policy.prompted_frames + policy.pointers - 1,
-    }
-    return attention["memory"].nbytes(sizes) + attention["pointers"].nbytes(sizes)
-
-
 def _check_file(root: Path, file: ArtifactFile, check_hash: bool) -> None:
     relative = PurePosixPath(file.path)
     if relative.is_absolute() or ".." in relative.parts or "\\" in file.path or not relative.parts:

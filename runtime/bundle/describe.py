@@ -1,9 +1,9 @@
 """What `masklet inspect` shows of a bundle."""
 
-from pathlib import Path
+from collections.abc import Mapping
 
 import msgspec
-from masklet.runtime.bundle.bundle import Bundle, bank_bytes
+from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.bundle.manifest import Artifact, Calibration, Parity
 from masklet.runtime.bundle.spec import ModelSpec
 from rich.box import SIMPLE_HEAD
@@ -11,11 +11,14 @@ from rich.console import Console
 from rich.table import Table
 
 
-def show(root: Path, *, as_json: bool, check_hashes: bool) -> None:
-    """Print a bundle as tables, or its manifest and totals as JSON."""
-    bundle = Bundle.load(root, check_hashes=check_hashes)
+def show(bundle: Bundle, banks: Mapping[str, int], *, as_json: bool) -> None:
+    """Print a bundle as tables, or its manifest and totals as JSON.
+
+    banks: memory policy -> bytes of a full memory bank for one object; the model's own policy first.
+    """
     if as_json:
-        sums = {"bundle_bytes": bundle_bytes(bundle), "bank_bytes_per_object": bank_bytes(bundle.model)}
+        own = next(iter(banks.values()), 0)
+        sums = {"bundle_bytes": bundle_bytes(bundle), "bank_bytes_per_object": own, "bank_bytes_by_policy": banks}
         manifest: dict[str, object] = msgspec.to_builtins(bundle.manifest)
         print(msgspec.json.format(msgspec.json.encode({**manifest, "sums": sums}), indent=2).decode())
         return
@@ -30,8 +33,7 @@ def show(root: Path, *, as_json: bool, check_hashes: bool) -> None:
     )
     if model.memory:
         console.print(
-            f"full memory bank {_size(bank_bytes(model))} per object: {model.memory.prompted_frames} prompted and "
-            f"{model.memory.recent_frames} recent frames, pointers over {model.memory.pointers} frames"
+            f"full memory bank per object: {', '.join(f'{name} {_size(count)}' for name, count in banks.items())}"
         )
     if bundle.manifest.calibration:
         console.print(_calibration(bundle.manifest.calibration), highlight=False)
@@ -49,8 +51,8 @@ def _calibration(found: Calibration) -> str:
     )
     verdict = "within" if found.within else "[bold red]beyond[/bold red]"
     return (
-        f"{found.precision}, {verdict} its bound over {found.frames} frames: "
-        f"mask IoU with FP32 {found.iou:.4f} (from {found.min_iou}){lost}"
+        f"{found.precision}, {verdict} its limits over {found.frames} frames: "
+        f"mask IoU with FP32 {found.iou:.4f} (at least {found.min_iou}){lost}"
     )
 
 

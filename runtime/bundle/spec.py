@@ -134,7 +134,7 @@ class Preprocess(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return (self.side if self.height is None else self.height), self.side
 
 
-class MemoryPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class MemorySpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which frames a video model remembers and attends to (SAM 2: sam2_base.py 530-645).
 
     recent_frames:   number of unprompted frames attended to, newest first (num_maskmem - 1).
@@ -205,7 +205,7 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     preprocess: Preprocess
     stages: tuple[StageSpec, ...]
     prompting: PromptPolicy = PromptPolicy()
-    memory: MemoryPolicy | None = None
+    memory: MemorySpec | None = None
     concepts: ConceptPolicy | None = None
 
     def __post_init__(self) -> None:
@@ -241,6 +241,12 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def token_memory(self) -> bool:
         """Whether memories are sets of blocks of cells, `memory_place`, instead of one token for each cell."""
         return any(stage.accepts("memory_place") for stage in self.stages)
+
+    @property
+    def feature_hw(self) -> tuple[int, int]:
+        """Rows and columns of the feature map that is attended and decoded, in cells."""
+        shape = next(t.shape for t in self.stage("image_encoder").outputs if t.name == "vision_feat")
+        return int(shape[2]), int(shape[3])
 
     def stage(self, name: str) -> StageSpec:
         """The stage of that name. Raises SpecError if the model has no such stage."""

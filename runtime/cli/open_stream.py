@@ -1,9 +1,10 @@
 """A source of the command line, opened: its frames, its outputs, and what is known of it from before a restart."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from masklet.runtime.streams.resume import cut_after, go_on_with
 from masklet.runtime.streams.state import StreamState, load_state
 from masklet.runtime.streams.stream import Keeping
 from masklet.runtime.streams.supervise import Patience
+from masklet.runtime.tracking.known_policies import policy_of, policy_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class RunOptions:
     policy:  every frame of files and raw frames, the newest of cameras, where None.
     state:   where streams keep their state, every `state_every_s` seconds; None for nowhere.
     metrics: [HOST:]PORT to serve figures at; None for none.
+    memory:  the memory policy; the model's own where None.
     """
 
     cut: Mapping[str, Any]
@@ -51,6 +54,7 @@ class RunOptions:
     state_every_s: float
     metrics: str | None
     log_json: bool
+    memory: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,32 +86,60 @@ class Opened:
 
 def open_stream(
     order: Order, bundle: Bundle, options: RunOptions, log: Log, label: int | None, stack: ExitStack
-) -> Opened:
-    """Open an order's source, to be closed with the stack.
+) -> Opened | None:
+    """Open an order's source, to be closed with the stack. None where an earlier run came to its end already.
 
     label: what its log lines are numbered with. Raises MaskletError where it does not go together or cannot be opened.
     """
-    seal = hashlib.sha256((bundle.root / MANIFEST).read_bytes()).hexdigest()
-    keeping = state = None
-    if order.state is not None:
-        keeping = Keeping(order.state, options.state_every_s, seal, hide_password(order.spec))
-        state = load_state(order.state, seal, keeping.source, lambda detail: log.event("state", detail, stream=label))
-    source = open_source(order.spec, **options.cut, feed=options.feed)
+    tell = partial(log.event, stream=label)
+    keeping = _keeping(order, bundle, options)
+    state = None
+    if keeping is not None:
+        memory = policy_text(policy_of(bundle.model, options.memory))
+        state = load_state(keeping.path, keeping.bundle, keeping.source, memory, partial(tell, "state"))
+    source = _open_source(order, options, state)
+    if source is None:
+        tell(
+            "finished",
+            f"{order.spec} was run to its end; nothing is left to do: move {order.state} away to run it again",
+        )
+        return None
     stack.enter_context(source)
-    finite, outputs = source.frames is not None, order.outputs
+    source.tell = tell
+    finite = source.frames is not None
     policy = options.policy or (Policy.NEWEST if source.lossy else Policy.EVERY)
     given = () if state is None else state.given
     prompts = PromptBook(order.schedule, exact=finite and policy is Policy.EVERY, given=given)
-    if state is not None and order.state is not None:
-        outputs, there = go_on_with(outputs, state, finite=finite)
-        last = max(state.frame_index, -1 if there.frame is None else there.frame)
-        if finite:
-            source = open_source(order.spec, **cut_after(state, order.state, source, options.cut))
-        else:
-            source.go_on(last + 1, max(state.time_s, there.time_s))
-        log.event("state", f"{order.state}: goes on after frame {last}", stream=label)
+    outputs = order.outputs if state is None else _continued(order, source, state, tell)
     check_frames_come(prompts.frames if finite else (), source)
     TrackingRequest(order.schedule, options.concepts).check_refinements(source)
     outputs.check_folders()
-    source.tell = lambda what, detail: log.event(what, detail, stream=label)
     return Opened(order.number, source, outputs, prompts, policy, state, keeping)
+
+
+def _keeping(order: Order, bundle: Bundle, options: RunOptions) -> Keeping | None:
+    if order.state is None:
+        return None
+    seal = hashlib.sha256((bundle.root / MANIFEST).read_bytes()).hexdigest()
+    return Keeping(order.state, options.state_every_s, seal, hide_password(order.spec))
+
+
+def _open_source(order: Order, options: RunOptions, state: StreamState | None) -> Source | None:
+    """The source with the frames that were not run yet; None where a file has none left."""
+    source = open_source(order.spec, **options.cut, feed=options.feed)
+    if state is None or source.frames is None:
+        return source
+    with source:  # only the opened file knows how many frames it has
+        rest = cut_after(state, source, options.cut)
+    return None if rest is None else open_source(order.spec, **rest, feed=options.feed)
+
+
+def _continued(order: Order, source: Source, state: StreamState, tell: Callable[[str, str], None]) -> Outputs:
+    """The outputs of a stream that is resumed; a live source numbers its frames after the last one written."""
+    finite = source.frames is not None
+    outputs, there = go_on_with(order.outputs, state, finite=finite)
+    last = max(state.frame_index, -1 if there.frame is None else there.frame)
+    if not finite:
+        source.go_on(last + 1, max(state.time_s, there.time_s))
+    tell("state", f"{order.state}: goes on after frame {last}")
+    return outputs

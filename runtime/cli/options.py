@@ -19,6 +19,14 @@ if TYPE_CHECKING:
     from masklet.runtime.startup.tracking_request import TrackingRequest
 
 DEFAULT_BACKEND = "onnxruntime"
+MemoryOption = Annotated[
+    str | None,
+    typer.Option(
+        "--memory",
+        metavar="POLICY[:OPTION=VALUE,...]",
+        help="Memory policy, which says what is remembered of each object; the model's own by default.",
+    ),
+]
 BundleFolder = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A folder that `masklet export` wrote.")]
 NoHashes = Annotated[
     bool,

@@ -22,6 +22,7 @@ from masklet.runtime.streams.runner import Runner
 from masklet.runtime.streams.stream import Stream
 from masklet.runtime.streams.supervise import Supervisor, progress_bar
 from masklet.runtime.streams.wake_up import Bell
+from masklet.runtime.tracking.known_policies import policy_of
 from masklet.runtime.tracking.tracker import Tracker
 from masklet.runtime.tracking.video_tracker import TrackerOptions, VideoTracker
 from rich.console import Console
@@ -55,11 +56,15 @@ def run_streams(bundle: Path, wanted: Sequence[Order], options: RunOptions) -> N
     model = Bundle.load(bundle, check_hashes=options.check_hashes)
     if options.concepts:
         check_concepts(model.model, model.asset, options.concepts)
+    if model.model.memory is not None or not options.concepts:
+        policy_of(model.model, options.memory)  # can it be served? asked before anything is opened
     console = Console(stderr=True)
     log = Log(lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True), options.log_json)
     with ExitStack() as stack:
         metrics = stack.enter_context(Metrics(*parse_address(options.metrics))) if options.metrics else None
         opened, failed = open_all(model, wanted, options, log, stack)
+        if not opened:
+            return
         sessions = stack.enter_context(options.backend.sessions(model, lambda who: log.event("backend", who)))
         bell = Bell()
         found_with = options.found_with
@@ -84,26 +89,30 @@ def run_streams(bundle: Path, wanted: Sequence[Order], options: RunOptions) -> N
 def open_all(
     model: Bundle, wanted: Sequence[Order], options: RunOptions, log: Log, stack: ExitStack
 ) -> tuple[list[Opened], int]:
-    """Open every source, and count those that cannot be. Raises SourceError where none can."""
+    """Open every source that is not run to its end, and count those that cannot be.
+
+    Raises SourceError where none can.
+    """
     opened: list[Opened] = []
     errors: list[SourceError] = []
     for order in wanted:
         number = order.number if len(wanted) > 1 else None
         try:
-            opened.append(open_stream(order, model, options, log, number, stack))
+            one = open_stream(order, model, options, log, number, stack)
+            opened += [] if one is None else [one]
         except SourceError as error:
             errors.append(error)
             if number is not None:
                 log.event("failed", str(error), stream=number)
-    if not opened:
+    if errors and not opened:
         raise errors[-1]
     return opened, len(errors)
 
 
 def _tracker(one: Opened, sessions: Sessions, detector: ConceptDetector | None, options: RunOptions) -> Tracker:
     if detector is not None:
-        return ConceptTracker(sessions, options.concepts, detector.options, detector)
-    tracker = VideoTracker(sessions, TrackerOptions(non_overlapping=options.non_overlapping))
+        return ConceptTracker(sessions, options.concepts, detector.options, detector, options.memory)
+    tracker = VideoTracker(sessions, TrackerOptions(non_overlapping=options.non_overlapping), options.memory)
     if one.state is not None:
         tracker.restore(one.state.tracker)
     return tracker

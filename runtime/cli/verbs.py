@@ -8,6 +8,7 @@ from masklet.runtime.cli.options import (
     BackendOptions,
     BundleFolder,
     CameraOptions,
+    MemoryOption,
     NoHashes,
     OutputOptions,
     PromptOptions,
@@ -35,6 +36,7 @@ def run(
     camera: CameraOptions,
     watching: StreamOptions,
     backend: BackendOptions,
+    memory: MemoryOption = None,
     non_overlapping: Annotated[
         bool, typer.Option("--non-overlapping", help="Give each pixel to one object at most.")
     ] = False,
@@ -65,6 +67,7 @@ def run(
         state_every_s=watching.state_every,
         metrics=watching.metrics,
         log_json=watching.log_json,
+        memory=memory,
     )
     schedules = [prompts.schedule_of(n, len(sources)) for n in range(1, len(sources) + 1)]
     run_streams(bundle, orders(sources, schedules, outputs.outputs(), options), options)
@@ -76,9 +79,12 @@ def inspect(
     no_hashes: NoHashes = False,
 ) -> None:
     """Show a bundle's stages, shapes, sizes, precision and parity."""
+    from masklet.runtime.bundle.bundle import Bundle
     from masklet.runtime.bundle.describe import show
+    from masklet.runtime.tracking.known_policies import bank_sizes
 
-    show(bundle, as_json=json, check_hashes=not no_hashes)
+    loaded = Bundle.load(bundle, check_hashes=not no_hashes)
+    show(loaded, bank_sizes(loaded.model), as_json=json)
 
 
 def doctor() -> None:

@@ -15,6 +15,7 @@ from masklet.runtime.pixels.geometry import F32, U8, masks_to_source
 from masklet.runtime.pixels.mask_cleaning import clean
 from masklet.runtime.pixels.packed_masks import PackedMasks, suppress
 from masklet.runtime.tracking.masklets import VISIBLE, Decoded, Masklets
+from masklet.runtime.tracking.memory_policy import Seen
 
 FIRST_ID = 1  # Meta starts at 0, which is the background in a palette PNG
 
@@ -26,14 +27,14 @@ class Propagated:
     logits:         [N, h, w], mask logits with small holes and specks removed.
     visible:        [N], logit that the object is visible.
     pointers:       [N, channels], object pointers.
-    effective_ious: [N].
+    seen:           what the memory policy looks at, as in Decoded.
     """
 
     tracks: list[Track]
     logits: F32
     visible: F32
     pointers: F32
-    effective_ious: F32
+    seen: list[Seen]
     packed: PackedMasks
 
     def groups(self) -> list[list[int]]:
@@ -121,12 +122,14 @@ class Follower:
         decoded = self._masklets.tracked(rows, self._options.object_batch)
         if not decoded:
             none = np.zeros((0, 1, 1), np.float32)
-            return Propagated([], none, none[:, 0, 0], none[:, 0], none[:, 0, 0], PackedMasks.of(none))
+            return Propagated([], none, none[:, 0, 0], none[:, 0], [], PackedMasks.of(none))
         places = [rows[object_id] for one in decoded for object_id in one.object_ids]
-        parts = [(one.low_res[:, 0], one.score[:, 0], one.pointer, one.effective_iou) for one in decoded]
-        logits, visible, pointers, ious = (_in_rows(places, each) for each in zip(*parts, strict=True))
+        parts = [(one.low_res[:, 0], one.score[:, 0], one.pointer) for one in decoded]
+        logits, visible, pointers = (_in_rows(places, each) for each in zip(*parts, strict=True))
+        seen = dict(zip(places, (each for one in decoded for each in one.seen), strict=True))
         clean(logits, self._options.clean_area)
-        return Propagated(list(self._life.tracks.values()), logits, visible, pointers, ious, PackedMasks.of(logits))
+        tracks, in_order = list(self._life.tracks.values()), [seen[row] for row in range(len(seen))]
+        return Propagated(tracks, logits, visible, pointers, in_order, PackedMasks.of(logits))
 
     def _associate(self, concept: int, candidates: Candidates, tracks: Propagated) -> Association:
         """Match the detections of a concept with its tracks, and with tracks that a user added to no concept."""
@@ -204,7 +207,7 @@ class Follower:
             low_res,
             _in_sight(low_res),
             tracks.pointers[rows],
-            tracks.effective_ious[rows],
+            [tracks.seen[row] for row in rows],
             prompted=False,
             pinned=pinned,
         )

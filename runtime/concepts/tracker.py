@@ -25,6 +25,7 @@ from masklet.runtime.pixels.mask_cleaning import clean
 from masklet.runtime.prompts.prompts import Mask, Prompt
 from masklet.runtime.results import Frame, FrameResult
 from masklet.runtime.sources.source import Source
+from masklet.runtime.tracking.known_policies import Memory
 from masklet.runtime.tracking.masklets import Decoded, Masklets
 from masklet.runtime.tracking.snapshot import TrackerSnapshot
 
@@ -79,8 +80,12 @@ class ConceptTracker:
         concepts: Concept | str | Iterable[Concept | str],
         options: ConceptOptions | None = None,
         detector: ConceptDetector | None = None,
+        memory: Memory = None,
     ) -> None:
-        """detector: may be shared by the trackers of several streams; a phrase is then encoded once for all."""
+        """detector: may be shared by the trackers of several streams; a phrase is then encoded once for all.
+
+        memory: the memory policy, as VideoTracker takes it.
+        """
         self._sessions = sessions if isinstance(sessions, Sessions) else Sessions.open(sessions)
         self._options = options or ConceptOptions()
         model = self._sessions.model
@@ -89,7 +94,7 @@ class ConceptTracker:
             raise SpecError(
                 f"{model.family}/{model.variant} has no tracker: it finds concepts in images only, not in videos"
             )
-        self._masklets = Masklets(self._sessions)
+        self._masklets = Masklets(self._sessions, memory)
         self._look_for(self._checked(concepts_of(concepts)))
 
     @property

@@ -1,10 +1,12 @@
 """Masks as JSON lines: one line per frame, masks as COCO RLE."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
+import msgspec
 import numpy as np
 from masklet.runtime.closing import Closing
 from masklet.runtime.errors import SinkError
@@ -43,6 +45,40 @@ class MasksJsonl(Closing):
 
     def close(self) -> None:
         self._file.close()
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenMasks:
+    """How far masks were written: bytes of whole lines, and the last frame in them, None where there is none."""
+
+    size: int = 0
+    frame: int | None = None
+    time_s: float = 0.0
+
+
+class _LineHead(msgspec.Struct):
+    frame: int
+    time_s: float
+
+
+def written_masks(path: Path, up_to: int | None) -> WrittenMasks:
+    """Look through a file that `MasksJsonl` wrote. up_to: the last frame that counts; None for all.
+
+    A line that is not whole, or is none of its lines, ends what counts.
+    """
+    there = WrittenMasks()
+    with path.open("rb") as file:
+        for line in file:
+            try:
+                head = msgspec.json.decode(line, type=_LineHead)
+            except msgspec.MsgspecError:
+                break
+            if not line.endswith(b"\n"):
+                break
+            there = WrittenMasks(there.size + len(line), head.frame, head.time_s)
+            if there.frame == up_to:
+                break
+    return there
 
 
 def object_records(result: FrameResult) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from masklet.runtime.errors import StateError
 from masklet.runtime.streams.message_pack import pack, unpack
 from masklet.runtime.tracking.snapshot import TrackerSnapshot
 
-MAGIC = b"masklet state 1\n"
+MAGIC = b"masklet state 2\n"
 _ANY_MAGIC = b"masklet state "
 
 
@@ -50,12 +50,13 @@ def save_state(path: Path, state: StreamState) -> None:
         raise StateError(f"{path}: the state cannot be written: {error.strerror}") from None
 
 
-def load_state(path: Path, bundle: str, source: str, tell: Callable[[str], None]) -> StreamState | None:
+def load_state(path: Path, bundle: str, source: str, memory: str, tell: Callable[[str], None]) -> StreamState | None:
     """Read the state of a stream. Returns None if there is none, or if it is damaged; a damaged file is renamed.
 
     bundle, source: as in StreamState.
+    memory:         the memory policy of the run, as `policy_text` writes it.
     tell:           called with a message about a damaged file.
-    Raises StateError if the state is of another bundle, another source or another version of masklet.
+    Raises StateError if the state is of another bundle, source or memory policy, or another version of masklet.
     """
     try:
         raw = path.read_bytes()
@@ -74,6 +75,9 @@ def load_state(path: Path, bundle: str, source: str, tell: Callable[[str], None]
         raise StateError(f"{path}: saved with another bundle; give that bundle, or another --state")
     elif state.source != source:
         raise StateError(f"{path}: saved for {state.source}, not {source}; give that source, or another --state")
+    elif state.tracker.memory != memory:
+        saved = state.tracker.memory
+        raise StateError(f"{path}: saved with --memory {saved}, not {memory}; give that policy, or another --state")
     return state
 
 

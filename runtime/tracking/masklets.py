@@ -14,8 +14,11 @@ from masklet.runtime.errors import PromptError, StateError
 from masklet.runtime.pixels.geometry import F32, U8, Resizer, resize_mask
 from masklet.runtime.prompts.prompts import PADDING, Box, Mask, Points, Prompt, check_prompt, encode_points
 from masklet.runtime.results import Frame
+from masklet.runtime.tracking.known_policies import Memory
 from masklet.runtime.tracking.memory_bank import MemoryBank
-from masklet.runtime.tracking.memory_detail import MemoryDetail, kept_blocks
+from masklet.runtime.tracking.memory_detail import kept_blocks
+from masklet.runtime.tracking.memory_limits import MemoryLimits
+from masklet.runtime.tracking.memory_policy import Seen
 from masklet.runtime.tracking.snapshot import TrackerSnapshot
 
 LOGIT_LIMIT = 32.0  # earlier logits are clamped to this before they prompt again (vp 254)
@@ -27,29 +30,30 @@ class Decoded:
     """A batch of objects on one frame, between the decoder and the memory encoder.
 
     low_res: [objects, 1, h, w] logits; score: [objects, 1] logit of being visible; pointer: [objects, channels];
-    effective_iou: [objects] float32, 0..1 (MemoryPolicy).
+    seen: of each object, what the memory policy looks at.
     """
 
     object_ids: list[int]
     low_res: Tensor
     score: Tensor
     pointer: Tensor
-    effective_iou: Tensor
+    seen: list[Seen]
     prompted: bool
     pinned: bool
 
 
 class Masklets:
-    """Objects of one stream, from frame to frame.
+    """Objects of one stream, from frame to frame. sessions: shared; the memories in `bank` are this stream's own.
 
-    sessions: shared; the memories in `bank` are this stream's own.
-    detail:   what each memory keeps; what the model was exported for where None.
+    memory: the memory policy; the model's own where None.
+    limits: how much of its memories a frame attends to.
     """
 
-    def __init__(self, sessions: Sessions, detail: MemoryDetail | None = None) -> None:
+    def __init__(self, sessions: Sessions, memory: Memory = None, limits: MemoryLimits | None = None) -> None:
         self.sessions, self.model = sessions, sessions.model
-        self._blocks = kept_blocks(self.model, detail)
-        self.bank = MemoryBank(self.model, None if self._blocks is None else self._blocks.tokens)
+        limits = limits or MemoryLimits()
+        self._blocks = kept_blocks(self.model, limits.detail)
+        self.bank = MemoryBank(self.model, memory, limits, None if self._blocks is None else self._blocks.tokens)
         self.time = -1
         self._resize = Resizer(self.model.preprocess.side)
         self._frame: Frame | None = None
@@ -102,15 +106,16 @@ class Masklets:
         """Segment one object from clicks and a box. earlier: its logits [1, h, w] on this frame, None without."""
         embed = self._attend([object_id]) if with_memory else self.features["vision_feat"]
         coords, labels = encode_points(prompt, self.frame.hw, self.model.preprocess.side)
+        multimask = self.model.prompting.multimask(len(labels) - 1, first_prompt=not with_memory)
         out = self._decode(
             embed,
             coords[None],
             labels[None],
             previous=None if earlier is None else np.clip(earlier[None], -LOGIT_LIMIT, LOGIT_LIMIT),
-            multimask=self.model.prompting.multimask(len(labels) - 1, first_prompt=not with_memory),
+            multimask=multimask,
             without_memory=not with_memory,
         )
-        return _decoded([object_id], out, prompted=True, pinned=pinned)
+        return self._decoded([object_id], out, multimask, prompted=True, pinned=pinned)
 
     def from_masks(self, object_ids: list[int], masks: U8, *, pinned: bool) -> Decoded:
         """Take masks [objects, mask_side, mask_side], 0 or 1, for the output.
@@ -128,7 +133,7 @@ class Masklets:
             without_memory=False,
         )
         sure = {"object_score": np.full((count, 1), VISIBLE, np.float32), "iou": np.ones((count, 1), np.float32)}
-        return _decoded(object_ids, {**out, **given, **sure}, prompted=True, pinned=pinned)
+        return self._decoded(object_ids, {**out, **given, **sure}, False, prompted=True, pinned=pinned)
 
     def remember(self, decoded: Decoded, low_res: Tensor) -> None:
         """Encode masks [objects, 1, h, w], which need not be the decoded ones, and keep them with the pointers."""
@@ -138,36 +143,39 @@ class Masklets:
             "object_score": decoded.score,
             "binarize": np.full(len(low_res), decoded.prompted, np.float32),
         }
-        places = None if self._blocks is None else np.stack([self._blocks.choose(mask) for mask in low_res[:, 0]])
-        if places is not None:
-            feeds["new_place"] = places
+        blocks = None if self._blocks is None else np.stack([self._blocks.choose(mask) for mask in low_res[:, 0]])
+        if blocks is not None:
+            feeds["new_place"] = blocks
         memory = self.sessions.run("memory_encoder", feeds)["new_memory"]
-        for row, object_id in enumerate(decoded.object_ids):
-            iou, place = float(decoded.effective_iou[row]), None if places is None else places[row]
-            self.bank.keep(object_id, decoded.pinned, memory[row], decoded.pointer[row], iou, place)
+        for row, (object_id, seen) in enumerate(zip(decoded.object_ids, decoded.seen, strict=True)):
+            kept = None if blocks is None else blocks[row]
+            self.bank.keep(object_id, seen, decoded.pinned, memory[row], decoded.pointer[row], kept)
 
     def snapshot(self) -> TrackerSnapshot:
         """What is remembered after the last frame, for a tracker of the same model to go on from."""
-        return TrackerSnapshot(self.time, self.bank.snapshot())
+        return self.bank.snapshot()
 
     def restore(self, snapshot: TrackerSnapshot) -> None:
-        """Go on from a snapshot. Raises StateError where it is of another model, or frames were given already."""
+        """Go on from a snapshot.
+
+        Raises StateError where it is of another model or memory policy, or frames were given already.
+        """
         if self.time != -1:
             raise StateError("a state can only be restored before the first frame")
-        self.bank.restore(snapshot.objects)
+        self.bank.restore(snapshot)
         self.time = snapshot.time
 
     def _tracked(self, object_ids: list[int]) -> Decoded:
-        count = len(object_ids)
+        count, multimask = len(object_ids), self.model.prompting.multimask(0, first_prompt=False)
         out = self._decode(
             self._attend(object_ids),
             np.zeros((count, 2, 2), np.float32),
             np.full((count, 2), PADDING, np.int64),
             previous=None,
-            multimask=self.model.prompting.multimask(0, first_prompt=False),
+            multimask=multimask,
             without_memory=False,
         )
-        return _decoded(object_ids, out, prompted=False, pinned=False)
+        return self._decoded(object_ids, out, multimask, prompted=False, pinned=False)
 
     def _attend(self, object_ids: list[int]) -> Tensor:
         feeds = {"vision_feat": self.features["vision_feat"], **self.bank.feeds(object_ids)}
@@ -203,10 +211,25 @@ class Masklets:
         }
         return self.sessions.run("mask_decoder", feeds)
 
-
-def _decoded(object_ids: list[int], out: Mapping[str, Tensor], *, prompted: bool, pinned: bool) -> Decoded:
-    """What the decoder put out for a batch; sb 509 (cal_mem_score in SAM 3) makes the effective IoU of it."""
-    score = np.asarray(out["object_score"])
-    sure = np.maximum(0, 2 / (1 + np.exp(-score[:, 0])) - 1)
-    effective_iou = sure * np.asarray(out["iou"])[:, 0]
-    return Decoded(object_ids, out["low_res_mask"], score, out["pointer"], effective_iou, prompted, pinned)
+    def _decoded(
+        self, object_ids: list[int], out: Mapping[str, Tensor], multimask: bool, *, prompted: bool, pinned: bool
+    ) -> Decoded:
+        """What the decoder put out for a batch. multimask: whether it took one of several candidates."""
+        low_res, score, iou = out["low_res_mask"], np.asarray(out["object_score"]), np.asarray(out["iou"])[:, 0]
+        sure = np.maximum(0, 2 / (1 + np.exp(-score[:, 0])) - 1)
+        effective_iou = sure * iou
+        several = multimask and "candidate_masks" in out
+        seen = [
+            Seen(
+                self.time,
+                prompted,
+                low_res[row, 0],
+                float(score[row, 0]),
+                float(iou[row]),
+                float(effective_iou[row]),
+                out["candidate_masks"][row, 1:] if several else None,
+                out["candidate_ious"][row, 1:] if several else None,
+            )
+            for row in range(len(object_ids))
+        ]
+        return Decoded(object_ids, low_res, score, out["pointer"], seen, prompted, pinned)

@@ -1,170 +1,67 @@
 """The memory bank: what is kept of past frames for each object, and what the next frame attends to.
 
-Time counts the frames that a tracker was given, whatever their numbers in the video. An object keeps, bounded
-whatever the length of the stream, its prompted frames (pinned, up to a cap) and a number of recent frames, each with
-a spatial memory and an object pointer (SAM 2: sam2_base.py 497-645, "MemoryBank" in section 4 of the paper).
+Time counts the frames that a tracker was given, whatever their numbers in the video. Which frames are kept and attended
+is the memory policy's choice (memory_policy.py); the bank keeps them, bounded whatever the length of the stream, each
+with a spatial memory and an object pointer ("MemoryBank" in section 4 of SAM 2's paper).
 
 A spatial memory is one array of tokens, or for models whose memories are sets of tokens two that are kept together: the
-tokens' content [tokens, channels], and their places [tokens], numbers of blocks of a Quadtree (memory_detail.py).
+tokens' content [tokens, channels], and their blocks [tokens], numbers of a Quadtree's (memory_detail.py).
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
+import msgspec
 import numpy as np
-from masklet.runtime.bundle.spec import MemoryPolicy, ModelSpec, Tensor
+from masklet.runtime.bundle.spec import ModelSpec, Tensor
 from masklet.runtime.errors import PromptError, StateError
-from masklet.runtime.tracking.recent_frames import RecentFrames
-from masklet.runtime.tracking.snapshot import KeptFrame, ObjectSnapshot, SlotsSnapshot
+from masklet.runtime.tracking.frame_slots import FrameSlots
+from masklet.runtime.tracking.known_policies import Memory, policy_of, policy_text
+from masklet.runtime.tracking.memory_limits import MemoryLimits
+from masklet.runtime.tracking.memory_policy import Attended, ObjectState, Seen
+from masklet.runtime.tracking.snapshot import ObjectSnapshot, TrackerSnapshot
 
 
-class Attended(NamedTuple):
-    """A frame that is attended to: when it was given, and its rank among recent ones, None for a prompted one."""
+@dataclass(slots=True, eq=False)
+class _Memories:
+    """What is kept of one object.
 
-    time: int
-    rank: int | None
-
-
-class _Kept(NamedTuple):
-    time: int
-    prompted: bool
-
-
-class FrameSlots:
-    """What one object keeps of one kind, in a fixed array whose filled slots are always its first ones.
-
-    Attention does not depend on the order of memories, only on their time; so a new frame takes the slot of the one
-    that left, and what is attended is a view of the array, never a copy. `begin` goes to a frame and settles what it
-    attends to; the frame's own value waits outside of the array until the next `begin`, for it may still be corrected,
-    and a correction attends to what the frame itself attended to.
-    `recent`, wherever it is given: time and rank of the unprompted frames that count; the others leave.
+    blocks: of spatial memories that are sets of tokens; None for others.
+    state, present: what the policy knows after the frame before this one, and after this one, once it was kept.
     """
 
-    def __init__(self, window: int, prompted: int, shape: Sequence[int], dtype: str) -> None:
-        self._prompted = prompted
-        self._array: Tensor = np.empty((window + prompted, *shape), dtype)
-        self._kept: list[_Kept] = []
-        self._present: tuple[_Kept, Tensor] | None = None
-        self._time = -1
-        self._recent: Mapping[int, int] = {}
-        self._attended: list[Attended] = []
-
-    def begin(self, time: int, recent: Mapping[int, int]) -> None:
-        """Go to a frame: take up the one before it, and drop what no longer counts."""
-        self._time, self._recent = time, recent
-        arrived = self._present if self._present is not None and self._present[0].time < time else None
-        if arrived is not None:
-            self._present = None
-        self._settle(arrived)
-
-    def put(self, prompted: bool, value: Tensor) -> None:
-        """Keep a value of the present frame, in place of an earlier one of it."""
-        self._keep_beside(value)
-        self._present = _Kept(self._time, prompted), value
-
-    def forget_recent(self, since: int, recent: Mapping[int, int]) -> None:
-        """Drop the unprompted frames kept from `since` on, the present one excepted."""
-        self._recent = recent
-        self._drop([slot for slot, kept in enumerate(self._kept) if not kept.prompted and kept.time >= since])
-        self._settle()
-
-    def unpin(self, times: Collection[int]) -> None:
-        """Let frames of these times count as unprompted ones."""
-        self._kept = [k._replace(prompted=k.prompted and k.time not in times) for k in self._kept]
-        if self._present is not None and self._present[0].time in times:
-            self._present = self._present[0]._replace(prompted=False), self._present[1]
-        self._settle()
-
-    def attended(self) -> tuple[Tensor, list[Attended]]:
-        """What the present frame attends to: a view [kept, ...] and, in the same order, what each of them is."""
-        return self._array[: len(self._kept)], self._attended
-
-    def snapshot(self) -> SlotsSnapshot:
-        """A copy of what is kept, in the order of its slots, with the present frame last."""
-        rows, kept = self._array[: len(self._kept)], self._kept
-        if self._present is not None:
-            rows, kept = np.concatenate([rows, self._present[1][None]]), [*kept, self._present[0]]
-        return SlotsSnapshot([KeptFrame(*k) for k in kept], np.array(rows), self._present is not None)
-
-    def restore(self, snapshot: SlotsSnapshot) -> None:
-        """Keep what a snapshot holds, slot by slot. Raises StateError where it is of another model."""
-        kept = [_Kept(frame.time, frame.prompted) for frame in snapshot.frames]
-        values, settled = snapshot.values, len(kept) - snapshot.last_is_present
-        fits = values.shape == (len(kept), *self._array.shape[1:]) and 0 <= settled <= len(self._array)
-        if not fits or values.dtype != self._array.dtype:
-            raise StateError(f"a state holds {values.dtype}{list(values.shape)} of {len(kept)} frames: another model's")
-        self._array[:settled] = values[:settled]
-        self._kept = kept[:settled]
-        self._present = (kept[-1], values[-1].copy()) if snapshot.last_is_present else None
-
-    def _keep_beside(self, value: Tensor) -> None:
-        """Keep memories where their values come to lie: a backend may leave them on its device (`DeviceArray`)."""
-        if type(value) is not type(self._array):
-            kept = self._array[: len(self._kept)]
-            self._array = np.empty_like(value, shape=self._array.shape)
-            self._array[: len(kept)] = kept
-
-    def _settle(self, arrived: tuple[_Kept, Tensor] | None = None) -> None:
-        """Drop what does not count, put a frame that has arrived in its place, and note what is attended.
-
-        The latest prompted frames count, up to the cap; an older one counts as recent or leaves (sb 565).
-        """
-        kept = self._kept if arrived is None else [*self._kept, arrived[0]]
-        pinned = set(sorted(k.time for k in kept if k.prompted)[-self._prompted :])
-        counting = pinned | self._recent.keys()
-        leaving = [slot for slot, k in enumerate(self._kept) if k.time not in counting]
-        if arrived is not None and arrived[0].time in counting:
-            slot = leaving.pop() if leaving else len(self._kept)
-            self._kept[slot : slot + 1] = [arrived[0]]
-            self._array[slot] = arrived[1]
-        self._drop(leaving)
-        self._attended = [Attended(k.time, None if k.time in pinned else self._recent[k.time]) for k in self._kept]
-
-    def _drop(self, slots: list[int]) -> None:
-        """Empty slots, moving the last ones into the gaps."""
-        for slot in reversed(slots):
-            last = len(self._kept) - 1
-            if slot != last:
-                self._array[slot] = self._array[last]
-                self._kept[slot] = self._kept[last]
-            self._kept.pop()
-
-
-@dataclass(frozen=True, slots=True)
-class _Memories:
-    """What is kept of one object."""
-
     spatial: FrameSlots
-    places: FrameSlots | None
+    blocks: FrameSlots | None
     pointers: FrameSlots
-    recent: RecentFrames
-
-    def begin(self, time: int) -> None:
-        """Go to a frame."""
-        for slots in self.memories:
-            slots.begin(time, self.recent.memories(time))
-        self.pointers.begin(time, self.recent.pointers(time))
+    state: ObjectState
+    present: ObjectState | None
+    attended: Attended
 
     @property
     def memories(self) -> list[FrameSlots]:
         """The slots of spatial memories, which are kept together."""
-        return [slots for slots in (self.spatial, self.places) if slots is not None]
+        return [self.spatial] if self.blocks is None else [self.spatial, self.blocks]
 
 
 class MemoryBank:
     """The memories of every object of one stream. What is read or kept is that of the frame of the last `begin`.
 
+    memory: the policy; the model's own where None.
+    limits: how much of what the policy chooses is attended.
     tokens: of each spatial memory, for models whose memories are sets of tokens.
     Raises PromptError for ids that it does not know.
     """
 
-    def __init__(self, model: ModelSpec, tokens: int | None = None) -> None:
-        if model.memory is None:
-            raise PromptError(
-                f"{model.family}/{model.variant} has no memory: it segments images, not videos; use `masklet segment`"
-            )
-        self._policy: MemoryPolicy = model.memory
+    def __init__(
+        self,
+        model: ModelSpec,
+        memory: Memory = None,
+        limits: MemoryLimits = MemoryLimits(),
+        tokens: int | None = None,
+    ) -> None:
+        self.policy, self._limits = policy_of(model, memory), limits
+        self._spec = self.policy.spec
         self._inputs = {t.name: t for t in model.stage("memory_attention").inputs}
         self._tokens = tokens
         self._objects: dict[int, _Memories] = {}
@@ -177,131 +74,160 @@ class MemoryBank:
 
     def begin(self, time: int) -> None:
         """Go to a frame: settle what each object attends to on it. Times increase."""
+        settled = time > self._time
         self._time = time
         for of in self._objects.values():
-            of.begin(time)
+            if settled and of.present is not None:
+                of.state, of.present = of.present, None
+            self._settle(of)
+
+    def choose(self, object_id: int, seen: Seen) -> int | None:
+        """The candidate that the policy takes on the present frame; None for the decoder's own choice."""
+        return self.policy.choose(self._objects[object_id].state, seen)
 
     def keep(
         self,
         object_id: int,
-        prompted: bool,
+        seen: Seen,
+        pinned: bool,
         memory: Tensor,
         pointer: Tensor,
-        effective_iou: float = 1.0,
-        place: Tensor | None = None,
+        blocks: Tensor | None = None,
     ) -> None:
         """Keep the present frame of an object, which joins by its first one.
 
-        memory: [tokens, channels]; pointer: [channels]; effective_iou: MemoryPolicy; place: [tokens] int64, of models
-        whose memories are sets of tokens.
+        memory: [tokens, channels]; pointer: [channels]; pinned: whether it is to stay, as prompted frames do; blocks:
+        [tokens] int64, of memories that are sets of tokens.
         """
         if object_id not in self._objects:
-            self._admit(object_id)
-            self._objects[object_id].begin(self._time)
+            self._admit(object_id, self.policy.start())
         of = self._objects[object_id]
-        of.spatial.put(prompted, memory)
-        if of.places is not None and place is not None:
-            of.places.put(prompted, place)
-        of.pointers.put(prompted, pointer)
-        of.recent.note(self._time, prompted, effective_iou)
+        of.spatial.put(self._time, memory)
+        if of.blocks is not None and blocks is not None:
+            of.blocks.put(self._time, blocks)
+        of.pointers.put(self._time, pointer)
+        of.present = self.policy.after(of.state, seen, pinned)
 
     def forget(self, object_id: int) -> None:
-        """Let go of everything about an object."""
+        """Drop everything about an object."""
         if object_id not in self._objects:
             raise PromptError(f"no object {object_id} is tracked; there are {self.object_ids or 'none'}")
         del self._objects[object_id]
 
     def forget_recent(self, object_id: int) -> None:
-        """Drop an object's unprompted frames near the present one, where it was prompted (vp 956-975)."""
-        since = self._time - self._policy.recent_frames - 1
+        """Drop an object's frames near the present one that are not pinned, where it was prompted (vp 956-975)."""
         of = self._objects[object_id]
-        of.recent.forget(since)
-        for slots in of.memories:
-            slots.forget_recent(since, of.recent.memories(self._time))
-        of.pointers.forget_recent(since, of.recent.pointers(self._time))
+        since = self._time - self._spec.recent_frames - 1
+        for slots in (*of.memories, of.pointers):
+            slots.drop_since(since, of.state.pinned)
+        self._revise(of, lambda state: self.policy.forgotten(state, since))
 
     def unpin(self, object_id: int, times: Collection[int]) -> None:
-        """Let an object's frames of these times count as unprompted ones."""
+        """Let an object's frames of these times count as any other."""
+
+        def unpinned(state: ObjectState) -> ObjectState:
+            return replace(state, pinned=tuple(t for t in state.pinned if t not in times))
+
+        self._revise(self._objects[object_id], unpinned)
+
+    def attended(self, object_id: int) -> Attended:
+        """What the present frame attends to, of what is there."""
         of = self._objects[object_id]
-        for slots in (*of.memories, of.pointers):
-            slots.unpin(times)
+        return Attended(of.spatial.among(of.attended.memories), of.pointers.among(of.attended.pointers))
 
     def batches(self, object_ids: Iterable[int], largest: int) -> list[list[int]]:
-        """Objects that can attend in one call, because they keep equally many frames; at most `largest` a batch."""
+        """Objects that can attend in one call, because they attend to equally much; at most `largest` a batch."""
         groups: dict[tuple[int, int], list[int]] = {}
         for object_id in object_ids:
-            of = self._objects[object_id]
-            key = len(of.spatial.attended()[1]), len(of.pointers.attended()[1])
-            groups.setdefault(key, []).append(object_id)
+            memories, pointers = self.attended(object_id)
+            groups.setdefault((len(memories), len(pointers)), []).append(object_id)
         return [ids[i : i + largest] for ids in groups.values() for i in range(0, len(ids), largest)]
 
     def feeds(self, object_ids: Sequence[int]) -> dict[str, Tensor]:
         """The memory side of the memory attention's inputs for a batch of objects.
 
         memory [objects, memories, tokens, channels] and pointers [objects, pointers, channels] as they are kept, for
-        models whose memories are sets of tokens also memory_place [objects, memories, tokens] int64;
-        memory_time [objects, memories] int64: the frame's row in the model's temporal table, the last row for
-        prompted frames and rank - 1 for others (sb 582); pointer_time [objects, pointers] float32: distance in frames,
-        of unprompted ones their rank, over the farthest one that counts (sb 623, with the limit of an endless stream).
+        memories that are sets of tokens also memory_place [objects, memories, tokens] int64;
+        memory_time [objects, memories] int64: the frame's row in the model's temporal table; pointer_time [objects,
+        pointers] float32: its distance over the farthest one that counts (sb 623, with the limit of an endless stream).
         """
         several = [self._objects[object_id] for object_id in object_ids]
-        memory, memory_kept = _gathered([of.spatial.attended() for of in several])
-        pointers, pointers_kept = _gathered([of.pointers.attended() for of in several])
-        places = [of.places.attended() for of in several if of.places is not None]
-        prompted_row = self._policy.recent_frames
-        rows = [[prompted_row if k.rank is None else k.rank - 1 for k in kept] for kept in memory_kept]
-        distances = [[self._time - k.time if k.rank is None else k.rank for k in kept] for kept in pointers_kept]
-        farthest = np.float32(self._policy.pointers - 1)
+        memory, rows = _gathered([of.spatial.attended(of.attended.memories) for of in several])
+        pointers, distances = _gathered([of.pointers.attended(of.attended.pointers) for of in several])
+        blocks = [of.blocks.attended(of.attended.memories) for of in several if of.blocks is not None]
+        farthest = np.float32(self._spec.pointers - 1)
         return {
             "memory": memory,
             "memory_time": np.array(rows, np.int64),
             "pointers": pointers,
             "pointer_time": np.array(distances, np.float32) / farthest,
-            **({"memory_place": _gathered(places)[0]} if places else {}),
+            **({"memory_place": _gathered(blocks)[0]} if blocks else {}),
         }
 
-    def snapshot(self) -> list[ObjectSnapshot]:
+    def snapshot(self) -> TrackerSnapshot:
         """A copy of every object's memories."""
-        return [
+        objects = [
             ObjectSnapshot(
                 i,
                 of.spatial.snapshot(),
                 of.pointers.snapshot(),
-                list(of.recent.selected),
-                None if of.places is None else of.places.snapshot(),
+                msgspec.to_builtins(of.present or of.state),
+                None if of.blocks is None else of.blocks.snapshot(),
             )
             for i, of in self._objects.items()
         ]
+        return TrackerSnapshot(self._time, policy_text(self.policy), objects)
 
-    def restore(self, objects: Iterable[ObjectSnapshot]) -> None:
-        """Take up objects from a snapshot. Raises StateError where it is of another model."""
-        for one in objects:
-            self._admit(one.object_id, one.selected)
+    def restore(self, snapshot: TrackerSnapshot) -> None:
+        """Take up objects from a snapshot. Raises StateError where it is of another model or policy."""
+        policy = policy_text(self.policy)
+        if snapshot.memory != policy:
+            raise StateError(f"a state under memory policy {snapshot.memory}, not {policy}; give that policy")
+        self._time = snapshot.time
+        for one in snapshot.objects:
+            try:
+                state = msgspec.convert(one.state, self.policy.state_type)
+            except msgspec.ValidationError as error:
+                raise StateError(f"a state that memory policy {policy} cannot read: {error}") from None
+            self._admit(one.object_id, state)
             of = self._objects[one.object_id]
             of.spatial.restore(one.spatial)
             of.pointers.restore(one.pointers)
-            if (of.places is None) != (one.places is None):
-                raise StateError("a state holds memories of another kind: another variant's of the model")
-            if of.places is not None and one.places is not None:
-                of.places.restore(one.places)
+            if (of.blocks is None) != (one.blocks is None):
+                raise StateError("a state holds memories of another kind: of another variant of the model")
+            if of.blocks is not None and one.blocks is not None:
+                of.blocks.restore(one.blocks)
 
-    def _admit(self, object_id: int, selected: Sequence[int] = ()) -> None:
-        self._objects[object_id] = _Memories(
-            self._slots("memory", self._policy.recent_frames),
-            self._slots("memory_place", self._policy.recent_frames) if "memory_place" in self._inputs else None,
-            self._slots("pointers", self._policy.pointers - 1),
-            RecentFrames(self._policy, selected),
-        )
+    def _admit(self, object_id: int, state: ObjectState) -> None:
+        slots = self.policy.slots
+        spatial, pointers = self._slots("memory", slots.memories), self._slots("pointers", slots.pointers)
+        blocks = self._slots("memory_place", slots.memories) if "memory_place" in self._inputs else None
+        self._objects[object_id] = _Memories(spatial, blocks, pointers, state, None, Attended({}, {}))
 
-    def _slots(self, name: str, window: int) -> FrameSlots:
+    def _slots(self, name: str, count: int) -> FrameSlots:
         tensor = self._inputs[name]
         shape = tensor.sized({s: self._tokens or 1 for s in tensor.shape if isinstance(s, str)})[2:]
-        return FrameSlots(window, self._policy.prompted_frames, shape, tensor.dtype)
+        return FrameSlots(count, shape, tensor.dtype)
+
+    def _revise(self, of: _Memories, change: Callable[[Any], ObjectState]) -> None:
+        """Change what is known of past frames; what was known after the present one follows."""
+        of.state = change(of.state)
+        if of.present is not None:
+            of.present = change(of.present)
+        self._settle(of)
+
+    def _settle(self, of: _Memories) -> None:
+        """Drop what the policy does not keep, and note what the present frame attends to."""
+        memories, pointers = self.policy.kept(of.state, self._time)
+        for slots in of.memories:
+            slots.begin(self._time, memories)
+        of.pointers.begin(self._time, pointers)
+        of.attended = self._limits.cut(self.policy.attended(of.state, self._time), of.state.pinned)
 
 
-def _gathered(attended: Sequence[tuple[Tensor, list[Attended]]]) -> tuple[Tensor, list[list[Attended]]]:
-    """Several objects' values as [objects, kept, ...], those of one without a copy; and what is kept of each."""
-    kept = [frames for _, frames in attended]
+def _gathered(attended: Sequence[tuple[Tensor, list[int]]]) -> tuple[Tensor, list[list[int]]]:
+    """Several objects' values as [objects, kept, ...], those of one without a copy; and the places of each."""
+    places = [each for _, each in attended]
     if len(attended) == 1:
-        return attended[0][0][None], kept
-    return np.stack([values for values, _ in attended]), kept
+        return attended[0][0][None], places
+    return np.stack([values for values, _ in attended]), places

@@ -55,17 +55,17 @@ class KeptBlocks:
     tokens: int
     choose: Blocks
 
-    def __init__(self, grid: tuple[int, int], detail: MemoryDetail) -> None:
-        """grid: rows and columns of the feature map."""
-        tree = Quadtree(*grid)
+    def __init__(self, rows: int, columns: int, detail: MemoryDetail) -> None:
+        """rows, columns: of the feature map."""
+        tree = Quadtree(rows, columns)
         if detail.layout == "foveated":
-            self.tokens = min(detail.number or usual_tokens(grid), tree.rows * tree.columns)
+            self.tokens = min(detail.number or usual_tokens(rows, columns), rows * columns)
             self.choose = Foveation(tree, self.tokens)
             return
         edge = 1 if detail.layout == "whole" else detail.number
         if edge not in tree.edges:
             some = ", ".join(f"pooled:{edge}" for edge in tree.edges[1:])
-            raise PromptError(f"memory detail {detail}: a map of {grid[0]} x {grid[1]} cells has {some}")
+            raise PromptError(f"memory detail {detail}: a map of {rows} x {columns} cells has {some}")
         same = tree.blocks(edge)
         self.tokens, self.choose = len(same), lambda mask: same
 
@@ -108,9 +108,8 @@ class Foveation:
         return np.asarray(cv2.distanceTransform(away, cv2.DIST_L2, 3), np.float32)
 
 
-def usual_tokens(grid: tuple[int, int]) -> int:
+def usual_tokens(rows: int, columns: int) -> int:
     """An eighth of the cells, and as many as a row and a column have: room for an object of 8 % and its outline."""
-    rows, columns = grid
     return rows * columns // 8 + rows + columns
 
 
@@ -126,5 +125,4 @@ def kept_blocks(model: ModelSpec, detail: MemoryDetail | None) -> KeptBlocks | N
                 "with --foveated, and choose that variant"
             )
         return None
-    _, _, rows, columns = model.stage("memory_attention").inputs[0].sized({})
-    return KeptBlocks((rows, columns), detail or MemoryDetail())
+    return KeptBlocks(*model.feature_hw, detail or MemoryDetail())

@@ -10,8 +10,9 @@ from masklet.runtime.bundle.spec import Tensor
 from masklet.runtime.pixels.geometry import boxes_xyxy, fill_holes, masks_to_source, non_overlapping, resize_mask
 from masklet.runtime.prompts.prompts import Mask, Prompt
 from masklet.runtime.results import Frame, FrameResult
+from masklet.runtime.tracking.known_policies import Memory
 from masklet.runtime.tracking.masklets import Decoded, Masklets
-from masklet.runtime.tracking.memory_detail import MemoryDetail
+from masklet.runtime.tracking.memory_limits import MemoryLimits
 from masklet.runtime.tracking.snapshot import TrackerSnapshot
 
 
@@ -25,7 +26,7 @@ class TrackerOptions:
     pin_corrections:       a corrected frame counts as prompted from then on, as in SAM 2.1's training
                            (add_all_frames_to_correct_as_cond); otherwise as a recent one.
     forget_around_prompts: recent memories near a newly prompted frame are let go (vp 956).
-    memory_detail:         what each memory keeps, of variants exported with --foveated; foveated where None.
+    limits:                how much of its memories a frame attends to.
     batch:                 objects that share one call of a stage; bounds the memory of the calls.
     """
 
@@ -34,7 +35,7 @@ class TrackerOptions:
     non_overlapping_memory: bool = False
     pin_corrections: bool = True
     forget_around_prompts: bool = False
-    memory_detail: MemoryDetail | None = None
+    limits: MemoryLimits = MemoryLimits()
     batch: int = 8
 
 
@@ -81,12 +82,17 @@ class VideoTracker:
             result = tracker.step(frame, {1: Points.click(480, 270)} if frame.index == 0 else {})
 
     sessions: a bundle, opened on ONNX Runtime's CPU provider, or sessions that are open already (and then shared).
+    memory:   what is remembered of each object: the name of a memory policy, as "sam2", or "sam3:min_effective_iou=0.1"
+              to change an option, or the policy's options; the model's own policy where None.
+    Raises PolicyError where there is no such policy, or the model cannot serve it.
     """
 
-    def __init__(self, sessions: Bundle | Sessions, options: TrackerOptions | None = None) -> None:
+    def __init__(
+        self, sessions: Bundle | Sessions, options: TrackerOptions | None = None, memory: Memory = None
+    ) -> None:
         self._options = options or TrackerOptions()
         opened = sessions if isinstance(sessions, Sessions) else Sessions.open(sessions)
-        self._masklets = Masklets(opened, self._options.memory_detail)
+        self._masklets = Masklets(opened, memory, self._options.limits)
         self._bank = self._masklets.bank
         self._shown: dict[int, _Shown] = {}
 
@@ -149,7 +155,8 @@ class VideoTracker:
     def restore(self, snapshot: TrackerSnapshot) -> None:
         """Go on from a snapshot: later frames come out as if there had been no break; `refine` waits for a frame.
 
-        Raises StateError where the snapshot is of another model, or this tracker was given frames already.
+        Raises StateError where the snapshot is of another model or memory policy, or this tracker was given frames
+        already.
         """
         self._masklets.restore(snapshot)
 

@@ -69,7 +69,7 @@ def test_the_bundle_runs_and_keeps_to_its_bound(
 def test_inspect_and_the_reports_say_what_it_cost(cli: Cli, calibrated: Path) -> None:
     code, out, _ = cli("inspect", calibrated)
     assert code == 0
-    assert "within its bound over 24 frames" in " ".join(out.split())
+    assert "within its limits over 24 frames" in " ".join(out.split())
     report = json.loads(calibrated.with_suffix(".report.json").read_bytes())
     assert report["figures"]["frames"] == 24
     assert len(report["curve"]) == 12
@@ -112,7 +112,7 @@ def test_force_writes_what_is_beyond_the_bound_and_says_so(
     assert cli(*words, "--no-search", "--min-iou", 0.9999, "--force", "--precision", "int8-fp16")[0] == 0
     code, text, _ = cli("inspect", out)
     assert code == 0
-    assert "beyond its bound" in " ".join(text.split())
+    assert "beyond its limits" in " ".join(text.split())
     code, _, err = cli("calibrate", out, scenes[0].frames, *scenes[0].words(), "-o", tmp_path / "twice.bundle")
     assert code == 2
     assert "is int8-fp16 already" in err
@@ -184,7 +184,7 @@ def test_bad_input(
     cases: list[tuple[list[object], str]] = [
         ([frames], "nothing to track"),
         ([frames, "--point", "1@99:5,5"], "frame 99"),
-        ([frames, *words, "--truth", tmp_path / "none"], "no such truth"),
+        ([frames, *words, "--truth", tmp_path / "none"], "no such file"),
         ([frames, *words, "--truth", empty], "no masks"),
         ([frames, *words, "--truth", small], "16 x 16 pixels, the source's frames 128 x 128"),
         ([frames, *words, "--truth", small, "--truth", small], "1 sources and 2 of --truth"),

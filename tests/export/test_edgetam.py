@@ -15,12 +15,13 @@ from masklet.export.families.edgetam import FAMILY
 from masklet.export.family import Case, ExportStage
 from masklet.export.known_families import family_of
 from masklet.runtime.backends.sessions import Sessions
-from masklet.runtime.bundle.bundle import Bundle, bank_bytes
+from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.bundle.spec import Tensor
 from masklet.runtime.errors import ExportError
 from masklet.runtime.prompts.prompts import Points
 from masklet.runtime.results import Frame
 from masklet.runtime.segmentation.image_predictor import ImagePredictor
+from masklet.runtime.tracking.known_policies import bank_bytes
 from masklet.runtime.tracking.video_tracker import TrackerOptions, VideoTracker
 from torch_sessions import TorchSession, torch_sessions
 from transformers.models.edgetam_video.modeling_edgetam_video import EdgeTamVideoInferenceSession

@@ -9,8 +9,9 @@ from masklet.export.engines.device_profile import DeviceProfile, device_profile,
 from masklet.export.engines.memory import CONTEXT_BYTES, StageMemory
 from masklet.export.engines.preflight import MARGIN, preflight
 from masklet.export.engines.shapes import optimization_profiles, symbol_sizes
-from masklet.runtime.bundle.bundle import Bundle, bank_bytes
+from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.errors import MaskletError, SpecError
+from masklet.runtime.tracking.known_policies import bank_bytes
 
 GIB = 1 << 30
 

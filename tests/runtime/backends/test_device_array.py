@@ -14,9 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from masklet.runtime.backends.gpu.device_array import DeviceArray
 from masklet.runtime.backends.gpu.device_memory import DeviceMemory
-from masklet.runtime.bundle.spec import MemoryPolicy
-from masklet.runtime.tracking.memory_bank import FrameSlots
-from masklet.runtime.tracking.recent_frames import RecentFrames
+from masklet.runtime.tracking.frame_slots import FrameSlots
 
 VALUES = np.arange(24, dtype=np.float32).reshape(4, 3, 2)
 
@@ -190,22 +188,23 @@ def test_slots_move_to_where_their_values_are() -> None:
     """A restored bank lies on the host; the first value that a stage leaves on the device takes it there."""
     cuda = FakeCuda()
     memory = DeviceMemory(cuda)
-    host, device = (FrameSlots(3, 1, (2,), "float32") for _ in range(2))
+    host, device = (FrameSlots(4, (2,), "float32") for _ in range(2))
     rng = np.random.default_rng(0)
     values = rng.standard_normal((9, 2), np.float32)
-    recent = RecentFrames(MemoryPolicy(recent_frames=3, prompted_frames=1, pointers=2)).memories
     for time in range(9):
         on_gpu: Any = values[time] if time < 4 else memory.upload(values[time])
         for each, value in ((host, values[time]), (device, on_gpu)):
-            each.begin(time, recent(time))
-            each.put(time == 0, value)
-            each.begin(time + 1, recent(time + 1))
+            each.begin(time, {0, *range(time - 3, time)})
+            each.put(time, value)
+            each.begin(time + 1, {0, *range(time - 2, time + 1)})
         if time < 4:
             continue
-        (want, kept), (got, same) = (each.attended() for each in (host, device))
-        assert isinstance(got, DeviceArray)
-        assert kept == same
-        np.testing.assert_array_equal(np.asarray(got), want)
+        for attended in ({t: t for t in range(9)}, {0: 0, time: time}):  # all that is kept, and a part of it
+            (want, kept), (got, same) = (each.attended(attended) for each in (host, device))
+            assert isinstance(got, DeviceArray)
+            assert kept == same
+            np.testing.assert_array_equal(np.asarray(got), want)
+            np.testing.assert_array_equal(want, values[kept])
     saved = device.snapshot()
     assert isinstance(saved.values, np.ndarray)
     np.testing.assert_array_equal(saved.values, host.snapshot().values)

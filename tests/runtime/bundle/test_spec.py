@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from masklet.runtime.bundle.spec import MemoryPolicy, ModelSpec, Preprocess, PromptPolicy, StageSpec, Tensor, TensorSpec
+from masklet.runtime.bundle.spec import MemorySpec, ModelSpec, Preprocess, PromptPolicy, StageSpec, Tensor, TensorSpec
 from masklet.runtime.errors import SpecError
 
 DECODER = StageSpec(
@@ -79,7 +79,7 @@ def test_a_video_model_needs_a_memory() -> None:
     with pytest.raises(SpecError, match="needs a memory policy"):
         ModelSpec("toy", "one", "video", PREPROCESS, ())
     with pytest.raises(SpecError, match="must be at least 1"):
-        MemoryPolicy(recent_frames=0, prompted_frames=1, pointers=16)
+        MemorySpec(recent_frames=0, prompted_frames=1, pointers=16)
 
 
 def test_an_unknown_stage_names_the_known_ones() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from masklet.runtime.bundle.spec import MemoryPolicy, ModelSpec
+from masklet.runtime.bundle.spec import MemorySpec, ModelSpec
 from masklet.runtime.concepts.concept import Concept, Exemplar
 from masklet.runtime.concepts.options import ConceptOptions
 from masklet.runtime.concepts.tracker import ConceptsReset, ConceptTracker
@@ -97,8 +97,8 @@ def test_text_finds_and_points_refine(script: Script, tmp_path: Path) -> None:
     np.testing.assert_array_equal(after.masks[0], refined.masks[0])
     assert after.scores[0] == 1
     tracker._masklets.bank.begin(6)
-    kept = tracker._masklets.bank._objects[1].spatial.attended()[1]
-    assert [one.time for one in kept if one.rank is None] == [4]
+    memories = tracker._masklets.bank.attended(1).memories
+    assert [time for time, row in memories.items() if row == 6] == [4]
 
 
 def test_points_add_an_object_that_no_rule_removes(script: Script, tmp_path: Path) -> None:
@@ -251,23 +251,24 @@ def test_a_reconditioned_track_takes_the_pointer_of_its_detection(script: Script
     for frame in script.frames()[:18]:
         tracker.step(frame)
     tracker._masklets.bank.begin(18)
-    pointers, kept = tracker._masklets.bank._objects[1].pointers.attended()
-    from_masks = {one.time: bool(pointer[1]) for one, pointer in zip(kept, pointers, strict=True)}
+    bank = tracker._masklets.bank
+    pointers, kept = bank.feeds([1])["pointers"][0], bank.attended(1).pointers
+    from_masks = {time: bool(pointer[1]) for time, pointer in zip(kept, pointers, strict=True)}
     assert [time for time, from_mask in sorted(from_masks.items()) if from_mask] == [0, 16]
 
 
 def test_an_object_out_of_sight_is_remembered_by_when_it_was_seen(script: Script, tmp_path: Path) -> None:
-    """The last frame, and the last five that were worth it (MemoryPolicy.min_effective_iou)."""
+    """The last frame, and the last five that were worth it (MemorySpec.min_effective_iou)."""
     for t in range(8, 30):
         script.found.pop((t, "car"))
         script.track(t, 1, None)
-    model: ModelSpec = msgspec.structs.replace(MODEL, memory=MemoryPolicy(6, 4, 16, 0.01))
+    model: ModelSpec = msgspec.structs.replace(MODEL, memory=MemorySpec(6, 4, 16, 0.01))
     tracker = ConceptTracker(sessions(script, tmp_path, model)[0], ["car"])
     for frame in script.frames():
         tracker.step(frame)
     tracker._masklets.bank.begin(30)
-    kept = tracker._masklets.bank._objects[1].spatial.attended()[1]
-    assert sorted(one for one in kept if one.rank is not None) == [(3, 6), (4, 5), (5, 4), (6, 3), (7, 2), (29, 1)]
+    memories = tracker._masklets.bank.attended(1).memories
+    assert memories == {0: 6, 3: 5, 4: 4, 5: 3, 6: 2, 7: 1, 29: 0}
 
 
 def test_what_left_for_good_is_let_go_and_comes_back_as_another(script: Script, tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ import pytest
 from command_line import Cli, process_words
 from masklet.runtime.cli.per_stream import path_of, prompts_of
 from masklet.runtime.errors import PromptError, SinkError
+from masklet.runtime.sources.opening import open_source
+from masklet.runtime.sources.source import Source
 
 FRAMES = 40
 CLICK = ("--point", "30,30", "--threads", "1")
@@ -89,9 +91,53 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(cli: Cli, nano_bundle: Path
     assert code == 0, err
     assert "goes on after frame" in err
     assert broken.read_text() == whole.read_text(), "the same ids, scores and masks, each frame once"
-    code, _, err = cli(*words)
-    assert code == 2
-    assert "was run to its end" in err
+    overlay = tmp_path / "o.mp4"
+    code, _, err = cli(*words, "--overlay", overlay)
+    assert code == 0, "a service that restarts on failure would otherwise never end"
+    assert "was run to its end; nothing is left to do" in err
+    assert broken.read_text() == whole.read_text()
+    assert not overlay.exists()
+
+
+def test_of_two_files_one_that_is_finished_is_left_alone(
+    cli: Cli, nano_bundle: Path, folder: Path, tmp_path: Path
+) -> None:
+    words = ("--state", tmp_path / "s-{stream}", "--masks", tmp_path / "m-{stream}.jsonl", "--end", 4)
+    assert cli("run", nano_bundle, folder, folder, *CLICK, *words)[0] == 0
+    before = (tmp_path / "m-1.jsonl").read_bytes()
+    (tmp_path / "s-2").unlink()
+    (tmp_path / "m-2.jsonl").unlink()
+    code, _, err = cli("run", nano_bundle, folder, folder, *CLICK, *words)
+    assert code == 0
+    assert "finished (stream 1)" in err
+    assert (tmp_path / "m-1.jsonl").read_bytes() == (tmp_path / "m-2.jsonl").read_bytes() == before
+
+
+def test_every_source_that_was_opened_is_closed(
+    cli: Cli, nano_bundle: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that is resumed is opened twice: once to see how many frames are left."""
+    opened: list[Source] = []
+    closed: list[Source] = []
+
+    def watched(*words: Any, **options: Any) -> Source:
+        source = open_source(*words, **options)
+        close = source.close
+
+        def noted() -> None:
+            closed.append(source)
+            close()
+
+        monkeypatch.setattr(source, "close", noted)
+        opened.append(source)
+        return source
+
+    monkeypatch.setattr("masklet.runtime.cli.open_stream.open_source", watched)
+    words = ("run", nano_bundle, folder, *CLICK, "--state", tmp_path / "s")
+    for end, count in ((3, 1), (5, 3), (5, 4), (99, 6)):
+        assert cli(*words, "--end", end)[0] == 0
+        assert len(opened) == count
+        assert set(map(id, opened)) == set(map(id, closed))
 
 
 def test_a_damaged_state_is_said_and_another_bundles_refused(
@@ -152,7 +198,7 @@ def test_an_endless_silence_is_said_and_given_up(cli: Cli, nano_bundle: Path, mo
     os.close(writing)
     assert code == 2
     assert "silent: standard input: no frame has come for" in err
-    assert "no frame has come for 1 s; gave up" in err
+    assert "no frame for 1 s; gave up" in err
 
 
 @pytest.mark.parametrize(

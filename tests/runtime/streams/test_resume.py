@@ -6,17 +6,16 @@ from typing import Any
 
 import pytest
 from fake_feeds import FakeCamera, ListSource, frames, picture
-from masklet.runtime.errors import SourceError
-from masklet.runtime.sinks.json_lines import MasksJsonl
+from masklet.runtime.sinks.json_lines import MasksJsonl, WrittenMasks, written_masks
 from masklet.runtime.sinks.outputs import Outputs
 from masklet.runtime.sources.source import Cut, Source
-from masklet.runtime.streams.resume import Written, cut_after, go_on_with, written
+from masklet.runtime.streams.resume import cut_after, go_on_with
 from masklet.runtime.streams.state import StreamState
 from masklet.runtime.tracking.snapshot import TrackerSnapshot
 
 
 def state(frame: int) -> StreamState:
-    return StreamState("bundle", "clip", frame, frame / 10, [], TrackerSnapshot(frame, []))
+    return StreamState("bundle", "clip", frame, frame / 10, [], TrackerSnapshot(frame, "sam2", []))
 
 
 def masks(path: Path, count: int) -> Path:
@@ -41,13 +40,13 @@ def source(**cut: Any) -> Source:
     ],
 )
 def test_a_file_goes_on_with_what_is_left(cut: dict[str, Any], last: int, left: range) -> None:
-    rest = cut_after(state(last), Path("s"), source(**cut), cut)
+    rest = cut_after(state(last), source(**cut), cut)
+    assert rest is not None
     assert list(Cut(**rest).indices(20)) == list(left)
 
 
-def test_a_file_that_was_run_to_its_end_is_said_to_be() -> None:
-    with pytest.raises(SourceError, match="was run to its end; move the file away"):
-        cut_after(state(19), Path("s"), source(), {})
+def test_of_a_file_that_was_run_to_its_end_nothing_is_left() -> None:
+    assert cut_after(state(19), source(), {}) is None
 
 
 def test_lines_of_a_file_that_come_again_are_dropped(tmp_path: Path) -> None:
@@ -63,14 +62,14 @@ def test_lines_of_a_camera_stay_without_a_torn_one(tmp_path: Path) -> None:
     whole = path.read_bytes()
     path.write_bytes(whole + b'{"frame": 9, "time')
     outputs, there = go_on_with(Outputs({"masks": path}), state(5), finite=False)
-    assert there == Written(len(whole), 8, 0.8)
+    assert there == WrittenMasks(len(whole), 8, 0.8)
     MasksJsonl(path, outputs.keep).close()
     assert path.read_bytes() == whole
 
 
 def test_a_file_that_holds_no_masks_has_none_written(tmp_path: Path) -> None:
     (tmp_path / "m").write_text("something else\n")
-    assert written(tmp_path / "m", None) == Written()
+    assert written_masks(tmp_path / "m", None) == WrittenMasks()
 
 
 def test_a_video_begins_a_new_part(tmp_path: Path) -> None:

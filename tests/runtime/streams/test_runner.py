@@ -234,7 +234,7 @@ def test_the_state_is_that_of_the_last_frame_that_was_written(tmp_path: Path, fa
     keeping, sink = Keeping(path, 0.0, "bundle", "clip"), Noted(fails_at=fails_at)
     one = stream(ListSource("clip", frames(30)), FakeTracker(), sink, bell, schedule={3: {1: CLICK}}, keeping=keeping)
     run([one], bell)
-    state = load_state(path, "bundle", "clip", print)
+    state = load_state(path, "bundle", "clip", "sam2", print)
     assert state is not None
     assert state.frame_index == sink.frames[-1] == last
     assert state.tracker.time == last

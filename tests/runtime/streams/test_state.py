@@ -12,13 +12,12 @@ from hypothesis import strategies as st
 from masklet.runtime.backends.ort.backend import OnnxRuntime
 from masklet.runtime.backends.sessions import Sessions
 from masklet.runtime.bundle.bundle import Bundle
-from masklet.runtime.bundle.spec import MemoryPolicy, Tensor
+from masklet.runtime.bundle.spec import Tensor
 from masklet.runtime.errors import StateError
 from masklet.runtime.prompts.prompts import Box, Points, Prompt
 from masklet.runtime.results import Frame
 from masklet.runtime.streams.state import MAGIC, StreamState, load_state, save_state
-from masklet.runtime.tracking.memory_bank import FrameSlots
-from masklet.runtime.tracking.recent_frames import RecentFrames
+from masklet.runtime.tracking.frame_slots import FrameSlots
 from masklet.runtime.tracking.snapshot import TrackerSnapshot
 from masklet.runtime.tracking.video_tracker import VideoTracker
 
@@ -34,7 +33,7 @@ def nothing(detail: str) -> None:
 
 
 def state(tracker: TrackerSnapshot | None = None) -> StreamState:
-    return StreamState("bundle", "clip.mp4", 7, 0.7, [(0, 1), (6, 2)], tracker or TrackerSnapshot(7, []))
+    return StreamState("bundle", "clip.mp4", 7, 0.7, [(0, 1), (6, 2)], tracker or TrackerSnapshot(7, "sam2", []))
 
 
 def scene(count: int) -> Iterator[Frame]:
@@ -47,7 +46,7 @@ def scene(count: int) -> Iterator[Frame]:
 
 def through_disk(snapshot: TrackerSnapshot, folder: Path) -> TrackerSnapshot:
     save_state(folder / "s", state(snapshot))
-    loaded = load_state(folder / "s", "bundle", "clip.mp4", nothing)
+    loaded = load_state(folder / "s", "bundle", "clip.mp4", "sam2", nothing)
     assert loaded is not None
     return loaded.tracker
 
@@ -69,17 +68,17 @@ def test_a_restored_tracker_gives_the_very_masks_of_one_that_went_on(nano_bundle
         whole.restore(snapshot)
 
 
-RECENT = RecentFrames(MemoryPolicy(recent_frames=4, prompted_frames=2, pointers=2))
+WINDOW = 4
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 4), st.booleans()), min_size=1, max_size=20), st.data())
 def test_slots_go_on_as_they_would_have(puts: list[tuple[int, bool]], data: st.DataObject) -> None:
     def slots() -> FrameSlots:
-        return FrameSlots(4, 2, (3,), "float32")
+        return FrameSlots(WINDOW + 2, (3,), "float32")
 
     whole, broken = slots(), slots()
-    time = 0
+    time, pinned = 0, [0]
     break_at = data.draw(st.integers(0, len(puts) - 1))
     for n, (step, prompted) in enumerate(puts):
         if n == break_at:
@@ -89,47 +88,59 @@ def test_slots_go_on_as_they_would_have(puts: list[tuple[int, bool]], data: st.D
         time += step
         value: Tensor = np.full(3, time, np.float32)
         for each in (whole, broken):
-            each.begin(time, RECENT.memories(time))
-            each.put(prompted, value)
+            each.begin(time, {*range(time - WINDOW, time), *pinned})
+            each.put(time, value)
+        pinned = [*pinned, *([time] if prompted else [])][-2:]
+    wanted = {t: t for t in (*range(time + 1 - WINDOW, time + 1), *pinned)}
     for each in (whole, broken):
-        each.begin(time + 1, RECENT.memories(time + 1))
-    (want, kept), (got, same) = (each.attended() for each in (whole, broken))
+        each.begin(time + 1, wanted)
+    (want, kept), (got, same) = (each.attended(wanted) for each in (whole, broken))
     assert (want == got).all()
+    assert (want[:, 0] == kept).all()
     assert kept == same
 
 
 def test_slots_of_another_shape_are_refused() -> None:
-    slots = FrameSlots(4, 2, (3,), "float32")
-    slots.begin(0, {})
-    slots.put(True, np.zeros(3, np.float32))
+    slots = FrameSlots(6, (3,), "float32")
+    slots.begin(0, ())
+    slots.put(0, np.zeros(3, np.float32))
     with pytest.raises(StateError, match="another model's"):
-        FrameSlots(4, 2, (5,), "float32").restore(slots.snapshot())
+        FrameSlots(6, (5,), "float32").restore(slots.snapshot())
 
 
 def test_a_state_comes_back_from_disk(tmp_path: Path) -> None:
     path = tmp_path / "s"
-    assert load_state(path, "bundle", "clip.mp4", nothing) is None
+    assert load_state(path, "bundle", "clip.mp4", "sam2", nothing) is None
     save_state(path, state())
-    loaded = load_state(path, "bundle", "clip.mp4", nothing)
+    loaded = load_state(path, "bundle", "clip.mp4", "sam2", nothing)
     assert loaded is not None
     assert (loaded.frame_index, loaded.time_s, loaded.given) == (7, 0.7, [(0, 1), (6, 2)])
     assert [p.name for p in tmp_path.iterdir()] == ["s"], "no temporary file is left"
 
 
-@pytest.mark.parametrize(("bundle", "source"), [("other", "clip.mp4"), ("bundle", "other.mp4")])
-def test_the_state_of_another_is_refused_and_kept(tmp_path: Path, bundle: str, source: str) -> None:
+@pytest.mark.parametrize(
+    ("bundle", "source", "memory", "said"),
+    [
+        ("other", "clip.mp4", "sam2", "saved with another bundle"),
+        ("bundle", "other.mp4", "sam2", "saved for clip.mp4, not other.mp4"),
+        ("bundle", "clip.mp4", "sam3", "saved with --memory sam2, not sam3; give that policy"),
+    ],
+)
+def test_the_state_of_another_is_refused_and_kept(
+    tmp_path: Path, bundle: str, source: str, memory: str, said: str
+) -> None:
     path = tmp_path / "s"
     save_state(path, state())
     before = path.read_bytes()
-    with pytest.raises(StateError, match=r"saved (with another bundle|for clip.mp4, not other.mp4)"):
-        load_state(path, bundle, source, nothing)
+    with pytest.raises(StateError, match=said):
+        load_state(path, bundle, source, memory, nothing)
     assert path.read_bytes() == before
 
 
 def test_a_state_of_another_version_is_refused(tmp_path: Path) -> None:
     (tmp_path / "s").write_bytes(b"masklet state 9\n...")
     with pytest.raises(StateError, match="another version"):
-        load_state(tmp_path / "s", "bundle", "clip.mp4", nothing)
+        load_state(tmp_path / "s", "bundle", "clip.mp4", "sam2", nothing)
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut off", "flipped", "not one", "wrong inside"])
@@ -150,7 +161,7 @@ def test_a_damaged_state_is_kept_aside(tmp_path: Path, damage: str) -> None:
     for number in (1, 2):
         path.write_bytes(content)
         told: list[str] = []
-        assert load_state(path, "bundle", "clip.mp4", told.append) is None
+        assert load_state(path, "bundle", "clip.mp4", "sam2", told.append) is None
         aside = tmp_path / f"s.damaged-{number}"
         assert told == [f"{path}: the state is damaged; renamed to {aside}; the run starts from the beginning"]
         assert aside.read_bytes() == content
@@ -159,7 +170,7 @@ def test_a_damaged_state_is_kept_aside(tmp_path: Path, damage: str) -> None:
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StateError, match="create the folder"):
-        load_state(tmp_path / "no" / "s", "bundle", "clip.mp4", nothing)
+        load_state(tmp_path / "no" / "s", "bundle", "clip.mp4", "sam2", nothing)
 
 
 def test_a_write_that_fails_leaves_the_state_before(tmp_path: Path) -> None:
@@ -167,7 +178,7 @@ def test_a_write_that_fails_leaves_the_state_before(tmp_path: Path) -> None:
     save_state(path, state())
     (tmp_path / ".s.tmp").mkdir()
     with pytest.raises(StateError, match="cannot be written"):
-        save_state(path, state(TrackerSnapshot(99, [])))
-    loaded = load_state(path, "bundle", "clip.mp4", nothing)
+        save_state(path, state(TrackerSnapshot(99, "sam2", [])))
+    loaded = load_state(path, "bundle", "clip.mp4", "sam2", nothing)
     assert loaded is not None
     assert loaded.tracker.time == 7

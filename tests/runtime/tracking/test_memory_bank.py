@@ -4,16 +4,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from masklet.runtime.bundle.bundle import bank_bytes
-from masklet.runtime.bundle.spec import MemoryPolicy, ModelSpec, Preprocess, StageSpec, TensorSpec
+from masklet.runtime.bundle.spec import MemorySpec, ModelSpec, Preprocess, StageSpec, TensorSpec
 from masklet.runtime.errors import PromptError
 from masklet.runtime.streams.message_pack import pack
+from masklet.runtime.tracking.known_policies import bank_bytes
 from masklet.runtime.tracking.memory_bank import MemoryBank
+from masklet.runtime.tracking.memory_policy import Seen
 
 TOKENS, CHANNELS, POINTER = 4, 2, 3
 
 
-def model(policy: MemoryPolicy) -> ModelSpec:
+def model(policy: MemorySpec) -> ModelSpec:
     attention = StageSpec(
         "memory_attention",
         (
@@ -28,10 +29,14 @@ def model(policy: MemoryPolicy) -> ModelSpec:
     return ModelSpec("toy", "one", "video", Preprocess(8, half, half), (attention,), memory=policy)
 
 
+def seen(time: int, effective_iou: float = 1.0) -> Seen:
+    return Seen(time, False, np.zeros((2, 2), np.float32), 0.0, effective_iou, effective_iou)
+
+
 class Reference:
     """What Meta's code keeps of one object: every frame, for ever."""
 
-    def __init__(self, policy: MemoryPolicy) -> None:
+    def __init__(self, policy: MemorySpec) -> None:
         self.policy = policy
         self.cond: set[int] = set()
         self.non_cond: dict[int, float] = {}  # effective IoU
@@ -100,8 +105,8 @@ class SelectingReference(Reference):
 LEAST = 0.01
 
 
-def policies(least: float | None) -> st.SearchStrategy[MemoryPolicy]:
-    return st.builds(MemoryPolicy, st.integers(1, 6), st.integers(1, 3), st.integers(2, 9), st.just(least))
+def policies(least: float | None) -> st.SearchStrategy[MemorySpec]:
+    return st.builds(MemorySpec, st.integers(1, 6), st.integers(1, 3), st.integers(2, 9), st.just(least))
 
 
 # of each frame: is it prompted, is it corrected afterwards, are recent memories let go around a prompt
@@ -121,7 +126,7 @@ class Both:
     def keep(self, time: int, prompted: bool, effective_iou: float = 1.0) -> None:
         memory, pointer = np.full((TOKENS, CHANNELS), time, np.float32), np.full(POINTER, time, np.float32)
         self.bank.begin(time)
-        self.bank.keep(1, prompted, memory, pointer, effective_iou)
+        self.bank.keep(1, seen(time, effective_iou), prompted, memory, pointer)
         self.reference.keep(time, prompted, effective_iou)
 
     def compare(self, time: int) -> None:
@@ -140,7 +145,7 @@ class Both:
 @settings(max_examples=150, deadline=None)
 @given(policy=policies(None), frames=frames, pin=st.booleans())
 def test_the_bank_attends_to_what_the_reference_attends_to(
-    policy: MemoryPolicy, frames: list[tuple[bool, bool, bool]], pin: bool
+    policy: MemorySpec, frames: list[tuple[bool, bool, bool]], pin: bool
 ) -> None:
     both = Both(Reference(policy))
     both.keep(0, True)
@@ -162,7 +167,7 @@ Judged = tuple[bool, float]
 @settings(max_examples=300, deadline=None)
 @given(policy=policies(LEAST), frames=selections)
 def test_frames_are_selected_as_in_the_reference(
-    policy: MemoryPolicy, frames: list[tuple[Judged, Judged | None]]
+    policy: MemorySpec, frames: list[tuple[Judged, Judged | None]]
 ) -> None:
     """Meta's loop goes through every frame that ever was; the bank knows the ones that count."""
     both = Both(SelectingReference(policy))
@@ -180,12 +185,12 @@ def test_frames_are_selected_as_in_the_reference(
 
 
 def test_an_object_that_was_long_hidden_is_compared_with_what_it_was() -> None:
-    both = Both(SelectingReference(MemoryPolicy(3, 1, 4, LEAST)))
+    both = Both(SelectingReference(MemorySpec(3, 1, 4, LEAST)))
     for time in range(60):
         both.keep(time, time == 0, 1.0 if time < 10 else 0.0)
     both.compare(60)
     assert sorted(both.bank.feeds([1])["memory"][0, :, 0, 0].tolist()) == [0, 8, 9, 59]
-    plain = Both(Reference(MemoryPolicy(3, 1, 4)))
+    plain = Both(Reference(MemorySpec(3, 1, 4)))
     for time in range(60):
         plain.keep(time, time == 0)
     plain.bank.begin(60)
@@ -195,7 +200,7 @@ def test_an_object_that_was_long_hidden_is_compared_with_what_it_was() -> None:
 @settings(max_examples=50, deadline=None)
 @given(policy=policies(LEAST), frames=selections, forgets=st.sets(st.integers(1, 40)))
 def test_what_is_let_go_around_a_prompt_does_not_come_back(
-    policy: MemoryPolicy, frames: list[tuple[Judged, Judged | None]], forgets: set[int]
+    policy: MemorySpec, frames: list[tuple[Judged, Judged | None]], forgets: set[int]
 ) -> None:
     """Meta finds older frames again in their place; a bounded bank has none, and attends to a part of Meta's."""
     both = Both(SelectingReference(policy))
@@ -212,16 +217,16 @@ def test_what_is_let_go_around_a_prompt_does_not_come_back(
 
 
 def test_objects_that_keep_equally_much_share_a_batch() -> None:
-    bank = MemoryBank(model(MemoryPolicy(recent_frames=2, prompted_frames=2, pointers=3)))
+    bank = MemoryBank(model(MemorySpec(recent_frames=2, prompted_frames=2, pointers=3)))
     memory, pointer = np.zeros((TOKENS, CHANNELS), np.float32), np.zeros(POINTER, np.float32)
     bank.begin(0)
     for object_id in (7, 8, 9):
-        bank.keep(object_id, True, memory, pointer)
+        bank.keep(object_id, seen(0), True, memory, pointer)
     bank.begin(1)
-    bank.keep(8, True, memory, pointer)
+    bank.keep(8, seen(1), True, memory, pointer)
     for object_id in (7, 9):
-        bank.keep(object_id, False, memory, pointer)
-    bank.keep(5, True, memory, pointer)
+        bank.keep(object_id, seen(1), False, memory, pointer)
+    bank.keep(5, seen(1), True, memory, pointer)
     bank.begin(2)
     assert bank.batches(bank.object_ids, largest=8) == [[7, 8, 9], [5]]
     assert bank.batches(bank.object_ids, largest=2) == [[7, 8], [9], [5]]
@@ -229,10 +234,12 @@ def test_objects_that_keep_equally_much_share_a_batch() -> None:
 
 
 def test_one_object_is_fed_without_a_copy() -> None:
-    bank = MemoryBank(model(MemoryPolicy(recent_frames=3, prompted_frames=1, pointers=4)))
+    bank = MemoryBank(model(MemorySpec(recent_frames=3, prompted_frames=1, pointers=4)))
     for time in range(9):
         bank.begin(time)
-        bank.keep(1, time == 0, np.full((TOKENS, CHANNELS), time, np.float32), np.zeros(POINTER, np.float32))
+        bank.keep(
+            1, seen(time), time == 0, np.full((TOKENS, CHANNELS), time, np.float32), np.zeros(POINTER, np.float32)
+        )
     bank.begin(9)
     first, second = bank.feeds([1])["memory"], bank.feeds([1])["memory"]
     assert np.shares_memory(first, second)
@@ -240,11 +247,11 @@ def test_one_object_is_fed_without_a_copy() -> None:
 
 
 def test_reading_changes_nothing() -> None:
-    bank = MemoryBank(model(MemoryPolicy(recent_frames=2, prompted_frames=1, pointers=3)))
+    bank = MemoryBank(model(MemorySpec(recent_frames=2, prompted_frames=1, pointers=3)))
     memory, pointer = np.zeros((TOKENS, CHANNELS), np.float32), np.zeros(POINTER, np.float32)
     for time in range(5):
         bank.begin(time)
-        bank.keep(1, time == 0, memory, pointer)
+        bank.keep(1, seen(time), time == 0, memory, pointer)
     before = pack(bank.snapshot())
     bank.batches([1], largest=8)
     bank.feeds([1])
@@ -252,11 +259,11 @@ def test_reading_changes_nothing() -> None:
 
 
 def test_bytes_are_those_of_the_arrays() -> None:
-    policy = MemoryPolicy(recent_frames=6, prompted_frames=8, pointers=16)
+    policy = MemorySpec(recent_frames=6, prompted_frames=8, pointers=16)
     assert bank_bytes(model(policy)) == 4 * (14 * TOKENS * CHANNELS + 23 * POINTER)
 
 
 def test_an_unknown_object_cannot_be_forgotten() -> None:
-    bank = MemoryBank(model(MemoryPolicy(recent_frames=1, prompted_frames=1, pointers=2)))
+    bank = MemoryBank(model(MemorySpec(recent_frames=1, prompted_frames=1, pointers=2)))
     with pytest.raises(PromptError, match="no object 3 is tracked; there are none"):
         bank.forget(3)
