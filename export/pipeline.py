@@ -91,9 +91,8 @@ def _export_variant(
     shared = {stage.name for stage in spec.stages if twin and stage in twin.model.stages}
     if twin:
         writer.add_shared(a for a in twin.artifacts if a.stage in shared)
-    figures = _export_stages(
-        (stage for stage in stages if stage.spec.name not in shared), writer, weights, spec.form if done else "", progress
-    )
+    own = (stage for stage in stages if stage.spec.name not in shared)
+    figures = _export_stages(own, writer, weights, spec.form if done else "", progress)
     same = tuple(f for f in twin.parity if f.stage in shared) if twin else ()
     return writer.end_variant(spec, (*same, *figures))
 

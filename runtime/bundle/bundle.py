@@ -74,6 +74,19 @@ class Bundle:
         return self.root / name
 
 
+@dataclass(frozen=True)
+class BundleChoice:
+    """A bundle to be loaded. root, variant, check_hashes: as `Bundle.load` takes them."""
+
+    root: Path
+    variant: str | None = None
+    check_hashes: bool = True
+
+    def load(self) -> Bundle:
+        """Open the bundle and check it. Raises BundleError."""
+        return Bundle.load(self.root, variant=self.variant, check_hashes=self.check_hashes)
+
+
 def _check_file(root: Path, file: ArtifactFile, check_hash: bool) -> None:
     relative = PurePosixPath(file.path)
     if relative.is_absolute() or ".." in relative.parts or "\\" in file.path or not relative.parts:

@@ -27,6 +27,7 @@ from masklet.runtime.streams.state import StreamState, load_state
 from masklet.runtime.streams.stream import Keeping
 from masklet.runtime.streams.supervise import Patience
 from masklet.runtime.tracking.known_policies import policy_of, policy_text
+from masklet.runtime.tracking.memory_limits import MemoryLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class RunOptions:
     state:   where streams keep their state, every `state_every_s` seconds; None for nowhere.
     metrics: [HOST:]PORT to serve figures at; None for none.
     memory:  the memory policy; the model's own where None.
+    limits:  how much of its memories a frame attends to.
     """
 
     cut: Mapping[str, Any]
@@ -49,12 +51,12 @@ class RunOptions:
     found_with: ConceptOptions
     non_overlapping: bool
     backend: BackendChoice
-    check_hashes: bool
     state: Path | None
     state_every_s: float
     metrics: str | None
     log_json: bool
     memory: str | None
+    limits: MemoryLimits
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from pathlib import Path
 
 from masklet.runtime.backends.sessions import Sessions
-from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.bundle import Bundle, BundleChoice
 from masklet.runtime.cli.open_stream import Opened, Order, RunOptions, open_stream
 from masklet.runtime.cli.per_stream import outputs_of, path_of
 from masklet.runtime.concepts.detector import ConceptDetector, check_concepts
@@ -23,6 +22,7 @@ from masklet.runtime.streams.stream import Stream
 from masklet.runtime.streams.supervise import Supervisor, progress_bar
 from masklet.runtime.streams.wake_up import Bell
 from masklet.runtime.tracking.known_policies import policy_of
+from masklet.runtime.tracking.memory_detail import kept_blocks
 from masklet.runtime.tracking.tracker import Tracker
 from masklet.runtime.tracking.video_tracker import TrackerOptions, VideoTracker
 from rich.console import Console
@@ -48,16 +48,17 @@ def orders(specs: Sequence[str], schedules: Sequence[Schedule], outputs: Outputs
     return wanted
 
 
-def run_streams(bundle: Path, wanted: Sequence[Order], options: RunOptions) -> None:
+def run_streams(bundle: BundleChoice, wanted: Sequence[Order], options: RunOptions) -> None:
     """Track prompted objects through sources and write what was asked for.
 
     A source that cannot be opened ends the run where it is the only one; otherwise the others run without it.
     """
-    model = Bundle.load(bundle, check_hashes=options.check_hashes)
+    model = bundle.load()
     if options.concepts:
         check_concepts(model.model, model.asset, options.concepts)
     if model.model.memory is not None or not options.concepts:
         policy_of(model.model, options.memory)  # can it be served? asked before anything is opened
+        kept_blocks(model.model, options.limits.detail)
     console = Console(stderr=True)
     log = Log(lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True), options.log_json)
     with ExitStack() as stack:
@@ -111,8 +112,9 @@ def open_all(
 
 def _tracker(one: Opened, sessions: Sessions, detector: ConceptDetector | None, options: RunOptions) -> Tracker:
     if detector is not None:
-        return ConceptTracker(sessions, options.concepts, detector.options, detector, options.memory)
-    tracker = VideoTracker(sessions, TrackerOptions(non_overlapping=options.non_overlapping), options.memory)
+        return ConceptTracker(sessions, options.concepts, detector.options, detector, options.memory, options.limits)
+    chosen = TrackerOptions(non_overlapping=options.non_overlapping, limits=options.limits)
+    tracker = VideoTracker(sessions, chosen, options.memory)
     if one.state is not None:
         tracker.restore(one.state.tracker)
     return tracker

@@ -35,7 +35,7 @@ class TrackerOptions:
     non_overlapping_memory: bool = False
     pin_corrections: bool = True
     forget_around_prompts: bool = False
-    limits: MemoryLimits = MemoryLimits()
+    limits: MemoryLimits | None = None
     batch: int = 8
 
 
