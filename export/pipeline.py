@@ -67,7 +67,7 @@ def export_bundle(
             model = family.load(source, form.image_size)
             spec = family.spec(model, form.token_memory)
             if any(spec.form == variant.model.form for variant in done):
-                raise ExportError(f"{source}: the variant {spec.form} is asked for twice; leave one out")
+                raise ExportError(f"{source}: the variant {spec.form} is given twice; leave one out")
             if not done:
                 checkpoint = Checkpoint(source, fingerprint(model))
                 if spec.concepts:

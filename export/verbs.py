@@ -51,6 +51,8 @@ def export(
     """
     require_export_extra()
     sizes: list[tuple[int, int] | None] = [parse_image_size(text) for text in image_size]
+    if len(set(sizes)) < len(sizes):
+        raise ExportError(f"--image-size {' '.join(image_size)}: a size is given twice; leave one out")
     with _status() as progress:
         from masklet.export.family import Form
         from masklet.export.pipeline import export_bundle

@@ -11,7 +11,7 @@ from masklet.export.family import Case, Draw, ExportStage, ImageSize, square
 from masklet.export.modules.hiera import HieraEncoder
 from masklet.export.modules.masks import MaskDecoder, MaskPromptEncoder
 from masklet.export.modules.memories import MemoryAttention, MemoryEncoder
-from masklet.export.modules.memory_tokens import TokenMemoryAttention, TokenMemoryEncoder
+from masklet.export.modules.memory_tokens import TokenMemoryAttention
 from masklet.export.references import sam2_reference as reference
 from masklet.export.references import token_memory_reference as token_reference
 from masklet.runtime.bundle.spec import (
@@ -157,7 +157,7 @@ def declare(
     mask_prompt = TensorSpec("mask_prompt", ("objects", 1, 4 * grid, 4 * grid))
     object_score = TensorSpec("object_score", ("objects", 1))
     pointer_time = TensorSpec("pointer_time", ("objects", "pointers"))
-    memory, new_place, new_memory = _declare_memory(None if token_memory else tokens)
+    memory = _declare_memory(None if token_memory else tokens)
     return (
         StageSpec(
             "image_encoder",
@@ -200,10 +200,9 @@ def declare(
                 vision_feat,
                 low_res_mask,
                 TensorSpec("binarize", ("objects",)),
-                *new_place,
                 *((object_score,) if config.enable_occlusion_spatial_embedding else ()),
             ),
-            outputs=(new_memory,),
+            outputs=(TensorSpec("new_memory", ("objects", tokens, MEMORY_WIDTH)),),
         ),
         StageSpec(
             "mask_prompt_encoder",
@@ -213,17 +212,15 @@ def declare(
     )
 
 
-def _declare_memory(tokens: int | None) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...], TensorSpec]:
-    """What memory attention takes of memories, what the memory encoder takes for them, and what it makes.
+def _declare_memory(tokens: int | None) -> tuple[TensorSpec, ...]:
+    """What memory attention takes of memories.
 
     tokens: of each memory; None where each token is a block of cells, told by its number in a Quadtree.
     """
     count = tokens or "memory_tokens"
     memory = TensorSpec("memory", ("objects", "memories", count, MEMORY_WIDTH))
     place = () if tokens else (TensorSpec("memory_place", ("objects", "memories", count), "int64"),)
-    new_place = () if tokens else (TensorSpec("new_place", ("objects", count), "int64"),)
-    time = TensorSpec("memory_time", ("objects", "memories"), "int64")
-    return (memory, *place, time), new_place, TensorSpec("new_memory", ("objects", count, MEMORY_WIDTH))
+    return memory, *place, TensorSpec("memory_time", ("objects", "memories"), "int64")
 
 
 def attention_cases(temporal_rows: int) -> tuple[Case, ...]:
@@ -246,16 +243,16 @@ def attention_draws(temporal_rows: int) -> dict[str, Draw]:
     }
 
 
-def token_cases(cases: tuple[Case, ...], place: str, grid: int) -> tuple[Case, ...]:
-    """Cases with blocks of any size, and with every cell on its own. place: the input that says which."""
-    cells = grid * grid
-    mixed = (replace(case, sizes={**case.sizes, "memory_tokens": cells // 4 + 1}) for case in cases)
-    fixed = {place: np.arange(cells)}
+def token_cases(temporal_rows: int, cells: int) -> tuple[Case, ...]:
+    """The same with blocks of any size and padding, and with every cell on its own: SAM 2's own memories."""
+    mixed = tuple(
+        replace(case, sizes={**case.sizes, "memory_tokens": cells // 4 + 1}) for case in attention_cases(temporal_rows)
+    )
     whole = replace(
-        cases[-1],
-        name=f"{cases[-1].name}, every cell",
-        sizes={**cases[-1].sizes, "memory_tokens": cells},
-        fixed={**cases[-1].fixed, **fixed},
+        mixed[-1],
+        name=f"{mixed[-1].name}, every cell",
+        sizes={**mixed[-1].sizes, "memory_tokens": cells},
+        fixed={**mixed[-1].fixed, "memory_place": np.arange(cells)},
     )
     return (*mixed, whole)
 
@@ -311,16 +308,20 @@ def _memory_attention(spec: StageSpec, model: Any) -> ExportStage:
 def memory_attention_stage(spec: StageSpec, model: Any, neck: Any) -> ExportStage:
     """The memory attention of SAM 2 and SAM 3. neck: the pyramid that makes the model's features."""
     rows, grid = int(model.config.num_maskmem), grid_of(model)
-    cells, draws = attention_cases(rows), attention_draws(rows)
+    draws = attention_draws(rows)
     if not spec.accepts("memory_place"):
         return ExportStage(
-            spec, MemoryAttention(model, neck, grid), reference.memory_attention(model, neck), cells, draws
+            spec,
+            MemoryAttention(model, neck, grid),
+            reference.memory_attention(model, neck),
+            attention_cases(rows),
+            draws,
         )
     return ExportStage(
         spec,
         TokenMemoryAttention(model, neck, grid),
         token_reference.memory_attention(model, neck),
-        cases=token_cases(cells, "memory_place", grid),
+        cases=token_cases(rows, grid * grid),
         draws={**draws, "memory_place": token_reference.draw_places((grid, grid))},
     )
 
@@ -343,18 +344,13 @@ def mask_decoder_stage(spec: StageSpec, model: Any) -> ExportStage:
 
 def memory_encoder_stage(spec: StageSpec, model: Any) -> ExportStage:
     """The memory encoder of SAM 2 and SAM 3."""
-    grid, draws = grid_of(model), {"low_res_mask": reference.draw_logits}
-    side, rounded = MASK_STRIDE * grid, frozenset({"new_memory"})
-    if not spec.accepts("new_place"):
-        encoder, computed = MemoryEncoder(model, side), reference.memory_encoder(model)
-        return ExportStage(spec, encoder, computed, memory_encoder_cases(), draws, rounded)
     return ExportStage(
         spec,
-        TokenMemoryEncoder(model, side, grid),
-        token_reference.memory_encoder(model),
-        cases=token_cases(memory_encoder_cases(), "new_place", grid),
-        draws={**draws, "new_place": token_reference.draw_places((grid, grid))},
-        rounded=rounded,
+        MemoryEncoder(model, MASK_STRIDE * grid_of(model)),
+        reference.memory_encoder(model),
+        cases=memory_encoder_cases(),
+        draws={"low_res_mask": reference.draw_logits},
+        rounded=frozenset({"new_memory"}),
     )
 
 

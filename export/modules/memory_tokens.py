@@ -10,7 +10,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from masklet.export.modules.layers import HalfSplitRotary, attend
-from masklet.export.modules.memories import MemoryAttention, MemoryAttentionLayer, MemoryEncoder
+from masklet.export.modules.memories import MemoryAttention, MemoryAttentionLayer
 from masklet.runtime.pixels.quadtree import Quadtree
 from torch import Tensor
 
@@ -84,40 +84,12 @@ class TokenMemoryAttention(MemoryAttention):
         return torch.unflatten(normed.transpose(1, 2), 2, (self.grid, self.grid))
 
 
-class TokenMemoryEncoder(MemoryEncoder):
-    """SAM 2's memory encoder, of whose map those blocks are returned that are asked for."""
-
-    def __init__(self, model: Any, side: int, grid: int) -> None:
-        """model, side: as the memory encoder's. grid: edge of the feature map, in cells."""
-        super().__init__(model, side)
-        self.tree = Quadtree(grid, grid)
-
-    def forward(  # type: ignore[override]
-        self,
-        vision_feat: Tensor,
-        low_res_mask: Tensor,
-        binarize: Tensor,
-        new_place: Tensor,
-        object_score: Tensor | None = None,
-    ) -> Tensor:
-        """Shapes as the stage declares them. Returns new_memory, bf16-rounded."""
-        blocks = with_padding(block_means(self.fused(vision_feat, low_res_mask, binarize, object_score), self.tree))
-        chosen = torch.gather(blocks, 1, new_place[:, :, None].expand(-1, -1, blocks.shape[2]))
-        return chosen.to(torch.bfloat16).to(torch.float32)
-
-
 def block_means(cells: Tensor, tree: Quadtree) -> Tensor:
-    """The mean of each block of a map. cells: [..., rows * columns, C]. Returns [..., blocks, C]."""
-    sums = [torch.unflatten(cells, -2, (tree.rows, tree.columns))]
-    for rows, columns in tree.shapes[1:]:
-        down, right = 2 * rows - sums[-1].shape[-3], 2 * columns - sums[-1].shape[-2]
-        even = F.pad(sums[-1], (0, 0, 0, right, 0, down)) if down or right else sums[-1]
-        squares = torch.unflatten(torch.unflatten(even, -3, (rows, 2)), -2, (columns, 2))
-        sums.append(squares.sum(dim=(-4, -2)))
-    joined = torch.cat([level.flatten(-3, -2) for level in sums], dim=-2)
-    return joined * (1 / torch.from_numpy(tree.cells).to(joined.dtype)[:, None])
+    """The mean of each block of a table. cells: [rows * columns, C]. Returns [blocks, C]."""
+    sums = torch.from_numpy(tree.sums(cells.reshape(tree.rows, tree.columns, -1).numpy()))
+    return sums / torch.from_numpy(tree.cells)[:, None]
 
 
 def with_padding(blocks: Tensor) -> Tensor:
-    """Blocks [..., count, C], and zeros after them for the padding."""
+    """Blocks [count, C], and a row of zeros after them for the padding."""
     return F.pad(blocks, (0, 0, 0, 1))

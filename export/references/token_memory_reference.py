@@ -110,22 +110,6 @@ def memory_attention(model: Any, neck: Any) -> sam2_reference.Reference:
     return run
 
 
-def memory_encoder(model: Any) -> sam2_reference.Reference:
-    """The whole memory, and of it the mean of each block that is asked for."""
-    whole = sam2_reference.memory_encoder(model)
-
-    def run(feeds: Feeds) -> dict[str, Tensor]:
-        tree = Quadtree(*feeds["vision_feat"].shape[-2:])
-        memories = whole(feeds)["new_memory"]
-        chosen = [
-            torch.stack([mean_of(torch.from_numpy(memory), cells_of(tree, int(place))) for place in places])
-            for memory, places in zip(memories, feeds["new_place"], strict=True)
-        ]
-        return {"new_memory": torch.stack(chosen).numpy()}
-
-    return run
-
-
 def draw_places(grid: tuple[int, int]) -> Any:
     """Any blocks of a map of so many rows and columns, and padding."""
     count = Quadtree(*grid).padding + 1

@@ -22,7 +22,7 @@ from masklet.runtime.streams.stream import Stream
 from masklet.runtime.streams.supervise import Supervisor, progress_bar
 from masklet.runtime.streams.wake_up import Bell
 from masklet.runtime.tracking.known_policies import policy_of
-from masklet.runtime.tracking.memory_detail import kept_blocks
+from masklet.runtime.tracking.memory_detail import block_memory
 from masklet.runtime.tracking.tracker import Tracker
 from masklet.runtime.tracking.video_tracker import TrackerOptions, VideoTracker
 from rich.console import Console
@@ -58,7 +58,7 @@ def run_streams(bundle: BundleChoice, wanted: Sequence[Order], options: RunOptio
         check_concepts(model.model, model.asset, options.concepts)
     if model.model.memory is not None or not options.concepts:
         policy_of(model.model, options.memory)  # can it be served? asked before anything is opened
-        kept_blocks(model.model, options.limits.detail)
+        block_memory(model.model, options.limits.detail)
     console = Console(stderr=True)
     log = Log(lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True), options.log_json)
     with ExitStack() as stack:

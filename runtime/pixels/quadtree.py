@@ -33,14 +33,14 @@ class Quadtree:
         level = self.edges.index(edge)
         return np.arange(self.starts[level], self.starts[level + 1])
 
-    def least(self, values: F32) -> F32:
-        """The least value of each block. values: [rows, columns]. Returns [blocks]."""
+    def sums(self, values: F32) -> F32:
+        """The sum over each block. values: [rows, columns, C] float32. Returns [blocks, C]."""
         found = [values]
         for rows, columns in self.shapes[1:]:
-            padded = np.full((2 * rows, 2 * columns), np.inf, np.float32)
-            padded[: found[-1].shape[0], : found[-1].shape[1]] = found[-1]
-            found.append(padded.reshape(rows, 2, columns, 2).min(axis=(1, 3)))
-        return np.concatenate([level.ravel() for level in found])
+            even = np.zeros((2 * rows, 2 * columns, values.shape[2]), np.float32)
+            even[: found[-1].shape[0], : found[-1].shape[1]] = found[-1]
+            found.append(even.reshape(rows, 2, columns, 2, -1).sum(axis=(1, 3)))
+        return np.concatenate([level.reshape(-1, values.shape[2]) for level in found])
 
     def _sizes(self, edge: int) -> I64:
         down, right = (np.minimum(edge, n - np.arange(0, n, edge)) for n in (self.rows, self.columns))

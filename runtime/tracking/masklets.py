@@ -16,7 +16,7 @@ from masklet.runtime.prompts.prompts import PADDING, Box, Mask, Points, Prompt, 
 from masklet.runtime.results import Frame
 from masklet.runtime.tracking.known_policies import Memory
 from masklet.runtime.tracking.memory_bank import MemoryBank
-from masklet.runtime.tracking.memory_detail import kept_blocks
+from masklet.runtime.tracking.memory_detail import block_memory
 from masklet.runtime.tracking.memory_limits import MemoryLimits
 from masklet.runtime.tracking.memory_policy import Seen
 from masklet.runtime.tracking.snapshot import TrackerSnapshot
@@ -52,7 +52,7 @@ class Masklets:
     def __init__(self, sessions: Sessions, memory: Memory = None, limits: MemoryLimits | None = None) -> None:
         self.sessions, self.model = sessions, sessions.model
         limits = limits or MemoryLimits()
-        self._blocks = kept_blocks(self.model, limits.detail)
+        self._blocks = block_memory(self.model, limits.detail)
         self.bank = MemoryBank(self.model, memory, limits, None if self._blocks is None else self._blocks.tokens)
         self.time = -1
         self._resize = Resizer(self.model.preprocess.side)
@@ -143,13 +143,12 @@ class Masklets:
             "object_score": decoded.score,
             "binarize": np.full(len(low_res), decoded.prompted, np.float32),
         }
-        blocks = None if self._blocks is None else np.stack([self._blocks.choose(mask) for mask in low_res[:, 0]])
-        if blocks is not None:
-            feeds["new_place"] = blocks
-        memory = self.sessions.run("memory_encoder", feeds)["new_memory"]
+        memories = self.sessions.run("memory_encoder", feeds)["new_memory"]
         for row, (object_id, seen) in enumerate(zip(decoded.object_ids, decoded.seen, strict=True)):
-            kept = None if blocks is None else blocks[row]
-            self.bank.keep(object_id, seen, decoded.pinned, memory[row], decoded.pointer[row], kept)
+            memory, blocks = memories[row], None
+            if self._blocks is not None:
+                memory, blocks = self._blocks(memory)
+            self.bank.keep(object_id, seen, decoded.pinned, memory, decoded.pointer[row], blocks)
 
     def snapshot(self) -> TrackerSnapshot:
         """What is remembered after the last frame, for a tracker of the same model to go on from."""
