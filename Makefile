@@ -7,11 +7,12 @@ OUT := out
 
 .PHONY: demo test docs lint lint-tensorrt bench clean
 
-$(READY): pyproject.toml constraints.txt demos/browser/package-lock.json
+$(READY): pyproject.toml constraints.txt tests/oracle.txt demos/browser/package-lock.json
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "masklet needs Python 3.11 or newer")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[export,dev,docs]'
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt timm  # EdgeTAM's tests skip without it
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt -r tests/oracle.txt  # the tests against Meta's own code skip without it
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt tensorrt-rtx-cu13-libs tensorrt-rtx-cu13-bindings  # the tests that build engines skip without it
 	-npm ci --silent --prefix demos/browser  # the browser demo's tests skip without it
 	touch $@

@@ -1,17 +1,20 @@
-"""A checkpoint to a bundle: load, trace, compare, write; and a bundle to its checkpoint again, to compare."""
+"""Exports a checkpoint to a bundle: load, trace, compare, write. Also compares a bundle with a checkpoint again."""
 
 import importlib.metadata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from masklet.export import candidate_pointers as pointers
 from masklet.export import parity
-from masklet.export.checkpoint import fingerprint, model_type
+from masklet.export.checkpoints.pretrained import Source, fingerprint, model_type
+from masklet.export.checkpoints.recognise import FileOptions, RecognisedFile
 from masklet.export.family import ExportStage, Family, Form
 from masklet.export.graphs.trace import trace
 from masklet.export.graphs.weights import SharedWeights
-from masklet.export.known_families import family_of
+from masklet.export.known_families import family_of, open_checkpoint
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.bundle.manifest import Checkpoint, Parity, Variant
 from masklet.runtime.bundle.precision import Precision
@@ -20,24 +23,23 @@ from masklet.runtime.bundle.writer import BundleWriter, write_bundle
 from masklet.runtime.errors import ExportError
 
 MADE_WITH = ("masklet", "torch", "transformers", "onnx", "onnxscript", "onnxruntime")
-Progress = Callable[[str], None]  # is told what is about to be done
+Progress = Callable[[str], None]  # called with a description of the next step
 Files = Mapping[str, tuple[str, ...]]  # of each format, the graph first
 
 
 def silent(step: str) -> None:
-    """Progress that nobody looks at."""
+    """A progress callback that does nothing."""
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export came to: the variants of the model, the first one first."""
+    """The result of an export: the variants of the model, the first one first.
+
+    taken: what was taken of a file of weights.
+    """
 
     variants: tuple[Variant, ...]
-
-    @property
-    def figures(self) -> tuple[Parity, ...]:
-        """What was measured of every graph."""
-        return tuple(figure for variant in self.variants for figure in variant.parity)
+    taken: str | None = None
 
 
 def export_bundle(
@@ -45,37 +47,48 @@ def export_bundle(
     destination: Path,
     forms: Sequence[Form] = (Form(),),
     *,
+    options: FileOptions | None = None,
+    candidate_pointers: bool = False,
     replace: bool = False,
     progress: Progress = silent,
 ) -> Exported:
     """Export a checkpoint.
 
-    source:      a hub id, or a folder written by save_pretrained.
-    destination: the bundle's folder, which appears whole or not at all.
-    forms:       the variants of the model, which share their weights; the first is the one that runs unless another is
-                 asked for.
-    replace:     put it in the place of a bundle that is there.
-    Raises ExportError where the checkpoint cannot be had, is of no known family, or a graph differs from it;
-    BundleError where the bundle cannot be written.
+    source:      a hub id, a folder written by save_pretrained, or a file of weights in its authors' names.
+    destination: folder of the bundle, which is written completely or not at all.
+    forms:       variants of the model, which share their weights; the first one runs unless another is asked for.
+    options:     how to read a file of weights.
+    candidate_pointers: let the mask decoder give the pointer of every candidate (candidate_pointers.py).
+    replace:     replace an existing bundle.
+    Raises ExportError if the checkpoint cannot be loaded, is of no known family, or a graph differs from it;
+    BundleError if the bundle cannot be written.
     """
     with write_bundle(destination, replace=replace) as writer:
         progress(f"loading {source}")
-        family = family_of(model_type(source), source)
+        opened = open_checkpoint(source, options)
+        family = family_of(model_type(opened), opened)
         weights = SharedWeights(writer.root)
         done: list[Variant] = []
         for form in forms:
-            model = family.load(source, form.image_size)
-            spec = family.spec(model, form.token_memory)
+            model = family.load(opened, form.image_size)
+            spec, stages = _declared(family, model, form, candidate_pointers)
             if any(spec.form == variant.model.form for variant in done):
                 raise ExportError(f"{source}: the variant {spec.form} is given twice; leave one out")
             if not done:
-                checkpoint = Checkpoint(source, fingerprint(model))
+                checkpoint = _describe(opened, model)
                 if spec.concepts:
                     _add_tokenizer(spec.concepts.tokenizer, source, spec, writer)
-            stages = family.stages(model, form.token_memory)
             done.append(_export_variant(spec, stages, done, weights, writer, progress))
         writer.seal_variants(checkpoint, {name: importlib.metadata.version(name) for name in MADE_WITH})
-    return Exported(tuple(done))
+    return Exported(tuple(done), checkpoint.taken)
+
+
+def _declared(
+    family: Family, model: Any, form: Form, candidate_pointers: bool
+) -> tuple[ModelSpec, Iterable[ExportStage]]:
+    """A loaded model as it is to be exported, and its stages."""
+    spec, stages = family.spec(model, form.token_memory), family.stages(model, form.token_memory)
+    return (pointers.declare(spec), map(pointers.add, stages)) if candidate_pointers else (spec, stages)
 
 
 def _export_variant(
@@ -97,6 +110,12 @@ def _export_variant(
     return writer.end_variant(spec, (*same, *figures))
 
 
+def _describe(source: Source, model: Any) -> Checkpoint:
+    if isinstance(source, RecognisedFile):
+        return Checkpoint(str(source), fingerprint(model), source.taken, source.sha256())
+    return Checkpoint(source, fingerprint(model))
+
+
 def _add_tokenizer(name: str, source: str, spec: ModelSpec, writer: BundleWriter) -> None:
     from masklet.export.tokenizer import tokenizer_file
 
@@ -108,8 +127,8 @@ def _add_tokenizer(name: str, source: str, spec: ModelSpec, writer: BundleWriter
 def _export_stages(
     stages: Iterable[ExportStage], writer: BundleWriter, weights: SharedWeights, form: str, progress: Progress
 ) -> tuple[Parity, ...]:
-    """Write and compare every stage. A stage's graphs are run beside the tracing of the next one, which keeps one core
-    busy and no more; they are never two stages behind, so what is held is bounded."""
+    """Write and compare every stage. The graphs of a stage are compared while the next one is traced, since tracing
+    uses one core only; at most one stage is behind, so memory is bounded."""
     figures: list[Parity] = []
     with ThreadPoolExecutor(max_workers=1) as beside:
         comparing: Future[list[Parity]] | None = None
@@ -131,24 +150,27 @@ def _export_stages(
 
 
 def _compare(stage: ExportStage, tried: Sequence[parity.Trial], files: Files, root: Path) -> list[Parity]:
-    """Compare a stage's graphs with the checkpoint. Raises ExportError where one is beyond tolerance."""
+    """Compare the graphs of a stage with the checkpoint. Raises ExportError if one is beyond the tolerance."""
     figures = [f for format, paths in files.items() for f in parity.compare(stage, tried, format, root / paths[0])]
     parity.require(figures)
     return figures
 
 
-def compare_bundle(bundle: Bundle, source: str, progress: Progress = silent) -> Iterator[Parity]:
+def compare_bundle(
+    bundle: Bundle, source: str, progress: Progress = silent, options: FileOptions | None = None
+) -> Iterator[Parity]:
     """Compare every graph of a bundle with a checkpoint, stage by stage, in FP32.
 
-    Yields figures beyond tolerance as well: the caller decides. Raises ExportError where the checkpoint cannot be
-    had, or is of another kind than the bundle.
+    Also yields differences beyond the tolerance: the caller decides. Raises ExportError if the checkpoint cannot be
+    loaded, or is of another model than the bundle.
     """
     progress(f"loading {source}")
-    family = family_of(model_type(source), source)
-    wanted = Form(bundle.model.preprocess.hw, bundle.model.token_memory)
-    model = family.load(source, wanted.image_size)
-    _same_kind(family, family.spec(model, wanted.token_memory), bundle)
-    for stage in family.stages(model, wanted.token_memory):
+    opened = open_checkpoint(source, options)
+    family = family_of(model_type(opened), opened)
+    form = Form(bundle.model.preprocess.hw, bundle.model.token_memory)
+    spec, stages = _declared(family, family.load(opened, form.image_size), form, pointers.are_in(bundle.model))
+    _same_kind(family, spec, bundle)
+    for stage in stages:
         progress(f"{stage.spec.name}: running the checkpoint's own modules")
         tried = parity.trials(stage)
         for artifact in bundle.manifest.artifacts:

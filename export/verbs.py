@@ -15,7 +15,14 @@ if TYPE_CHECKING:
 
 NEEDED = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime", "safetensors")
 
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="A hub id, or a folder written by save_pretrained.")]
+Model = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="A hub id, a folder written by save_pretrained, or a file of weights in its authors' names "
+        "(.pt, .pth, .safetensors).",
+    ),
+]
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="BUNDLE", help="The folder to write.")]
 ImageSizes = Annotated[
     list[str],
@@ -34,6 +41,41 @@ Foveated = Annotated[
     ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace a bundle that is there already.")]
+CandidatePointers = Annotated[
+    bool,
+    typer.Option(
+        "--candidate-pointers",
+        help="Let the mask decoder give the object pointer of every candidate mask, which `--memory samurai` needs.",
+    ),
+]
+_FILE_OPTIONS = "A file of weights"
+FamilyName = Annotated[
+    str | None, typer.Option("--family", help="What the file is; recognised if absent.", rich_help_panel=_FILE_OPTIONS)
+]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE.yaml",
+        help="The YAML that its model was built or trained with, for a size that was never published.",
+        rich_help_panel=_FILE_OPTIONS,
+    ),
+]
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Which part of a training checkpoint to take; its moving average (EMA) if absent and there is one.",
+        rich_help_panel=_FILE_OPTIONS,
+    ),
+]
+Ignore = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PATTERN",
+        help="Tensors to leave out, such as 'my_head.*'. May be given several times.",
+        rich_help_panel=_FILE_OPTIONS,
+    ),
+]
 BundlePath = Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bundle to check.")]
 Reference = Annotated[str | None, typer.Option(metavar="MODEL", help="Compare every graph with this checkpoint again.")]
 
@@ -43,7 +85,12 @@ def export(
     output: Output,
     image_size: ImageSizes = [],  # noqa: B006
     foveated: Foveated = False,
+    candidate_pointers: CandidatePointers = False,
     force: Force = False,
+    family: FamilyName = None,
+    config: Config = None,
+    weights: Weights = None,
+    ignore: Ignore = None,
 ) -> None:
     """Turn a checkpoint into a bundle of ONNX graphs.
 
@@ -54,14 +101,24 @@ def export(
     if len(set(sizes)) < len(sizes):
         raise ExportError(f"--image-size {' '.join(image_size)}: a size is given twice; leave one out")
     with _status() as progress:
+        from masklet.export.checkpoints.recognise import FileOptions
         from masklet.export.family import Form
         from masklet.export.pipeline import export_bundle
 
-        forms = [Form(size, token) for size in sizes or [None] for token in ([False, True] if foveated else [False])]
-        exported = export_bundle(model, output, forms, replace=force, progress=progress)
+        exported = export_bundle(
+            model,
+            output,
+            [Form(size, token) for size in sizes or [None] for token in ([False, True] if foveated else [False])],
+            options=FileOptions(family, config, weights, tuple(ignore or ())),
+            candidate_pointers=candidate_pointers,
+            replace=force,
+            progress=progress,
+        )
     several = len(exported.variants) > 1
     for variant in exported.variants:
         print_figures(variant.parity, f", variant {variant.model.form}" if several else "")
+    if exported.taken:
+        typer.echo(f"{model}: {exported.taken}")
     first = exported.variants[0].model
     typer.echo(f"{output}: {first.family} {first.variant}, {' and '.join(v.model.form for v in exported.variants)} px")
 
@@ -74,7 +131,14 @@ def parse_image_size(text: str) -> tuple[int, int]:
     return int(parts[-1]), int(parts[0])
 
 
-def verify(bundle: BundlePath, reference: Reference = None) -> None:
+def verify(
+    bundle: BundlePath,
+    reference: Reference = None,
+    family: FamilyName = None,
+    config: Config = None,
+    weights: Weights = None,
+    ignore: Ignore = None,
+) -> None:
     """Check a bundle: its hashes, and with --reference its graphs."""
     from masklet.runtime.bundle.bundle import Bundle
 
@@ -85,10 +149,12 @@ def verify(bundle: BundlePath, reference: Reference = None) -> None:
     require_export_extra()
     with _status() as progress:
         from masklet.export import parity
+        from masklet.export.checkpoints.recognise import FileOptions
         from masklet.export.pipeline import compare_bundle
 
+        options = FileOptions(family, config, weights, tuple(ignore or ()))
         forms = [variant.model.form for variant in loaded.manifest.all_variants()]
-        found = {form: tuple(compare_bundle(loaded.variant(form), reference, progress)) for form in forms}
+        found = {form: tuple(compare_bundle(loaded.variant(form), reference, progress, options)) for form in forms}
     for form, figures in found.items():
         print_figures(figures, f", variant {form}" if len(forms) > 1 else "")
         parity.require(figures)

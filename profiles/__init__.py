@@ -1,1 +1,1 @@
-"""Latency, memory and device figures of a bundle, and what to build for which device."""
+"""Measures latency and memory of a bundle, stage by stage, and describes the device."""

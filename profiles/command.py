@@ -1,4 +1,4 @@
-"""The command `masklet profile`: outputs checked first, progress, the report written in every form asked for."""
+"""The command `masklet profile`: checks outputs, shows progress, writes the report in the requested forms."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,25 +19,25 @@ from rich.console import Console
 from rich.progress import Progress
 
 INTERRUPTED = 130
-WIDTH = 130  # columns where the output is no terminal
-REFRESH_S = 0.5  # the bar is drawn between frames, this often at most, and never beside what is timed
+WIDTH = 130  # columns if the output is not a terminal
+REFRESH_S = 0.5  # minimum interval of drawing the progress bar; it is drawn between frames, outside timed code
 
 
 @dataclass(frozen=True, slots=True)
 class Reports:
-    """Where the report goes besides the terminal; None leaves a form out."""
+    """The files of the report; None leaves a form out. The terminal always shows it."""
 
     json: Path | None
     trace: Path | None
     html: Path | None
 
     def check(self) -> None:
-        """Raise SinkError where one cannot be written, before any work is done."""
+        """Raise SinkError, before any work, if a file cannot be written."""
         for path in filter(None, (self.json, self.trace, self.html)):
             check_writable(path)
 
     def write(self, found: Profile) -> None:
-        """Write all of them."""
+        """Write all files."""
         stages = list(found.report.bundle.precision)
         name = f"masklet {found.report.bundle.family} {found.report.bundle.variant}"
         forms: Mapping[Path | None, Callable[[], bytes]] = {
@@ -51,7 +51,7 @@ class Reports:
 
 
 def run_profile(bundle: BundleChoice, request: Request, reports: Reports) -> None:
-    """Profile, print, write. Ctrl-C ends the run, keeps what was measured and exits with 130."""
+    """Profile, print, write. Ctrl-C ends the run, reports the frames measured so far and exits with 130."""
     reports.check()
     opened = bundle.load()
     console = Console(stderr=True)
@@ -67,22 +67,26 @@ def run_profile(bundle: BundleChoice, request: Request, reports: Reports) -> Non
         tell(f"no roofline: {reason}")
     reports.write(found)
     if found.interrupted:
-        typer.echo("masklet: interrupted; the report is of the frames up to here", err=True)
+        typer.echo("masklet: interrupted; the report covers the frames up to this point", err=True)
         raise typer.Exit(INTERRUPTED)
 
 
-def run_compare(paths: Sequence[Path]) -> None:
-    """Compare two reports that `--json` wrote."""
+def run_compare(paths: Sequence[Path], json: Path | None = None) -> None:
+    """Compare two reports that `--json` wrote. json: where the comparison goes besides the terminal."""
+    if json is not None:
+        check_writable(json)
     a, b = map(read_report, paths)
     found: Comparison = compare(a, b)
     console = _console()
     console.print(f"A {paths[0]}\nB {paths[1]}", highlight=False, soft_wrap=True)
     for difference in found.differences:
-        console.print(f"[yellow]not the same[/yellow]: {difference}", highlight=False, soft_wrap=True)
+        console.print(f"[yellow]different[/yellow]: {difference}", highlight=False, soft_wrap=True)
     console.print(comparison_table(found))
     console.print(f"[bold]{found.changes[0].verdict}[/bold]", highlight=False, soft_wrap=True)
     if found.differences:
-        console.print("this holds for what was not the same, too: see above", highlight=False, soft_wrap=True)
+        console.print("the runs also differ in the points listed above", highlight=False, soft_wrap=True)
+    if json is not None:
+        write_whole(json, msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n")
 
 
 def _drawn(bar: Progress) -> Callable[[str, int, int | None], None]:

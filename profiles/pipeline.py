@@ -1,4 +1,4 @@
-"""The ordinary pipeline over a source, recorded and summed up: what `masklet profile` does."""
+"""Runs the ordinary pipeline over a source, records it and makes a report: what `masklet profile` does."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -30,8 +30,8 @@ from masklet.runtime.startup.tracking_request import TrackingRequest
 from masklet.runtime.streams.follow import follow
 from masklet.runtime.tracking.video_tracker import VideoTracker
 
-IMAGE_WARMUP = 3  # frames of a model without memory
-Progress = Callable[[str, int, int | None], None]  # is told what is done, how many frames of it, of how many
+IMAGE_WARMUP = 3  # warm-up frames of a model without memory
+Progress = Callable[[str, int, int | None], None]  # called with a description, frames done, total frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +53,13 @@ class Request:
     sweep: Sweep | None = None
 
     def wrap(self, recorder: Recorder) -> Callable[[Session], Session]:
-        """What goes around every session."""
+        """The wrapper around every session."""
         return recorder.wrap if self.backend.on_cpu else lambda session: recorder.wrap(AwaitedSession(session))
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A report, all recorded frames with the warm-up, and whether Ctrl-C ended the run."""
+    """A report, all recorded frames including warm-up, and whether Ctrl-C ended the run."""
 
     report: Report
     frames: list[FrameTimes]
@@ -67,9 +67,9 @@ class Profile:
 
 
 def profile(bundle: Bundle, request: Request, progress: Progress, tell: Callable[[str], None]) -> Profile:
-    """Profile a bundle. tell: is told who runs the stages.
+    """Profile a bundle. tell: called with a description of the backend.
 
-    Raises MaskletError where the request cannot be met, where possible before any work.
+    Raises MaskletError if the request cannot be fulfilled, before any work if possible.
     """
     model = bundle.model
     _check_wanted(request, bundle)
@@ -81,7 +81,7 @@ def profile(bundle: Bundle, request: Request, progress: Progress, tell: Callable
         sessions, backend = request.backend.open(bundle, tell, request.wrap(recorder))
         with sessions, request.outputs.open(source.fps) as sinks:
             interrupted = _follow(request.wanted, sessions, recorder, source, sinks, progress)
-        frames, size, name = recorder.frames_recorded, source.size, source.name  # the name hides a password
+        frames, size, name = recorder.frames_recorded, source.size, source.name  # the name has no password
         _check_measured(frames, warmup, source)
     after, memory = conditions(), _memory(frames[warmup:])
     growth = _sweep(bundle, request, sweep, progress) if sweep and not interrupted else None
@@ -101,13 +101,13 @@ def profile(bundle: Bundle, request: Request, progress: Progress, tell: Callable
 
 
 def default_warmup(model: ModelSpec, request: Request) -> int:
-    """Frames until the memory bank is full and results come: earlier ones cost less, and would be too kind."""
+    """Number of frames until the memory bank is full and results come: earlier frames cost less."""
     full = model.memory.recent_frames + 1 if model.memory else IMAGE_WARMUP
     return max(full, request.wanted.found_with.delay) if request.wanted.concepts else full
 
 
 def bundle_facts(bundle: Bundle, backend: Backend, threads: int | None) -> BundleFacts:
-    """What of a bundle runs on a backend."""
+    """The artifacts of a bundle that run on a backend."""
     model = bundle.model
     return BundleFacts(
         family=model.family,
@@ -122,16 +122,16 @@ def bundle_facts(bundle: Bundle, backend: Backend, threads: int | None) -> Bundl
 
 
 def no_roofline(choice: BackendChoice) -> str | None:
-    """Why there is no roofline of what runs so; None where there is one."""
+    """Why there is no roofline for a backend; None if there is one."""
     if not choice.on_cpu:
-        return "the peaks that it compares with are measured of the CPU alone"
-    return None if find_spec("onnx") else "it reads the graphs with the package onnx; pip install onnx"
+        return "the peak performance can be measured for the CPU only"
+    return None if find_spec("onnx") else "it needs the package onnx; pip install onnx"
 
 
 def bundle_roofline(
     bundle: Bundle, backend: Backend, frames: Sequence[FrameTimes], choice: BackendChoice
 ) -> Roofline | None:
-    """Place the stages that ran on this machine's roofline; None where there is none, see `no_roofline`."""
+    """Compare the stages that ran with the roofline of this machine; None if there is none, see `no_roofline`."""
     if no_roofline(choice):
         return None
     stages = {name: bundle.model.stage(name) for name in usual_sizes(frames)}
@@ -150,7 +150,7 @@ def _follow(
     sinks: Sinks,
     progress: Progress,
 ) -> bool:
-    """Run the pipeline to its end; True where Ctrl-C ended it before. Phrases are encoded once, before the frames."""
+    """Run the pipeline to its end. Returns True if Ctrl-C ended it early. Phrases are encoded before the frames."""
     sink, tracker = recorder.sink(sinks), wanted.tracker(sessions)
     try:
         results = follow(tracker, recorder.frames(source), wanted.schedule)
@@ -163,7 +163,7 @@ def _follow(
 
 
 def _sweep(bundle: Bundle, request: Request, sweep: Sweep, progress: Progress) -> Growth:
-    """Run a sweep over the frames from the first prompted one on, with its prompts."""
+    """Run a sweep from the first prompted frame on, with its prompts."""
     schedule = request.wanted.schedule
     prompted = min(schedule)
     prompts = list(schedule[prompted].values())
@@ -189,7 +189,7 @@ def _check_wanted(request: Request, bundle: Bundle) -> None:
 
 
 def _check(request: Request, source: Source, warmup: int) -> None:
-    """Refuse what cannot come to a measurement, where the source knows its frames."""
+    """Refuse a source that has too few frames to measure, if it knows their number."""
     request.wanted.check_source(source)
     request.outputs.check_folders()
     if source.frames is not None:
@@ -198,7 +198,7 @@ def _check(request: Request, source: Source, warmup: int) -> None:
 
 def _check_measured(frames: Sequence[FrameTimes], warmup: int, source: Source) -> None:
     if not frames:
-        raise MaskletError(f"{source.name}: no frame came, so there is nothing to measure")
+        raise MaskletError(f"{source.name}: has no frame to measure")
     _check_length(len(frames), warmup, source)
 
 
@@ -211,7 +211,7 @@ def _check_length(frames: int, warmup: int, source: Source) -> None:
 
 
 def _kinds(outputs: Outputs) -> str:
-    """The outputs that were written, without their paths, which say nothing of the cost."""
+    """The kinds of outputs that were written, without their paths."""
     return ", ".join(outputs.targets) or "none"
 
 

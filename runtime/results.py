@@ -32,6 +32,15 @@ class Frame:
         return height, width
 
 
+def check_frame(frame: object) -> None:
+    """Raise MaskletError for anything but a `Frame`, such as a bare array."""
+    if not isinstance(frame, Frame):
+        raise MaskletError(
+            f"expected a Frame, got {type(frame).__name__}; wrap an image as Frame(index, time_s, image), image uint8 "
+            "[H, W, 3] RGB"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """How an object was found.

@@ -6,12 +6,12 @@ import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from checkpoints import nano_config, random_model, save_checkpoint
 from command_line import Cli
 from edgetam_checkpoints import edgetam_config, random_edgetam
+from evaluate import CHECKPOINT
 from made_once import made_once
 from sam3_checkpoints import random_sam3, save_sam3, video_config
 from sam_checkpoints import random_sam, sam_config
@@ -81,6 +81,19 @@ def variants_bundle(tmp_path_factory: pytest.TempPathFactory, nano_checkpoint: P
 
 
 @pytest.fixture(scope="session")
+def trained_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle of the checkpoint that ships."""
+    return made_once(tmp_path_factory, "trained.bundle", exported(CHECKPOINT))
+
+
+@pytest.fixture
+def user_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's cache, empty."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "masklet"
+
+
+@pytest.fixture(scope="session")
 def sam_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random SAM of nano size for 128 px, as a folder."""
     return made_once(tmp_path_factory, "sam", lambda path: save_checkpoint(random_sam(sam_config()), path))
@@ -93,16 +106,17 @@ def sam_bundle(tmp_path_factory: pytest.TempPathFactory, sam_checkpoint: Path) -
 
 
 @pytest.fixture(scope="session")
-def edgetam_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundle of a random EdgeTAM of nano size for 128 px."""
+def edgetam_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random EdgeTAM of nano size for 128 px, as a folder."""
     if find_spec("timm") is None:
         pytest.skip("timm has EdgeTAM's backbone: pip install --no-deps timm")
+    return made_once(tmp_path_factory, "edgetam", lambda path: save_checkpoint(random_edgetam(edgetam_config()), path))
 
-    def export(path: Path) -> None:
-        with TemporaryDirectory() as folder:
-            exported(save_checkpoint(random_edgetam(edgetam_config()), Path(folder) / "edgetam"))(path)
 
-    return made_once(tmp_path_factory, "edgetam.bundle", export)
+@pytest.fixture(scope="session")
+def edgetam_bundle(tmp_path_factory: pytest.TempPathFactory, edgetam_checkpoint: Path) -> Path:
+    """The bundle of `edgetam_checkpoint`."""
+    return made_once(tmp_path_factory, "edgetam.bundle", exported(edgetam_checkpoint))
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from masklet.calibration.graphs.fp16 import islands, overflowing, rounded, to_ha
 from masklet.calibration.graphs.int8 import quantise, store_constants_as_half, weighted_nodes
 from masklet.calibration.graphs.onnxrt_form import fuse_linear_layers
 from masklet.calibration.graphs.ranges import METHODS, Magnitudes
-from masklet.calibration.graphs.stage_graph import PLAIN, groups, load_graphs, tensor_types
+from masklet.calibration.graphs.stage_graph import PLAIN, copied, groups, load_graphs, tensor_types
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.bundle.precision import Precision
 
@@ -64,7 +64,7 @@ def lower(bundle: Bundle, stage: str, choice: Choice, seen: Mapping[str, Magnitu
     near = overflowing({name: magnitudes.largest for name, magnitudes in seen.items()})
     types, stay = tensor_types(plain), islands(plain, near, kept)
     halves = {format: to_half(model, types, stay) for format, model in models.items()}
-    twin = _copied(plain)
+    twin = copied(plain)
     rounded(twin, halves[PLAIN])
     return Lowered(models, twin, near)
 
@@ -82,15 +82,9 @@ def lowest_groups(bundle: Bundle, stage: str, precision: Precision) -> list[str]
 
 def _for_onnx_runtime(models: dict[str, onnx.ModelProto]) -> dict[str, onnx.ModelProto]:
     """INT8 graphs for ONNX Runtime's CPU provider, from the graph with its fused operators if the stage has one."""
-    fused = models.get(FUSED) or _copied(models[PLAIN])
+    fused = models.get(FUSED) or copied(models[PLAIN])
     fuse_linear_layers(fused)
     both = {PLAIN: models[PLAIN], FUSED: fused}
     for model in both.values():
         store_constants_as_half(model.graph, WORTH_HALVING)
     return both
-
-
-def _copied(model: onnx.ModelProto) -> onnx.ModelProto:
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    return copy

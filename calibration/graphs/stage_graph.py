@@ -30,6 +30,13 @@ def load_graphs(bundle: Bundle, stage: str) -> dict[str, onnx.ModelProto]:
     return models
 
 
+def copied(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy of a model that can be changed."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    return copy
+
+
 def initializers(graph: onnx.GraphProto) -> dict[str, TensorProto]:
     """The constants of a graph by name."""
     return {tensor.name: tensor for tensor in graph.initializer}
@@ -146,8 +153,7 @@ def _large_constants(models: Iterable[onnx.ModelProto]) -> Iterator[tuple[str, b
 
 def _outside(model: onnx.ModelProto, places: Mapping[str, Mapping[str, str]]) -> onnx.ModelProto:
     """The same graph, with its large constants replaced by references to the weights file."""
-    out = onnx.ModelProto()
-    out.CopyFrom(model)
+    out = copied(model)
     for tensor in out.graph.initializer:
         if tensor.name in places:
             for field in ("raw_data", "float_data", "int32_data", "int64_data"):

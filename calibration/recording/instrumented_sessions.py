@@ -4,27 +4,26 @@ Nodes added to the graph with standard operators reduce every tensor to its extr
 INT8, so the additional outputs are small for tensors of any size.
 """
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+from masklet.calibration.graphs.changed_graph import open_changed_graph
+from masklet.calibration.graphs.instrumented import REDUCED, instrumented, sample_name
 from masklet.calibration.graphs.int8 import weighted_nodes
 from masklet.calibration.graphs.ranges import Magnitudes
-from masklet.calibration.graphs.stage_graph import PLAIN, fold_transposed_weights, replace_nodes, tensor_types
+from masklet.calibration.graphs.stage_graph import PLAIN, copied, fold_transposed_weights, tensor_types
 from masklet.runtime.backends.session import Feeds
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.bundle.manifest import Artifact
 from masklet.runtime.bundle.spec import StageSpec, Tensor
-from masklet.runtime.errors import CalibrationError, SessionError
-from onnx import TensorProto, helper, numpy_helper
+from masklet.runtime.errors import CalibrationError
+from onnx import TensorProto, helper
 
 SAMPLE = 8192  # numbers of a tensor sampled per call, up to a small factor
 STRIDES = (1, 3, 11, 31, 101, 307, 1009, 3001, 10007)  # primes, so that a stride reaches every channel
-WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
 EXTREMES = ("ReduceMin", "ReduceMax")
-REDUCED = "masklet_reduced"
 
 Statistics = dict[str, Magnitudes]  # by tensor
 Strides = dict[str, int]  # by sampled tensor: distance between sampled numbers
@@ -78,9 +77,9 @@ class WatchedSession:
         if self._session is None:
             if not self._strides:
                 self._strides.update(self._strides_for(feeds))
-            self._session = self._opened(self._reduced(EXTREMES, self._strides))
+            self._session = self._opened(instrumented(self._model, self._tensors, EXTREMES, self._strides))
         names = [t.name for t in self._spec.outputs]
-        found = self._session.run([*names, REDUCED, *map(_sample_name, self._sampled)], dict(feeds))
+        found = self._session.run([*names, REDUCED, *map(sample_name, self._sampled)], dict(feeds))
         outputs = dict(zip(names, found, strict=False))
         if not all(np.isfinite(x).all() for x in outputs.values()):
             raise CalibrationError(self._first_not_finite(feeds))
@@ -96,7 +95,7 @@ class WatchedSession:
 
     def _strides_for(self, feeds: Feeds) -> Strides:
         """Strides from the sizes of the sampled tensors, which are known after a call."""
-        model = _copy(self._model)
+        model = copied(self._model)
         sizes = [f"{name}_size" for name in self._sampled]
         for name, size in zip(self._sampled, sizes, strict=True):
             model.graph.node.append(helper.make_node("Size", [name], [size], f"{size}_of"))
@@ -107,81 +106,15 @@ class WatchedSession:
             for name, size in zip(self._sampled, found, strict=True)
         }
 
-    def _reduced(self, kinds: Sequence[str], strides: Mapping[str, int]) -> onnx.ModelProto:
-        """The graph with each tensor reduced right after its producer, so that it does not live longer than before.
-
-        kinds:   reductions to one number; their results form one output, tensor by tensor.
-        strides: of the tensors that are sampled as well.
-        """
-        model = _copy(self._model)
-        graph = model.graph
-        flat, start = _constant(graph, "masklet_flat", [-1]), _constant(graph, "masklet_start", [0])
-        end, wanted = _constant(graph, "masklet_end", [2**62]), set(self._tensors)
-        nodes: list[onnx.NodeProto] = []
-        numbers: list[str] = []
-
-        def reduce(name: str) -> None:
-            for kind in kinds:
-                number, listed = f"{name}_{kind}", f"{name}_{kind}_1"
-                nodes.append(helper.make_node(kind, [name], [number], number, keepdims=0))
-                nodes.append(helper.make_node("Reshape", [number, flat], [listed], listed))
-                numbers.append(listed)
-            if name in strides:
-                row, sample = f"{name}_row", _sample_name(name)
-                every = _constant(graph, f"masklet_stride_{strides[name]}", [strides[name]])
-                nodes.append(helper.make_node("Reshape", [name, flat], [row], row))
-                nodes.append(helper.make_node("Slice", [row, start, end, "", every], [sample], sample))
-                graph.output.append(helper.make_tensor_value_info(sample, TensorProto.FLOAT, ["n"]))
-
-        for value in self._model.graph.input:
-            if value.name in wanted:
-                reduce(value.name)
-        for node in self._model.graph.node:
-            nodes.append(node)
-            for name in node.output:
-                if name in wanted:
-                    reduce(name)
-        nodes.append(helper.make_node("Concat", numbers, [REDUCED], REDUCED, axis=0))
-        graph.output.append(helper.make_tensor_value_info(REDUCED, TensorProto.FLOAT, [len(numbers)]))
-        replace_nodes(graph, nodes)
-        return model
-
     def _opened(self, model: onnx.ModelProto) -> Any:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        options.execution_order = onnxruntime.ExecutionOrder.PRIORITY_BASED  # run nodes in graph order
-        if self._threads is not None:
-            options.intra_op_num_threads = self._threads
-        options.add_session_config_entry(WEIGHTS_FOLDER, str(self._path.parent))
-        try:
-            return onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime's own exceptions share no base class
-            raise SessionError(f"stage {self._spec.name!r}: {self._path} cannot be opened: {error}") from error
+        return open_changed_graph(model, self._path, self._spec.name, self._threads, in_order=True)
 
     def _first_not_finite(self, feeds: Feeds) -> str:
         """Sum every tensor; name the first one in graph order whose sum is not finite."""
-        session = self._opened(self._reduced(("ReduceSum",), {}))
+        session = self._opened(instrumented(self._model, self._tensors, ("ReduceSum",), {}))
         (sums,) = session.run([REDUCED], dict(feeds))
         first = next((name for name, total in zip(self._tensors, sums, strict=True) if not np.isfinite(total)), "?")
         return (
             f"stage {self._spec.name!r}, tensor {first!r}: has NaN or infinite values, so calibration is not "
             "possible; check the checkpoint with `masklet verify`"
         )
-
-
-def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    return copy
-
-
-def _sample_name(tensor: str) -> str:
-    return f"{tensor}_sample"
-
-
-def _constant(graph: onnx.GraphProto, name: str, value: list[int]) -> str:
-    if all(tensor.name != name for tensor in graph.initializer):
-        graph.initializer.append(numpy_helper.from_array(np.array(value, np.int64), name))
-    return name

@@ -1,6 +1,6 @@
-"""EdgeTAM: SAM 2 made for phones. A RepViT instead of Hiera, and memories of a few hundred latents.
+"""EdgeTAM: a SAM 2 for phones, with RepViT instead of Hiera and memories of a few hundred latents.
 
-Whatever is not named here is SAM 2's own.
+Everything not defined here is that of SAM 2.
 """
 
 import importlib
@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from masklet.export.checkpoint import load_weights
+from masklet.export.checkpoints.pretrained import Source, configuration, load_weights
 from masklet.export.families import sam2
 from masklet.export.family import Case, ExportStage, ImageSize, refuse_token_memory, square
 from masklet.export.modules.perceiver import LatentMemoryAttention, LatentMemoryEncoder
@@ -25,10 +25,10 @@ class EdgeTam:
     name = "edgetam"
     model_types: tuple[str, ...] = ("edgetam_video", "edgetam")
 
-    def load(self, source: str, image_size: ImageSize | None) -> Any:
-        """Load a checkpoint for square frames of image_size pixels; its own size where None."""
+    def load(self, source: Source, image_size: ImageSize | None) -> Any:
+        """Load a checkpoint for square frames of image_size pixels; None for its own size."""
         require_timm()
-        config = EdgeTamVideoConfig.from_pretrained(source)
+        config = configuration(EdgeTamVideoConfig, source)
         resize(config, square(image_size or int(config.image_size), self.name), source)
         return load_weights(EdgeTamVideoModel, config, source, twins=sam2.FOURIER)
 
@@ -39,7 +39,7 @@ class EdgeTam:
         return sam2.describe(self.name, backbone.partition(".")[0].replace("_", "-"), model.config, declare(model))
 
     def stages(self, model: Any, token_memory: bool = False) -> Iterator[ExportStage]:
-        """Build each stage's graph module and its reference."""
+        """Build the graph module and the reference of each stage."""
         for spec in declare(model):
             yield BUILDERS[spec.name](spec, model)
 
@@ -48,7 +48,7 @@ FAMILY = EdgeTam()
 
 
 def require_timm() -> None:
-    """Raise ExportError where timm, which has the backbone, cannot be imported: it needs torchvision to be."""
+    """Raise ExportError if timm, which has the backbone, cannot be imported; it needs torchvision."""
     try:
         importlib.import_module("timm")
     except (ImportError, RuntimeError) as error:
@@ -58,15 +58,15 @@ def require_timm() -> None:
 
 
 def declare(model: Any) -> tuple[StageSpec, ...]:
-    """SAM 2's stages, with as many tokens a memory as the perceiver has latents."""
+    """The stages of SAM 2, with one token per perceiver latent in a memory."""
     perceiver = model.spatial_perceiver
     return sam2.declare(model.config, int(perceiver.num_latents_1d) + int(perceiver.num_latents_2d))
 
 
-def resize(config: Any, side: int, source: str) -> None:
+def resize(config: Any, side: int, source: Source) -> None:
     """Set the frame size throughout a configuration; no weight depends on it.
 
-    Raises ExportError where the size does not fit the strides and windows, or the layout is none that the stages know.
+    Raises ExportError if the size does not fit the strides and windows, or the layout is not supported.
     """
     vision = config.vision_config
     latents = math.isqrt(int(config.perceiver_resampler_num_latents_2d))
@@ -83,11 +83,11 @@ def resize(config: Any, side: int, source: str) -> None:
     }
     failed = [text for text, holds in wanted.items() if not holds]
     if failed:
-        raise ExportError(f"{source}: the edgetam graphs are laid out for {failed[0]}, which its configuration is not")
+        raise ExportError(f"{source}: its configuration is not supported by the edgetam graphs; expected {failed[0]}")
     unit = sam2.STRIDE * latents
     if side < unit or side % unit:
         nearest = max(unit, round(side / unit) * unit)
-        raise ExportError(f"{source}: image size {side} is no multiple of {unit}; the nearest is {nearest}")
+        raise ExportError(f"{source}: image size {side} is not a multiple of {unit}; the nearest is {nearest}")
     config.image_size = config.prompt_encoder_config.image_size = side
     vision.backbone_feature_sizes = [[side // s, side // s] for s in (4, 8, sam2.STRIDE)]
     config.memory_attention_rope_feat_sizes = [side // sam2.STRIDE] * 2

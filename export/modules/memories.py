@@ -211,7 +211,8 @@ class MemoryEncoder(nn.Module):
         logits = F.interpolate(low_res_mask, size=(self.side, self.side), mode="bilinear", align_corners=False)
         hard = (binarize > 0)[:, None, None, None]
         mask = torch.where(hard, (logits > 0).to(logits.dtype), torch.sigmoid(logits)) * self.scale + self.bias
-        fused = self.fuse(self.project(vision_feat) + self.downsample(mask))
+        # In this order: the other way round OpenVINO 2026.4 adds the one map of the frame into itself for every object.
+        fused = self.fuse(self.downsample(mask) + self.project(vision_feat))
         memory: Tensor = self.out(fused).flatten(2).transpose(1, 2)
         if object_score is not None:
             memory = memory + ((object_score <= 0).to(memory.dtype) * self.occlusion)[:, None]

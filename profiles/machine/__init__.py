@@ -1,1 +1,1 @@
-"""What a figure was measured on, and what that machine can do at best."""
+"""The device that figures were measured on, and its peak performance."""

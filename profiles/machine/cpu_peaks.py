@@ -1,8 +1,8 @@
-"""What the CPU can do at best: arithmetic by a matrix product, bandwidth by copying, both measured with numpy.
+"""Peak performance of the CPU: arithmetic by a matrix product, bandwidth by copying, both measured with numpy.
 
     python -m masklet.profiles.machine.cpu_peaks [THREADS]
 
-Measured in a process of its own, whose BLAS then has as many threads as the stages had and disturbs nobody's.
+Measured in a process of its own, so that BLAS starts with the same number of threads as the stages had.
 """
 
 import os
@@ -16,13 +16,13 @@ import msgspec
 import numpy as np
 from masklet.runtime.errors import MaskletError
 
-SIDE = 2048  # of the matrices: 3 x 16 MB, large enough for a BLAS to reach its peak
-COPIED = 1 << 26  # bytes that a copy moves, in and out of memory each: beyond common caches
-ROUNDS = 8  # the best counts: a peak is what nobody else's work took away
+SIDE = 2048  # edge of the matrices: 3 x 16 MB, large enough for BLAS to reach its peak
+COPIED = 1 << 26  # bytes that a copy reads, and writes: larger than common caches
+ROUNDS = 8  # the best round counts, so that other work on the machine matters least
 
 
 class Machine(msgspec.Struct, frozen=True):
-    """gflops: FP32 operations a nanosecond at most; gbytes: bytes read or written a nanosecond at most."""
+    """Peaks of a machine. gflops: FP32 operations per nanosecond; gbytes: bytes read or written per nanosecond."""
 
     gflops: float
     gbytes: float
@@ -30,28 +30,28 @@ class Machine(msgspec.Struct, frozen=True):
 
 
 def measure(threads: int | None = None) -> Machine:
-    """Measure this machine's peaks in about two seconds. threads: of the arithmetic; all cores where None."""
+    """Measure the peaks of this machine in about two seconds. threads: for arithmetic; None for all cores."""
     limit = {} if threads is None else {f"{name}_NUM_THREADS": str(threads) for name in ("OPENBLAS", "OMP", "MKL")}
     command = [sys.executable, "-m", "masklet.profiles.machine.cpu_peaks", *([str(threads)] if threads else [])]
     try:
         done = subprocess.run(command, env=os.environ | limit, capture_output=True, check=True, timeout=120)
         return msgspec.json.decode(done.stdout, type=Machine)
     except (OSError, subprocess.SubprocessError, msgspec.MsgspecError) as error:
-        raise MaskletError(f"the machine's peaks could not be measured: {error}") from None
+        raise MaskletError(f"the peak performance of this machine could not be measured: {error}") from None
 
 
 def peak_gflops(side: int = SIDE, rounds: int = ROUNDS) -> float:
-    """FP32 matrix products of side x side numbers."""
+    """Peak of FP32 matrix products of size side x side, in operations per nanosecond."""
     a, b = np.ones((side, side), np.float32), np.ones((side, side), np.float32)
     out = np.empty_like(a)
     return 2 * side**3 / _best_ns(lambda: np.matmul(a, b, out=out), rounds)
 
 
 def peak_gbytes(threads: int, copied: int = COPIED, rounds: int = ROUNDS) -> float:
-    """Copies by so many threads side by side; what is read and what is written counts."""
+    """Peak bandwidth of copies in parallel threads, in bytes per nanosecond; reads and writes both count."""
     source, target = np.ones(copied, np.uint8), np.zeros(copied, np.uint8)
     parts = list(zip(np.array_split(source, threads), np.array_split(target, threads), strict=True))
-    with ThreadPoolExecutor(threads) as pool:  # numpy lets go of the interpreter while it copies
+    with ThreadPoolExecutor(threads) as pool:  # numpy releases the interpreter lock while it copies
         return 2 * copied / _best_ns(lambda: list(pool.map(lambda part: np.copyto(part[1], part[0]), parts)), rounds)
 
 

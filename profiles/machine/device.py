@@ -1,6 +1,6 @@
-"""What a figure was measured on: every report carries it, for a latency without its device says nothing.
+"""Describes the device that figures were measured on; every report includes it.
 
-All of it is read where it can be read, and None where it cannot: a missing tool or file is never an error.
+Values that cannot be read are None: a missing tool or file is never an error.
 """
 
 import itertools
@@ -27,7 +27,7 @@ GPU_NOW = "clocks.sm,clocks.mem,temperature.gpu,power.draw"
 
 
 class Gpu(msgspec.Struct, frozen=True):
-    """A graphics processor, as its driver names it."""
+    """A GPU, with the name that its driver gives."""
 
     name: str
     driver: str | None = None
@@ -36,9 +36,10 @@ class Gpu(msgspec.Struct, frozen=True):
 
 
 class Device(msgspec.Struct, frozen=True):
-    """What does not change during a run.
+    """Properties that do not change during a run.
 
-    cores: those that this process may use; power_mode: a Jetson's nvpmodel, with its clocks locked or not.
+    cores:      number of cores that this process may use.
+    power_mode: nvpmodel of a Jetson, and whether its clocks are locked.
     """
 
     cpu: str | None
@@ -55,10 +56,10 @@ class Device(msgspec.Struct, frozen=True):
 
 
 class Conditions(msgspec.Struct, frozen=True):
-    """What may change during a run: read before and after it.
+    """Properties that may change during a run; read before and after it.
 
-    load_average: runnable processes over 1, 5 and 15 minutes; more than the cores means that others were at work.
-    temperatures_c, watts: by the name of the sensor.
+    load_average: runnable processes over 1, 5 and 15 minutes; more than the number of cores means a busy machine.
+    temperatures_c, watts: by name of the sensor.
     """
 
     load_average: tuple[float, float, float] | None
@@ -89,7 +90,7 @@ def device(host: Host | None = None) -> Device:
 
 
 def conditions(host: Host | None = None) -> Conditions:
-    """Read what changes: load, clocks, temperatures, power."""
+    """Read load, clocks, temperatures and power."""
     host = host or Host()
     load = [as_number(word) for word in (host.text("proc/loadavg") or "").split()[:3]]
     one, five, fifteen = load if len(load) == 3 else (None, None, None)
@@ -121,7 +122,7 @@ def _gpus(host: Host) -> tuple[Gpu, ...]:
 
 
 def _gpu_now(host: Host) -> dict[str, float]:
-    """The first GPU's state."""
+    """The state of the first GPU."""
     said = host.says(["nvidia-smi", f"--query-gpu={GPU_NOW}", "--format=csv,noheader,nounits"]) or ""
     cells = (said.splitlines() or [""])[0].split(",")
     pairs = zip(GPU_NOW.split(","), map(as_number, cells), strict=False)
@@ -138,13 +139,13 @@ def _zones(host: Host) -> dict[str, float]:
 
 
 def _power_mode(host: Host) -> str | None:
-    """A Jetson's: `NV Power Mode: MAXN` and the mode's number beneath it."""
+    """The power mode of a Jetson: nvpmodel prints `NV Power Mode: MAXN`, then the number of the mode."""
     said = host.says(["nvpmodel", "-q"])
     return _fields(said, ":").get("NV Power Mode") if said else None
 
 
 def _tegrastats(host: Host) -> dict[Literal["temperatures_c", "watts"], dict[str, float]]:
-    """One line of a Jetson's tegrastats: `... CPU@44.5C ... VDD_IN 4567mW/4500mW ...`, now before average."""
+    """One line of tegrastats (Jetson): `... CPU@44.5C ... VDD_IN 4567mW/4500mW ...`, current value before average."""
     words = (host.says(["tegrastats", "--interval", "100"], lines=1) or "").split()
     hot = dict(word.split("@", 1) for word in words if word.endswith("C") and word.count("@") == 1)
     rails = {name: word for name, word in itertools.pairwise(words) if "mW/" in word}
@@ -157,7 +158,7 @@ def _tegrastats(host: Host) -> dict[Literal["temperatures_c", "watts"], dict[str
 
 
 def _fields(text: str | None, separator: str) -> dict[str, str]:
-    """Lines of `name: value`; the first of a name counts."""
+    """Parse lines of `name: value`; the first value of a name counts."""
     pairs = [line.split(separator, 1) for line in (text or "").splitlines() if separator in line]
     return {name.strip(): value.strip() for name, value in reversed(pairs)}
 

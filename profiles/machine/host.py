@@ -1,11 +1,11 @@
-"""The machine as files and commands, so that a test can stand in for a board that is not there."""
+"""The machine as files and commands, so that tests can imitate other boards."""
 
 import math
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-PATIENCE_S = 10.0  # for a command that should answer at once
+PATIENCE_S = 10.0  # time limit of a command that should answer at once
 
 
 class Host:
@@ -15,24 +15,24 @@ class Host:
         self._root = root
 
     def text(self, path: str) -> str | None:
-        """What a file says, stripped; None where it cannot be read or is empty."""
+        """The content of a file, stripped; None if it cannot be read or is empty."""
         try:
             return (self._root / path).read_text(errors="replace").strip("\0 \n") or None
         except OSError:
             return None
 
     def number(self, path: str) -> float | None:
-        """The number that a file holds."""
+        """The number in a file, or None."""
         return as_number(self.text(path))
 
     def glob(self, pattern: str) -> list[str]:
-        """Paths below the root, relative to it, in order."""
+        """Matching paths, relative to the root, sorted."""
         return sorted(str(path.relative_to(self._root)) for path in self._root.glob(pattern))
 
     def says(self, command: Sequence[str], lines: int | None = None) -> str | None:
-        """What a command prints; with `lines`, only so many of a command that does not end by itself.
+        """The output of a command. lines: number of lines to read from a command that does not end by itself.
 
-        None where it is not there, fails, or takes longer than it should.
+        None if the command is missing, fails, or takes too long.
         """
         try:
             process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -51,7 +51,7 @@ class Host:
 
 
 def as_number(text: str | None) -> float | None:
-    """A finite number, or None for anything else ("[N/A]", say)."""
+    """A finite number, or None for anything else, such as "[N/A]"."""
     try:
         number = float(text) if text is not None else math.nan
     except ValueError:

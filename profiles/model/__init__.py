@@ -1,1 +1,1 @@
-"""What a stage costs by its graph, and how close it comes to the limit."""
+"""Cost of a stage from its graph, the roofline, and growth with objects and memory."""

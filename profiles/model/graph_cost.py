@@ -1,9 +1,9 @@
-"""Arithmetic and traffic of a stage's graph at given sizes, counted from its nodes.
+"""Counts arithmetic and memory traffic of a stage's graph at given sizes.
 
-Counted are the operators that carry a network's arithmetic: Conv, ConvTranspose, MatMul, Gemm, fused attention, and
-their integer forms. A multiply and an add are two operations. Norms, activations and softmax are left out, as other
-counters leave them out. Bytes are those of the counted operators' operands and results, each moved once, quantised
-ones at the width they are stored in; a fused attention's scores never reach memory and do not count.
+Counted operators: Conv, ConvTranspose, MatMul, Gemm, Einsum, fused attention, and their integer forms. A multiplication
+and an addition are two operations. Norms, activations and softmax are not counted, as in other counters. Bytes are
+those of the operands and results of counted operators, each moved once; quantised ones at their stored width. The
+scores of a fused attention never reach memory and do not count.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
-from masklet.profiles.model.graph_shapes import SCORES, Shape, known_shapes, shaped_graph
+from masklet.profiles.model.graph_shapes import Shape, known_shapes, shaped_graph
+from masklet.profiles.model.written_out import SCORES
 from masklet.profiles.recording.timeline import Sizes
 from masklet.runtime.bundle.spec import StageSpec
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class GraphCost(msgspec.Struct, frozen=True):
-    """flops: operations; bytes: traffic of the counted operators; uncounted: operators that could not be counted."""
+    """flops: operations; bytes: memory traffic of counted operators; uncounted: operators that cannot be counted."""
 
     flops: int
     bytes: int
@@ -29,7 +30,7 @@ class GraphCost(msgspec.Struct, frozen=True):
 
 
 def graph_cost(path: Path, stage: StageSpec, sizes: Sizes) -> GraphCost:
-    """Count the graph at `path`, of a stage whose symbols have these sizes. Raises as `shaped_graph` does."""
+    """Count the graph at `path` of a stage whose symbols have these sizes. Raises like `shaped_graph`."""
     graph = shaped_graph(path, stage, sizes)
     shapes, widths = known_shapes(graph), _widths(graph)
     stored = {n.output[0]: n.input[0] for n in graph.node if n.op_type == "DequantizeLinear"}
@@ -73,10 +74,23 @@ def _conv_transpose(node: "onnx.NodeProto", shapes: Mapping[str, Shape]) -> int:
     return 2 * _count(shapes[node.input[0]]) * _count(weights[1:])
 
 
+def _einsum(node: "onnx.NodeProto", shapes: Mapping[str, Shape]) -> int:
+    """Every product that is summed: the elements of the result times the sizes of the axes that are summed over."""
+    equation = next(a.s.decode() for a in node.attribute if a.name == "equation").replace(" ", "")
+    terms, _, result = equation.partition("->")
+    sizes: dict[str, int] = {}
+    for term, name in zip(terms.split(","), node.input, strict=True):
+        letters = term.rpartition("...")[2]  # what stands before an ellipsis counts from the left: none of ours has it
+        sizes |= dict(zip(reversed(letters), reversed(shapes[name]), strict=False))
+    summed = [size for letter, size in sizes.items() if letter not in result]
+    return 2 * _count(shapes[node.output[0]]) * _count(tuple(summed))
+
+
 COUNTED: dict[str, Callable[[Any, Mapping[str, Shape]], int]] = {
     "MatMul": _matmul,
     "MatMulInteger": _matmul,
     "QLinearMatMul": _matmul,
+    "Einsum": _einsum,
     "Gemm": _gemm,
     "Conv": _conv,
     "ConvInteger": _conv,
@@ -86,7 +100,7 @@ COUNTED: dict[str, Callable[[Any, Mapping[str, Shape]], int]] = {
 
 
 def _widths(graph: "onnx.GraphProto") -> dict[str, int]:
-    """Bytes of an element, by tensor."""
+    """Bytes per element, by tensor."""
     from onnx import helper
 
     types = {t.name: t.data_type for t in graph.initializer}

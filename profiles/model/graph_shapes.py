@@ -1,8 +1,8 @@
-"""Shapes of every tensor of an ONNX graph at given input sizes.
+"""Infers the shape of every tensor of an ONNX graph at given input sizes.
 
-ONNX's own inference stops where a graph computes a shape from its inputs' shapes, and at operators of other domains.
-So what depends on shapes alone is folded into constants, fused attentions are written out and rotations passed over,
-until inference gets through.
+ONNX's own inference stops where a graph computes a shape from the shapes of its inputs, and at operators of other
+domains. Therefore nodes that depend on shapes only are folded into constants, and ONNX Runtime's operators
+are written out in standard ones (written_out.py), until inference succeeds.
 """
 
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from masklet.profiles.model.written_out import write_out
 from masklet.profiles.recording.timeline import Sizes
 from masklet.runtime.bundle.spec import StageSpec
 from masklet.runtime.errors import MaskletError
@@ -19,29 +20,24 @@ if TYPE_CHECKING:
 
 Shape = tuple[int, ...]
 Constants = dict[str, npt.NDArray[Any]]
-FUSED_ATTENTION, FUSED_ROTATION = "MultiHeadAttention", "RotaryEmbedding"
-SCORES = "_masklet_scores"  # marks the tensor between the two products of a fused attention
 FOLDED = frozenset(
     ("Gather", "Concat", "Unsqueeze", "Squeeze", "Slice", "Add", "Sub", "Mul", "Div", "Cast", "Reshape", "Constant")
 )
-SMALL = 64  # numbers in a tensor that may be part of a shape
+SMALL = 64  # maximum number of elements of a tensor that may be part of a shape
 
 
 def shaped_graph(path: Path, stage: StageSpec, sizes: Sizes) -> "onnx.GraphProto":
     """The graph at `path` with the shapes of its tensors, for a stage whose symbols have these sizes.
 
-    Weights are not read. Raises MaskletError where the package onnx is missing.
+    Weights are not read. Raises MaskletError if the package onnx is missing.
     """
     try:
         import onnx
     except ImportError:
-        raise MaskletError("the roofline reads the graphs with the package onnx; pip install onnx") from None
+        raise MaskletError("the roofline needs the package onnx; pip install onnx") from None
     model = onnx.load(path, load_external_data=False)
     _set_inputs(model.graph, stage, sizes)
-    for node in [n for n in model.graph.node if n.op_type == FUSED_ATTENTION]:
-        _write_out_attention(model.graph, node)
-    for node in [n for n in model.graph.node if n.op_type == FUSED_ROTATION]:
-        node.CopyFrom(onnx.helper.make_node("Identity", node.input[:1], node.output, node.name))
+    write_out(model.graph)
     while True:
         inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
         if not _fold(model.graph, known_shapes(inferred)):
@@ -49,7 +45,7 @@ def shaped_graph(path: Path, stage: StageSpec, sizes: Sizes) -> "onnx.GraphProto
 
 
 def known_shapes(graph: "onnx.GraphProto") -> dict[str, Shape]:
-    """Shapes by tensor, of those whose sizes are all known."""
+    """Shapes by tensor, for tensors whose sizes are all known."""
     shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
     for value in (*graph.input, *graph.output, *graph.value_info):
         kind = value.type.tensor_type
@@ -64,31 +60,11 @@ def _set_inputs(graph: "onnx.GraphProto", stage: StageSpec, sizes: Sizes) -> Non
         for axis, size in enumerate(declared[value.name].sized(sizes)):
             value.type.tensor_type.shape.dim[axis].dim_value = size
     for value in graph.output:
-        value.type.tensor_type.ClearField("shape")  # it may name symbols that inference would not overwrite
-
-
-def _write_out_attention(graph: "onnx.GraphProto", node: "onnx.NodeProto") -> None:
-    """Put the two products of an attention in its place: the same arithmetic, in operators whose shapes are known.
-
-    Queries [B, Sq, H], keys [B, Sk, H] and values [B, Sk, V] of all heads side by side cost what they cost apart.
-    """
-    from onnx import helper
-
-    query, key, value = node.input[:3]
-    turned, scores = f"{node.output[0]}_keys", f"{node.output[0]}{SCORES}"
-    at = next(i for i, other in enumerate(graph.node) if other is node)
-    products = (
-        helper.make_node("Transpose", [key], [turned], perm=[0, 2, 1]),
-        helper.make_node("MatMul", [query, turned], [scores]),
-        helper.make_node("MatMul", [scores, value], [node.output[0]]),
-    )
-    del graph.node[at]
-    for offset, product in enumerate(products):
-        graph.node.insert(at + offset, product)
+        value.type.tensor_type.ClearField("shape")  # it may contain symbols, which inference would not overwrite
 
 
 def _fold(graph: "onnx.GraphProto", shapes: dict[str, Shape]) -> bool:
-    """Turn nodes that depend on shapes alone into constants; False where there was none."""
+    """Replace nodes that depend on shapes only by constants. Returns False if there was none."""
     from onnx import numpy_helper
 
     constants = {t.name: numpy_helper.to_array(t) for t in graph.initializer if _is_small(t)}

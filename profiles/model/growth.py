@@ -1,8 +1,8 @@
-"""How the cost of a frame grows with objects and with memory frames.
+"""Measures how the cost of a frame grows with the number of objects and of memory frames.
 
-The ordinary tracker runs over the first frames of the source, once for each number of objects, with as many copies of
-the prompt. A frame t after the prompt attends to t memory frames, up to the model's limit, so each pass meets every
-number of memory frames on its way; passes with different numbers of objects take turns.
+The ordinary tracker runs over the first frames of the source, once for each number of objects, with copies of the
+prompt. Frame t after the prompt attends to t memory frames, up to the model's limit, so one pass covers all numbers of
+memory frames. Passes with different numbers of objects alternate.
 """
 
 import re
@@ -25,14 +25,14 @@ _AXIS = re.compile(r"(objects|memory)=(\d+(?:,\d+)*)")
 
 
 class Sweep(msgspec.Struct, frozen=True):
-    """Numbers of objects, and of memory frames, to go through; empty where an axis was not asked for."""
+    """Numbers of objects and of memory frames to measure; empty for an axis that was not given."""
 
     objects: tuple[int, ...] = ()
     memory: tuple[int, ...] = ()
 
 
 class Point(msgspec.Struct, frozen=True):
-    """Medians at one size: capture is left out, so `frame_ms` is preprocessing to masks."""
+    """Medians at one size. `frame_ms` is from preprocessing to masks, without capture."""
 
     objects: int
     memories: int
@@ -43,10 +43,10 @@ class Point(msgspec.Struct, frozen=True):
 
 
 class Growth(msgspec.Struct, frozen=True):
-    """Points, and the straight lines through them by least squares.
+    """Measured points, and straight lines fitted to them by least squares.
 
-    per_object_ms: what one more object adds at the largest number of memory frames, on top of fixed_ms.
-    per_memory_ms: what one more memory frame adds at the largest number of objects. None with fewer than two sizes.
+    per_object_ms: cost of one more object at the largest number of memory frames, in addition to fixed_ms.
+    per_memory_ms: cost of one more memory frame at the largest number of objects. None with fewer than two sizes.
     """
 
     points: tuple[Point, ...]
@@ -56,31 +56,31 @@ class Growth(msgspec.Struct, frozen=True):
 
 
 def is_axis(text: str) -> bool:
-    """Whether a word of the command line belongs to a sweep."""
+    """Whether a word of the command line is an axis of a sweep."""
     return text.startswith(("objects=", "memory="))
 
 
 def parse_sweep(texts: Iterable[str]) -> Sweep:
-    """Read `objects=1,2,4,8` and `memory=1,3,7`, in one text or several. Raises MaskletError for anything else."""
+    """Parse `objects=1,2,4,8` and `memory=1,3,7`, in one text or several. Raises MaskletError for anything else."""
     axes: dict[str, tuple[int, ...]] = {}
     for word in (word for text in texts for word in text.split()):
         match = _AXIS.fullmatch(word)
         sizes = tuple(sorted({int(size) for size in match.group(2).split(",")})) if match else ()
         if match is None or 0 in sizes:
-            raise MaskletError(f"--sweep {word}: wanted objects=1,2,4 or memory=1,3,7, whole numbers from 1")
+            raise MaskletError(f"--sweep {word}: expected objects=1,2,4 or memory=1,3,7, whole numbers from 1")
         if match.group(1) in axes:
-            raise MaskletError(f"--sweep {word}: {match.group(1)} was given already")
+            raise MaskletError(f"--sweep {word}: {match.group(1)} is given twice")
         axes[match.group(1)] = sizes
     return Sweep(**axes)
 
 
 def check_sweep(sweep: Sweep, model: ModelSpec, frames: int | None) -> Sweep:
-    """Fill in what was left out: one object, and as many memory frames as the model attends to.
+    """Complete a sweep with defaults: one object, and the number of memory frames that the model attends to.
 
-    frames: of the source, None where nobody knows. Raises MaskletError where a size cannot be reached.
+    frames: number of frames of the source; None if unknown. Raises MaskletError if a size cannot be reached.
     """
     if model.memory is None:
-        raise MaskletError(f"--sweep: {model.family}/{model.variant} segments images and has no memory to grow")
+        raise MaskletError(f"--sweep: {model.family}/{model.variant} segments images and has no memory")
     limit = 1 + model.memory.recent_frames
     memory, objects = sweep.memory or (limit,), sweep.objects or (1,)
     if max(memory) > limit:
@@ -104,8 +104,9 @@ def grow(
 ) -> Growth:
     """Run a sweep that was checked.
 
-    tracker: makes a new one on sessions that `recorder` has wrapped; prompts: for the first frame, taken in turn.
-    Raises MaskletError where the source ends too early.
+    tracker: makes a new tracker on sessions that `recorder` has wrapped.
+    prompts: for the first frame, used in turn.
+    Raises MaskletError if the source ends too early.
     """
     clip = list(islice(frames, max(sweep.memory) + 1))
     if len(clip) <= max(sweep.memory):
@@ -120,7 +121,7 @@ def grow(
 
 
 def point(objects: int, memories: int, frames: Sequence[FrameTimes]) -> Point:
-    """Sum up the frames of one size."""
+    """The medians of the frames of one size."""
     by_frame = [totals(frame) for frame in frames]
     stages = dict.fromkeys(call.stage for frame in frames for call in frame.calls)
     return Point(
@@ -134,7 +135,7 @@ def point(objects: int, memories: int, frames: Sequence[FrameTimes]) -> Point:
 
 
 def fit(points: Sequence[Point]) -> Growth:
-    """Lay straight lines through the points."""
+    """Fit straight lines to the points."""
     most_memories = max(p.memories for p in points)
     most_objects = max(p.objects for p in points)
     fixed, per_object = _line([(p.objects, p.frame_ms) for p in points if p.memories == most_memories])
@@ -143,7 +144,7 @@ def fit(points: Sequence[Point]) -> Growth:
 
 
 def _line(xy: Sequence[tuple[int, float]]) -> tuple[float | None, float | None]:
-    """Intercept and slope; None of fewer than two points."""
+    """Intercept and slope; None for fewer than two points."""
     if len(xy) < 2:
         return None, None
     slope, intercept = np.polyfit([x for x, _ in xy], [y for _, y in xy], 1).tolist()
@@ -153,7 +154,7 @@ def _line(xy: Sequence[tuple[int, float]]) -> tuple[float | None, float | None]:
 def _pass(
     tracker: VideoTracker, recorder: Recorder, clip: Sequence[Frame], prompts: Sequence[Prompt], objects: int
 ) -> list[FrameTimes]:
-    """Track copies of the prompts through the clip and hand over what was recorded of it."""
+    """Track copies of the prompts through the clip and return the recorded frames."""
     first = len(recorder.frames_recorded)
     sink = recorder.sink(_Nowhere())
     copies = {object_id: prompts[(object_id - 1) % len(prompts)] for object_id in range(1, objects + 1)}
@@ -163,7 +164,7 @@ def _pass(
 
 
 class _Nowhere:
-    """A sink for results that nobody wants."""
+    """A sink that discards results."""
 
     def write(self, frame: Frame, result: object) -> None:
         pass

@@ -1,7 +1,7 @@
-"""How close each stage comes to what the machine allows: the roofline model (Williams, Waterman, Patterson 2009).
+"""Compares each stage with the limits of the machine: the roofline model (Williams, Waterman, Patterson 2009).
 
-A stage cannot be faster than its arithmetic at the machine's peak, nor than its traffic at the machine's bandwidth.
-The larger of the two times is its limit, and limit / measured the share of the limit that it reaches.
+A stage cannot be faster than its arithmetic at peak performance, nor than its memory traffic at peak bandwidth. The
+larger of the two times is its limit; limit / measured time is the share of the limit that it reaches.
 """
 
 from collections import Counter
@@ -15,10 +15,12 @@ from masklet.profiles.recording.timeline import Call, FrameTimes, Sizes
 
 
 class StageLimit(msgspec.Struct, frozen=True):
-    """A stage on the roofline, at the sizes that most of its calls had.
+    """A stage on the roofline, at the most frequent sizes of its calls.
 
-    intensity: operations a byte; bound: what limits it; share: of the limit, 0..1 (above where the peak that was
-    measured is none).
+    intensity: operations per byte.
+    bound:     whether arithmetic or bandwidth is the limit.
+    share:     share of the limit that it reaches, 0..1 (above 1 if the measured peak was too low); None,
+               unknown, if an operator could not be counted.
     """
 
     sizes: dict[str, int]
@@ -30,19 +32,24 @@ class StageLimit(msgspec.Struct, frozen=True):
     intensity: float
     limit_ms: float
     bound: str
-    share: float
+    share: float | None
     uncounted: tuple[str, ...]
+
+    @property
+    def reached(self) -> str:
+        """The share in words."""
+        return "unknown" if self.share is None else f"{self.share:.0%}"
 
 
 class Roofline(msgspec.Struct, frozen=True):
-    """The machine's peaks and every stage that ran."""
+    """The peaks of the machine and every stage that ran."""
 
     machine: Machine
     stages: dict[str, StageLimit]
 
 
 def usual_sizes(frames: Iterable[FrameTimes]) -> dict[str, Sizes]:
-    """The sizes that most calls of a stage had, by stage; of equally many, the later ones."""
+    """The most frequent sizes of each stage's calls; the later ones if several are equally frequent."""
     seen: dict[str, Counter[tuple[tuple[str, int], ...]]] = {}
     for call in _calls(frames):
         seen.setdefault(call.stage, Counter())[tuple(call.sizes.items())] += 1
@@ -50,7 +57,7 @@ def usual_sizes(frames: Iterable[FrameTimes]) -> dict[str, Sizes]:
 
 
 def roofline(frames: Iterable[FrameTimes], costs: Mapping[str, GraphCost], machine: Machine) -> Roofline:
-    """Place stages on the roofline. costs: of each stage at its usual sizes."""
+    """Compare stages with the roofline. costs: of each stage at its usual sizes."""
     frames = list(frames)
     usual = usual_sizes(frames)
     taken = {
@@ -73,7 +80,7 @@ def _limit(sizes: Sizes, taken_ns: list[int], cost: GraphCost, machine: Machine)
         intensity=cost.flops / cost.bytes if cost.bytes else 0.0,
         limit_ms=limit_ns / 1e6,
         bound="arithmetic" if arithmetic_ns >= traffic_ns else "bandwidth",
-        share=limit_ns / measured_ns,
+        share=None if cost.uncounted else limit_ns / measured_ns,
         uncounted=cost.uncounted,
     )
 

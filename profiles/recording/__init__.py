@@ -1,1 +1,1 @@
-"""What happened when: the pipeline, recorded through wrapped sessions."""
+"""Records when each part of the pipeline ran, through wrapped sessions, source and sink."""

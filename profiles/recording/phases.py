@@ -1,8 +1,8 @@
-"""Where a frame's time went: its spans, one behind the other, without a gap.
+"""Divides the time of a frame into consecutive spans without gaps.
 
-A frame begins when the source is asked for it. Between capture and masks lie the calls of the stages; what the host
-does there is named after what it prepares: before the image encoder `preprocess`, after the last stage `postprocess`,
-elsewhere `bank` (prompts, memories gathered and kept).
+A frame begins when it is requested from the source. Stages are called between capture and masks; the host's work there
+is `preprocess` before the image encoder, `postprocess` after the last stage, and `bank` elsewhere (prompts, gathering
+and storing of memories).
 """
 
 from collections.abc import Iterable
@@ -11,13 +11,13 @@ from typing import NamedTuple
 from masklet.profiles.recording.timeline import FrameTimes, Sizes
 
 CAPTURE, PREPROCESS, BANK, POSTPROCESS, SINK = "capture", "preprocess", "bank", "postprocess", "sink"
-PHASES = (CAPTURE, PREPROCESS, BANK, POSTPROCESS, SINK)  # what is no stage
-HOST = (PREPROCESS, BANK, POSTPROCESS)  # the runtime's own work outside of the sessions
+PHASES = (CAPTURE, PREPROCESS, BANK, POSTPROCESS, SINK)  # everything except stages
+HOST = (PREPROCESS, BANK, POSTPROCESS)  # the runtime's work outside of sessions
 ENCODER = "image_encoder"
 
 
 class Span(NamedTuple):
-    """A phase or a stage's call, in the clock's nanoseconds; sizes of the stage's symbols, None for a phase."""
+    """A phase or a call of a stage, in nanoseconds of the clock. sizes: of the stage's symbols; None for a phase."""
 
     name: str
     began_ns: int
@@ -30,7 +30,7 @@ class Span(NamedTuple):
 
 
 def spans(frame: FrameTimes) -> list[Span]:
-    """A frame's spans in order of time; their lengths add up to the frame's own."""
+    """The spans of a frame in order of time; their durations add up to that of the frame."""
     found = [Span(CAPTURE, frame.asked_ns, frame.captured_ns)]
     now_ns = frame.captured_ns
     for call in frame.calls:
@@ -43,7 +43,7 @@ def spans(frame: FrameTimes) -> list[Span]:
 
 
 def totals(frame: FrameTimes) -> dict[str, int]:
-    """Nanoseconds of a frame by phase and stage."""
+    """Nanoseconds of a frame, by phase and stage."""
     by_name: dict[str, int] = {}
     for span in spans(frame):
         by_name[span.name] = by_name.get(span.name, 0) + span.ns
@@ -51,13 +51,13 @@ def totals(frame: FrameTimes) -> dict[str, int]:
 
 
 def host_ns(frame: FrameTimes) -> int:
-    """Nanoseconds of a frame between capture and masks that no stage took."""
+    """Nanoseconds of a frame between capture and masks outside of stages."""
     by_name = totals(frame)
     return sum(by_name.get(name, 0) for name in HOST)
 
 
 def order(stages: Iterable[str]) -> list[str]:
-    """Phases and stages as a tracked frame goes through them. stages: names, in the order of the model."""
+    """Phases and stages in the order of a tracked frame. stages: names, in the order of the model."""
     stages = list(stages)
     encoded = stages.index(ENCODER) + 1 if ENCODER in stages else 0
     return [CAPTURE, PREPROCESS, *stages[:encoded], BANK, *stages[encoded:], POSTPROCESS, SINK]

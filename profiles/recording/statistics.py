@@ -1,4 +1,4 @@
-"""Latencies in numbers."""
+"""Statistics of latencies."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ F64 = npt.NDArray[np.float64]
 
 
 class Latency(msgspec.Struct, frozen=True):
-    """How long something took, in milliseconds; percentiles interpolate linearly, as numpy's do."""
+    """Durations in milliseconds; percentiles are interpolated linearly, as in numpy."""
 
     calls: int
     p50_ms: float
@@ -24,14 +24,14 @@ class Latency(msgspec.Struct, frozen=True):
 
 
 def latency(ns: Sequence[int]) -> Latency:
-    """Sum up durations in nanoseconds. Raises MaskletError where there are none."""
+    """Statistics of durations in nanoseconds. Raises MaskletError if there are none."""
     if not ns:
-        raise MaskletError("no latency without a measurement: nothing was timed")
+        raise MaskletError("nothing was timed, so there is no latency")
     ms: F64 = np.asarray(ns, np.float64) / 1e6
     p50, p90, p95, p99 = np.percentile(ms, (50, 90, 95, 99)).tolist()
     return Latency(len(ms), p50, p90, p95, p99, float(ms.max()), float(ms.mean()), float(ms.sum()))
 
 
 def median(values: Sequence[float]) -> float:
-    """The median, 0 of nothing."""
+    """The median; 0 if there are no values."""
     return float(np.median(values)) if len(values) else 0.0

@@ -1,4 +1,4 @@
-"""Sessions that return when their outputs are there: on a GPU a stage is otherwise only started."""
+"""Sessions that wait for their outputs; on a GPU a call otherwise returns before the stage has finished."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from masklet.runtime.bundle.spec import Tensor
 
 
 class AwaitedSession(SessionAround):
-    """Another session, whose work on the device is waited for, so that the time of a call is the stage's own."""
+    """Wraps a session and waits for its work on the device, so that the time of a call is that of the stage."""
 
     def run(self, feeds: Feeds) -> dict[str, Tensor]:
         outputs = super().run(feeds)
@@ -17,7 +17,7 @@ class AwaitedSession(SessionAround):
 
 
 def await_outputs(outputs: dict[str, Tensor]) -> None:
-    """Wait for outputs that were left on a device; there is one stream, so waiting for one waits for all."""
+    """Wait for outputs that are on a device. There is one CUDA stream, so waiting for one output waits for all."""
     left: Any = next((value for value in outputs.values() if isinstance(value, DeviceArray)), None)
     if left is not None:
         left.memory.synchronize()

@@ -1,4 +1,4 @@
-"""What happened when: the ordinary pipeline, recorded through wrapped sessions, a wrapped source and a wrapped sink.
+"""Records the ordinary pipeline through wrapped sessions, a wrapped source and a wrapped sink.
 
     recorder = Recorder()
     sessions = Sessions.open(bundle, wrap=recorder.wrap)
@@ -7,7 +7,7 @@
         sink.write(frame, result)
     recorder.frames_recorded
 
-Nothing in the runtime knows of it. What the host does between the sessions follows from the gaps (phases.py).
+The runtime needs no hook for this. The host's work between sessions follows from the gaps (phases.py).
 """
 
 import os
@@ -25,19 +25,19 @@ from masklet.runtime.errors import MaskletError
 from masklet.runtime.results import Frame, FrameResult
 
 Clock = Callable[[], int]  # monotonic, in nanoseconds
-RssMeter = Callable[[], int | None]  # bytes of this process in memory now, None where nobody says
+RssMeter = Callable[[], int | None]  # current resident bytes of this process; None if unknown
 RSS_EVERY_NS = 50_000_000
 Sizes = Mapping[str, int]  # a stage's symbols ("objects", "memories", ...) and their sizes in one call
 
 
 class Writes(Protocol):
-    """What a result goes to: a sink, or several."""
+    """Anything that results are written to: one sink, or several."""
 
     def write(self, frame: Frame, result: FrameResult) -> None: ...
 
 
 class Call(NamedTuple):
-    """One run of one stage, in the clock's nanoseconds."""
+    """One call of one stage, in nanoseconds of the clock."""
 
     stage: str
     began_ns: int
@@ -47,16 +47,16 @@ class Call(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FrameTimes:
-    """One frame's way through the pipeline, in the clock's nanoseconds.
+    """The times of one frame in the pipeline, in nanoseconds of the clock.
 
-    index:       the frame's number in its source.
-    asked_ns:    the source was asked for the frame.
-    captured_ns: the source gave it.
-    masks_ns:    the tracker gave its masks, or an earlier frame's that were due; capture-to-mask time ends here.
-    done_ns:     the sinks had taken them.
-    objects:     objects in the result; 0 where none was due.
+    index:       index of the frame in its source.
+    asked_ns:    the frame was requested from the source.
+    captured_ns: the source delivered it.
+    masks_ns:    the tracker returned its masks, or the delayed masks of an earlier frame; capture-to-masks ends here.
+    done_ns:     the sinks have written them.
+    objects:     number of objects in the result; 0 if no result was due.
     rss_bytes:   resident memory, as last read.
-    Raises MaskletError where the times do not follow one another, as when two trackers share a recorder.
+    Raises MaskletError if the times are not in order, for example if two trackers share a recorder.
     """
 
     index: int
@@ -74,7 +74,7 @@ class FrameTimes:
             in_order = in_order and now_ns <= call.began_ns <= call.ended_ns
             now_ns = call.ended_ns
         if not (in_order and now_ns <= self.masks_ns <= self.done_ns):
-            raise MaskletError(f"frame {self.index}: its times do not follow one another; record one stream at a time")
+            raise MaskletError(f"frame {self.index}: its times are not in order; record one stream at a time")
 
     @property
     def capture_to_mask_ns(self) -> int:
@@ -86,16 +86,16 @@ class FrameTimes:
 
     @property
     def memories(self) -> int:
-        """Memory frames that the memory attention saw: the most of its calls, 0 where it was not run."""
+        """Number of memory frames attended to: the maximum over calls of memory attention, 0 if it was not run."""
         return max((call.sizes.get("memories", 0) for call in self.calls), default=0)
 
 
 class ResidentMemory:
-    """Bytes of this process in memory now (Linux; None elsewhere). Keeps its file open, so that a reading is quick."""
+    """Current resident bytes of this process (Linux; None elsewhere). Keeps the file open, so that reading is quick."""
 
     def __init__(self) -> None:
         self._file: BinaryIO | None = None
-        with suppress(OSError):  # other systems have no such file
+        with suppress(OSError):  # other systems do not have this file
             self._file = open("/proc/self/statm", "rb", buffering=0)  # noqa: SIM115 lives as long as its owner
         self._page = os.sysconf("SC_PAGE_SIZE")
 
@@ -106,17 +106,18 @@ class ResidentMemory:
 
 
 def peak_resident_bytes() -> int:
-    """The most bytes that this process has had in memory, loading included."""
+    """Peak resident bytes of this process, including loading."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
 
 class Recorder:
-    """Records frames through what it wraps (what that costs: benchmarks/profile_overhead.md).
+    """Records frames through the objects it wraps (overhead: benchmarks/profile_overhead.md).
 
-    Between the stages it only notes clock readings and sizes; they become frames when somebody asks for them.
-    clock, rss: injected by tests; memory is read after a frame is done, outside of what is timed, and not more often
-    than every RSS_EVERY_NS, since it is the dearest part.
+    Between stages it only stores clock readings and sizes; `frames_recorded` evaluates them later.
+
+    clock, rss: injected by tests. Memory is read after a frame is done, outside of timed code, and at most every
+                RSS_EVERY_NS, since it is the most expensive part.
     """
 
     def __init__(self, clock: Clock = time.perf_counter_ns, rss: RssMeter | None = None) -> None:
@@ -125,27 +126,27 @@ class Recorder:
         self._rss_bytes: int | None = None
         self._rss_read_ns: int | None = None
         self._asked_ns = self._captured_ns = 0
-        self._present: int | None = None  # the index of the frame that has not ended
+        self._present: int | None = None  # index of the frame that has not ended
         self._calls: list[_RawCall] = []
         self._raw: list[_RawFrame] = []
         self._frames: list[FrameTimes] = []
 
     @property
     def frames_recorded(self) -> list[FrameTimes]:
-        """All frames that were recorded so far."""
+        """All frames recorded so far."""
         self._frames += [_frame_times(*raw) for raw in self._raw]
         self._raw.clear()
         return self._frames
 
     def wrap(self, session: Session) -> "RecordedSession":
-        """Record every call of a session; give this to `Sessions.open`."""
+        """Record every call of a session; pass this to `Sessions.open`."""
         return RecordedSession(session, self)
 
     def frames(self, source: Iterable[Frame]) -> Iterator[Frame]:
-        """The same frames, each noted when it is asked for and when it comes."""
+        """The same frames; records when each is requested and when it comes."""
         frames = iter(source)
         while True:
-            if self._present is not None:  # its result is to come with a later frame
+            if self._present is not None:  # its result comes with a later frame
                 now_ns = self.clock()
                 self.finished(0, now_ns, now_ns)
             asked_ns = self.clock()
@@ -157,15 +158,15 @@ class Recorder:
             yield frame
 
     def sink(self, sink: Writes) -> "RecordedSink":
-        """The same sink; what is written to it ends the present frame, whose result it may be or an earlier one's."""
+        """The same sink; a write ends the current frame, whether the result is of this frame or of an earlier one."""
         return RecordedSink(sink, self)
 
     def called(self, call: "_RawCall") -> None:
-        """Note a call of a stage on the present frame."""
+        """Record a call of a stage on the current frame."""
         self._calls.append(call)
 
     def finished(self, objects: int, masks_ns: int, done_ns: int) -> None:
-        """Note the end of the present frame, unless it has ended."""
+        """Record the end of the current frame, unless it has ended."""
         if self._present is None:
             return
         if self._rss_read_ns is None or done_ns - self._rss_read_ns >= RSS_EVERY_NS:
@@ -176,7 +177,7 @@ class Recorder:
 
 
 class RecordedSession(SessionAround):
-    """A session that notes when each call of another began and ended, and the shapes that it had."""
+    """Wraps a session and records start, end and shapes of each call."""
 
     def __init__(self, session: Session, recorder: Recorder) -> None:
         super().__init__(session)
@@ -193,7 +194,7 @@ class RecordedSession(SessionAround):
 
 
 class RecordedSink:
-    """A sink that notes when another was given a result and when it had taken it."""
+    """Wraps a sink and records start and end of each write."""
 
     def __init__(self, sink: Writes, recorder: Recorder) -> None:
         self._sink = sink

@@ -1,1 +1,1 @@
-"""A profile as data, HTML page, terminal tree, trace and comparison."""
+"""The profile report: data, HTML page, terminal tree, trace and comparison."""

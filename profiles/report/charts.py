@@ -10,22 +10,22 @@ from masklet.profiles.recording.statistics import median
 from masklet.profiles.report.report import Report, ShownFrame
 from masklet.profiles.report.svg import Axis, Chart, spread
 
-MOST_BARS = 240  # of the stack; more frames share a bar
+MOST_BARS = 240  # maximum number of bars; more frames share bars
 BINS = 32
-ROW = 20  # pixels of a row of the timeline
+ROW = 20  # height of a row of the timeline in pixels
 STAGE_COLOURS = ("#3b76d6", "#e0672f", "#3a9d5d", "#a45bc4", "#d1a11f", "#c8425c", "#2aa3a3", "#7d6b5d")
 PHASE_COLOURS = dict(zip(PHASES, ("#8fa3b5", "#6f8496", "#b0a08a", "#97a97c", "#c3b6c9"), strict=True))
 Curves = Mapping[str, Sequence[tuple[float, float]]]
 
 
 def colours(report: Report) -> dict[str, str]:
-    """A colour for each part: strong ones for stages, muted ones for the host's phases."""
+    """A colour for each part: strong colours for stages, muted ones for host phases."""
     stages = {name: STAGE_COLOURS[n % len(STAGE_COLOURS)] for n, name in enumerate(report.stages)}
     return {name: stages.get(name) or PHASE_COLOURS[name] for name in report.parts}
 
 
 def stack(report: Report) -> str:
-    """Milliseconds of each frame, part upon part."""
+    """Stacked milliseconds of the parts of each frame."""
     series, colour = report.series, colours(report)
     edges = np.linspace(0, report.frames, min(report.frames, MOST_BARS) + 1).round().astype(int).tolist()
     sums = [sum(ms[n] for ms in series.parts_ms.values()) for n in range(report.frames)]
@@ -43,7 +43,7 @@ def stack(report: Report) -> str:
 
 
 def histogram(report: Report) -> str:
-    """How many frames took how long from capture to masks."""
+    """Histogram of capture-to-masks time over frames."""
     ms = np.array(report.series.frame_ms)
     counts, edges = np.histogram(ms, bins=BINS, range=spread(ms.tolist()))
     chart = Chart(
@@ -61,7 +61,7 @@ def histogram(report: Report) -> str:
 
 
 def timeline(report: Report, frame: ShownFrame) -> str:
-    """One frame, a row a part, from the question for it to its sinks."""
+    """One frame, with one row per part, from the request for it to its sinks."""
     names, colour = list(report.parts), colours(report)
     height = ROW * len(names) + 52
     end_ms = max(end for _, _, end in frame.spans) or 1.0
@@ -76,22 +76,22 @@ def timeline(report: Report, frame: ShownFrame) -> str:
 
 
 def cost_by_objects(report: Report) -> str | None:
-    """Milliseconds of a frame against the number of objects, a line a number of memory frames; None of one number."""
+    """Milliseconds per frame over the number of objects, one line per number of memory frames; None for one size."""
     return _cost(_curves(report, "objects"), "objects", "memory frames")
 
 
 def cost_by_memories(report: Report) -> str | None:
-    """Milliseconds of a frame against the memory frames attended, a line a number of objects; None of one number."""
+    """Milliseconds per frame over the number of memory frames, one line per number of objects; None for one size."""
     return _cost(_curves(report, "memories"), "memory frames", "objects")
 
 
 def roof(found: Roofline, colour: Mapping[str, str]) -> str:
-    """Arithmetic that was reached against operations a byte, under what the machine allows."""
+    """Achieved arithmetic over arithmetic intensity, below the roofline of the machine."""
     machine = found.machine
     knee = machine.gflops / machine.gbytes
     intensities = [stage.intensity for stage in found.stages.values() if stage.intensity] + [knee]
     reached = [stage.gflops for stage in found.stages.values() if stage.gflops] + [machine.gflops]
-    x = Axis(min(intensities) / 4, max(intensities) * 6, "FLOP a byte", log=True)
+    x = Axis(min(intensities) / 4, max(intensities) * 6, "FLOP per byte", log=True)
     chart = Chart(x, Axis(min(reached) / 4, max(reached) * 3, "GFLOP/s", log=True), height=300)
     slope_from = max(x.low, chart.y.low / machine.gbytes)
     slope = [(slope_from, slope_from * machine.gbytes), (knee, machine.gflops), (x.high, machine.gflops)]
@@ -99,15 +99,15 @@ def roof(found: Roofline, colour: Mapping[str, str]) -> str:
     chart.text(x.high, machine.gflops, f"{machine.gflops:.0f} GFLOP/s", "note end", dx=-2, dy=-6)
     names = []
     for name, stage in found.stages.items():
-        if stage.intensity and stage.gflops:
-            chart.dot(stage.intensity, stage.gflops, colour[name], f"{name}: {stage.share:.0%} of its limit")
-            names.append((stage.intensity, stage.gflops, f"{name} {stage.share:.0%}"))
+        if stage.intensity and stage.gflops and stage.share is not None:
+            chart.dot(stage.intensity, stage.gflops, colour[name], f"{name}: {stage.reached} of its limit")
+            names.append((stage.intensity, stage.gflops, f"{name} {stage.reached}"))
     chart.labels(names, "note end", dx=-8)
     return str(chart)
 
 
 def _curves(report: Report, axis: str) -> dict[int, list[tuple[float, float]]]:
-    """Median ms by the size along an axis, by the size along the other: the sweep's, or else the run's own."""
+    """Median ms by the size along one axis, by the size along the other: from the sweep, otherwise from the run."""
     other = "memories" if axis == "objects" else "objects"
     found: dict[int, dict[int, list[float]]] = {}
     if report.growth:
@@ -126,7 +126,7 @@ def _cost(curves: Mapping[int, Sequence[tuple[float, float]]], axis: str, line: 
     if len(places) < 2:
         return None
     highest = max(ms for points in curves.values() for _, ms in points)
-    chart = Chart(Axis(0, places[-1] * 1.3, axis, whole=True), Axis(0, highest * 1.1, "ms a frame"))
+    chart = Chart(Axis(0, places[-1] * 1.3, axis, whole=True), Axis(0, highest * 1.1, "ms per frame"))
     for n, (size, points) in enumerate(curves.items()):
         colour = STAGE_COLOURS[n % len(STAGE_COLOURS)]
         chart.line(points, colour)

@@ -1,8 +1,8 @@
-"""Two profiles side by side: what changed, whether it stands out of the noise, and whether they may be compared.
+"""Compares two profiles: what changed, whether it exceeds the noise, and whether the runs are comparable.
 
-A change is the ratio of the medians, less one. Its 95 % interval comes from a bootstrap over blocks of neighbouring
-frames, for neighbours are alike; and since one run says nothing of the next, a change must also exceed the drift:
-what the two halves of the same run differ by.
+A change is the ratio of the medians minus one. Its 95 % interval comes from a bootstrap over blocks of neighbouring
+frames, because neighbours are correlated. A change must also exceed the drift, the difference between the two halves of
+a run, because runs differ from each other.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,16 +13,16 @@ import numpy as np
 import numpy.typing as npt
 from masklet.profiles.report.report import Report
 
-FEWEST = 8  # frames of a run that allow a verdict
+FEWEST = 8  # minimum number of frames per run for a verdict
 RESAMPLES = 1000
 INTERVAL = (2.5, 97.5)  # percent
-LONGEST = 60  # characters of a value: a hash is known by its beginning
+LONGEST = 60  # maximum number of characters of a value; longer ones, such as hashes, are cut
 WHOLE = "capture to masks"
 F64 = npt.NDArray[np.float64]
 
 
 class Change(msgspec.Struct, frozen=True):
-    """What became of one part from run A to run B; milliseconds of a frame, changes as fractions of A."""
+    """The change of one part from run A to run B: milliseconds per frame, changes as fractions of A."""
 
     name: str
     a_ms: float
@@ -35,9 +35,9 @@ class Change(msgspec.Struct, frozen=True):
 
     @property
     def verdict(self) -> str:
-        """In words, with the noise."""
+        """The verdict as text, with the noise."""
         if self.frames < FEWEST:
-            return f"no verdict from {self.frames} frames; wanted {FEWEST}"
+            return f"no verdict from {self.frames} frames; at least {FEWEST} are needed"
         noise = f"95 % interval {self.low:+.1%} to {self.high:+.1%}, drift {self.drift:.1%}"
         if not self.stands_out:
             return f"no difference beyond the noise ({noise})"
@@ -45,19 +45,19 @@ class Change(msgspec.Struct, frozen=True):
 
     @property
     def stands_out(self) -> bool:
-        """Whether the interval leaves out no change at all, and the change exceeds the drift."""
+        """Whether the interval excludes zero and the change exceeds the drift."""
         return self.frames >= FEWEST and not self.low <= 0 <= self.high and abs(self.change) > self.drift
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """differences: what else than the speed is not the same; changes: the whole frame first, then its parts."""
+    """differences: differences of the runs besides speed; changes: the whole frame first, then its parts."""
 
     differences: tuple[str, ...]
     changes: tuple[Change, ...]
 
 
 def compare(a: Report, b: Report) -> Comparison:
-    """Compare run B with run A, part by part where both have it."""
+    """Compare run B with run A, for all parts that both have."""
     changes = [change(WHOLE, np.array(a.series.frame_ms), np.array(b.series.frame_ms))]
     for name, ms in a.series.parts_ms.items():
         if name in b.series.parts_ms:
@@ -66,7 +66,7 @@ def compare(a: Report, b: Report) -> Comparison:
 
 
 def change(name: str, a_ms: F64, b_ms: F64, seed: int = 0) -> Change:
-    """Compare the frames of two runs, in the order in which they were measured."""
+    """Compare the frames of two runs, in order of measurement."""
     rng = np.random.default_rng(seed)
     before, after = float(np.median(a_ms)), float(np.median(b_ms))
     if before == 0:
@@ -78,7 +78,7 @@ def change(name: str, a_ms: F64, b_ms: F64, seed: int = 0) -> Change:
 
 
 def differences(a: Report, b: Report) -> Iterator[str]:
-    """Name what is not the same about two runs and may explain a change."""
+    """Name the differences of two runs that may explain a change."""
     for part in ("device", "bundle", "source"):
         left, right = msgspec.to_builtins(getattr(a, part)), msgspec.to_builtins(getattr(b, part))
         yield from _unlike(part, left, right)
@@ -108,7 +108,7 @@ def _words(value: Any) -> str:
 
 
 def _resampled(rng: np.random.Generator, ms: F64) -> F64:
-    """Medians of runs made up of blocks of this run's neighbouring frames."""
+    """Medians of bootstrap samples, made of blocks of neighbouring frames."""
     count = len(ms)
     length = max(1, round(count ** (1 / 3)))
     starts = rng.integers(0, count - length + 1, (RESAMPLES, -(-count // length)))
@@ -117,7 +117,7 @@ def _resampled(rng: np.random.Generator, ms: F64) -> F64:
 
 
 def _drift(ms: F64) -> float:
-    """What the medians of a run's halves differ by, as a fraction of the run's own."""
+    """The difference of the medians of both halves of a run, as a fraction of the median of the run."""
     middle = len(ms) // 2
     if not middle:
         return 0.0

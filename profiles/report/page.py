@@ -1,4 +1,4 @@
-"""A report as one HTML page that needs nothing else: no script, no font, no network."""
+"""A profile report as one self-contained HTML page: no script, no font, no network."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
@@ -44,7 +44,7 @@ th:first-child, td:first-child { text-align: left } tr + tr td { border-top: 1px
 
 
 def page(report: Report) -> str:
-    """The page's text."""
+    """The text of the page."""
     title = f"{report.bundle.family} {report.bundle.variant}"
     lines = [Text.from_markup(line).plain for line in headline(report)]
     body = (
@@ -67,7 +67,7 @@ def _tiles(report: Report) -> str:
         "capture to masks, p50": f"{frame.p50_ms:.1f} ms",
         "p95": f"{frame.p95_ms:.1f} ms",
         "p99": f"{frame.p99_ms:.1f} ms",
-        "frames a second, with sinks": f"{frame.fps:.2f}",
+        "frames/s, with sinks": f"{frame.fps:.2f}",
         "host, p50": f"{report.host.p50_ms:.1f} ms",
         "resident memory, peak": f"{report.memory.rss_peak_mb:.0f} MB",
     }
@@ -77,7 +77,7 @@ def _tiles(report: Report) -> str:
 
 def _cards(report: Report) -> Iterable[str]:
     colour = charts.colours(report)
-    yield _card("Where the time goes, frame by frame", charts.stack(report) + _legend(colour), wide=True)
+    yield _card("Time per frame, by part", charts.stack(report) + _legend(colour), wide=True)
     yield _card("Latency", charts.histogram(report))
     typical = charts.timeline(report, report.typical)
     yield _card(f"The typical frame, {report.typical.index}", typical)
@@ -110,7 +110,7 @@ def _parts_table(report: Report) -> str:
     for name, part in report.parts.items():
         each = f"{part.per_object_ms:.2f}" if part.per_object_ms is not None else ""
         rows.append([name, f"{part.share:.1%}", *_figures(part), part.calls, each])
-    return _table(["part", "share", *(f"{name} ms" for name in PERCENTILES), "calls", "ms an object"], rows)
+    return _table(["part", "share", *(f"{name} ms" for name in PERCENTILES), "calls", "ms per object"], rows)
 
 
 def _roofline_table(report: Report) -> str:
@@ -122,7 +122,7 @@ def _roofline_table(report: Report) -> str:
             " ".join(f"{symbol}={size}" for symbol, size in s.sizes.items()),
             s.calls,
             *(f"{value:.2f}" for value in (s.gflop, s.mbytes, s.p50_ms, s.limit_ms, s.gflops)),
-            f"{s.share:.0%}",
+            s.reached,
             s.bound,
         ]
         for name, s in report.roofline.stages.items()

@@ -1,4 +1,4 @@
-"""A profile as data: what was measured, on what, with the keys of `masklet profile --json`."""
+"""A profile as data, with the keys of `masklet profile --json`."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,17 +16,17 @@ SCHEMA = 1
 
 
 class Frames(Latency, frozen=True):
-    """Capture to masks, over frames. fps: frames over the time that they took in all, sinks included."""
+    """Capture to masks, over frames. fps: number of frames divided by their total time, sinks included."""
 
     fps: float
 
 
 class Part(Latency, frozen=True):
-    """A stage, call by call, or a phase, frame by frame.
+    """Latency of a stage, by call, or of a phase, by frame.
 
-    per_frame_ms:  what it takes of a frame that has it, all its calls together; the median.
-    per_object_ms: a call over the objects in it; the median; None where it has no objects.
-    share:         of the time of all frames, 0..1.
+    per_frame_ms:  median of the sum of its calls per frame, over frames that have any.
+    per_object_ms: median of the time of a call divided by its number of objects; None if it has no objects.
+    share:         share of the time of all frames, 0..1.
     """
 
     per_frame_ms: float
@@ -35,20 +35,20 @@ class Part(Latency, frozen=True):
 
 
 class Measured(Device, frozen=True):
-    """The device, with what changed on it."""
+    """The device, and its conditions before and after the run."""
 
     before: Conditions
     after: Conditions
 
     @property
     def busy(self) -> bool:
-        """Whether others were at work when the measurement began."""
+        """Whether the machine was busy with other work before the measurement."""
         load = self.before.load_average
         return load is not None and load[0] > 0.5 * self.cores
 
 
 class BundleFacts(msgspec.Struct, frozen=True):
-    """What ran: the model, where it came from, and how each stage ran."""
+    """The bundle: the model, its checkpoint, and how each stage ran."""
 
     family: str
     variant: str
@@ -61,7 +61,7 @@ class BundleFacts(msgspec.Struct, frozen=True):
 
 
 class SourceFacts(msgspec.Struct, frozen=True):
-    """What it ran on: frames in pixels as delivered."""
+    """The source, with the size of delivered frames in pixels."""
 
     name: str
     width: int
@@ -70,7 +70,7 @@ class SourceFacts(msgspec.Struct, frozen=True):
 
 
 class Memory(msgspec.Struct, frozen=True):
-    """Resident memory in MB: the process's peak, loading included, and after the first and the last measured frame."""
+    """Resident memory in MB: peak including loading, after the first, and after the last measured frame."""
 
     rss_peak_mb: float
     rss_first_mb: float | None
@@ -78,7 +78,7 @@ class Memory(msgspec.Struct, frozen=True):
 
 
 class Series(msgspec.Struct, frozen=True):
-    """Frame by frame: its number, capture to masks, objects, memory frames attended, and milliseconds by part."""
+    """Values per frame: index, capture to masks, objects, memory frames attended to, and milliseconds by part."""
 
     index: list[int]
     frame_ms: list[float]
@@ -88,14 +88,14 @@ class Series(msgspec.Struct, frozen=True):
 
 
 class ShownFrame(msgspec.Struct, frozen=True):
-    """One frame in full: name, begin and end in milliseconds from the question for the frame, of each span."""
+    """One frame in detail: name, start and end of each span, in milliseconds from the request for the frame."""
 
     index: int
     spans: list[tuple[str, float, float]]
 
 
 class Report(msgspec.Struct, frozen=True):
-    """Everything that a profile says. `frames` were measured after `warmup` others; parts stand in a frame's order."""
+    """A profile. `frames` frames were measured after `warmup` frames of warm-up; parts are in the order of a frame."""
 
     device: Measured
     bundle: BundleFacts
@@ -116,13 +116,13 @@ class Report(msgspec.Struct, frozen=True):
 
     @property
     def parts(self) -> dict[str, Part]:
-        """Phases and stages together, in a frame's order."""
+        """Phases and stages together, in the order of a frame."""
         both = {**self.phases, **self.stages}
         return {name: both[name] for name in order(self.stages)}
 
 
 class Measurements(msgspec.Struct, frozen=True):
-    """The part of a report that comes from the recorded frames alone."""
+    """The part of a report that comes from the recorded frames."""
 
     frame: Frames
     stages: dict[str, Part]
@@ -134,7 +134,7 @@ class Measurements(msgspec.Struct, frozen=True):
 
 
 def measurements(frames: Sequence[FrameTimes], stages: Sequence[str]) -> Measurements:
-    """Sum up recorded frames. stages: names in the order of the model; those that never ran are left out."""
+    """Statistics of recorded frames. stages: names in the order of the model; those that never ran are left out."""
     by_frame = [totals(frame) for frame in frames]
     whole_ns = sum(frame.total_ns for frame in frames)
     ran = [name for name in stages if any(name in by_name for by_name in by_frame)]
@@ -159,7 +159,7 @@ def measurements(frames: Sequence[FrameTimes], stages: Sequence[str]) -> Measure
 
 
 def read_report(path: Path) -> Report:
-    """Read what `--json` wrote. Raises MaskletError where the file is none, or of another schema."""
+    """Read a file written by `--json`. Raises MaskletError if it is not a profile or has another schema."""
     try:
         raw = path.read_bytes()
     except OSError as error:
@@ -167,7 +167,7 @@ def read_report(path: Path) -> Report:
     try:
         schema = msgspec.json.decode(raw, type=dict[str, msgspec.Raw]).get("schema")
         if schema is None:
-            raise MaskletError(f"{path}: not a profile; wanted a file that `masklet profile --json` wrote")
+            raise MaskletError(f"{path}: not a profile; expected a file that `masklet profile --json` wrote")
         if bytes(schema) != str(SCHEMA).encode():
             raise MaskletError(
                 f"{path}: a profile of schema {bytes(schema).decode()}, this masklet reads {SCHEMA}; profile again"

@@ -1,4 +1,4 @@
-"""A chart as inline SVG: axes with round ticks, and marks in data coordinates. Colours come from the page's style."""
+"""Charts as inline SVG: axes with round ticks, and marks in data coordinates. Colours come from the page's style."""
 
 import math
 from collections.abc import Sequence
@@ -7,15 +7,16 @@ from html import escape
 
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 12, 40  # pixels around the plot
 MOST_TICKS = 6
-FEW_DECADES = 300.0  # of a logarithmic axis: below it, ticks at 2 and 5 as well
-LINE = 12  # pixels of a line of text
+FEW_DECADES = 300.0  # a logarithmic axis with a smaller ratio has ticks at 2 and 5 as well
+LINE = 12  # height of a line of text in pixels
 
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """A range of numbers with a name. Raises ValueError where it is empty.
+    """A range of numbers with a name. Raises ValueError if it is empty.
 
-    log: by powers of ten; whole: of things that are counted, with no ticks between them.
+    log:   logarithmic.
+    whole: whole numbers only, with no ticks between them.
     """
 
     low: float
@@ -26,10 +27,10 @@ class Axis:
 
     def __post_init__(self) -> None:
         if not self.low < self.high or (self.log and self.low <= 0):
-            raise ValueError(f"axis {self.name!r}: from {self.low} to {self.high} is no range")
+            raise ValueError(f"axis {self.name!r}: the range {self.low} to {self.high} is empty")
 
     def part(self, value: float) -> float:
-        """Where a value lies on the axis, 0..1."""
+        """The position of a value on the axis, 0..1."""
         if self.log:
             return (math.log10(value) - math.log10(self.low)) / (math.log10(self.high) - math.log10(self.low))
         return (value - self.low) / (self.high - self.low)
@@ -67,7 +68,7 @@ class Chart:
         return self.height - BOTTOM - self.y.part(y) * (self.height - TOP - BOTTOM)
 
     def box(self, x0: float, x1: float, y0: float, y1: float, colour: str, title: str) -> None:
-        """A filled rectangle, at least half a pixel wide; its title shows under the pointer."""
+        """A filled rectangle, at least half a pixel wide; its title is a tooltip."""
         left, right, top, bottom = self.px(x0), self.px(x1), self.py(y1), self.py(y0)
         self.marks.append(
             f'<rect x="{left:.2f}" y="{top:.2f}" width="{max(right - left, 0.5):.2f}" '
@@ -85,12 +86,12 @@ class Chart:
         self.marks.append(f'<circle {spot} r="4" fill="{colour}"><title>{escape(title)}</title></circle>')
 
     def text(self, x: float, y: float, words: str, kind: str = "note", *, dx: float = 0, dy: float = 0) -> None:
-        """Words at a place of the data, moved by pixels. kind: a class of the page's style."""
+        """Text at a position of the data, shifted by pixels. kind: a class of the page's style."""
         at = f'x="{self.px(x) + dx:.1f}" y="{self.py(y) + dy:.1f}"'
         self.marks.append(f'<text class="{kind}" {at}>{escape(words)}</text>')
 
     def labels(self, places: Sequence[tuple[float, float, str]], kind: str = "note", *, dx: float = 8) -> None:
-        """Words beside places of the data, moved up or down where they would cover one another."""
+        """Labels beside positions of the data, moved up or down where they would overlap."""
         taken: list[float] = []
         for x, y, words in sorted(places, key=lambda place: -self.py(place[1])):
             at = self.py(y) + 4
@@ -122,14 +123,14 @@ class Chart:
 
 
 def spread(values: Sequence[float], share: float = 0.06) -> tuple[float, float]:
-    """A range that holds all values with a margin, even where they are all the same."""
+    """A range with a margin around all values, even if they are all equal."""
     low, high = min(values), max(values)
     margin = (high - low) * share or abs(high) * share or 1.0
     return low - margin, high + margin
 
 
 def _round_step(least: float) -> float:
-    """The smallest of 1, 2, 5, 10 times a power of ten that is not below `least`."""
+    """The smallest of 1, 2, 5, 10 times a power of ten that is at least `least`."""
     power = 10.0 ** math.floor(math.log10(least))
     return next(step * power for step in (1, 2, 5, 10) if step * power >= least * (1 - 1e-9))
 

@@ -1,4 +1,4 @@
-"""A profile in the terminal: a tree with bars, the roofline, the growth, the device."""
+"""A profile report in the terminal: a tree with bars, the roofline, growth, and the device."""
 
 from collections.abc import Iterable, Sequence
 
@@ -12,7 +12,7 @@ from masklet.profiles.report.report import Part, Report, measurements
 from rich.console import Console
 from rich.table import Table
 
-BAR = 20  # characters of a whole frame
+BAR = 20  # characters of the bar of a whole frame
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 PERCENTILES = ("p50", "p90", "p95", "p99", "max")
 
@@ -33,16 +33,17 @@ def show(report: Report, console: Console) -> None:
 
 
 def stage_tree(recorder: Recorder, stages: Sequence[str], warmup: int = 0) -> Table:
-    """The tree of what a recorder has recorded, for those who run the pipeline themselves.
+    """The tree of the frames of a recorder, for users who run the pipeline themselves.
 
-    stages: names in the order of the model; warmup: frames to leave out, of which the first are not typical.
+    stages: names in the order of the model.
+    warmup: number of frames to leave out at the start.
     """
     found = measurements(recorder.frames_recorded[warmup:], stages)
     return frame_tree(found.frame, {**found.phases, **found.stages}, found.series.parts_ms)
 
 
 def headline(report: Report) -> Iterable[str]:
-    """What was run, and the figure that counts."""
+    """The bundle, the source, and the headline latency."""
     bundle, series = report.bundle, report.series
     yield f"[bold]{bundle.family} {bundle.variant}[/bold], {bundle.side} px, {bundle.backend}, {_precision(report)}"
     yield (
@@ -58,7 +59,7 @@ def headline(report: Report) -> Iterable[str]:
 
 
 def frame_tree(frame: Latency, parts: dict[str, Part], order: Iterable[str] | None = None) -> Table:
-    """A row a phase and stage, in the order of `order` or of `parts`. Milliseconds a call; share of all frames."""
+    """One row per phase and stage, in the order of `order` or `parts`: milliseconds per call, share of all frames."""
     table = Table(box=None, pad_edge=False)
     table.add_column("")
     table.add_column("share", justify="right")
@@ -77,13 +78,13 @@ def frame_tree(frame: Latency, parts: dict[str, Part], order: Iterable[str] | No
 
 
 def bar(share: float, width: int = BAR) -> str:
-    """A bar of `share` of its width, to an eighth of a character."""
+    """A bar of length `share` of its width, to an eighth of a character."""
     eighths = round(min(max(share, 0.0), 1.0) * width * 8)
     return EIGHTHS[8] * (eighths // 8) + (EIGHTHS[eighths % 8] if eighths % 8 else "")
 
 
 def roofline_table(found: Roofline) -> Table:
-    """Every stage against the machine's peaks."""
+    """Every stage compared with the peaks of the machine."""
     machine = found.machine
     threads = "all cores" if machine.threads is None else f"{machine.threads} threads"
     title = f"Roofline: {machine.gflops:.0f} GFLOP/s, {machine.gbytes:.1f} GB/s measured here with numpy, {threads}"
@@ -97,15 +98,15 @@ def roofline_table(found: Roofline) -> Table:
         at = " ".join(f"{symbol}={size}" for symbol, size in stage.sizes.items())
         figures = (stage.gflop, stage.mbytes, stage.p50_ms, stage.limit_ms, stage.gflops)
         cells = (f"{value:.2f}" for value in figures)
-        table.add_row(name, at, str(stage.calls), *cells, f"{stage.share:.0%}", stage.bound)
+        table.add_row(name, at, str(stage.calls), *cells, stage.reached, stage.bound)
     return table
 
 
 def growth_table(growth: Growth) -> Table:
-    """A row a size."""
+    """One row per size."""
     lines = [
         f"{value:+.1f} ms {what}"
-        for value, what in ((growth.per_object_ms, "an object"), (growth.per_memory_ms, "a memory frame"))
+        for value, what in ((growth.per_object_ms, "per object"), (growth.per_memory_ms, "per memory frame"))
         if value is not None
     ]
     table = Table(title=f"Growth: {', '.join(lines) or 'one size'}", title_justify="left", box=None, pad_edge=False)
@@ -119,7 +120,7 @@ def growth_table(growth: Growth) -> Table:
 
 
 def comparison_table(found: Comparison) -> Table:
-    """A row a part: medians of a frame in both runs, the change, and what it is worth."""
+    """One row per part: medians per frame in both runs, the change, and the verdict."""
     table = Table(box=None, pad_edge=False)
     for name in ("", "A ms", "B ms", "change"):
         table.add_column(name, justify="right" if name else "left")
@@ -132,7 +133,7 @@ def comparison_table(found: Comparison) -> Table:
 
 
 def device_lines(report: Report) -> Iterable[str]:
-    """What it was measured on."""
+    """The device that it was measured on."""
     device = report.device
     mhz = f", up to {device.cpu_max_mhz:.0f} MHz" if device.cpu_max_mhz else ""
     yield f"{device.board or device.cpu or 'unknown CPU'}, {device.cores} cores{mhz}, {device.system}"

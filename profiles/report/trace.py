@@ -1,6 +1,6 @@
-"""A profile as a trace for Perfetto or chrome://tracing: a track a phase and stage, and counters.
+"""A profile as a trace for Perfetto or chrome://tracing: one track per phase and stage, and counters.
 
-The format: "Trace Event Format", Google, 2016. Times are microseconds from the first frame's beginning.
+Format: "Trace Event Format", Google, 2016. Times are microseconds from the start of the first frame.
 """
 
 import math
@@ -13,11 +13,11 @@ from masklet.profiles.recording.timeline import FrameTimes
 
 Event = dict[str, Any]
 PROCESS = 1
-FRAMES = "frames"  # the track that the others explain
+FRAMES = "frames"  # the track of whole frames
 
 
 def trace(frames: Sequence[FrameTimes], stages: Sequence[str], warmup: int, name: str) -> bytes:
-    """The trace as JSON. frames: warm-up and measured ones; name: of the process in the viewer."""
+    """The trace as JSON. frames: warm-up and measured ones; name: name of the process in the viewer."""
     tracks = {track: number for number, track in enumerate((FRAMES, *order(stages)), start=1)}
     origin_ns = frames[0].asked_ns if frames else 0
     events: list[Event] = [_metadata("process_name", 0, {"name": name})]
@@ -31,7 +31,7 @@ def trace(frames: Sequence[FrameTimes], stages: Sequence[str], warmup: int, name
 
 
 def _slices(frame: FrameTimes, tracks: dict[str, int], origin_ns: int, warmup: bool) -> Iterator[Event]:
-    """The frame with capture, step and sink inside it on one track; every span on its own."""
+    """The frame with capture, step and sink on one track, and every span on a track of its own."""
     top = tracks[FRAMES]
     label = f"frame {frame.index}" + (" (warm-up)" if warmup else "")
     yield _slice(label, frame.asked_ns, frame.done_ns, top, origin_ns, {"objects": frame.objects})
@@ -43,7 +43,7 @@ def _slices(frame: FrameTimes, tracks: dict[str, int], origin_ns: int, warmup: b
 
 
 def _counters(frame: FrameTimes, origin_ns: int) -> Iterable[Event]:
-    """Viewers show a counter under its own name and its unit's."""
+    """Counters; viewers show each under its name and its unit."""
     found: dict[tuple[str, str], float] = {
         ("objects", "count"): frame.objects,
         ("memory frames", "count"): frame.memories,
@@ -57,7 +57,7 @@ def _counters(frame: FrameTimes, origin_ns: int) -> Iterable[Event]:
 def _slice(name: str, began_ns: int, ended_ns: int, tid: int, origin_ns: int, args: dict[str, int]) -> Event:
     ts, end = (began_ns - origin_ns) / 1e3, (ended_ns - origin_ns) / 1e3
     dur = end - ts
-    if ts + dur > end:  # by a rounding; viewers that add the two would then see a span outlast the one around it
+    if ts + dur > end:  # through rounding; in a viewer that adds both, a span would then end after the one around it
         dur = math.nextafter(dur, 0.0)
     return {"ph": "X", "name": name, "cat": "masklet", "pid": PROCESS, "tid": tid, "ts": ts, "dur": dur, "args": args}
 

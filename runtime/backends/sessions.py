@@ -49,7 +49,8 @@ class Sessions:
     def run(self, stage: str, feeds: Feeds) -> dict[str, Tensor]:
         """Run a stage; feeds that this variant of the model does not take are left out."""
         session = self._by_stage[stage]
-        return session.run({name: feed for name, feed in feeds.items() if session.spec.accepts(name)})
+        taken = session.spec.input_names
+        return session.run({name: feed for name, feed in feeds.items() if name in taken})
 
     def has(self, stage: str) -> bool:
         """Whether the model has such a stage."""

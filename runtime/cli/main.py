@@ -3,22 +3,26 @@
 import os
 import signal
 import sys
+import warnings
 from importlib.metadata import entry_points
 from types import FrameType
+from typing import TextIO
 
 import typer
 from masklet.runtime.cli.help_panels import GroupedHelp
-from masklet.runtime.errors import MaskletError
+from masklet.runtime.errors import MaskletError, MaskletWarning
 
 BAD_INPUT = 2
 INTERNAL = 70  # EX_SOFTWARE of sysexits.h
 INTERRUPTED = 130
 ORDER = [
     "export",
+    "frame",
     "run",
     "segment",
     "everything",
     "calibrate",
+    "diagnose",
     "build",
     "profile",
     "inspect",
@@ -47,6 +51,7 @@ def app() -> typer.Typer:
 def main() -> None:
     """Run the command line. Bad input ends with one line on stderr and exit code 2, Ctrl-C with 130."""
     signal.signal(signal.SIGTERM, _stop)
+    warnings.showwarning = _warn
     try:
         app()()
     except MaskletError as error:
@@ -69,6 +74,19 @@ def main() -> None:
 
 def _every_verb() -> None:
     """Make typer keep the verb's name on the command line even if only one is installed."""
+
+
+def _warn(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Show a warning of ours in one line, and none of others' to users, who can do nothing about them."""
+    if issubclass(category, MaskletWarning):
+        print(f"masklet: warning: {message}", file=sys.stderr)
 
 
 def _was_interrupted(end: SystemExit) -> bool:

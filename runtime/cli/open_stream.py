@@ -39,6 +39,7 @@ class RunOptions:
     policy:  every frame of files and raw frames, the newest of cameras, where None.
     state:   where streams keep their state, every `state_every_s` seconds; None for nowhere.
     metrics: [HOST:]PORT to serve figures at; None for none.
+    view:    [HOST:]PORT to serve a live view at; None for none.
     memory:  the memory policy; the model's own where None.
     limits:  how much of its memories a frame attends to.
     """
@@ -54,6 +55,7 @@ class RunOptions:
     state: Path | None
     state_every_s: float
     metrics: str | None
+    view: str | None
     log_json: bool
     memory: str | None
     limits: MemoryLimits

@@ -65,11 +65,12 @@ def run(
         state=watching.state,
         state_every_s=watching.state_every,
         metrics=watching.metrics,
+        view=watching.view,
         log_json=watching.log_json,
         memory=memory.memory,
         limits=memory.limits(),
     )
-    schedules = [prompts.schedule_of(n, len(sources)) for n in range(1, len(sources) + 1)]
+    schedules = [prompts.schedule_of(n, len(sources), frames.first) for n in range(1, len(sources) + 1)]
     run_streams(loading.of(bundle), orders(sources, schedules, outputs.outputs(), options), options)
 
 
@@ -87,8 +88,8 @@ def inspect(
     show(loaded, bank_sizes(loaded.model), as_json=json)
 
 
-def doctor() -> None:
+def doctor(json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False) -> None:
     """Say what is installed here, and what is missing for what."""
     from masklet.runtime.cli.doctor import report
 
-    report()
+    report(as_json=json)

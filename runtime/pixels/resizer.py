@@ -43,6 +43,11 @@ class Resizer:
 
         Pixels that the frame does not cover are 0; the graph of such a model takes the covered size as an input.
         """
+        if not isinstance(image, np.ndarray):
+            raise SourceError(
+                f"expected an image as an array uint8[H, W, 3] RGB, got {type(image).__name__}; read a file with "
+                "open_source(path)"
+            )
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
             raise SourceError(f"a frame must be uint8[H, W, 3], got {image.dtype}{list(image.shape)}")
         height, width = image.shape[:2]

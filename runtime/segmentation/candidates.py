@@ -1,13 +1,14 @@
 """Choice among the decoder's candidates: the single mask, or one or all of the three masks for ambiguous prompts."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from masklet.runtime.bundle.spec import PromptPolicy
 from masklet.runtime.pixels.geometry import F32, BoolArray
 
 Choice = Literal["auto", "single", "best", "all"]
+CHOICES: tuple[str, ...] = get_args(Choice)
 
 
 def choose(masks: F32, ious: F32, kinds: Sequence[Choice], policy: PromptPolicy) -> tuple[F32, F32]:

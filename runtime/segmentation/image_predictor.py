@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from masklet.runtime.backends.sessions import Sessions
 from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.pipelines import IMAGES
 from masklet.runtime.bundle.spec import Tensor
 from masklet.runtime.errors import PromptError, SpecError
 from masklet.runtime.pixels.geometry import (
@@ -24,7 +25,7 @@ from masklet.runtime.pixels.geometry import (
     resize_mask,
 )
 from masklet.runtime.prompts.prompts import I64, PADDING, Mask, Prompt, check_prompt, encode_points, point_count
-from masklet.runtime.segmentation.candidates import Choice, choose
+from masklet.runtime.segmentation.candidates import CHOICES, Choice, choose
 
 LOGIT_LIMIT = 32.0  # logits are clamped to this before they are used as a prompt (sip 424)
 FINER = 4  # a mask prompt is resized to this factor times the edge of the decoder's masks (sam2_base.py 424)
@@ -71,9 +72,8 @@ class ImagePredictor:
     def __init__(self, sessions: Bundle | Sessions, *, batch: int = 16) -> None:
         """batch: maximum number of prompts per call of the decoder; bounds the memory of a call."""
         model = sessions.model
-        lacking = [name for name in (ENCODER, DECODER) if all(stage.name != name for stage in model.stages)]
-        if lacking:
-            raise SpecError(f"model {model.family}/{model.variant} has no {lacking[0]}: it cannot segment images")
+        if missing := IMAGES.missing(model):
+            raise SpecError(f"model {model.family}/{model.variant} has no {missing[0]}: it cannot segment images")
         self._sessions = sessions if isinstance(sessions, Sessions) else Sessions.open(sessions)
         self._model, self._batch = model, batch
         self._preprocess, self._policy = model.preprocess, model.prompting
@@ -109,6 +109,8 @@ class ImagePredictor:
         logits:  return logits in source pixels, too.
         Raises PromptError if no image is set or a prompt does not fit it.
         """
+        if choice not in CHOICES:
+            raise PromptError(f"choice {choice!r}: expected one of {', '.join(CHOICES)}")
         wanted = [prompts] if not isinstance(prompts, Sequence) else list(prompts)
         masks, ious = self.decode(wanted, earlier)
         low_res, scores = choose(masks, ious, self._kinds(wanted, choice), self._policy)

@@ -1,7 +1,7 @@
 """The log of a run: one line per event, as text or as JSON."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -41,9 +41,10 @@ class Log:
         if self._as_json:
             self.event(what, stream=stream, **fields)
 
-    def summary(self, line: str, stream: int | None, **fields: Any) -> None:
-        """Log how a stream ended."""
+    def summary(self, line: str, stream: int | None, more: Sequence[str] = (), **fields: Any) -> None:
+        """Log how a stream ended. more: lines that follow."""
         if self._as_json:
-            self.event("ended", line, stream=stream, **fields)
-        else:
-            self._write(line if stream is None else f"stream {stream}: {line}")
+            self.event("ended", line, stream=stream, **fields, **({"notes": list(more)} if more else {}))
+            return
+        for one in (line, *more):
+            self._write(one if stream is None else f"stream {stream}: {one}")

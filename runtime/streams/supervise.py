@@ -12,7 +12,15 @@ from masklet.runtime.streams.runner import Runner
 from masklet.runtime.streams.stream import Stream
 from masklet.runtime.streams.watchdog import Watchdog
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 INTERRUPTED = 130
 SOME_FAILED = 3
@@ -30,6 +38,20 @@ class Patience:
 
     silence_s: float
     give_up_s: float | None
+
+
+@dataclass(slots=True)
+class _Supervised:
+    """A stream under supervision.
+
+    wrote: its outputs as text. task: its line of the progress bar, if there is one. told: its failure was logged.
+    """
+
+    stream: Stream
+    wrote: str
+    watchdog: Watchdog
+    task: TaskID | None
+    told: bool = False
 
 
 class Supervisor:
@@ -50,18 +72,12 @@ class Supervisor:
         numbered: bool,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self._streams, self._wrote, self._log = streams, wrote, log
-        self._patience, self._clock, self._numbered = patience, clock, numbered
-        self._dogs = [Watchdog(patience.silence_s) for _ in streams]
-        self._told = [False] * len(streams)
+        self._log, self._patience, self._progress = log, patience, progress
+        self._clock, self._numbered = clock, numbered
         self._began_s = self._status_s = clock()
-        self._progress = progress
-        names = [f"stream {s.number}" if numbered else "tracking" for s in streams]
-        totals = [s.source.frames for s in streams]
-        self._tasks = [
-            progress.add_task(name, total=total, fps="")
-            for name, total in zip(names, totals, strict=True)
-            if progress is not None
+        self._supervised = [
+            _Supervised(stream, text, Watchdog(patience.silence_s), self._new_task(stream))
+            for stream, text in zip(streams, wrote, strict=True)
         ]
 
     def run(self, runner: Runner) -> bool:
@@ -80,11 +96,11 @@ class Supervisor:
     def tick(self) -> None:
         """Check every stream once."""
         now_s = self._clock()
-        for place, stream in enumerate(self._streams):
-            self._look(place, stream)
+        for one in self._supervised:
+            self._look(one)
         if now_s - self._status_s >= STATUS_S:
             self._status_s = now_s
-            for stream in self._streams:
+            for stream in (one.stream for one in self._supervised):
                 self._log.figures("status", stream.number, source=stream.name, **self._figures(stream))
 
     def close(self, interrupted: bool, unopened: int) -> None:
@@ -92,38 +108,45 @@ class Supervisor:
 
         unopened: number of streams that could not be opened.
         """
-        errors = [stream.error for stream in self._streams if stream.error is not None]
+        errors = [one.stream.error for one in self._supervised if one.stream.error is not None]
         if errors and not self._numbered:
             raise errors[0]
-        for place, stream in enumerate(self._streams):
-            self._say_failed(place, stream)
-            line = self._summary(stream, self._wrote[place])
-            self._log.summary(line, self._label(stream), **self._figures(stream))
+        for one in self._supervised:
+            self._say_failed(one)
+            more = one.stream.sightings.lines()
+            self._log.summary(self._summary(one), self._label(one.stream), more, **self._figures(one.stream))
         if interrupted:
             self._log.event("interrupted; outputs are complete up to this point")
             raise typer.Exit(INTERRUPTED)
         if errors or unopened:
             raise typer.Exit(SOME_FAILED)
 
-    def _look(self, place: int, stream: Stream) -> None:
+    def _new_task(self, stream: Stream) -> TaskID | None:
+        if self._progress is None:
+            return None
+        name = f"stream {stream.number}" if self._numbered else "tracking"
+        return self._progress.add_task(name, total=stream.source.frames, fps="")
+
+    def _look(self, one: _Supervised) -> None:
+        stream = one.stream
         silent_s = stream.silent_s if stream.error is None else 0.0
-        said = self._dogs[place].look(silent_s)
+        said = one.watchdog.look(silent_s)
         if said:
             self._log.event(said[0], f"{stream.name}: {said[1]}", stream=self._label(stream))
         give_up_s = self._patience.give_up_s
         if give_up_s is not None and silent_s >= give_up_s:
             stream.fail(SourceError(f"{stream.name}: no frame for {silent_s:.0f} s; gave up"))
         if self._numbered:
-            self._say_failed(place, stream)
-        if self._progress is not None:
+            self._say_failed(one)
+        if self._progress is not None and one.task is not None:
             done = stream.counts.processed
             rate = f"{done / max(self._clock() - self._began_s, 1e-9):.1f} frames/s"
-            self._progress.update(self._tasks[place], completed=done, fps=rate)
+            self._progress.update(one.task, completed=done, fps=rate)
 
-    def _say_failed(self, place: int, stream: Stream) -> None:
-        if stream.error is not None and not self._told[place]:
-            self._told[place] = True
-            self._log.event("failed", str(stream.error), stream=self._label(stream))
+    def _say_failed(self, one: _Supervised) -> None:
+        if one.stream.error is not None and not one.told:
+            one.told = True
+            self._log.event("failed", str(one.stream.error), stream=self._label(one.stream))
 
     def _label(self, stream: Stream) -> int | None:
         return stream.number if self._numbered else None
@@ -131,18 +154,19 @@ class Supervisor:
     def _figures(self, stream: Stream) -> dict[str, float]:
         counts = stream.counts
         rate = counts.processed / max(self._clock() - self._began_s, 1e-9)
-        return {**asdict(counts), "objects": stream.objects, "frames_per_s": round(rate, 2)}
+        objects = {"objects": stream.objects, "visible": stream.sightings.visible}
+        return {**asdict(counts), **objects, "frames_per_s": round(rate, 2)}
 
-    def _summary(self, stream: Stream, wrote: str) -> str:
-        counts, figures = stream.counts, self._figures(stream)
-        line = f"{counts.processed} frames, {stream.objects} objects, {figures['frames_per_s']:.2f} frames/s"
+    def _summary(self, one: _Supervised) -> str:
+        counts, figures = one.stream.counts, self._figures(one.stream)
+        line = f"{counts.processed} frames, {one.stream.objects} objects, {figures['frames_per_s']:.2f} frames/s"
         for count, words in (
             (counts.dropped, "dropped"),
             (counts.corrupt, "corrupt frames skipped"),
             (counts.reconnects, "reconnects"),
         ):
             line += f", {count} {words}" if count else ""
-        return f"{line}; wrote {wrote}" if wrote else line
+        return f"{line}; wrote {one.wrote}" if one.wrote else line
 
 
 @contextmanager

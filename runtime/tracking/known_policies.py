@@ -54,7 +54,8 @@ def policy_of(model: ModelSpec, memory: Memory = None) -> MemoryPolicy[Any, Any]
 def policy_text(policy: MemoryPolicy[Any, Any]) -> str:
     """A policy as users write it: its name, and those of its options that are not the usual ones."""
     usual = msgspec.to_builtins(policy.options_type())
-    changed = [f"{k}={v}" for k, v in msgspec.to_builtins(policy.options).items() if v != usual[k]]
+    own = msgspec.to_builtins(policy.options)
+    changed = [f"{name}={msgspec.json.encode(own[name]).decode()}" for name in own if own[name] != usual[name]]
     return policy.name + (":" + ",".join(changed) if changed else "")
 
 
@@ -116,4 +117,5 @@ def _check_served(model: ModelSpec, kind: type[MemoryPolicy[Any, Any]]) -> None:
         raise PolicyError(f"{who}: it decodes a single mask on tracked frames, without candidates to look at")
     missing = sorted(kind.needs - {t.name for t in model.stage("mask_decoder").outputs})
     if missing:
-        raise PolicyError(f"{who}: its mask decoder does not give {' and '.join(missing)}")
+        again = "; export it again with --candidate-pointers" if missing == ["candidate_pointers"] else ""
+        raise PolicyError(f"{who}: its mask decoder does not give {' and '.join(missing)}{again}")

@@ -5,15 +5,26 @@ memories, and goes into memory, is the same for all of them and stands here (sb,
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from masklet.runtime.backends.sessions import Sessions
 from masklet.runtime.bundle.spec import Tensor
 from masklet.runtime.errors import PromptError, StateError
 from masklet.runtime.pixels.geometry import F32, U8, Resizer, resize_mask
-from masklet.runtime.prompts.prompts import PADDING, Box, Mask, Points, Prompt, check_prompt, encode_points
-from masklet.runtime.results import Frame
+from masklet.runtime.prompts.prompts import (
+    PADDING,
+    Box,
+    Mask,
+    Points,
+    Prompt,
+    check_object_id,
+    check_prompt,
+    encode_points,
+)
+from masklet.runtime.results import Frame, check_frame
+from masklet.runtime.tracking.camera_motion import CameraMotion, CameraMove
 from masklet.runtime.tracking.known_policies import Memory
 from masklet.runtime.tracking.memory_bank import MemoryBank
 from masklet.runtime.tracking.memory_detail import block_memory
@@ -58,6 +69,8 @@ class Masklets:
         self._resize = Resizer(self.model.preprocess.side)
         self._frame: Frame | None = None
         self._features: dict[str, Tensor] | None = None
+        self._camera = CameraMotion() if self.bank.policy.follows_camera else None
+        self._camera_move: CameraMove | None = None
 
     @property
     def frame(self) -> Frame:
@@ -81,7 +94,13 @@ class Masklets:
         return int(mask.shape[-1])
 
     def check(self, object_id: int, prompt: Prompt, frame: Frame) -> None:
-        """Raise PromptError where a prompt does not fit a frame, or its mask would not survive the model's size."""
+        """Raise MaskletError, before anything changes, where an id, a prompt and a frame do not go together.
+
+        That is: an id that is no positive integer, no `Frame`, a prompt that is none or does not fit the frame, a mask
+        that would not survive the model's size.
+        """
+        check_object_id(object_id)
+        check_frame(frame)
         check_prompt(prompt, frame.hw)
         side = self.mask_side
         if isinstance(prompt, Mask) and not resize_mask(prompt.mask, side).any():
@@ -90,11 +109,25 @@ class Masklets:
                 f"{side} x {side}; give a larger one"
             )
 
+    def check_all(self, prompts: Mapping[int, Prompt] | None, frame: Frame) -> dict[int, Prompt]:
+        """The prompts of a frame, each checked. Raises MaskletError as `check` does, or for what is no mapping."""
+        check_frame(frame)
+        if prompts is not None and not isinstance(prompts, Mapping):
+            raise PromptError(
+                f"prompts: expected a mapping of object ids to prompts, such as {{1: Points.click(480, 270)}}, got "
+                f"{type(prompts).__name__}"
+            )
+        for object_id, prompt in (prompts or {}).items():
+            self.check(object_id, prompt, frame)
+        return dict(prompts or {})
+
     def begin(self, frame: Frame) -> None:
         """Go to the next frame."""
         self.time += 1
         self._frame, self._features = frame, None
         self.bank.begin(self.time)
+        if self._camera is not None:
+            self._camera_move = self._camera.update(frame.image)
 
     def tracked(self, object_ids: Iterable[int], largest: int) -> list[Decoded]:
         """Follow objects from their memories, at most `largest` in a call."""
@@ -152,7 +185,8 @@ class Masklets:
 
     def snapshot(self) -> TrackerSnapshot:
         """What is remembered after the last frame, for a tracker of the same model to go on from."""
-        return self.bank.snapshot()
+        snapshot = self.bank.snapshot()
+        return snapshot if self._camera is None else replace(snapshot, camera=self._camera.before)
 
     def restore(self, snapshot: TrackerSnapshot) -> None:
         """Go on from a snapshot.
@@ -163,6 +197,8 @@ class Masklets:
             raise StateError("a state can only be restored before the first frame")
         self.bank.restore(snapshot)
         self.time = snapshot.time
+        if self._camera is not None:
+            self._camera = CameraMotion(snapshot.camera)
 
     def _tracked(self, object_ids: list[int]) -> Decoded:
         count, multimask = len(object_ids), self.model.prompting.multimask(0, first_prompt=False)
@@ -174,7 +210,28 @@ class Masklets:
             multimask=multimask,
             without_memory=False,
         )
-        return self._decoded(object_ids, out, multimask, prompted=False, pinned=False)
+        decoded = self._decoded(object_ids, out, multimask, prompted=False, pinned=False)
+        if self.bank.policy.chooses:
+            self._choose(decoded, out)
+        return decoded
+
+    def _choose(self, decoded: Decoded, out: Mapping[str, Tensor]) -> None:
+        """Take other candidates than the decoder did, where the memory policy says so."""
+        pairs = zip(decoded.object_ids, decoded.seen, strict=True)
+        choices = [self.bank.choose(object_id, seen) for object_id, seen in pairs]
+        if all(choice is None for choice in choices):
+            return
+        low_res, pointers = np.array(decoded.low_res), list(decoded.pointer)
+        for row, choice in enumerate(choices):
+            seen = decoded.seen[row]
+            if choice is None or seen.candidates is None or seen.candidate_ious is None:
+                continue
+            low_res[row, 0] = seen.candidates[choice]
+            pointers[row] = out["candidate_pointers"][row][1 + choice]
+            iou = float(seen.candidate_ious[choice])
+            effective = iou * _surely_visible(seen.score)
+            decoded.seen[row] = replace(seen, mask=low_res[row, 0], iou=iou, effective_iou=effective)
+        decoded.low_res, decoded.pointer = low_res, np.stack(pointers)
 
     def _attend(self, object_ids: list[int]) -> Tensor:
         feeds = {"vision_feat": self.features["vision_feat"], **self.bank.feeds(object_ids)}
@@ -215,8 +272,7 @@ class Masklets:
     ) -> Decoded:
         """What the decoder put out for a batch. multimask: whether it took one of several candidates."""
         low_res, score, iou = out["low_res_mask"], np.asarray(out["object_score"]), np.asarray(out["iou"])[:, 0]
-        sure = np.maximum(0, 2 / (1 + np.exp(-score[:, 0])) - 1)
-        effective_iou = sure * iou
+        effective_iou = _surely_visible(score[:, 0]) * iou
         several = multimask and "candidate_masks" in out
         seen = [
             Seen(
@@ -228,7 +284,13 @@ class Masklets:
                 float(effective_iou[row]),
                 out["candidate_masks"][row, 1:] if several else None,
                 out["candidate_ious"][row, 1:] if several else None,
+                self._camera_move,
             )
             for row in range(len(object_ids))
         ]
         return Decoded(object_ids, low_res, score, out["pointer"], seen, prompted, pinned)
+
+
+def _surely_visible(score: Any) -> Any:
+    """How surely an object with this logit of being visible is there, 0..1 (cal_mem_score of SAM 3)."""
+    return np.maximum(0, 2 / (1 + np.exp(-score)) - 1)

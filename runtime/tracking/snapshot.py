@@ -32,8 +32,12 @@ class ObjectSnapshot:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrackerSnapshot:
-    """A tracker's time, in frames given, its memory policy, and its objects in the order in which they joined."""
+    """A tracker's time, in frames given, its memory policy, and its objects in the order in which they joined.
+
+    camera: what `CameraMotion` knows of the last frame; None where the policy does not ask for the camera's motion.
+    """
 
     time: int
     memory: str
     objects: list[ObjectSnapshot]
+    camera: Tensor | None = None

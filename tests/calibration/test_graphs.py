@@ -17,6 +17,7 @@ from masklet.calibration.graphs.low_precision import Choice, Lowered, lower, low
 from masklet.calibration.graphs.stage_graph import initializers, load_graphs, write_graphs
 from masklet.calibration.recording.record import Recording, record
 from masklet.export.engines.layers import operand_types
+from masklet.profiles.model.graph_cost import graph_cost
 from masklet.runtime.backends.ort.backend import OnnxRuntime
 from masklet.runtime.backends.session import Feeds
 from masklet.runtime.bundle.bundle import Bundle
@@ -267,3 +268,23 @@ def test_engines_have_the_precision_of_their_graphs(
             counted[wanted] += 1
     assert counted["Half"] > 10
     assert (counted["Int8"] > 60) == precision.startswith("int8")
+
+
+@pytest.mark.parametrize("stage", LOWERED)
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_every_form_is_counted_whole(
+    bundle: Bundle, lowered: dict[tuple[str, str], Lowered], tmp_path: Path, stage: str, precision: Precision
+) -> None:
+    """A lower form does the arithmetic of FP32's, whose count is torch's; FP16's for TensorRT has wider values."""
+    spec = bundle.model.stage(stage)
+    full = bundle.path(bundle.artifact(stage, ["onnx"]))
+    for objects, memories in ((1, 1), (1, 7), (3, 2)):
+        sizes = {symbol: {"objects": objects, "memories": memories}.get(symbol, 2) for symbol in spec.symbols()}
+        plain, wider = graph_cost(full, spec, sizes).flops, 0
+        if stage == "memory_attention" and precision.fp16_tensors:
+            cells, width, narrow, pointers = 64, 128, 64, 2
+            keys = cells * memories + pointers * width // narrow
+            wider = 2 * 2 * objects * cells * keys * (width - narrow)  # two layers
+        for form, names in write_graphs(stage, lowered[stage, precision].models, tmp_path).items():
+            found = graph_cost(tmp_path / names[0], spec, sizes)
+            assert (found.flops, found.uncounted) == (plain + (wider if form == "onnx" else 0), ()), form

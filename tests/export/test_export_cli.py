@@ -14,7 +14,7 @@ import pytest
 from checkpoints import nano_config, random_model, save_checkpoint, save_image_checkpoint
 from command_line import process_words
 from masklet.export import verbs
-from masklet.export.checkpoint import fingerprint
+from masklet.export.checkpoints.pretrained import fingerprint
 from masklet.export.families.sam2 import FAMILY, FOURIER
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.cli.main import main
@@ -158,7 +158,7 @@ def test_a_configuration_that_is_none(text: str, cli: Cli, checkpoint: Path, tmp
 
 def test_another_architecture(cli: Cli, checkpoint: Path, tmp_path: Path) -> None:
     (checkpoint / "config.json").write_text(json.dumps({"model_type": "bert"}))
-    assert "no family exports model type 'bert'; there are" in refused(cli, checkpoint, tmp_path)
+    assert "no family exports model type 'bert'; known:" in refused(cli, checkpoint, tmp_path)
 
 
 def test_a_layout_that_the_graphs_do_not_have(cli: Cli, checkpoint: Path, tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_a_layout_that_the_graphs_do_not_have(cli: Cli, checkpoint: Path, tmp_pa
 
 def test_an_image_size_that_does_not_fit(cli: Cli, nano_checkpoint: Path, tmp_path: Path) -> None:
     err = refused(cli, nano_checkpoint, tmp_path, "--image-size", 100)
-    assert "image size 100 is no multiple of 32; the nearest is 96" in err
+    assert "image size 100 is not a multiple of 32; the nearest is 96" in err
 
 
 @pytest.mark.parametrize("source", ["masklet/there-is-no-such-model", "no/such/folder", "no such name"])

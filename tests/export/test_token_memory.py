@@ -28,7 +28,8 @@ def relative(got: torch.Tensor, wanted: Any) -> float:
 
 
 def attention(family: Any, model: Any, token_memory: bool = True) -> ExportStage:
-    return next(s for s in family.stages(model, token_memory) if s.spec.name == "memory_attention")
+    found: ExportStage = next(s for s in family.stages(model, token_memory) if s.spec.name == "memory_attention")
+    return found
 
 
 def run(stage: ExportStage, feeds: dict[str, Any]) -> torch.Tensor:

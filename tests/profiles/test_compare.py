@@ -35,7 +35,10 @@ def test_a_run_that_drifts_gives_no_verdict_on_less_than_its_drift() -> None:
 
 
 def test_too_few_frames_give_no_verdict() -> None:
-    assert change("frame", sample(1, frames=5), sample(2, 2.0)).verdict == "no verdict from 5 frames; wanted 8"
+    assert (
+        change("frame", sample(1, frames=5), sample(2, 2.0)).verdict
+        == "no verdict from 5 frames; at least 8 are needed"
+    )
 
 
 def test_a_part_that_took_no_time() -> None:

@@ -7,6 +7,7 @@ import onnx
 import pytest
 import torch
 from masklet.export.families.sam2 import FAMILY
+from masklet.export.graphs.whole_tiles import cut_into_tiles
 from masklet.profiles.model.graph_cost import GraphCost, graph_cost
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.bundle.spec import StageSpec, Tensor, TensorSpec
@@ -109,6 +110,50 @@ def test_what_cannot_be_counted_is_named(tmp_path: Path) -> None:
     ]
     found = cost(tmp_path, nodes, [TensorSpec("a", ("n", 4))], w=np.zeros((4, 6), np.float32))
     assert found == GraphCost(0, 0, ("Secret inner", "MatMul after"))
+
+
+@pytest.mark.parametrize(("turned_a", "turned_b"), [(0, 0), (0, 1), (1, 0), (1, 1)])
+def test_a_fused_product_is_a_product(tmp_path: Path, turned_a: int, turned_b: int) -> None:
+    attributes = {"transA": turned_a, "transB": turned_b, "alpha": 0.5}
+    node = helper.make_node("FusedMatMul", ["a", "b"], ["y"], domain="com.microsoft", **attributes)
+    a = TensorSpec("a", ("n", 4, 3) if turned_a else ("n", 3, 4))
+    b = TensorSpec("b", ("n", "s", 4) if turned_b else ("n", 4, "s"))
+    found = cost(tmp_path, [node], [a, b])
+    assert found == GraphCost(2 * (2 * 3 * 5) * 4, 4 * (2 * 3 * 4 + 2 * 5 * 4 + 2 * 3 * 5))
+
+
+def test_an_integer_product_that_becomes_fp32_is_a_product(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("QuantizeLinear", ["a", "scale", "zero"], ["q"]),
+        helper.make_node("MatMulIntegerToFloat", ["q", "w", "scale", "scale", "zero"], ["p"], domain="com.microsoft"),
+        helper.make_node("Relu", ["p"], ["y"]),
+    ]
+    weights: dict[str, Tensor] = {
+        "w": np.zeros((4, 6), np.int8),
+        "scale": np.array(0.1, np.float32),
+        "zero": np.array(128, np.uint8),
+    }
+    found = cost(tmp_path, nodes, [TensorSpec("a", ("n", 4))], **weights)
+    assert found == GraphCost(2 * 12 * 4, 2 * 4 + 24 + 4 * 12)
+
+
+@pytest.mark.parametrize("memories", [1, 2, 7])
+def test_attention_in_whole_tiles_costs_what_it_cost_whole(tmp_path: Path, memories: int) -> None:
+    """At 1,024 px there are 4,096 queries, of which sixteen are cut off and written out with FusedMatMul."""
+    node = helper.make_node("MultiHeadAttention", ["q", "k", "v"], ["y"], "attend", domain="com.microsoft")
+    node.attribute.extend([helper.make_attribute("num_heads", 1), helper.make_attribute("scale", 0.1)])
+    keys = 4096 * memories + 64
+    tensors = (TensorSpec("q", (1, 4096, 256)), TensorSpec("k", (1, keys, 256)), TensorSpec("v", (1, keys, 64)))
+    stage = StageSpec("test", tensors, (TensorSpec("y", (1, 4096, 64)),))
+    path = save(tmp_path / "whole.onnx", [node], stage)
+    whole = graph_cost(path, stage, {})
+    model = onnx.load(path)
+    cut_into_tiles(model, {"q": (4096, 256), "y": (4096, 64)})
+    assert len(model.graph.node) > 1
+    onnx.save(model, tmp_path / "cut.onnx")
+    cut = graph_cost(tmp_path / "cut.onnx", stage, {})
+    assert (cut.flops, cut.uncounted) == (whole.flops, ())
+    assert whole.flops == 2 * 4096 * keys * (256 + 64)
 
 
 @pytest.mark.parametrize("memories", [1, 7])

@@ -18,12 +18,12 @@ def test_sizes_are_read_in_one_text_or_several() -> None:
     "text", ["objects", "objects=", "objects=1,", "objects=0", "objects=-1", "size=3", "memory=1.5"]
 )
 def test_sizes_that_cannot_be_read(text: str) -> None:
-    with pytest.raises(MaskletError, match="wanted objects=1,2,4 or memory=1,3,7"):
+    with pytest.raises(MaskletError, match="expected objects=1,2,4 or memory=1,3,7"):
         parse_sweep([text])
 
 
 def test_an_axis_comes_once() -> None:
-    with pytest.raises(MaskletError, match="objects was given already"):
+    with pytest.raises(MaskletError, match="objects is given twice"):
         parse_sweep(["objects=1", "objects=2"])
 
 

@@ -58,6 +58,12 @@ def test_a_run_gives_all_four_outputs(profile: Cli, nano_bundle: Path, clip: Pat
     code, out, err = profile("--compare", paths["json"], paths["json"])
     assert code == 0, err
     assert "no verdict from 5 frames" in out
+    compared = tmp_path / "compared.json"
+    code, _, err = profile("--compare", paths["json"], paths["json"], "--json", compared)
+    assert code == 0, err
+    assert json.loads(compared.read_text())["changes"][0]["change"] == 0.0
+    code, _, err = profile("--compare", paths["json"], paths["json"], "--html", tmp_path / "c.html")
+    assert (code, "--html shows one run; --compare prints a table and writes --json" in err) == (2, True)
 
 
 def test_an_object_may_join_within_the_run(profile: Cli, nano_bundle: Path, clip: Path) -> None:
@@ -72,7 +78,7 @@ BAD: list[tuple[str, tuple[object, ...]]] = [
     ("there is no folder", ("--json", "no/such/folder/p.json")),
     ("is a folder; name a file", ("--html", "/")),
     ("cannot be written", ("--trace", "/proc/p.json")),
-    ("--sweep objects=none: wanted objects=1,2,4", ("--sweep", "objects=none")),
+    ("--sweep objects=none: expected objects=1,2,4", ("--sweep", "objects=none")),
     ("the model attends to 7 at most", ("--sweep", "memory=9")),
     ("sizes belong behind --sweep", ("memory=9",)),
     ("wanted BUNDLE and SOURCE, or --compare", ("one", "more")),
@@ -122,7 +128,7 @@ def test_an_interrupted_run_reports_what_it_has(
     report = tmp_path / "p.json"
     code, _, err = profile(nano_bundle, clip, *PROMPTS, *ONE_THREAD, "--masks", tmp_path / "m.jsonl", "--json", report)
     assert code == 130
-    assert "the report is of the frames up to here" in err
+    assert "the report covers the frames up to this point" in err
     assert json.loads(report.read_text())["frames"] == 2
 
 
@@ -151,7 +157,7 @@ def test_engines_are_profiled_each_on_its_own(
     code, out, err = profile(*words, "--json", report)
     assert code == 0, err
     assert "all 5 stages: tensorrt fp32" in err
-    assert "no roofline: the peaks that it compares with are measured of the CPU alone" in err
+    assert "no roofline: the peak performance can be measured for the CPU only" in err
     assert "tensorrt 10.3.0 on Fake GPU with CUDA graphs" in out
     found = json.loads(report.read_text())
     assert found["roofline"] is None

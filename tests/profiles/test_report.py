@@ -6,7 +6,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from masklet.profiles.model.roofline import usual_sizes
+from masklet.profiles.machine.cpu_peaks import Machine
+from masklet.profiles.model.graph_cost import GraphCost
+from masklet.profiles.model.roofline import roofline, usual_sizes
 from masklet.profiles.recording.phases import PHASES
 from masklet.profiles.report.report import measurements, read_report
 from masklet.runtime.errors import MaskletError
@@ -75,7 +77,7 @@ def test_a_report_comes_back_from_its_file(tmp_path: Path) -> None:
     [
         ("{", "not a profile"),
         ("[1, 2]", "not a profile"),
-        ('{"frames": 3}', "not a profile; wanted a file that `masklet profile --json` wrote"),
+        ('{"frames": 3}', "not a profile; expected a file that `masklet profile --json` wrote"),
         ('{"schema": 99}', "a profile of schema 99, this masklet reads 1; profile again"),
         ('{"schema": 1}', "not a profile: Object missing required field"),
     ],
@@ -97,9 +99,18 @@ def test_the_roofline_by_hand() -> None:
     found = report(FRAMES[:3]).roofline
     assert found is not None
     stage = found.stages["image_encoder"]
+    assert stage.reached == "40%"
     assert (stage.limit_ms, stage.bound, stage.p50_ms, stage.share) == (20.0, "arithmetic", 50.0, 0.4)
     assert (stage.gflops, stage.intensity) == (40.0, 40.0)
     assert found.stages["memory_encoder"].share == 5.0
+
+
+def test_a_share_is_unknown_where_an_operator_was_not_counted() -> None:
+    frames = FRAMES[:3]
+    costs = {"image_encoder": GraphCost(2_000_000_000, 50_000_000, ("Secret inner",))}
+    stage = roofline(frames, costs, Machine(100.0, 10.0, 1)).stages["image_encoder"]
+    assert stage.share is None
+    assert stage.reached == "unknown"
 
 
 def test_the_roofline_is_of_the_sizes_that_most_calls_had() -> None:

@@ -135,7 +135,7 @@ def test_spans_cover_a_frame_without_gap_or_overlap(moments: list[int], data: st
 
 
 def test_times_out_of_order_are_refused() -> None:
-    with pytest.raises(MaskletError, match="frame 4: its times do not follow one another"):
+    with pytest.raises(MaskletError, match="frame 4: its times are not in order"):
         FrameTimes(4, 0, 10, 30, 40, (Call("a", 12, 20, {}), Call("b", 15, 25, {})), 1, None)
 
 

@@ -81,7 +81,7 @@ def test_inspect_shows_engines(built: Path, cli: Cli) -> None:
     assert out.count("tensorrt-rtx") >= 5
 
 
-def test_a_dry_run_foretells_and_writes_nothing(nano_bundle: Path, cli: Cli) -> None:
+def test_a_dry_run_estimates_and_writes_nothing(nano_bundle: Path, cli: Cli) -> None:
     before = sorted(p.name for p in nano_bundle.iterdir())
     code, out, _ = cli(
         "build", nano_bundle, "--backend", "tensorrt-rtx", "--device", "jetson-orin-nano-8gb", "--dry-run"
@@ -103,7 +103,7 @@ def test_what_does_not_fit_is_not_built(nano_bundle: Path, cli: Cli, tmp_path: P
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--device", "nonsense"], "no device profile 'nonsense'; there are a100"),
+        (["--device", "nonsense"], "no device profile 'nonsense'; known: a100"),
         (["--device", "jetson-thor", "--force"], "does not build for compute capability 11.0, it builds for 7.5, 8.0"),
         (["--stage", "nonsense"], "no stage 'nonsense'"),
         (["--timing-cache", "."], "is a folder; name a file"),
@@ -119,10 +119,10 @@ def test_bad_input_is_one_line(nano_bundle: Path, cli: Cli, options: list[str], 
 @pytest.mark.parametrize(
     ("backend", "option", "said"),
     [
-        ("tensorrt-rtx", ["--version-compatible"], "loaded by the release that built it and by no other"),
+        ("tensorrt-rtx", ["--version-compatible"], "only the release of TensorRT for RTX that built an engine"),
         ("tensorrt-rtx", ["--hardware-compatible"], "for every GPU of its compute capabilities"),
-        ("tensorrt-rtx", ["--refit"], "take a GPU to build with"),
-        ("tensorrt-rtx", ["--strip-weights"], "take a GPU to build with"),
+        ("tensorrt-rtx", ["--refit"], "need a GPU during the build"),
+        ("tensorrt-rtx", ["--strip-weights"], "need a GPU during the build"),
         ("tensorrt", ["--compute-capability", "8.6"], "--compute-capability is for --backend tensorrt-rtx"),
     ],
 )
@@ -186,7 +186,7 @@ def test_a_tactic_that_wants_too_much_is_said() -> None:
     messages.errors.append("Error Code 10: Internal Error (Could not find any implementation for node MatMul_3.)")
     nothing: Any = None
     said = _failure(Network(nothing, nothing, nothing, nothing, messages), BuildOptions(workspace_mb=2048))
-    assert "a tactic wanted 4248 MB and 2507 MB were free; raise --workspace-mb (it is 2048)" in said
+    assert "a tactic needed 4248 MB and 2507 MB were free; raise --workspace-mb (it is 2048)" in said
 
 
 @pytest.mark.parametrize(("number", "handler"), [(signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, _stop)])
@@ -285,7 +285,7 @@ def test_a_drivers_update_rebuilds_nothing(nano_bundle: Path, tmp_path: Path, gp
 
 
 @pytest.mark.parametrize("stage_name", ["memory_attention", "memory_encoder"])
-def test_memory_is_foretold(nano_bundle: Path, stage_name: str) -> None:
+def test_memory_is_estimated(nano_bundle: Path, stage_name: str) -> None:
     """Activations to a factor of two of what the builder states, beyond what tactics take of a small model."""
     bundle, library = Bundle.load(nano_bundle), load_library("tensorrt-rtx")
     stage = bundle.model.stage(stage_name)
@@ -294,8 +294,8 @@ def test_memory_is_foretold(nano_bundle: Path, stage_name: str) -> None:
     engine = build_engine(library, "tensorrt-rtx", stage, graph, profiles, BuildOptions(), lambda *step: None)
     for at, stated in zip((1, 2), engine.activations, strict=True):
         network = parse(library, stage, graph)
-        foretold = activation_bytes(network, {name: shapes[at] for name, shapes in profiles[-1].shapes.items()})
-        assert stated / 2 < foretold < 2 * stated + TACTIC_BYTES
+        estimated = activation_bytes(network, {name: shapes[at] for name, shapes in profiles[-1].shapes.items()})
+        assert stated / 2 < estimated < 2 * stated + TACTIC_BYTES
 
 
 def test_the_builders_account_is_read_whole() -> None:

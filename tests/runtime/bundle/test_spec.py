@@ -1,5 +1,6 @@
 """Stage declarations check themselves, and check what is fed."""
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -100,3 +101,12 @@ def test_an_unknown_stage_names_the_known_ones() -> None:
 )
 def test_few_points_ask_for_the_best_of_three(points: int, first: bool, policy: PromptPolicy, multimask: bool) -> None:
     assert policy.multimask(points, first) is multimask
+
+
+def test_what_is_looked_up_once_is_no_part_of_a_declaration() -> None:
+    used = msgspec.convert(msgspec.to_builtins(DECODER), StageSpec)
+    assert used.input_names == {"coords", "labels"}
+    assert used.inputs[0].numpy_dtype == np.float32
+    assert used == DECODER
+    assert hash(used) == hash(DECODER)
+    assert msgspec.json.encode(used) == msgspec.json.encode(DECODER)

@@ -29,4 +29,4 @@ def test_the_nearest_frames_and_all_pinned_ones(limits: MemoryLimits, memories: 
 @pytest.mark.parametrize("limits", [{"frames": 0}, {"pointers": 0}, {"frames": -1}])
 def test_none_at_all_is_refused(limits: dict[str, int]) -> None:
     with pytest.raises(PromptError, match="give 1 or more"):
-        MemoryLimits(**limits)
+        MemoryLimits(limits.get("frames"), limits.get("pointers"))

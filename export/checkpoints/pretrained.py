@@ -1,4 +1,4 @@
-"""Checkpoints of transformers: what they are, and whether they are whole."""
+"""Loads models from checkpoints and checks that they are complete."""
 
 import hashlib
 import json
@@ -9,22 +9,26 @@ from typing import Any
 
 import torch
 import transformers
+from masklet.export.checkpoints.recognise import RecognisedFile
 from masklet.runtime.errors import ExportError
 from safetensors import SafetensorError
 from transformers.utils import logging
 
 _NOT_THE_MODEL = ("transformers_version", "_name_or_path", "architectures", "dtype")
-_LISTED = 3  # names in a message before the rest is counted
+Source = str | RecognisedFile  # a hub id or a folder written by save_pretrained, or a file of weights
+_LISTED = 3  # maximum number of names listed in a message; the rest is counted
 
 
-def model_type(source: str) -> str:
-    """The model type in the config.json of a hub id or folder.
+def model_type(source: Source) -> str:
+    """The model type of transformers that a checkpoint has.
 
-    Raises ExportError where there is none, or it cannot be had.
+    Raises ExportError if there is none or it cannot be loaded.
     """
+    if isinstance(source, RecognisedFile):
+        return str(source.config["model_type"])
     path = Path(source)
     if path.exists() and not (path / "config.json").is_file():
-        raise ExportError(f"{source}: has no config.json; wanted a hub id or a folder written by save_pretrained")
+        raise ExportError(f"{source}: has no config.json; expected a hub id or a folder written by save_pretrained")
     try:
         config, _ = transformers.PreTrainedConfig.get_config_dict(source)
     except (OSError, ValueError) as error:
@@ -35,17 +39,24 @@ def model_type(source: str) -> str:
     return kind
 
 
-def load_weights(architecture: Any, config: Any, source: str, twins: tuple[str, ...] = ()) -> Any:
+def configuration(kind: Any, source: Source) -> Any:
+    """The configuration of a checkpoint. kind: a class of transformers."""
+    return kind.from_dict(source.config) if isinstance(source, RecognisedFile) else kind.from_pretrained(source)
+
+
+def load_weights(architecture: Any, config: Any, source: Source, twins: tuple[str, ...] = ()) -> Any:
     """Load a checkpoint into an architecture, in float32 and for inference.
 
-    twins: names of one and the same tensor; a checkpoint may have it under any of them only, as some versions of
-           transformers save tied tensors.
-    Raises ExportError where weights are missing or of other shapes: transformers would draw them at random.
+    twins: names of the same tensor; a checkpoint may have it under only one of them, since some versions of
+           transformers save tied tensors once.
+    Raises ExportError if weights are missing or have other shapes: transformers would initialise them at random.
     """
+    name, given = (None, dict(source.tensors)) if isinstance(source, RecognisedFile) else (source, None)
     try:
         with _quiet():
             model, info = architecture.from_pretrained(
-                source,
+                name,
+                state_dict=given,
                 config=config,
                 dtype=torch.float32,
                 ignore_mismatched_sizes=True,
@@ -59,12 +70,23 @@ def load_weights(architecture: Any, config: Any, source: str, twins: tuple[str, 
         for name in absent if present else ():
             model.get_buffer(name).copy_(model.get_buffer(present))
             missing.remove(name)
-    if missing:
-        raise ExportError(f"{source}: the checkpoint lacks {_some(missing)}; it is not a whole {architecture.__name__}")
-    mismatched = sorted(key for key, *_ in info["mismatched_keys"])
-    if mismatched:
-        raise ExportError(f"{source}: shapes differ from what config.json says for {_some(mismatched)}")
+    _check_whole(source, architecture, missing, info)
     return model.eval().requires_grad_(False)
+
+
+def _check_whole(source: Source, architecture: Any, missing: list[str], info: dict[str, Any]) -> None:
+    """Raise ExportError for weights that are missing, too many in a file, or of other shapes."""
+    whole, said, extra = architecture.__name__, "config.json says", list[str]()
+    mismatched = sorted(key for key, *_ in info["mismatched_keys"])
+    if isinstance(source, RecognisedFile):
+        whole, said, extra = source.layout, "its other weights say", sorted(info["unexpected_keys"])
+        missing, extra, mismatched = (source.their_names(names) for names in (missing, extra, mismatched))
+    if missing:
+        raise ExportError(f"{source}: the checkpoint lacks {_some(missing)}; it is not a complete {whole}")
+    if extra:
+        raise ExportError(f"{source}: a {whole} of its size has no {_some(extra)}")
+    if mismatched:
+        raise ExportError(f"{source}: shapes differ from what {said} for {_some(mismatched)}")
 
 
 def fingerprint(model: Any) -> str:
@@ -79,7 +101,7 @@ def fingerprint(model: Any) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep transformers' bars and tables off the terminal; what they would say is raised or shown by the caller."""
+    """Suppress transformers' progress bars and tables; the caller reports errors and progress itself."""
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
@@ -91,9 +113,9 @@ def _quiet() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _cannot_be_had(source: str, error: Exception) -> str:
+def _cannot_be_had(source: Source, error: Exception) -> str:
     first = str(error).strip().split("\n")[0] or type(error).__name__
-    if Path(source).exists():
+    if Path(str(source)).exists():
         return f"cannot be loaded: {first}"
     return f"no such folder, and cannot be downloaded: {first}"
 

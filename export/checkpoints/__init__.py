@@ -1,0 +1,1 @@
+"""Checkpoints: transformers' own, and files in the names of a model's authors, read safely and recognised."""
