@@ -137,21 +137,21 @@ def _export_stages(
             progress(f"{name}: tracing")
             files = trace(stage).write(writer.root, weights, form)
             progress(f"{name}: running the checkpoint's own modules")
-            tried = parity.trials(stage)
+            calls = parity.reference_calls(stage)
             for format, paths in files.items():
                 writer.add(name, format, Precision.FP32, paths)
             if comparing is not None:
                 figures.extend(comparing.result())
-            comparing = beside.submit(_compare, stage, tried, files, writer.root)
+            comparing = beside.submit(_compare, stage, calls, files, writer.root)
         if comparing is not None:
             progress("comparing the last stage")
             figures.extend(comparing.result())
     return tuple(figures)
 
 
-def _compare(stage: ExportStage, tried: Sequence[parity.Trial], files: Files, root: Path) -> list[Parity]:
+def _compare(stage: ExportStage, calls: Sequence[parity.ReferenceCall], files: Files, root: Path) -> list[Parity]:
     """Compare the graphs of a stage with the checkpoint. Raises ExportError if one is beyond the tolerance."""
-    figures = [f for format, paths in files.items() for f in parity.compare(stage, tried, format, root / paths[0])]
+    figures = [f for format, paths in files.items() for f in parity.compare(stage, calls, format, root / paths[0])]
     parity.require(figures)
     return figures
 
@@ -172,11 +172,11 @@ def compare_bundle(
     _same_kind(family, spec, bundle)
     for stage in stages:
         progress(f"{stage.spec.name}: running the checkpoint's own modules")
-        tried = parity.trials(stage)
+        calls = parity.reference_calls(stage)
         for artifact in bundle.manifest.artifacts:
             if artifact.stage == stage.spec.name and artifact.format.startswith("onnx"):
                 progress(f"{stage.spec.name}: comparing {artifact.format}")
-                yield from parity.compare(stage, tried, artifact.format, bundle.path(artifact))
+                yield from parity.compare(stage, calls, artifact.format, bundle.path(artifact))
 
 
 def _same_kind(family: Family, spec: ModelSpec, bundle: Bundle) -> None:

@@ -162,8 +162,8 @@ def check_pipelines(model: ModelSpec) -> None:
     _check_resize(model, sizes)
     if model.token_memory and sizes["TOKENS"] != sizes["GRID_H"] * sizes["GRID_W"]:
         raise SpecError(
-            f"memories have {sizes['TOKENS']} tokens and the map {sizes['GRID_H']} x {sizes['GRID_W']} cells; blocks of "
-            "cells need one token for each"
+            f"memories have {sizes['TOKENS']} tokens and the map {sizes['GRID_H']} x {sizes['GRID_W']} cells: blocks "
+            "of cells need one token for each"
         )
 
 

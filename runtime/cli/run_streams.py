@@ -25,7 +25,7 @@ from masklet.runtime.streams.runner import Runner
 from masklet.runtime.streams.steered_tracker import SteeredTracker
 from masklet.runtime.streams.stream import Stream
 from masklet.runtime.streams.supervise import Supervisor, progress_bar
-from masklet.runtime.streams.wake_up import Bell
+from masklet.runtime.streams.wake_up import WakeUp
 from masklet.runtime.streams.writer import OnWritten
 from masklet.runtime.tracking.known_policies import policy_of
 from masklet.runtime.tracking.memory_detail import block_memory
@@ -82,9 +82,11 @@ def run_streams(bundle: BundleChoice, wanted: Sequence[Order], options: RunOptio
         timed = None if view is None else view.times.wrap
         sessions, backend = options.backend.open(model, lambda who: log.event("backend", who), timed)
         stack.enter_context(sessions)
-        bell, trackers = Bell(), Trackers(sessions, options)
+        wake_up, trackers = WakeUp(), Trackers(sessions, options)
         sinks = [stack.enter_context(one.outputs.open(one.source.fps)) for one in opened]
-        streams = [_stream(one, into, trackers, bell, metrics, view) for one, into in zip(opened, sinks, strict=True)]
+        streams = [
+            _stream(one, into, trackers, wake_up, metrics, view) for one, into in zip(opened, sinks, strict=True)
+        ]
         delay = options.found_with.delay if options.concepts else 0
         if delay and any(one.source.frames is None for one in opened):
             log.event("delay", f"results come {delay} frames late; --hotstart 0 gives them at once")
@@ -98,7 +100,7 @@ def run_streams(bundle: BundleChoice, wanted: Sequence[Order], options: RunOptio
         wrote = [str(one.outputs) for one in opened]
         with progress_bar(console, not options.log_json) as progress:
             supervisor = Supervisor(streams, wrote, log, options.patience, progress, numbered=len(wanted) > 1)
-            interrupted = supervisor.run(Runner(streams, bell))
+            interrupted = supervisor.run(Runner(streams, wake_up))
         supervisor.close(interrupted, unopened=failed)
 
 
@@ -126,7 +128,7 @@ def open_all(
 
 
 def _stream(
-    one: Opened, outputs: Sinks, trackers: Trackers, bell: Bell, metrics: Metrics | None, view: "View | None"
+    one: Opened, outputs: Sinks, trackers: Trackers, wake_up: WakeUp, metrics: Metrics | None, view: "View | None"
 ) -> Stream:
     """An opened source as a stream, which a view, where there is one, shows and steers."""
     tracker = trackers.of(one)
@@ -140,17 +142,17 @@ def _stream(
             watched.latency_s = latency_s
 
     if watched is None:
-        return _plain_stream(one, tracker, outputs, bell, written, None)
-    pace = _pace(one, tracker, bell)
+        return _plain_stream(one, tracker, outputs, wake_up, written, None)
+    pace = _pace(one, tracker, wake_up)
     look_for = trackers.looking_for if trackers.finds_concepts else None
-    steered = SteeredTracker(tracker, one.prompts, look_for, bell.ring if pace is None else pace.step)
-    stream = _plain_stream(one, steered, Sinks([watched, outputs]), bell, written, pace)
+    steered = SteeredTracker(tracker, one.prompts, look_for, wake_up.set if pace is None else pace.step)
+    stream = _plain_stream(one, steered, Sinks([watched, outputs]), wake_up, written, pace)
     watched.attach(Steering(stream, steered, one.prompts, pace), trackers.concepts)
     return stream
 
 
 def _plain_stream(
-    one: Opened, tracker: Tracker, sinks: Sinks, bell: Bell, written: OnWritten, pace: Pace | None
+    one: Opened, tracker: Tracker, sinks: Sinks, wake_up: WakeUp, written: OnWritten, pace: Pace | None
 ) -> Stream:
     return Stream(
         one.number,
@@ -159,16 +161,16 @@ def _plain_stream(
         one.prompts,
         sinks,
         one.policy,
-        bell,
+        wake_up,
         keeping=one.keeping,
         on_written=written,
         pace=pace,
     )
 
 
-def _pace(one: Opened, tracker: CorrectableTracker, bell: Bell) -> Pace | None:
+def _pace(one: Opened, tracker: CorrectableTracker, wake_up: WakeUp) -> Pace | None:
     """Of a file, which waits at its first frame where there is nothing to track yet; other sources wait for nobody."""
     if one.source.frames is None or one.policy is not Policy.EVERY:
         return None
     idle = isinstance(tracker, VideoTracker) and not tracker.object_ids and not one.prompts.frames
-    return Pace(bell, one.source.fps, paused=idle)
+    return Pace(wake_up, one.source.fps, paused=idle)

@@ -38,6 +38,12 @@ def run(
     memory: MemoryOptions,
     backend: BackendOptions,
     loading: BundleOptions,
+    removals: Annotated[
+        list[str],
+        typer.Option(
+            "--remove", metavar="ID@FRAME", help="Stop tracking an object before a frame; may be given several times."
+        ),
+    ] = [],  # noqa: B006 typer copies the default
     non_overlapping: Annotated[
         bool, typer.Option("--non-overlapping", help="Give each pixel to one object at most.")
     ] = False,
@@ -52,6 +58,7 @@ def run(
     """
     from masklet.runtime.cli.open_stream import RunOptions
     from masklet.runtime.cli.run_streams import orders, run_streams
+    from masklet.runtime.prompts.syntax import parse_removals
 
     options = RunOptions(
         cut=frames.cut(),
@@ -69,6 +76,7 @@ def run(
         log_json=watching.log_json,
         memory=memory.memory,
         limits=memory.limits(),
+        removals=parse_removals(removals),
     )
     schedules = [prompts.schedule_of(n, len(sources), frames.first) for n in range(1, len(sources) + 1)]
     run_streams(loading.of(bundle), orders(sources, schedules, outputs.outputs(), options), options)

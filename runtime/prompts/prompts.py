@@ -105,6 +105,7 @@ class Mask:
 
 
 Prompt = Points | Box | Mask
+Removals = dict[int, list[int]]  # the objects that leave before a frame, by frame index
 Schedule = dict[int, dict[int, Prompt]]  # frame index -> object id -> prompt
 
 
