@@ -12,6 +12,7 @@ import pytest
 from checkpoints import nano_config, random_model, save_checkpoint
 from command_line import Cli
 from edgetam_checkpoints import edgetam_config, random_edgetam
+from evaluate import CHECKPOINT
 from made_once import made_once
 from sam3_checkpoints import random_sam3, save_sam3, video_config
 from sam_checkpoints import random_sam, sam_config
@@ -65,6 +66,12 @@ def nano_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def nano_bundle(tmp_path_factory: pytest.TempPathFactory, nano_checkpoint: Path) -> Path:
     """The bundle of `nano_checkpoint`."""
     return made_once(tmp_path_factory, "nano.bundle", exported(nano_checkpoint))
+
+
+@pytest.fixture(scope="session")
+def trained_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle of the nano SAM 2 that the project ships, whose masks mean something."""
+    return made_once(tmp_path_factory, "trained.bundle", exported(CHECKPOINT))
 
 
 @pytest.fixture(scope="session")

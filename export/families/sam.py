@@ -20,7 +20,7 @@ class Sam:
     """The family of SAM."""
 
     name = "sam"
-    model_types = ("sam", "sam_hq")
+    model_types: tuple[str, ...] = ("sam", "sam_hq")
 
     def load(self, source: Source, image_size: int | None) -> Any:
         """Load a checkpoint. Its positions are learned for one size, so that image_size can only confirm it."""
