@@ -1,7 +1,7 @@
 """The command `masklet calibrate`: checks, recording, search, comparison with the limits, bundle and report."""
 
-import importlib.util
 import shutil
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,26 +16,24 @@ from masklet.calibration.recording.record import Recording, record
 from masklet.calibration.report.page import page
 from masklet.calibration.report.report import Report, report
 from masklet.calibration.report.terminal import show
-from masklet.calibration.scoring.closed_loop import Bound, Evaluation, evaluate
+from masklet.calibration.scoring.closed_loop import Bound, Evaluation, Figures, evaluate, lost_by_fp32
 from masklet.calibration.search.search import Search
 from masklet.calibration.search.variants import Variants
-from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.bundle import Bundle, BundleChoice
 from masklet.runtime.bundle.manifest import Parity
 from masklet.runtime.bundle.precision import Precision
 from masklet.runtime.bundle.writer import check_destination, write_bundle
-from masklet.runtime.errors import CalibrationError, MaskletError
+from masklet.runtime.errors import CalibrationError, MaskletError, MaskletWarning
 from masklet.runtime.sinks.output_file import write_whole
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-NEEDED = ("onnx", "onnxruntime", "jinja2")
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """The options of a calibration."""
 
-    bundle: Path
+    bundle: BundleChoice
     output: Path
     precision: Precision
     method: str
@@ -44,7 +42,6 @@ class Request:
     seed: int
     threads: int | None
     force: bool
-    check_hashes: bool
 
 
 def run_calibrate(request: Request, clips: Sequence[Clip], truths: Sequence[Path]) -> None:
@@ -52,8 +49,7 @@ def run_calibrate(request: Request, clips: Sequence[Clip], truths: Sequence[Path
 
     truths: true masks of each clip; empty if there are none.
     """
-    _require_extra()
-    bundle = Bundle.load(request.bundle, check_hashes=request.check_hashes)
+    bundle = request.bundle.load()
     _check_full(bundle)
     check_destination(request.output, request.force)
     if truths:
@@ -91,7 +87,9 @@ def _search(
             done += frames
             progress(why, done, recording.frames)
 
-        return evaluate(variants.open(choices), clips, masks, told)
+        found = evaluate(variants.open(choices), clips, masks, told)
+        _check_proof(found.figures, request)
+        return found
 
     search = Search(variants, judge, request.bound)
     if request.search:
@@ -101,8 +99,8 @@ def _search(
         search.attempt("every stage low", chosen)
     if all(choice == FULL for choice in chosen.values()) and not request.force:
         raise CalibrationError(
-            f"{request.bundle}: no stage can be {request.precision} within the limits; allow more with --max-drop or "
-            "--min-iou, or try --precision fp16"
+            f"{request.bundle.root}: no stage can be {request.precision} within the limits; allow more with --max-drop "
+            "or --min-iou, or try --precision fp16"
         )
     return report(bundle, search, chosen, method=request.method, seed=request.seed, clips=clips), search
 
@@ -132,6 +130,19 @@ def _check_gate(found: Report, request: Request) -> None:
     )
 
 
+def _check_proof(figures: Figures, request: Request) -> None:
+    """Refuse clips on which FP32 lost the objects: agreement with nothing proves nothing."""
+    why = lost_by_fp32(figures)
+    if why is None:
+        return
+    if not request.force:
+        raise CalibrationError(
+            f"{why}, so agreement with it proves nothing; prompt the objects better, take other clips, or write the "
+            "bundle in any case with --force"
+        )
+    warnings.warn(f"{why}: agreement with it proves nothing", MaskletWarning, stacklevel=2)
+
+
 def _check_full(bundle: Bundle) -> None:
     low = sorted({a.precision for a in bundle.manifest.artifacts} - {Precision.FP32})
     if low:
@@ -140,12 +151,6 @@ def _check_full(bundle: Bundle) -> None:
         raise CalibrationError(
             f"{bundle.root}: segments prompted objects in images; calibration needs a model that tracks or detects"
         )
-
-
-def _require_extra() -> None:
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        raise CalibrationError(f"calibrating needs {', '.join(missing)}; pip install 'masklet[calibrate]'")
 
 
 def _write_reports(output: Path, found: Report, html: str) -> None:

@@ -1,1 +1,1 @@
-"""Stage export: torch checkpoints to one ONNX graph a stage. torch and transformers are imported here alone."""
+"""Exports torch checkpoints to one ONNX graph per stage. Only this package imports torch and transformers."""

@@ -1,5 +1,5 @@
-"""The families that can be exported, and the files that are known: found in export/families/, nothing is to be
-registered."""
+"""Finds the families that can be exported, and the layouts of weights files, in export/families/; no registration is
+needed."""
 
 from pathlib import Path
 
@@ -26,24 +26,23 @@ def find_layouts() -> tuple[Layout, ...]:
 
 
 def open_checkpoint(source: str, options: FileOptions | None = None) -> Source:
-    """What a user named: a file of weights is read and recognised, a hub id or a folder stays what it is.
+    """Open what a user named: a file of weights is read and recognised, a hub id or a folder is returned unchanged.
 
-    Raises ExportError where a file is of no known layout, or options are given that only a file has.
+    Raises ExportError if a file has no known layout, or if options are given that apply to files only.
     """
     if Path(source).is_file():
         return recognise(Path(source), find_layouts(), options or FileOptions())
     if options not in (None, FileOptions()):
         raise ExportError(
-            f"{source}: --family, --config, --weights and --ignore are for a file of weights "
-            "(.pt, .pth, .safetensors); this is none"
+            f"{source}: --family, --config, --weights and --ignore need a file of weights (.pt, .pth, .safetensors)"
         )
     return source
 
 
 def family_of(model_type: str, source: Source) -> Family:
-    """The family that exports checkpoints of a model type; ExportError naming what exists."""
+    """The family that exports checkpoints of a model type. Raises ExportError listing the known ones."""
     for family in find_families():
         if model_type in family.model_types:
             return family
     known = ", ".join(f"{family.name} ({', '.join(family.model_types)})" for family in find_families())
-    raise ExportError(f"{source}: no family exports model type {model_type!r}; there are {known}")
+    raise ExportError(f"{source}: no family exports model type {model_type!r}; known: {known}")

@@ -1,4 +1,4 @@
-"""A stage's graphs against the checkpoint's own modules, on the same feeds."""
+"""Compares the graphs of a stage with the checkpoint's own modules, on the same inputs."""
 
 import math
 from collections.abc import Sequence
@@ -16,41 +16,41 @@ from masklet.runtime.errors import ExportError
 
 TOLERANCE = 1e-4  # relative, FP32
 SEED = 2026
-DRAWS = 20  # tries to find feeds that no threshold decides by rounding alone
+DRAWS = 20  # attempts to draw inputs whose results are not close to a threshold
 WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
 
 
 @dataclass(frozen=True)
-class Trial:
-    """Feeds of one case, and what the checkpoint's own modules make of them."""
+class ReferenceCall:
+    """Inputs of one case, and the outputs of the checkpoint's own modules for them."""
 
     case: Case
     feeds: Feeds
     wanted: Feeds
 
 
-def trials(stage: ExportStage) -> tuple[Trial, ...]:
-    """Run the reference once for every case of a stage; both graphs are then compared with it."""
-    return tuple(_trial(stage, case, SEED + index) for index, case in enumerate(stage.cases))
+def reference_calls(stage: ExportStage) -> tuple[ReferenceCall, ...]:
+    """Run the reference once for every case of a stage; both graphs are compared with its outputs."""
+    return tuple(_reference_call(stage, case, SEED + index) for index, case in enumerate(stage.cases))
 
 
-def compare(stage: ExportStage, tried: Sequence[Trial], format: str, graph: Path) -> tuple[Parity, ...]:
-    """Run a graph on the trials' feeds; the worst figure of each output, in the order of the declaration.
+def compare(stage: ExportStage, calls: Sequence[ReferenceCall], format: str, graph: Path) -> tuple[Parity, ...]:
+    """Run a graph on the inputs of all calls. Returns the largest difference of each output, in declaration order.
 
-    Raises ExportError where an output that is rounded to bfloat16 is not the rounding of what came before it.
+    Raises ExportError if an output is not correctly rounded to bfloat16.
     """
     run = _Runner(stage, graph)
     names = [t.name for t in stage.spec.outputs]
     worst = dict.fromkeys(names, OutputError())
-    for trial in tried:
-        got = run(trial.feeds)
+    for call in calls:
+        got = run(call.feeds)
         for name in names:
-            worst[name] = worst[name].or_worse(output_error(got[name], trial.wanted[name]))
+            worst[name] = worst[name].or_worse(output_error(got[name], call.wanted[name]))
     return tuple(Parity(stage.spec.name, format, name, *worst[name]) for name in names)
 
 
 def require(figures: Sequence[Parity], tolerance: float = TOLERANCE) -> None:
-    """Raise ExportError for the first figure beyond tolerance, NaN and infinity included."""
+    """Raise ExportError for the first difference beyond the tolerance, including NaN and infinity."""
     for figure in figures:
         if figure.relative <= tolerance:
             continue
@@ -63,17 +63,17 @@ def require(figures: Sequence[Parity], tolerance: float = TOLERANCE) -> None:
         )
 
 
-def _trial(stage: ExportStage, case: Case, seed: int) -> Trial:
+def _reference_call(stage: ExportStage, case: Case, seed: int) -> ReferenceCall:
     for draw in range(DRAWS):
         feeds = stage.feeds(case, seed + 1000 * draw)
         wanted = stage.reference(feeds)
         if stage.decided(wanted):
             break
-    return Trial(case, feeds, wanted)
+    return ReferenceCall(case, feeds, wanted)
 
 
 class _Runner:
-    """ONNX Runtime on one graph. Outputs that are rounded are also taken before their rounding."""
+    """Runs one graph on ONNX Runtime. Rounded outputs are also returned before their rounding."""
 
     def __init__(self, stage: ExportStage, graph: Path) -> None:
         self._stage = stage
@@ -97,14 +97,14 @@ class _Runner:
 
 
 def to_bfloat16(x: Tensor) -> Tensor:
-    """Round float32 to the nearest bfloat16, ties to even, kept as float32."""
+    """Round float32 to the nearest bfloat16, ties to even; the result is float32."""
     bits = np.ascontiguousarray(x, np.float32).view(np.uint32)
     rounded = (bits + (bits >> 16 & 1) + 0x7FFF) & np.uint32(0xFFFF0000)
     return rounded.view(np.float32)
 
 
 def _before_rounding(model: onnx.ModelProto, output: str) -> str:
-    """The name of the value that two casts, to bfloat16 and back, make an output of."""
+    """The name of the value before the two casts, to bfloat16 and back, that produce an output."""
     producer = {name: node for node in model.graph.node for name in node.output}
     back = producer[output]
     there = producer.get(back.input[0]) if back.op_type == "Cast" else None

@@ -13,7 +13,7 @@ from masklet.profiles.report.page import page
 from masklet.profiles.report.report import read_report
 from masklet.profiles.report.terminal import comparison_table, show
 from masklet.profiles.report.trace import trace
-from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.bundle import BundleChoice
 from masklet.runtime.sinks.output_file import check_writable, write_whole
 from rich.console import Console
 from rich.progress import Progress
@@ -50,10 +50,10 @@ class Reports:
                 write_whole(path, form())
 
 
-def run_profile(bundle: Path, request: Request, reports: Reports, *, check_hashes: bool) -> None:
+def run_profile(bundle: BundleChoice, request: Request, reports: Reports) -> None:
     """Profile, print, write. Ctrl-C ends the run, reports the frames measured so far and exits with 130."""
     reports.check()
-    opened = Bundle.load(bundle, check_hashes=check_hashes)
+    opened = bundle.load()
     console = Console(stderr=True)
 
     def tell(line: str) -> None:
@@ -71,8 +71,10 @@ def run_profile(bundle: Path, request: Request, reports: Reports, *, check_hashe
         raise typer.Exit(INTERRUPTED)
 
 
-def run_compare(paths: Sequence[Path]) -> None:
-    """Compare two reports that `--json` wrote."""
+def run_compare(paths: Sequence[Path], json: Path | None = None) -> None:
+    """Compare two reports that `--json` wrote. json: where the comparison goes besides the terminal."""
+    if json is not None:
+        check_writable(json)
     a, b = map(read_report, paths)
     found: Comparison = compare(a, b)
     console = _console()
@@ -83,6 +85,8 @@ def run_compare(paths: Sequence[Path]) -> None:
     console.print(f"[bold]{found.changes[0].verdict}[/bold]", highlight=False, soft_wrap=True)
     if found.differences:
         console.print("the runs also differ in the points listed above", highlight=False, soft_wrap=True)
+    if json is not None:
+        write_whole(json, msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n")
 
 
 def _drawn(bar: Progress) -> Callable[[str, int, int | None], None]:

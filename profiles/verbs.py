@@ -8,9 +8,9 @@ import typer
 from masklet.runtime.cli.option_groups import OptionGroup, grouped
 from masklet.runtime.cli.options import (
     BackendOptions,
+    BundleOptions,
     FollowedPhraseOptions,
     FrameOptions,
-    NoHashes,
     OutputOptions,
     PromptOptions,
 )
@@ -49,12 +49,12 @@ def profile(
     report: ReportOptions,
     outputs: OutputOptions,
     backend: BackendOptions,
+    loading: BundleOptions,
     bundle: Annotated[
         Path | None, typer.Argument(metavar="BUNDLE", help="A folder that `masklet export` wrote.")
     ] = None,
     source: Annotated[str | None, typer.Argument(metavar="SOURCE", help="A video, or a folder of images.")] = None,
     sizes: Annotated[list[str] | None, typer.Argument(metavar="SIZES", help="More sizes of --sweep.")] = None,
-    no_hashes: NoHashes = False,
 ) -> None:
     """Say where every millisecond of a frame goes.
 
@@ -68,19 +68,22 @@ def profile(
     if report.compare is not None:
         if given:
             raise MaskletError(f"--compare reads two reports and runs nothing; leave out {' '.join(given)}")
-        run_compare(report.compare)
+        refused = {"--html": report.html, "--trace": report.trace}
+        for flag in (flag for flag, path in refused.items() if path is not None):
+            raise MaskletError(f"{flag} shows one run; --compare prints a table and writes --json")
+        run_compare(report.compare, report.json)
         return
     folder, clip, sweep = _words(given, report.sweep or [])
     request = Request(
         clip,
-        phrases.wanted(prompts.schedule()),
+        phrases.wanted(prompts.schedule(frames.first)),
         outputs.outputs(),
         frames.cut(),
         backend.choice(),
         warmup=report.warmup,
         sweep=sweep,
     )
-    run_profile(folder, request, Reports(report.json, report.trace, report.html), check_hashes=not no_hashes)
+    run_profile(loading.of(folder), request, Reports(report.json, report.trace, report.html))
 
 
 def _words(given: list[str], sweep: list[str]) -> "tuple[Path, str, Sweep | None]":

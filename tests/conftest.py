@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from checkpoints import nano_config, random_model, save_checkpoint
@@ -69,9 +68,29 @@ def nano_bundle(tmp_path_factory: pytest.TempPathFactory, nano_checkpoint: Path)
 
 
 @pytest.fixture(scope="session")
+def variants_bundle(tmp_path_factory: pytest.TempPathFactory, nano_checkpoint: Path) -> Path:
+    """`nano_checkpoint` in variants: for 128 px, the same with foveated memories, and for 64 px with foveated ones."""
+
+    def export(path: Path) -> None:
+        from masklet.export.family import Form
+        from masklet.export.pipeline import export_bundle
+
+        export_bundle(str(nano_checkpoint), path, [Form(128), Form(128, True), Form(64, True)])
+
+    return made_once(tmp_path_factory, "variants.bundle", export)
+
+
+@pytest.fixture(scope="session")
 def trained_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundle of the nano SAM 2 that the project ships, whose masks mean something."""
+    """The bundle of the checkpoint that ships."""
     return made_once(tmp_path_factory, "trained.bundle", exported(CHECKPOINT))
+
+
+@pytest.fixture
+def user_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's cache, empty."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "masklet"
 
 
 @pytest.fixture(scope="session")
@@ -87,16 +106,17 @@ def sam_bundle(tmp_path_factory: pytest.TempPathFactory, sam_checkpoint: Path) -
 
 
 @pytest.fixture(scope="session")
-def edgetam_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundle of a random EdgeTAM of nano size for 128 px."""
+def edgetam_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random EdgeTAM of nano size for 128 px, as a folder."""
     if find_spec("timm") is None:
         pytest.skip("timm has EdgeTAM's backbone: pip install --no-deps timm")
+    return made_once(tmp_path_factory, "edgetam", lambda path: save_checkpoint(random_edgetam(edgetam_config()), path))
 
-    def export(path: Path) -> None:
-        with TemporaryDirectory() as folder:
-            exported(save_checkpoint(random_edgetam(edgetam_config()), Path(folder) / "edgetam"))(path)
 
-    return made_once(tmp_path_factory, "edgetam.bundle", export)
+@pytest.fixture(scope="session")
+def edgetam_bundle(tmp_path_factory: pytest.TempPathFactory, edgetam_checkpoint: Path) -> Path:
+    """The bundle of `edgetam_checkpoint`."""
+    return made_once(tmp_path_factory, "edgetam.bundle", exported(edgetam_checkpoint))
 
 
 @pytest.fixture(scope="session")

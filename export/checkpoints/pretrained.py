@@ -1,4 +1,4 @@
-"""Models of checkpoints: what they are, and whether they are whole."""
+"""Loads models from checkpoints and checks that they are complete."""
 
 import hashlib
 import json
@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 import transformers
+from huggingface_hub.utils import logging as hub_logging
 from masklet.export.checkpoints.recognise import RecognisedFile
 from masklet.runtime.errors import ExportError
 from safetensors import SafetensorError
@@ -16,21 +17,22 @@ from transformers.utils import logging
 
 _NOT_THE_MODEL = ("transformers_version", "_name_or_path", "architectures", "dtype")
 Source = str | RecognisedFile  # a hub id or a folder written by save_pretrained, or a file of weights
-_LISTED = 3  # names in a message before the rest is counted
+_LISTED = 3  # maximum number of names listed in a message; the rest is counted
 
 
 def model_type(source: Source) -> str:
     """The model type of transformers that a checkpoint has.
 
-    Raises ExportError where there is none, or it cannot be had.
+    Raises ExportError if there is none or it cannot be loaded.
     """
     if isinstance(source, RecognisedFile):
         return str(source.config["model_type"])
     path = Path(source)
     if path.exists() and not (path / "config.json").is_file():
-        raise ExportError(f"{source}: has no config.json; wanted a hub id or a folder written by save_pretrained")
+        raise ExportError(f"{source}: has no config.json; expected a hub id or a folder written by save_pretrained")
     try:
-        config, _ = transformers.PreTrainedConfig.get_config_dict(source)
+        with _quiet():
+            config, _ = transformers.PreTrainedConfig.get_config_dict(source)
     except (OSError, ValueError) as error:
         raise ExportError(f"{source}: {_cannot_be_had(source, error)}") from None
     kind = config.get("model_type") if isinstance(config, dict) else None
@@ -41,15 +43,18 @@ def model_type(source: Source) -> str:
 
 def configuration(kind: Any, source: Source) -> Any:
     """The configuration of a checkpoint. kind: a class of transformers."""
-    return kind.from_dict(source.config) if isinstance(source, RecognisedFile) else kind.from_pretrained(source)
+    if isinstance(source, RecognisedFile):
+        return kind.from_dict(source.config)
+    with _quiet():
+        return kind.from_pretrained(source)
 
 
 def load_weights(architecture: Any, config: Any, source: Source, twins: tuple[str, ...] = ()) -> Any:
     """Load a checkpoint into an architecture, in float32 and for inference.
 
-    twins: names of one and the same tensor; a checkpoint may have it under any of them only, as some versions of
-           transformers save tied tensors.
-    Raises ExportError where weights are missing or of other shapes: transformers would draw them at random.
+    twins: names of the same tensor; a checkpoint may have it under only one of them, since some versions of
+           transformers save tied tensors once.
+    Raises ExportError if weights are missing or have other shapes: transformers would initialise them at random.
     """
     name, given = (None, dict(source.tensors)) if isinstance(source, RecognisedFile) else (source, None)
     try:
@@ -82,7 +87,7 @@ def _check_whole(source: Source, architecture: Any, missing: list[str], info: di
         whole, said, extra = source.layout, "its other weights say", sorted(info["unexpected_keys"])
         missing, extra, mismatched = (source.their_names(names) for names in (missing, extra, mismatched))
     if missing:
-        raise ExportError(f"{source}: the checkpoint lacks {_some(missing)}; it is not a whole {whole}")
+        raise ExportError(f"{source}: the checkpoint lacks {_some(missing)}; it is not a complete {whole}")
     if extra:
         raise ExportError(f"{source}: a {whole} of its size has no {_some(extra)}")
     if mismatched:
@@ -101,14 +106,20 @@ def fingerprint(model: Any) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep transformers' bars and tables off the terminal; what they would say is raised or shown by the caller."""
+    """Suppress transformers' progress bars and tables, and the hub's account of its retries.
+
+    The caller reports errors and progress itself.
+    """
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    hub_verbosity = hub_logging.get_verbosity()
     logging.set_verbosity_error()
+    hub_logging.set_verbosity(logging.ERROR)
     logging.disable_progress_bar()
     try:
         yield
     finally:
         logging.set_verbosity(verbosity)
+        hub_logging.set_verbosity(hub_verbosity)
         if bars:
             logging.enable_progress_bar()
 

@@ -1,1 +1,1 @@
-"""A bundle's graphs to TensorRT engines. Imports no torch, since engines are built on the device that runs them."""
+"""Builds TensorRT engines from the graphs of a bundle. Imports no torch: engines are built on the target device."""

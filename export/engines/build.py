@@ -1,4 +1,4 @@
-"""One stage's graph to a serialized engine."""
+"""Builds a serialized engine from the graph of one stage."""
 
 import re
 import time
@@ -31,13 +31,15 @@ OUT_OF_MEMORY = re.compile(r"out ?of ?memory|could not be allocated|within works
 class BuildOptions(msgspec.Struct, frozen=True):
     """How engines are built.
 
-    workspace_mb:         scratch memory that an engine may use; all that the device has where None.
-    compute_capabilities: architectures that TensorRT for RTX builds for, "8.6"; its portable set where empty.
+    workspace_mb:         scratch memory that an engine may use; None for all memory of the device.
+    compute_capabilities: architectures that TensorRT for RTX builds for, such as "8.6"; its portable set if empty.
     hardware_compatible:  an engine for every GPU from Ampere on, somewhat slower.
-    version_compatible:   an engine that later releases of the same major version load, by this one's lean runtime.
-    refit, strip_weights: weights can be replaced; weights are left out, and put in from the graph when it is loaded.
-    tf32:                 FP32 products may round their factors to 10 bits, as TensorRT's default is.
-    timing_cache:         measured tactics, read and kept there.
+    version_compatible:   an engine that later releases of the same major version can load with the lean runtime of
+                          this release.
+    refit:                weights can be replaced later.
+    strip_weights:        weights are left out, and read from the graph when the engine is loaded.
+    tf32:                 FP32 products may round their factors to 10 bits of mantissa, TensorRT's default.
+    timing_cache:         file of measured tactics, read before and written after a build.
     """
 
     workspace_mb: int | None = None
@@ -50,7 +52,7 @@ class BuildOptions(msgspec.Struct, frozen=True):
     timing_cache: Path | None = None
 
     def __str__(self) -> str:
-        """As the fingerprint has it."""
+        """The text of the fingerprint."""
         chosen = {
             BuildFlag.HARDWARE_COMPATIBLE: self.hardware_compatible,
             BuildFlag.VERSION_COMPATIBLE: self.version_compatible,
@@ -63,11 +65,11 @@ class BuildOptions(msgspec.Struct, frozen=True):
 
 
 def check_options(options: BuildOptions, backend: Backend) -> None:
-    """Raise ExportError for what this TensorRT does not have."""
+    """Raise ExportError for options that this TensorRT does not have."""
     if backend == "tensorrt" and options.compute_capabilities:
         raise ExportError(
-            "--compute-capability is for --backend tensorrt-rtx; TensorRT builds for the GPU that is here, and with "
-            "--hardware-compatible for every one from Ampere on"
+            "--compute-capability is for --backend tensorrt-rtx; TensorRT builds for the GPU of this machine, and with "
+            "--hardware-compatible for every GPU from Ampere on"
         )
     if backend == "tensorrt-rtx" and options.hardware_compatible:
         raise ExportError(
@@ -76,14 +78,14 @@ def check_options(options: BuildOptions, backend: Backend) -> None:
         )
     if backend == "tensorrt-rtx" and options.version_compatible:
         raise ExportError(
-            "--version-compatible is for --backend tensorrt; an engine of TensorRT for RTX is loaded by the release "
-            "that built it and by no other, so build again after an update"
+            "--version-compatible is for --backend tensorrt; only the release of TensorRT for RTX that built an engine "
+            "can load it, so build again after an update"
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """A built engine. activations: bytes of each optimisation profile, as the builder states them."""
+    """A built engine. activations: bytes for each optimisation profile, as reported by the builder."""
 
     plan: bytes
     layers: list[Layer]
@@ -101,10 +103,10 @@ def build_engine(
     options: BuildOptions,
     steps: Steps,
 ) -> Engine:
-    """Build a stage's engine.
+    """Build the engine of a stage.
 
-    steps: is told how far the build is. Ctrl-C ends it at its next step.
-    Raises ExportError naming the stage, with the node that is not taken, or the memory that ran out and what to lower.
+    steps: called with the progress of the build. Ctrl-C ends the build at its next step.
+    Raises ExportError naming the stage, and the unsupported node, or the memory that ran out and what to reduce.
     """
     network = parse(library, stage, graph)
     config = _configure(network, backend, options)
@@ -142,7 +144,7 @@ def _configure(network: Network, backend: Backend, options: BuildOptions) -> "tr
         flags.REFIT: options.refit,
         flags.STRIP_PLAN: options.strip_weights,
         flags.VERSION_COMPATIBLE: options.version_compatible,
-        flags.EXCLUDE_LEAN_RUNTIME: options.version_compatible,  # host code in engines stays disallowed
+        flags.EXCLUDE_LEAN_RUNTIME: options.version_compatible,  # engines must not contain host code
     }
     for flag in (flag for flag, on in chosen.items() if on):
         config.set_flag(flag)
@@ -156,7 +158,7 @@ def _configure(network: Network, backend: Backend, options: BuildOptions) -> "tr
 
 
 def _set_architectures(library: Any, config: Any, wanted: Sequence[str]) -> None:
-    """Name the architectures to TensorRT for RTX; TensorRT itself builds for the GPU that is there."""
+    """Set the architectures for TensorRT for RTX; TensorRT itself builds for the GPU of this machine."""
     there = dict(library.ComputeCapability.__members__)
     config.num_compute_capabilities = len(wanted)
     for index, text in enumerate(wanted):
@@ -171,27 +173,27 @@ def _set_architectures(library: Any, config: Any, wanted: Sequence[str]) -> None
 
 
 def _failure(network: Network, options: BuildOptions) -> str:
-    """Why a build failed, and where memory ran out which tactic wanted how much."""
+    """Why a build failed; if memory ran out, how much a tactic needed."""
     said = [*network.messages.errors, *network.messages.verbose]
     tactic = next((found for found in map(TACTIC.search, said) if found), None)
     if tactic is None and not any(OUT_OF_MEMORY.search(message) for message in network.messages.errors):
         return f"TensorRT {version_of(network.library)} could not build it: {network.messages.first_error()}"
     if tactic is not None:
-        wanted = f"a tactic wanted {tactic[1]} MB and {tactic[2]} MB were free"
+        wanted = f"a tactic needed {tactic[1]} MB and {tactic[2]} MB were free"
     else:
         request = next((found for found in map(REQUEST.search, network.messages.errors) if found), None)
         wanted = (
-            f"{int(request[1]) / 1e6:.0f} MB were wanted" if request else "TensorRT does not say how much it wanted"
+            f"{int(request[1]) / 1e6:.0f} MB were needed" if request else "TensorRT does not report how much it needed"
         )
     limit = f"raise --workspace-mb (it is {options.workspace_mb}), " if options.workspace_mb else ""
     return (
-        f"out of memory while building: {wanted}; {limit}lower the most objects or memories under [sizes] in a device "
-        "profile of your own, or take a lower precision"
+        f"out of memory while building: {wanted}; {limit}reduce the maximum objects or memories under [sizes] in your "
+        "own device profile, or use a lower precision"
     )
 
 
 def compute_capability_of(options: BuildOptions, backend: Backend, here: str) -> str:
-    """The architectures that an engine is for, as the fingerprint has them. here: this machine's."""
+    """The architectures that an engine is for, as text of the fingerprint. here: the one of this machine."""
     if backend == "tensorrt-rtx":
         return ", ".join(options.compute_capabilities) or "8.0+"
     return "8.0+" if options.hardware_compatible and here != ANY else here

@@ -1,4 +1,4 @@
-"""What `masklet build` does: memory foretold, engines built one by one and put into the bundle with their hashes."""
+"""The command `masklet build`: estimates memory, builds engines one by one, and adds them to the bundle."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 from masklet.export.engines.build import BuildOptions, Engine, build_engine, check_options
-from masklet.export.engines.plan import StagePlan, Target, choose_target, foretell, plan_stages
+from masklet.export.engines.plan import StagePlan, Target, choose_target, estimate_memory, plan_stages
 from masklet.export.engines.preflight import MOST, USUAL, Preflight
 from masklet.export.engines.progress import Steps
 from masklet.runtime.backends.gpu.cuda import open_cuda
@@ -16,7 +16,7 @@ from masklet.runtime.backends.trt.engine_choice import choose_engine
 from masklet.runtime.backends.trt.fingerprint import Fingerprint, engines, machine_fingerprint
 from masklet.runtime.backends.trt.library import Backend, load_library, version_of
 from masklet.runtime.bundle.add_engines import amend_bundle
-from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.bundle import Bundle, BundleChoice
 from masklet.runtime.bundle.manifest import Artifact
 from masklet.runtime.errors import ExportError, SessionError
 from masklet.runtime.sinks.output_file import check_writable
@@ -31,38 +31,37 @@ from rich.table import Table
 class BuildRequest:
     """What to build.
 
-    device:  a profile's name or file; that of the GPU which is here, or of any device, where None.
-    stages:  those to build; all where empty.
-    force:   build what is up to date, or foretold not to fit, all the same.
-    dry_run: only foretell.
+    device:  name or file of a device profile; None for that of this machine's GPU, or for any device.
+    stages:  the stages to build; all if empty.
+    force:   also build engines that are up to date, or estimated not to fit.
+    dry_run: only estimate memory.
     """
 
-    bundle: Path
+    bundle: BundleChoice
     backend: Backend
     device: str | None
     stages: tuple[str, ...]
     options: BuildOptions
     force: bool = False
     dry_run: bool = False
-    check_hashes: bool = True
 
 
 def run_build(request: BuildRequest) -> None:
-    """Build the engines of a bundle. A bundle whose engines cannot all be built stays as it was."""
+    """Build the engines of a bundle. If one cannot be built, the bundle is unchanged."""
     check_options(request.options, request.backend)
     if request.options.timing_cache is not None:
         check_writable(request.options.timing_cache)
-    bundle = Bundle.load(request.bundle, check_hashes=request.check_hashes)
+    bundle = request.bundle.load()
     library = load_library(request.backend)
     target = choose_target(library, request.backend, request.device, _gpu(request), request.options)
     plans = plan_stages(bundle, request.stages, target)
     console, out = Console(stderr=True), Console()
-    found = foretell(bundle, plans, target)
-    out.print(_foretold(target, found), highlight=False, soft_wrap=True)
+    found = estimate_memory(bundle, plans, target)
+    out.print(_estimate_line(target, found), highlight=False, soft_wrap=True)
     if request.dry_run:
         return
     if not found.fits and not request.force:
-        raise ExportError(f"{bundle.root}: {target.device_name}: {found.verdict}; --force builds it all the same")
+        raise ExportError(f"{bundle.root}: {target.device_name}: {found.verdict}; --force builds in any case")
     due = [plan for plan in plans if request.force or not _is_there(bundle, plan, request.backend)]
     if due:
         out.print(_table(due, _build_all(bundle, due, target, console)))
@@ -92,7 +91,7 @@ def _build_all(bundle: Bundle, plans: Sequence[StagePlan], target: Target, conso
 
 
 def _runs_here(bundle: Bundle, target: Target) -> bool:
-    """Whether every stage has an engine for this machine; other machines' may lie beside them."""
+    """Whether every stage has an engine for this machine; there may be engines for other machines as well."""
     if target.gpu is None:
         return False
     here = machine_fingerprint(version_of(target.library), target.gpu)
@@ -105,16 +104,17 @@ def _runs_here(bundle: Bundle, target: Target) -> bool:
 
 
 def _checked(bundle: Bundle, backend: Backend) -> str:
-    """Run the engines of a bundle. Raises ExportError where their masks are not those of the graphs."""
+    """Run the engines of a bundle. Raises ExportError if their masks differ from those of the graphs."""
     found = check_engines(bundle, TensorRt(backend))
     if not found.passed:
-        raise ExportError(f"the engines do not compute what their graphs do: {found}; {REMEDY}")
+        raise ExportError(f"the engines differ from their graphs: {found}; {REMEDY}")
     return str(found)
 
 
 def _packed(plan: StagePlan, engine: Engine, target: Target) -> tuple[Artifact, dict[str, bytes]]:
-    """An engine as an artifact of the bundle, and its files: the engine, and what it is made of."""
-    name = f"engines/{target.backend}/{target.device_name}/{plan.stage.name}"
+    """An engine as an artifact of the bundle, and its files: the engine, and a description of its layers."""
+    graph = Path(plan.graph.files[0].path).stem  # the stage, and which variant of the model where there are several
+    name = f"engines/{target.backend}/{target.device_name}/{graph}"
     layers = {
         "from": engine.layers_from,
         "activation_bytes": dict(zip([p.name for p in plan.profiles], engine.activations, strict=False)),
@@ -129,15 +129,15 @@ def _packed(plan: StagePlan, engine: Engine, target: Target) -> tuple[Artifact, 
 
 
 def _is_there(bundle: Bundle, plan: StagePlan, backend: Backend) -> bool:
-    """Whether the bundle has this very engine, whatever the driver that it was built under."""
+    """Whether the bundle has this engine, with any driver version."""
     there = map(Fingerprint.of, engines(bundle, plan.stage.name, backend))
     return any(structs.replace(built, driver=plan.fingerprint.driver, check="") == plan.fingerprint for built in there)
 
 
 def _gpu(request: BuildRequest) -> DeviceFacts | None:
-    """The GPU that engines are built for; None for TensorRT for RTX, whose engines are no one GPU's.
+    """The GPU that engines are built for; None for TensorRT for RTX, whose engines are for several GPUs.
 
-    Raises ExportError where one is needed and there is none.
+    Raises ExportError if a GPU is needed and there is none.
     """
     rtx, options = request.backend == "tensorrt-rtx", request.options
     if rtx and not (options.refit or options.strip_weights):
@@ -147,8 +147,8 @@ def _gpu(request: BuildRequest) -> DeviceFacts | None:
     except SessionError as error:
         if rtx:
             raise ExportError(
-                "--refit and --strip-weights take a GPU to build with, also of TensorRT for RTX, which compiles such "
-                f"engines at once: {error}; without them it builds anywhere"
+                "--refit and --strip-weights need a GPU during the build, also with TensorRT for RTX, which compiles "
+                f"such engines at once: {error}; without these options it builds anywhere"
             ) from None
         raise ExportError(
             f"TensorRT builds on the GPU that the engine is for: {error}. TensorRT for RTX builds anywhere: "
@@ -168,10 +168,10 @@ def _drawn(bar: Progress, stage: str) -> Steps:
     return steps
 
 
-def _foretold(target: Target, found: Preflight) -> str:
+def _estimate_line(target: Target, found: Preflight) -> str:
     limit = "" if found.limit is None else f" of {found.limit / 1e9:.1f} GB"
     return (
-        f"{target.backend} {version_of(target.library)} for {target.device.name}: foretold memory to build "
+        f"{target.backend} {version_of(target.library)} for {target.device.name}: estimated memory to build "
         f"{found.build / 1e9:.1f} GB, to run {found.run[USUAL] / 1e9:.1f} GB, at most {found.run[MOST] / 1e9:.1f} GB"
         f"{limit}: {found.verdict}"
     )

@@ -1,4 +1,4 @@
-"""Device profiles: what to build for an Orin Nano, an H100, ... One TOML file each, in devices/."""
+"""Device profiles: memory, precision and sizes for an Orin Nano, an H100, ... One TOML file each, in devices/."""
 
 import importlib.resources
 import re
@@ -14,16 +14,16 @@ Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class DeviceProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a device is, and what is built for it.
+    """A device, and how engines are built for it.
 
-    name, tensorrt:     for people: the device, and where its TensorRT comes from.
-    gpus:               words by which its driver calls it.
-    compute_capability: "8.7"; None builds for every architecture that the backend supports.
-    memory_mb:          of the GPU; of the whole board where they share it, less `reserved_mb` for everything else.
-    workspace_mb:       scratch memory of an engine, a tactic's while it is built and attention's when it runs.
-    precision:          wanted of each stage's artifact, "default" for stages not named.
-    sizes:              of a symbol that stages declare: the fewest, the usual and the most. `memories` and `pointers`
-                        follow from the model's memory policy where they are not named.
+    name, tensorrt:     for the user: name of the device, and where its TensorRT comes from.
+    gpus:               words in the GPU name that the driver reports.
+    compute_capability: such as "8.7"; None builds for every architecture that the backend supports.
+    memory_mb:          memory of the GPU, or of the whole board if it is shared; `reserved_mb` of it is for other use.
+    workspace_mb:       scratch memory of an engine, for tactics while it is built and for attention when it runs.
+    precision:          wanted precision per stage; "default" for stages not named.
+    sizes:              for each symbol of stages: [minimum, usual, maximum]. `memories` and `pointers` follow from the
+                        model's memory policy if they are not named.
     """
 
     name: str = "any device"
@@ -42,8 +42,8 @@ class DeviceProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for symbol, (fewest, usual, most) in self.sizes.items():
             if not fewest <= usual <= most:
                 raise MaskletError(
-                    f"device profile {self.name!r}: sizes of {symbol!r} are {fewest}, {usual}, {most}; wanted the "
-                    "fewest, the usual and the most, in this order"
+                    f"device profile {self.name!r}: sizes of {symbol!r} are {fewest}, {usual}, {most}; expected "
+                    "[minimum, usual, maximum] in ascending order"
                 )
 
     def precision_of(self, stage: str) -> Precision:
@@ -57,18 +57,18 @@ def device_names() -> list[str]:
 
 
 def device_profile(name: str) -> DeviceProfile:
-    """The profile of that name, or in that TOML file. Raises MaskletError naming what there is."""
+    """The profile of that name, or in that TOML file. Raises MaskletError listing the known profiles."""
     path = Path(name) if name.endswith(".toml") else _folder() / f"{name}.toml"
     if not path.is_file():
-        raise MaskletError(f"no device profile {name!r}; there are {', '.join(device_names())}, or give a .toml file")
+        raise MaskletError(f"no device profile {name!r}; known: {', '.join(device_names())}; or give a .toml file")
     try:
         return msgspec.toml.decode(path.read_bytes(), type=DeviceProfile)
     except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
-        raise MaskletError(f"{path}: no device profile: {error}") from None
+        raise MaskletError(f"{path}: not a device profile: {error}") from None
 
 
 def profile_for_gpu(gpu: str, memory_mb: int) -> tuple[str, DeviceProfile] | None:
-    """The profile whose GPU has this name and whose memory is nearest, with its own name; None where there is none."""
+    """The name and profile whose GPU matches and whose memory is nearest; None if there is none."""
     known = {name: device_profile(name) for name in device_names()}
     fitting = {name: p for name, p in known.items() if any(re.search(rf"\b{part}\b", gpu) for part in p.gpus)}
     name = min(fitting, key=lambda n: abs((fitting[n].memory_mb or 0) - memory_mb), default=None)

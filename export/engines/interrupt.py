@@ -1,4 +1,4 @@
-"""Ctrl-C while TensorRT works: an exception raised inside one of its callbacks would be swallowed there."""
+"""Ctrl-C while TensorRT works: TensorRT would discard an exception raised inside one of its callbacks."""
 
 import signal
 import threading
@@ -10,10 +10,10 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def held_back() -> Iterator[Callable[[], bool]]:
-    """Hold Ctrl-C and SIGTERM back for as long as the block runs, and raise KeyboardInterrupt after it.
+    """Delay Ctrl-C and SIGTERM while the block runs, and raise KeyboardInterrupt after it.
 
-    Yields what says whether one came. Signals that this process ignores, or that end it at once, are left alone; so
-    are all of them beside the main thread, where Python runs no handlers.
+    Yields a function that returns whether a signal came. Signals that this process ignores, or that end it at once, are
+    not changed; outside of the main thread, where Python runs no handlers, none is.
     """
     came = False
 

@@ -1,7 +1,7 @@
-"""What an engine is made of: each layer's type, tactic, operands and their precision.
+"""Describes the layers of an engine: type, tactic, operands and their precision.
 
-The engine inspector says it in JSON, and needs a GPU. On a machine without one the builder's own log holds the same
-account, which is brought into the same form.
+TensorRT's engine inspector gives this as JSON, but needs a GPU. On a machine without one the builder's log has the same
+information, which is converted to the same form.
 """
 
 import json
@@ -15,7 +15,7 @@ from masklet.runtime.backends.trt.log import Messages, logger
 if TYPE_CHECKING:
     import tensorrt as trt
 
-Layer = dict[str, Any]  # as the inspector has it: Name, LayerType, Inputs, Outputs, TacticName, Metadata, ...
+Layer = dict[str, Any]  # keys of the inspector: Name, LayerType, Inputs, Outputs, TacticName, Metadata, ...
 TITLE = "Layers:\n"
 LINE = re.compile(
     r"Name: (?P<name>.*?), LayerType: (?P<type>.*?), Inputs: \[(?P<inputs>.*?)\], Constants: \[(?P<constants>.*?)\], "
@@ -25,9 +25,9 @@ TENSOR = re.compile(r"\{ Name: (?P<name>.*?), Dimensions: \[(?P<shape>.*?)\], .*
 
 
 def describe_layers(library: TensorRT, plan: "trt.IHostMemory", messages: Messages) -> tuple[list[Layer], str]:
-    """The layers of an engine that was just built, and who says so: "inspector", or "builder" without a GPU.
+    """The layers of an engine that was just built, and their origin: "inspector", or "builder" without a GPU.
 
-    messages: what its builder logged.
+    messages: log of its builder.
     """
     runtime = library.Runtime(logger(library, Messages()))
     engine = runtime.deserialize_cuda_engine(plan)
@@ -39,14 +39,14 @@ def describe_layers(library: TensorRT, plan: "trt.IHostMemory", messages: Messag
 
 
 def layers_from_log(messages: Iterable[str]) -> list[Layer]:
-    """The layers in the account that a builder logs last; none where it logs no such account."""
+    """The layers in the last list that a builder logs; empty if it logs no list."""
     account = [m for m in messages if m.startswith(TITLE)]
     lines = account[-1].splitlines()[1:] if account else []
     return [_layer(found) for found in map(LINE.match, lines) if found]
 
 
 def operand_types(layer: Layer) -> set[str]:
-    """The precisions of what a layer reads and writes, in one set: "Float", "Half", "Int8", ..."""
+    """The set of precisions of a layer's inputs and outputs: "Float", "Half", "Int8", ..."""
     tensors = (*layer.get("Inputs", ()), *layer.get("Outputs", ()), *layer.get("Constants", ()))
     types = (str(t.get("Datatype") or t.get("Format/Datatype") or "") for t in tensors if isinstance(t, dict))
     return {text.split(" ")[0] for text in types}

@@ -1,9 +1,9 @@
-"""How much memory a stage needs, foretold from its network: what preflight adds up.
+"""Estimates the memory of a stage from its TensorRT network, for the preflight check.
 
-Activations are the most bytes of layer outputs that are alive at once when layers run in order, at given shapes, with
-every output kept until its last use, and beside them what tactics take for themselves. Of what engines fuse two things
-count, which may be most of all: the scores of attention, and products of one tensor. How far off that is stands in
-docs/how-to/deploy.md.
+Activations: the maximum number of bytes of layer outputs alive at the same time, when layers run in order at given
+shapes and every output is kept until its last use, plus scratch memory of tactics. Two fusions of engines are taken
+into account, because they can dominate: the scores of attention, and several products with one tensor. For the error of
+the estimate see docs/how-to/deploy.md.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,15 +18,15 @@ from masklet.runtime.backends.trt.library import WIDEST_FUSED_HEAD, TensorRT
 if TYPE_CHECKING:
     import tensorrt as trt
 
-PRODUCT, RESHAPE, DEQUANTIZE = "MATRIX_MULTIPLY", "SHUFFLE", "DEQUANTIZE"  # names of layers' types
+PRODUCT, RESHAPE, DEQUANTIZE = "MATRIX_MULTIPLY", "SHUFFLE", "DEQUANTIZE"  # names of layer types
 HALVES = frozenset({"HALF", "BF16"})
-TACTIC_BYTES = 16 << 20  # scratch that engines of the smallest stages need, too
-CONTEXT_BYTES = 400 << 20  # the driver's context and TensorRT's own libraries, on the device
+TACTIC_BYTES = 16 << 20  # scratch memory that even engines of the smallest stages need
+CONTEXT_BYTES = 400 << 20  # the driver's context and TensorRT's libraries on the device
 
 
 @dataclass(frozen=True, slots=True)
 class StageMemory:
-    """Bytes of one stage's engine. weights: of its graph. activations: at the usual and at the largest shapes."""
+    """Bytes of the engine of one stage. weights: of its graph. activations: at the usual and at the largest shapes."""
 
     weights: int
     activations: tuple[int, int]
@@ -35,7 +35,7 @@ class StageMemory:
 def activation_bytes(network: Network, shapes: Mapping[str, Shape]) -> int:
     """Bytes of scratch memory at these input shapes.
 
-    The network's inputs get these shapes for good: parse anew for building.
+    This changes the input shapes of the network permanently: parse the graph again to build.
     """
     definition = network.definition
     for i in range(definition.num_inputs):
@@ -60,9 +60,10 @@ def activation_bytes(network: Network, shapes: Mapping[str, Shape]) -> int:
 
 
 def _products_at_once(layers: "Sequence[trt.ILayer]") -> "dict[str, list[trt.ITensor]]":
-    """What each product of a tensor and a weight makes, by the layer's name: the first one of a tensor makes all.
+    """The tensors that each product of a tensor and a weight produces, by layer name.
 
-    Engines compute them as one, such as the keys of one memory for all layers.
+    Engines compute all products of one tensor at once, such as the keys of a memory for all layers; they are listed at
+    the first one.
     """
     weights: set[str] = set()
     first: dict[str, str] = {}
@@ -78,11 +79,11 @@ def _products_at_once(layers: "Sequence[trt.ILayer]") -> "dict[str, list[trt.ITe
 
 
 def _stored_by_fused_attention(layers: "Sequence[trt.ILayer]") -> "dict[str, list[trt.ITensor]]":
-    """What attention that one kernel computes in tiles stores instead of its scores, by the scores' names: its operands
-    once more, laid out as the kernel wants them.
+    """The tensors that fused attention stores instead of its scores, by name of the scores: copies of its operands in
+    the layout of the kernel.
 
-    It is of halves, with values as wide as the queries. Found out with TensorRT for RTX 1.7: heads of 32 to 256
-    channels are fused; wider ones are not, nor values of another width, nor FP32.
+    Attention is fused in FP16 with values as wide as the queries. Measured with TensorRT for RTX 1.7: heads of 32 to
+    256 channels are fused; wider heads, values of another width, and FP32 are not.
     """
     made_by = {tensor.name: layer for layer in layers for tensor in _outputs(layer)}
     read_by = {t.name: layer for layer in layers if _kind(layer) in (PRODUCT, RESHAPE) for t in _inputs(layer)[:1]}
@@ -90,7 +91,7 @@ def _stored_by_fused_attention(layers: "Sequence[trt.ILayer]") -> "dict[str, lis
     for softmax in (layer for layer in layers if _kind(layer) == "SOFTMAX"):
         scores, weights = softmax.get_input(0), [softmax.get_output(0)]
         compare, mix = made_by.get(scores.name), read_by.get(weights[0].name)
-        if mix is not None and _kind(mix) == RESHAPE:  # to the shape that it has; the parser puts it there
+        if mix is not None and _kind(mix) == RESHAPE:  # a reshape to the same shape, which the parser inserts
             weights += _outputs(mix)
             mix = read_by.get(weights[-1].name)
         if compare is None or mix is None or (_kind(compare), _kind(mix)) != (PRODUCT, PRODUCT):
@@ -116,7 +117,7 @@ def _outputs(layer: "trt.ILayer") -> "list[trt.ITensor]":
 
 
 def _nbytes(library: TensorRT, tensor: "trt.ITensor") -> int:
-    """Bytes of a tensor; 0 where its shape follows from values that only a run knows."""
+    """Bytes of a tensor; 0 if its shape depends on values that are known only at run time."""
     try:
         sizes = tuple(tensor.shape)
     except ValueError:
@@ -125,6 +126,6 @@ def _nbytes(library: TensorRT, tensor: "trt.ITensor") -> int:
         return 0
     try:
         width = np.dtype(library.nptype(tensor.dtype)).itemsize
-    except TypeError:  # bfloat16, which numpy does not have
+    except TypeError:  # bfloat16, which numpy lacks
         width = 2
     return int(np.prod(sizes, dtype=np.int64)) * width

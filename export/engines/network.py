@@ -1,4 +1,4 @@
-"""A stage's graph, parsed into a TensorRT network: strongly typed, for precision lives in the graph."""
+"""Parses the graph of a stage into a TensorRT network: strongly typed, since the graph defines the precision."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Network:
-    """A parsed graph with what made it, which has to outlive it, and the messages of its logger."""
+    """A parsed graph, the objects that must outlive it, and the messages of its logger."""
 
     library: TensorRT
     builder: "trt.Builder"
@@ -26,16 +26,16 @@ class Network:
 
 
 def parse(library: TensorRT, stage: StageSpec, graph: Path) -> Network:
-    """Parse a graph, whose weights lie beside it.
+    """Parse a graph whose weights are in the same folder.
 
-    Raises ExportError where there is no usable GPU (TensorRT for RTX needs none), or naming the node that TensorRT
-    cannot take.
+    Raises ExportError if there is no usable GPU (TensorRT for RTX needs none), or naming the node that TensorRT does
+    not support.
     """
     messages = Messages()
     log = logger(library, messages, verbose=True)
     try:
         builder = library.Builder(log)
-    except (RuntimeError, TypeError) as error:  # pybind's word for a constructor that returned nothing
+    except (RuntimeError, TypeError) as error:  # what pybind raises if a constructor returns nothing
         said = messages.first_error() if messages.errors else str(error).splitlines()[0]
         raise ExportError(
             f"TensorRT {version_of(library)} cannot build here: {said}; it builds on a machine with the GPU and its "
@@ -51,15 +51,15 @@ def parse(library: TensorRT, stage: StageSpec, graph: Path) -> Network:
 
 
 def _refusal(library: TensorRT, parser: "trt.OnnxParser", messages: Messages) -> str:
-    """What the parser did not take: the first error, with its node where it has one."""
+    """The first error of the parser, with its node if it has one."""
     if not parser.num_errors:
         return f"TensorRT {version_of(library)} cannot read the graph: {messages.first_error()}"
     error = parser.get_error(0)
-    reason = " ".join(error.desc().split("[checkMacros")[0].split())  # what follows is of the machine, not the graph
+    reason = " ".join(error.desc().split("[checkMacros")[0].split())  # the rest is about the machine, not the graph
     operator = error.node_operator()
     if not operator:
         return f"TensorRT {version_of(library)} cannot read the graph: {reason}"
     return (
-        f"TensorRT {version_of(library)} does not take node {error.node_name()!r} ({operator}): {reason}; "
+        f"TensorRT {version_of(library)} does not support node {error.node_name()!r} ({operator}): {reason}; "
         "keep the stage on ONNX Runtime, or try a newer TensorRT"
     )

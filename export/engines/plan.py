@@ -1,4 +1,4 @@
-"""What is to be built: for each stage the graph, the shapes and the fingerprint that the engine will have."""
+"""Plans a build: for each stage the graph, the shapes and the fingerprint of the engine."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ ANY_DEVICE = "any"
 
 @dataclass(frozen=True)
 class Target:
-    """What is built for, and with what. gpu: the one that is here, where engines are built for it."""
+    """The target of a build. gpu: the GPU of this machine if engines are built for it, otherwise None."""
 
     library: TensorRT
     backend: Backend
@@ -37,7 +37,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class StagePlan:
-    """One engine to build: from which graph, for which shapes, and the fingerprint that it will have."""
+    """One engine to build: its graph, its shapes and its fingerprint."""
 
     stage: StageSpec
     graph: Artifact
@@ -48,7 +48,7 @@ class StagePlan:
 def choose_target(
     library: TensorRT, backend: Backend, device: str | None, gpu: DeviceFacts | None, options: BuildOptions
 ) -> Target:
-    """Settle what the options leave open by the device profile that was asked for, or that of the GPU that is here."""
+    """Complete the options from the given device profile, or from that of this machine's GPU."""
     if device is not None:
         name, profile = Path(device).stem, device_profile(device)
     else:
@@ -63,13 +63,13 @@ def choose_target(
 
 
 def plan_stages(bundle: Bundle, names: Sequence[str], target: Target) -> list[StagePlan]:
-    """Plan the named stages, or all. Raises BundleError for one without a graph, SpecError for one that is unknown."""
+    """Plan the named stages, or all. Raises BundleError for a stage without a graph, SpecError for an unknown one."""
     stages = [bundle.model.stage(name) for name in names] if names else bundle.model.stages
     return [_plan(bundle, stage, target) for stage in stages]
 
 
 def choose_graph(bundle: Bundle, stage: str, device: DeviceProfile) -> Artifact:
-    """The graph of a stage in the precision that the device wants, or else the highest that the bundle has."""
+    """The graph of a stage in the precision of the device profile, otherwise in the highest that the bundle has."""
     graphs = {a.precision: a for a in bundle.manifest.artifacts if a.stage == stage and a.format == "onnx"}
     if not graphs:
         raise BundleError(f"{bundle.root}: stage {stage!r} has no graph of standard operators; export the model again")
@@ -79,13 +79,13 @@ def choose_graph(bundle: Bundle, stage: str, device: DeviceProfile) -> Artifact:
     return next(iter(graphs.values()))
 
 
-def foretell(bundle: Bundle, plans: Sequence[StagePlan], target: Target) -> Preflight:
-    """Foretell the memory that engines take, from their networks."""
+def estimate_memory(bundle: Bundle, plans: Sequence[StagePlan], target: Target) -> Preflight:
+    """Estimate the memory of engines from their networks."""
     return preflight(bundle.model, [stage_memory(bundle, plan, target.library) for plan in plans], target.device)
 
 
 def stage_memory(bundle: Bundle, plan: StagePlan, library: TensorRT) -> StageMemory:
-    """What one stage's network says that its engine needs."""
+    """Estimate the memory of the engine of one stage."""
     usual, most = (parse(library, plan.stage, bundle.path(plan.graph)) for _ in range(2))
     shapes = plan.profiles[-1].shapes
     return StageMemory(

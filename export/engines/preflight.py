@@ -1,9 +1,9 @@
-"""Whether a bundle's engines fit a device, before anything is built: memory to build them and to run them.
+"""Preflight check: whether the engines of a bundle fit a device, before anything is built.
 
-Running: the weights of all engines, the activations of the hungriest (stages run one after another and share them), the
-tensors between stages, and the memory bank. Building: one engine after another, each with its weights twice, in the
-builder and in the plan, and its activations. On a board whose memory is shared, what is reserved for the system and
-this process is taken off beforehand.
+Running: the weights of all engines, the activations of the largest stage (stages run one after another and share them),
+the tensors between stages, and the memory bank. Building: one engine at a time, with its weights twice, in the builder
+and in the plan, and its activations. On a board with shared memory, the part reserved for the system and this process
+is subtracted first.
 """
 
 from collections.abc import Sequence
@@ -16,12 +16,12 @@ from masklet.runtime.bundle.spec import ModelSpec
 from masklet.runtime.tracking.known_policies import bank_bytes
 
 USUAL, MOST = 0, 1
-MARGIN = 0.85  # of a device's memory: what is foretold errs, and others use the device too
+MARGIN = 0.85  # usable share of a device's memory: estimates have errors, and others use the device, too
 
 
 @dataclass(frozen=True, slots=True)
 class Preflight:
-    """Bytes that building and running take; running at the usual and at the largest shapes. limit: the device's."""
+    """Estimated bytes to build and to run, the latter at the usual and at the largest shapes. limit: of the device."""
 
     build: int
     run: tuple[int, int]
@@ -29,23 +29,23 @@ class Preflight:
 
     @property
     def verdict(self) -> str:
-        """Whether it fits, in words."""
+        """Whether it fits, as text."""
         if self.limit is None:
-            return "the device's memory is not known; --device NAME says it"
+            return "the memory of the device is not known; give --device NAME"
         if max(self.build, self.run[USUAL]) > self.limit:
-            return "does not fit: lower [sizes] in a device profile of your own, or take FP16"
+            return "does not fit: reduce [sizes] in your own device profile, or use FP16"
         if self.run[MOST] > self.limit:
-            return "fits as it is used mostly, not with the most objects and memories"
+            return "fits at the usual sizes, not with the maximum objects and memories"
         return "fits"
 
     @property
     def fits(self) -> bool:
-        """Whether building and ordinary use fit, as far as that is known."""
+        """Whether building, and running at the usual shapes, fit, as far as that is known."""
         return self.limit is None or max(self.build, self.run[USUAL]) <= self.limit
 
 
 def preflight(model: ModelSpec, stages: Sequence[StageMemory], device: DeviceProfile) -> Preflight:
-    """Add up what the stages of a model need on a device."""
+    """Add up the memory that the stages of a model need on a device."""
     weights = sum(stage.weights for stage in stages)
     builds = [2 * stage.weights + stage.activations[MOST] for stage in stages]
     objects = {USUAL: _objects(model, device, USUAL), MOST: _objects(model, device, MOST)}
@@ -67,7 +67,7 @@ def _objects(model: ModelSpec, device: DeviceProfile, at: int) -> int:
 
 
 def _between(model: ModelSpec, device: DeviceProfile, at: int) -> int:
-    """Bytes of the tensors that stages hand over, each counted once."""
+    """Bytes of the tensors passed between stages, each counted once."""
     total: dict[str, int] = {}
     for stage in model.stages:
         sizes = {symbol: symbol_sizes(model, stage, symbol, device)[1 + at] for symbol in stage.symbols()}

@@ -1,4 +1,4 @@
-"""How far a build is, by TensorRT's progress monitor, which can end it as well."""
+"""Progress of a build through TensorRT's progress monitor, which can also end the build."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -8,13 +8,13 @@ from masklet.runtime.backends.trt.library import TensorRT
 if TYPE_CHECKING:
     import tensorrt as trt
 
-Steps = Callable[[str, int, int], None]  # is told the phase, the steps of it that are done, and of how many
+Steps = Callable[[str, int, int], None]  # called with the phase, steps done, total steps
 
 
 def progress_monitor(
     library: TensorRT, config: "trt.IBuilderConfig", steps: Steps, interrupted: Callable[[], bool]
 ) -> None:
-    """Tell `steps` of the outermost phases of a build, and end it at its next step once it was interrupted."""
+    """A monitor that reports the outermost phases of a build to `steps`, and ends it once it was interrupted."""
     if TYPE_CHECKING:
         import tensorrt as trt
     else:

@@ -1,1 +1,1 @@
-"""One file a model family; a file here with a FAMILY in it is a family, nothing else is to be registered."""
+"""Model families, one file each. Every file with a FAMILY is found by itself; no registration is needed."""

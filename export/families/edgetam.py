@@ -1,6 +1,6 @@
-"""EdgeTAM: SAM 2 made for phones. A RepViT instead of Hiera, and memories of a few hundred latents.
+"""EdgeTAM: a SAM 2 for phones, with RepViT instead of Hiera and memories of a few hundred latents.
 
-Whatever is not named here is SAM 2's own.
+Everything not defined here is that of SAM 2.
 """
 
 import importlib
@@ -10,7 +10,7 @@ from typing import Any
 
 from masklet.export.checkpoints.pretrained import Source, configuration, load_weights
 from masklet.export.families import sam2
-from masklet.export.family import Case, ExportStage
+from masklet.export.family import Case, ExportStage, ImageSize, refuse_token_memory, square
 from masklet.export.modules.perceiver import LatentMemoryAttention, LatentMemoryEncoder
 from masklet.export.modules.repvit import RepViTEncoder
 from masklet.export.references import edgetam_reference, sam2_reference
@@ -25,20 +25,21 @@ class EdgeTam:
     name = "edgetam"
     model_types: tuple[str, ...] = ("edgetam_video", "edgetam")
 
-    def load(self, source: Source, image_size: int | None) -> Any:
-        """Load a checkpoint for square frames of image_size pixels; its own size where None."""
+    def load(self, source: Source, image_size: ImageSize | None) -> Any:
+        """Load a checkpoint for square frames of image_size pixels; None for its own size."""
         require_timm()
         config = configuration(EdgeTamVideoConfig, source)
-        resize(config, image_size or int(config.image_size), source)
+        resize(config, square(image_size or int(config.image_size), self.name), source)
         return load_weights(EdgeTamVideoModel, config, source, twins=sam2.FOURIER)
 
-    def spec(self, model: Any) -> ModelSpec:
+    def spec(self, model: Any, token_memory: bool = False) -> ModelSpec:
         """Declare the model."""
+        refuse_token_memory(token_memory, self.name, "keeps a few hundred latents of each frame already")
         backbone = str(getattr(model.config.vision_config.backbone_config, "architecture", "custom"))
         return sam2.describe(self.name, backbone.partition(".")[0].replace("_", "-"), model.config, declare(model))
 
-    def stages(self, model: Any) -> Iterator[ExportStage]:
-        """Build each stage's graph module and its reference."""
+    def stages(self, model: Any, token_memory: bool = False) -> Iterator[ExportStage]:
+        """Build the graph module and the reference of each stage."""
         for spec in declare(model):
             yield BUILDERS[spec.name](spec, model)
 
@@ -47,7 +48,7 @@ FAMILY = EdgeTam()
 
 
 def require_timm() -> None:
-    """Raise ExportError where timm, which has the backbone, cannot be imported: it needs torchvision to be."""
+    """Raise ExportError if timm, which has the backbone, cannot be imported; it needs torchvision."""
     try:
         importlib.import_module("timm")
     except (ImportError, RuntimeError) as error:
@@ -57,7 +58,7 @@ def require_timm() -> None:
 
 
 def declare(model: Any) -> tuple[StageSpec, ...]:
-    """SAM 2's stages, with as many tokens a memory as the perceiver has latents."""
+    """The stages of SAM 2, with one token per perceiver latent in a memory."""
     perceiver = model.spatial_perceiver
     return sam2.declare(model.config, int(perceiver.num_latents_1d) + int(perceiver.num_latents_2d))
 
@@ -65,7 +66,7 @@ def declare(model: Any) -> tuple[StageSpec, ...]:
 def resize(config: Any, side: int, source: Source) -> None:
     """Set the frame size throughout a configuration; no weight depends on it.
 
-    Raises ExportError where the size does not fit the strides and windows, or the layout is none that the stages know.
+    Raises ExportError if the size does not fit the strides and windows, or the layout is not supported.
     """
     vision = config.vision_config
     latents = math.isqrt(int(config.perceiver_resampler_num_latents_2d))
@@ -82,11 +83,11 @@ def resize(config: Any, side: int, source: Source) -> None:
     }
     failed = [text for text, holds in wanted.items() if not holds]
     if failed:
-        raise ExportError(f"{source}: the edgetam graphs are laid out for {failed[0]}, which its configuration is not")
+        raise ExportError(f"{source}: its configuration is not supported by the edgetam graphs; expected {failed[0]}")
     unit = sam2.STRIDE * latents
     if side < unit or side % unit:
         nearest = max(unit, round(side / unit) * unit)
-        raise ExportError(f"{source}: image size {side} is no multiple of {unit}; the nearest is {nearest}")
+        raise ExportError(f"{source}: image size {side} is not a multiple of {unit}; the nearest is {nearest}")
     config.image_size = config.prompt_encoder_config.image_size = side
     vision.backbone_feature_sizes = [[side // s, side // s] for s in (4, 8, sam2.STRIDE)]
     config.memory_attention_rope_feat_sizes = [side // sam2.STRIDE] * 2
@@ -109,10 +110,7 @@ def _memory_attention(spec: StageSpec, model: Any) -> ExportStage:
         LatentMemoryAttention(model, model.vision_encoder.neck, sam2.grid_of(model)),
         edgetam_reference.memory_attention(model),
         cases=sam2.attention_cases(rows),
-        draws={
-            "memory_time": lambda rng, shape: rng.integers(0, rows, shape),
-            "pointer_time": lambda rng, shape: rng.uniform(0, 1, shape),
-        },
+        draws=sam2.attention_draws(rows),
     )
 
 

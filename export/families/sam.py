@@ -1,10 +1,10 @@
-"""SAM (2023), ViT-B/L/H, and SAM-HQ: images only, from clicks, boxes and earlier masks."""
+"""SAM (2023), ViT-B/L/H, and SAM-HQ: images only, prompted by clicks, boxes and earlier masks."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from masklet.export.checkpoints.pretrained import Source, configuration, load_weights, model_type
-from masklet.export.family import Case, ExportStage
+from masklet.export.family import Case, ExportStage, ImageSize, refuse_token_memory, square
 from masklet.export.modules.sam_masks import SamMaskDecoder
 from masklet.export.modules.vit import HQEncoder, ViTEncoder
 from masklet.export.references import sam2_reference, sam_reference
@@ -22,15 +22,16 @@ class Sam:
     name = "sam"
     model_types: tuple[str, ...] = ("sam", "sam_hq")
 
-    def load(self, source: Source, image_size: int | None) -> Any:
-        """Load a checkpoint. Its positions are learned for one size, so that image_size can only confirm it."""
+    def load(self, source: Source, image_size: ImageSize | None) -> Any:
+        """Load a checkpoint. Its position encoding is for one size, so image_size must be that size or None."""
         kind, architecture = (SamHQConfig, SamHQModel) if model_type(source) == "sam_hq" else (SamConfig, SamModel)
         config = configuration(kind, source)
-        check_layout(config, source, image_size)
+        check_layout(config, source, None if image_size is None else square(image_size, self.name))
         return load_weights(architecture, config, source)
 
-    def spec(self, model: Any) -> ModelSpec:
+    def spec(self, model: Any, token_memory: bool = False) -> ModelSpec:
         """Declare the model."""
+        refuse_token_memory(token_memory, self.name, "has no memory")
         config = model.config
         vision = config.vision_config
         size = PUBLISHED.get((int(vision.hidden_size), int(vision.num_hidden_layers)), "custom")
@@ -43,8 +44,8 @@ class Sam:
             prompting=PromptPolicy(stability_threshold=0.0, padded_boxes=False),
         )
 
-    def stages(self, model: Any) -> Iterator[ExportStage]:
-        """Build each stage's graph module and its reference."""
+    def stages(self, model: Any, token_memory: bool = False) -> Iterator[ExportStage]:
+        """Build the graph module and the reference of each stage."""
         encoder_spec, decoder_spec = declare(model.config)
         side = int(model.config.vision_config.image_size)
         yield ExportStage(
@@ -72,16 +73,16 @@ FAMILY = Sam()
 
 
 def is_hq(config: Any) -> bool:
-    """Whether a configuration is SAM-HQ's."""
+    """Whether a configuration is of SAM-HQ."""
     return str(config.model_type) == "sam_hq"
 
 
 def check_layout(config: Any, source: Source, image_size: int | None) -> None:
-    """Raise ExportError where the graphs are not laid out for a configuration, or it is of another image size."""
+    """Raise ExportError if a configuration is not supported, or has another image size."""
     vision, prompts = config.vision_config, config.prompt_encoder_config
     side, patch = int(vision.image_size), int(vision.patch_size)
     if image_size not in (None, side):
-        raise ExportError(f"{source}: is made for images of {side} px and cannot be exported for {image_size}")
+        raise ExportError(f"{source}: is for images of {side} px and cannot be exported for {image_size} px")
     wanted = {
         "one image size throughout": int(prompts.image_size) == side,
         f"a map of {side // patch} cells a side": int(prompts.image_embedding_size) * patch == side,
@@ -90,11 +91,11 @@ def check_layout(config: Any, source: Source, image_size: int | None) -> None:
     }
     failed = [text for text, holds in wanted.items() if not holds]
     if failed:
-        raise ExportError(f"{source}: the sam graphs are laid out for {failed[0]}, which its configuration is not")
+        raise ExportError(f"{source}: its configuration is not supported by the sam graphs; expected {failed[0]}")
 
 
 def declare(config: Any) -> tuple[StageSpec, StageSpec]:
-    """The encoder and the decoder; SAM-HQ's fine features go from the one to the other."""
+    """The encoder and the decoder; SAM-HQ's fine features go from the encoder to the decoder."""
     side, channels = int(config.vision_config.image_size), int(config.vision_config.output_channels)
     grid = int(config.prompt_encoder_config.image_embedding_size)
     candidates = int(config.mask_decoder_config.num_multimask_outputs) + 1

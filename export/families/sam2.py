@@ -2,14 +2,18 @@
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from masklet.export.checkpoints.pretrained import Source, configuration, load_weights
-from masklet.export.family import Case, ExportStage
+from masklet.export.family import Case, Draw, ExportStage, ImageSize, square
 from masklet.export.modules.hiera import HieraEncoder
 from masklet.export.modules.masks import MaskDecoder, MaskPromptEncoder
 from masklet.export.modules.memories import MemoryAttention, MemoryEncoder
+from masklet.export.modules.memory_tokens import TokenMemoryAttention
 from masklet.export.references import sam2_reference as reference
+from masklet.export.references import token_memory_reference as token_reference
 from masklet.runtime.bundle.spec import (
     ConceptPolicy,
     MemorySpec,
@@ -23,11 +27,11 @@ from masklet.runtime.errors import ExportError
 from transformers import Sam2VideoConfig, Sam2VideoModel
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-STRIDE = 16  # pixels of a cell of the feature map that is attended and decoded
-MASK_STRIDE = 16  # pixels of a cell in masks that prompt or are remembered, whatever the image's stride is
+STRIDE = 16  # pixels per cell of the feature map that is attended to and decoded
+MASK_STRIDE = 16  # pixels per cell in mask prompts and masks encoded into memory, for any image stride
 MEMORY_WIDTH = 64  # fixed in transformers' cross-attention
 FOURIER = ("shared_image_embedding.positional_embedding", "prompt_encoder.shared_embedding.positional_embedding")
-UNLIMITED_PROMPTED = 8  # prompted frames kept where the configuration sets no limit: the bank is bounded
+UNLIMITED_PROMPTED = 8  # prompted frames kept if the configuration sets no limit: the bank is bounded
 
 
 class Sam2:
@@ -36,19 +40,20 @@ class Sam2:
     name = "sam2"
     model_types = ("sam2_video", "sam2")
 
-    def load(self, source: Source, image_size: int | None) -> Any:
-        """Load a checkpoint for square frames of image_size pixels; its own size where None."""
+    def load(self, source: Source, image_size: ImageSize | None) -> Any:
+        """Load a checkpoint for square frames of image_size pixels; None for its own size."""
         config = configuration(Sam2VideoConfig, source)
-        resize(config, image_size or int(config.image_size), source)
+        resize(config, square(image_size or int(config.image_size), self.name), source)
         return load_weights(Sam2VideoModel, config, source, twins=FOURIER)
 
-    def spec(self, model: Any) -> ModelSpec:
+    def spec(self, model: Any, token_memory: bool = False) -> ModelSpec:
         """Declare the model."""
-        return describe(self.name, _variant(model.config), model.config, declare(model.config))
+        stages = declare(model.config, token_memory=token_memory)
+        return describe(self.name, _variant(model.config), model.config, stages)
 
-    def stages(self, model: Any) -> Iterator[ExportStage]:
-        """Build each stage's graph module and its reference."""
-        for spec in declare(model.config):
+    def stages(self, model: Any, token_memory: bool = False) -> Iterator[ExportStage]:
+        """Build the graph module and the reference of each stage."""
+        for spec in declare(model.config, token_memory=token_memory):
             yield BUILDERS[spec.name](spec, model)
 
 
@@ -58,16 +63,16 @@ FAMILY = Sam2()
 def resize(config: Any, side: int, source: Source) -> None:
     """Set the frame size throughout a configuration; no weight depends on it.
 
-    Raises ExportError where the size does not fit the strides, or the layout is none that the stages know.
+    Raises ExportError if the size does not fit the strides, or the layout is not supported.
     """
     vision, backbone = config.vision_config, config.vision_config.backbone_config
     if getattr(backbone, "model_type", None) != "sam2_hiera_det_model":
-        raise ExportError(f"{source}: image backbone {getattr(backbone, 'model_type', None)!r}; wanted Hiera")
+        raise ExportError(f"{source}: image backbone {getattr(backbone, 'model_type', None)!r}; expected Hiera")
     _check_layout(config, source)
     unit = math.lcm(2 * STRIDE, backbone.patch_stride[0] * backbone.window_size_per_stage[0])
     if side < unit or side % unit:
         nearest = max(unit, round(side / unit) * unit)
-        raise ExportError(f"{source}: image size {side} is no multiple of {unit}; the nearest is {nearest}")
+        raise ExportError(f"{source}: image size {side} is not a multiple of {unit}; the nearest is {nearest}")
     config.image_size = config.prompt_encoder_config.image_size = side
     backbone.image_size = [side, side]
     vision.backbone_feature_sizes = [[side // s, side // s] for s in (STRIDE // 4, STRIDE // 2, STRIDE)]
@@ -90,7 +95,7 @@ def _check_layout(config: Any, source: Source) -> None:
     }
     failed = [text for text, holds in wanted.items() if not holds]
     if failed:
-        raise ExportError(f"{source}: the sam2 graphs are laid out for {failed[0]}, which its configuration is not")
+        raise ExportError(f"{source}: its configuration is not supported by the sam2 graphs; expected {failed[0]}")
 
 
 def describe(
@@ -104,7 +109,7 @@ def describe(
     min_effective_iou: float | None = None,
     concepts: ConceptPolicy | None = None,
 ) -> ModelSpec:
-    """A video model whose configuration is SAM 2's or, under the same names, that of a model made from it."""
+    """Declare a video model with a configuration of SAM 2, or of a model derived from it with the same names."""
     limit = int(config.max_cond_frame_num)
     return ModelSpec(
         family=family,
@@ -131,11 +136,14 @@ def describe(
     )
 
 
-def declare(config: Any, memory_tokens: int | None = None, stride: int = STRIDE) -> tuple[StageSpec, ...]:
+def declare(
+    config: Any, memory_tokens: int | None = None, stride: int = STRIDE, *, token_memory: bool = False
+) -> tuple[StageSpec, ...]:
     """The stages and their tensors; SAM 2.0 has neither pointer_time nor the memory encoder's object_score.
 
-    memory_tokens: tokens of one memory; one a cell where None.
-    stride:        pixels of the image in a cell.
+    memory_tokens: tokens per memory; None for one per cell.
+    stride:        image pixels per cell.
+    token_memory:  memories are sets of any number of blocks of cells (modules/memory_tokens.py).
     """
     side, channels = int(config.image_size), int(config.vision_config.fpn_hidden_size)
     grid = side // stride
@@ -149,6 +157,7 @@ def declare(config: Any, memory_tokens: int | None = None, stride: int = STRIDE)
     mask_prompt = TensorSpec("mask_prompt", ("objects", 1, 4 * grid, 4 * grid))
     object_score = TensorSpec("object_score", ("objects", 1))
     pointer_time = TensorSpec("pointer_time", ("objects", "pointers"))
+    memory = _declare_memory(None if token_memory else tokens)
     return (
         StageSpec(
             "image_encoder",
@@ -159,8 +168,7 @@ def declare(config: Any, memory_tokens: int | None = None, stride: int = STRIDE)
             "memory_attention",
             inputs=(
                 vision_feat,
-                TensorSpec("memory", ("objects", "memories", tokens, MEMORY_WIDTH)),
-                TensorSpec("memory_time", ("objects", "memories"), "int64"),
+                *memory,
                 TensorSpec("pointers", ("objects", "pointers", channels)),
                 *((pointer_time,) if config.enable_temporal_pos_encoding_for_object_pointers else ()),
             ),
@@ -204,8 +212,19 @@ def declare(config: Any, memory_tokens: int | None = None, stride: int = STRIDE)
     )
 
 
+def _declare_memory(tokens: int | None) -> tuple[TensorSpec, ...]:
+    """What memory attention takes of memories.
+
+    tokens: of each memory; None where each token is a block of cells, told by its number in a Quadtree.
+    """
+    count = tokens or "memory_tokens"
+    memory = TensorSpec("memory", ("objects", "memories", count, MEMORY_WIDTH))
+    place = () if tokens else (TensorSpec("memory_place", ("objects", "memories", count), "int64"),)
+    return memory, *place, TensorSpec("memory_time", ("objects", "memories"), "int64")
+
+
 def attention_cases(temporal_rows: int) -> tuple[Case, ...]:
-    """Objects with full and with short memories; one prompted frame alone is what a second frame sees."""
+    """Objects with full and with short memories; a single prompted frame is what the second frame attends to."""
     return (
         Case("2 objects, 3 memories, 4 pointers", {"objects": 2, "memories": 3, "pointers": 4}),
         Case(
@@ -216,8 +235,30 @@ def attention_cases(temporal_rows: int) -> tuple[Case, ...]:
     )
 
 
+def attention_draws(temporal_rows: int) -> dict[str, Draw]:
+    """How times are drawn."""
+    return {
+        "memory_time": lambda rng, shape: rng.integers(0, temporal_rows, shape),
+        "pointer_time": lambda rng, shape: rng.uniform(0, 1, shape),
+    }
+
+
+def token_cases(temporal_rows: int, cells: int) -> tuple[Case, ...]:
+    """The same with blocks of any size and padding, and with every cell on its own: SAM 2's own memories."""
+    mixed = tuple(
+        replace(case, sizes={**case.sizes, "memory_tokens": cells // 4 + 1}) for case in attention_cases(temporal_rows)
+    )
+    whole = replace(
+        mixed[-1],
+        name=f"{mixed[-1].name}, every cell",
+        sizes={**mixed[-1].sizes, "memory_tokens": cells},
+        fixed={**mixed[-1].fixed, "memory_place": np.arange(cells)},
+    )
+    return (*mixed, whole)
+
+
 def decoder_cases() -> tuple[Case, ...]:
-    """Every combination of the flags, clicks, boxes and no prompt at all; a mixed batch first."""
+    """Every combination of flags, with clicks, boxes and no prompt; a mixed batch first."""
     click, box, none = [1, -1], [2, 3, 0, -1], [-1, -1]
     mixed = {"point_labels": [box, [1, 0, 1, -1]], "has_mask": [0, 1], "multimask": [1, 0], "memoryless": [1, 0]}
     cases = [Case("2 objects, flags mixed", {"objects": 2, "points": 4}, mixed)]
@@ -229,7 +270,7 @@ def decoder_cases() -> tuple[Case, ...]:
 
 
 def memory_encoder_cases() -> tuple[Case, ...]:
-    """A prompted beside a tracked object, present and absent, and one alone."""
+    """A batch of a prompted, absent and a tracked, present object, and a single object."""
     return (
         Case("2 objects, one binarized and absent", {"objects": 2}, {"binarize": [1, 0], "object_score": [[-2], [3]]}),
         Case("1 object", {"objects": 1}, {"binarize": 0, "object_score": 5}),
@@ -237,7 +278,7 @@ def memory_encoder_cases() -> tuple[Case, ...]:
 
 
 def _variant(config: Any) -> str:
-    """The published size that the backbone has, with its version, or "custom"."""
+    """The published name of the backbone's size, with the version, or "custom"."""
     backbone = config.vision_config.backbone_config
     published = {(96, 12): "tiny", (96, 16): "small", (112, 24): "base-plus", (144, 48): "large"}
     size = published.get((int(backbone.hidden_size), sum(backbone.blocks_per_stage)), "custom")
@@ -256,7 +297,7 @@ def _image_encoder(spec: StageSpec, model: Any) -> ExportStage:
 
 
 def grid_of(model: Any) -> int:
-    """Edge of the feature map that is attended and decoded, in cells."""
+    """Edge of the feature map that is attended to and decoded, in cells."""
     return int(model.prompt_encoder.image_embedding_size[0])
 
 
@@ -265,22 +306,23 @@ def _memory_attention(spec: StageSpec, model: Any) -> ExportStage:
 
 
 def memory_attention_stage(spec: StageSpec, model: Any, neck: Any) -> ExportStage:
-    """The memory attention of SAM 2 and SAM 3. neck: the pyramid that makes the model's features."""
-    rows = int(model.config.num_maskmem)
+    """The memory attention of SAM 2 and SAM 3. neck: the pyramid that produces the model's features."""
+    rows, grid = int(model.config.num_maskmem), grid_of(model)
+    draws = attention_draws(rows)
+    if not spec.accepts("memory_place"):
+        module, computed = MemoryAttention(model, neck, grid), reference.memory_attention(model, neck)
+        return ExportStage(spec, module, computed, attention_cases(rows), draws)
     return ExportStage(
         spec,
-        MemoryAttention(model, neck, grid_of(model)),
-        reference.memory_attention(model, neck),
-        cases=attention_cases(rows),
-        draws={
-            "memory_time": lambda rng, shape: rng.integers(0, rows, shape),
-            "pointer_time": lambda rng, shape: rng.uniform(0, 1, shape),
-        },
+        TokenMemoryAttention(model, neck, grid),
+        token_reference.memory_attention(model, neck),
+        cases=token_cases(rows, grid * grid),
+        draws={**draws, "memory_place": token_reference.draw_places((grid, grid))},
     )
 
 
 def mask_decoder_stage(spec: StageSpec, model: Any) -> ExportStage:
-    """The mask decoder of SAM 2 and of models made from it."""
+    """The mask decoder of SAM 2 and of models derived from it."""
     side = int(model.config.image_size)
     return ExportStage(
         spec,
@@ -308,7 +350,7 @@ def memory_encoder_stage(spec: StageSpec, model: Any) -> ExportStage:
 
 
 def mask_prompt_encoder_stage(spec: StageSpec, model: Any) -> ExportStage:
-    """The mask prompt encoder of SAM 2 and of models made from it."""
+    """The mask prompt encoder of SAM 2 and of models derived from it."""
     return ExportStage(
         spec,
         MaskPromptEncoder(model, MASK_STRIDE * grid_of(model)),

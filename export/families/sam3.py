@@ -1,6 +1,6 @@
-"""SAM 3: a detector of concepts, and a tracker that is SAM 2's on the same image features.
+"""SAM 3: a concept detector, and a tracker like that of SAM 2 on the same image features.
 
-A checkpoint is both of them (sam3_video), the detector (sam3; with a small text encoder sam3_lite_text) or the tracker
+A checkpoint has both of them (sam3_video), the detector (sam3; with a small text encoder sam3_lite_text) or the tracker
 (sam3_tracker_video).
 """
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from masklet.export.checkpoints.pretrained import Source, configuration, load_weights, model_type
 from masklet.export.families import sam2
-from masklet.export.family import Case, ExportStage
+from masklet.export.family import Case, ExportStage, ImageSize, refuse_token_memory, square
 from masklet.export.modules.detector import Detector, MaskHead
 from masklet.export.modules.exemplars import ExemplarEncoder
 from masklet.export.modules.phrases import PhraseEncoder
@@ -32,8 +32,8 @@ from transformers import (
 )
 
 MEAN = STD = (0.5, 0.5, 0.5)
-MIN_EFFECTIVE_IOU = 0.01  # of a frame worth remembering (sam3_tracker_base.py 73; model_builder.py 483 and 660)
-PHRASE_TOKENS = 32  # of a padded phrase (processing_sam3.py 139; text_encoder_ve.py, context_length)
+MIN_EFFECTIVE_IOU = 0.01  # minimum for a frame to be remembered (sam3_tracker_base.py 73; model_builder.py 483, 660)
+PHRASE_TOKENS = 32  # length of a padded phrase (processing_sam3.py 139; text_encoder_ve.py, context_length)
 ARCHITECTURES: dict[str, tuple[Any, Any]] = {
     "sam3_video": (Sam3VideoConfig, Sam3VideoModel),
     "sam3": (Sam3Config, Sam3Model),
@@ -44,9 +44,9 @@ ARCHITECTURES: dict[str, tuple[Any, Any]] = {
 
 @dataclass(frozen=True)
 class Parts:
-    """What a checkpoint has: a detector, a tracker or both, on one image backbone.
+    """The parts of a checkpoint: a detector, a tracker or both, on one image backbone.
 
-    neck: the tracker's feature pyramid.
+    neck: feature pyramid of the tracker.
     """
 
     detector: Any
@@ -55,7 +55,7 @@ class Parts:
 
     @property
     def vision(self) -> Any:
-        """The image backbone with the pyramid that it came with."""
+        """The image backbone with the pyramid of the checkpoint."""
         return (self.detector or self.tracker).vision_encoder
 
     @property
@@ -84,18 +84,19 @@ class Sam3:
     name = "sam3"
     model_types = tuple(ARCHITECTURES)
 
-    def load(self, source: Source, image_size: int | None) -> Any:
-        """Load a checkpoint for square frames of image_size pixels; its own size where None."""
+    def load(self, source: Source, image_size: ImageSize | None) -> Any:
+        """Load a checkpoint for square frames of image_size pixels; None for its own size."""
         config_type, architecture = ARCHITECTURES[model_type(source)]
         config = configuration(config_type, source)
-        resize(config, image_size or int(config.image_size), source)
+        resize(config, square(image_size or int(config.image_size), self.name), source)
         prefix = "tracker_model." if architecture is Sam3VideoModel else ""
         return load_weights(architecture, config, source, twins=tuple(prefix + name for name in sam2.FOURIER))
 
-    def spec(self, model: Any) -> ModelSpec:
+    def spec(self, model: Any, token_memory: bool = False) -> ModelSpec:
         """Declare the model."""
         parts = parts_of(model)
-        stages, concepts = declare(parts), ConceptPolicy() if parts.detector else None
+        refuse_token_memory(token_memory and parts.tracker is None, self.name, "has no memory without its tracker")
+        stages, concepts = declare(parts, token_memory), ConceptPolicy() if parts.detector else None
         if parts.tracker:
             return sam2.describe(
                 self.name,
@@ -110,10 +111,10 @@ class Sam3:
         preprocess = Preprocess(side=parts.side, mean=MEAN, std=STD)
         return ModelSpec(self.name, _variant(parts), "image", preprocess, stages, concepts=concepts)
 
-    def stages(self, model: Any) -> Iterator[ExportStage]:
-        """Build each stage's graph module and its reference."""
+    def stages(self, model: Any, token_memory: bool = False) -> Iterator[ExportStage]:
+        """Build the graph module and the reference of each stage."""
         parts = parts_of(model)
-        for spec in declare(parts):
+        for spec in declare(parts, token_memory):
             yield BUILDERS[spec.name](spec, parts)
 
 
@@ -123,14 +124,15 @@ FAMILY = Sam3()
 def resize(config: Any, side: int, source: Source) -> None:
     """Set the frame size throughout a configuration; no weight depends on it.
 
-    Raises ExportError where the size does not fit the patches, or the layout is none that the stages know.
+    Raises ExportError if the size does not fit the patches, or the layout is not supported.
     """
     detector: Any = getattr(config, "detector_config", config if hasattr(config, "detr_decoder_config") else None)
     tracker: Any = getattr(config, "tracker_config", config if hasattr(config, "num_maskmem") else None)
     vision = (detector or tracker).vision_config
     backbone = vision.backbone_config
     if getattr(backbone, "model_type", None) != "sam3_vit_model":
-        raise ExportError(f"{source}: image backbone {getattr(backbone, 'model_type', None)!r}; wanted sam3_vit_model")
+        kind = getattr(backbone, "model_type", None)
+        raise ExportError(f"{source}: image backbone {kind!r}; expected sam3_vit_model")
     wanted = {
         "a pyramid with levels of 4, 2 and 1 times": list(vision.scale_factors[:3]) == [4.0, 2.0, 1.0],
         **(_detector_layout(detector) if detector else {}),
@@ -138,11 +140,11 @@ def resize(config: Any, side: int, source: Source) -> None:
     }
     failed = [text for text, holds in wanted.items() if not holds]
     if failed:
-        raise ExportError(f"{source}: the sam3 graphs are laid out for {failed[0]}, which its configuration is not")
+        raise ExportError(f"{source}: its configuration is not supported by the sam3 graphs; expected {failed[0]}")
     patch = int(backbone.patch_size)
     if side < patch or side % patch:
         nearest = max(patch, round(side / patch) * patch)
-        raise ExportError(f"{source}: image size {side} is no multiple of {patch}; the nearest is {nearest}")
+        raise ExportError(f"{source}: image size {side} is not a multiple of {patch}; the nearest is {nearest}")
     config.image_size = side
 
 
@@ -172,12 +174,13 @@ def _tracker_layout(config: Any, vision: Any) -> dict[str, bool]:
     }
 
 
-def declare(parts: Parts) -> tuple[StageSpec, ...]:
-    """The stages and their tensors: the image encoder, then those of the detector, then those of the tracker."""
+def declare(parts: Parts, token_memory: bool = False) -> tuple[StageSpec, ...]:
+    """The stages and their tensors: the image encoder, the stages of the detector, the stages of the tracker."""
     side, grid = parts.side, parts.grid
     tracker: tuple[StageSpec, ...] = ()
     if parts.tracker:
-        tracker = sam2.declare(parts.tracker.config, stride=int(parts.vision.config.backbone_config.patch_size))
+        stride = int(parts.vision.config.backbone_config.patch_size)
+        tracker = sam2.declare(parts.tracker.config, stride=stride, token_memory=token_memory)
     detector: tuple[StageSpec, ...] = ()
     maps: tuple[TensorSpec, ...] = ()
     if parts.detector:
@@ -241,12 +244,12 @@ def _declare_detector(detector: Any, maps: tuple[TensorSpec, ...], cells: int) -
 
 
 def _lite(detector: Any) -> bool:
-    """Whether the text encoder is LiteText's, which is told what is padding."""
+    """Whether the text encoder is that of LiteText, which takes the padding as an input."""
     return str(detector.config.text_config.model_type) == "sam3_lite_text_text_model"
 
 
 def _variant(parts: Parts) -> str:
-    """The published size of the image backbone or "custom", then what is small or missing."""
+    """The published name of the image backbone's size or "custom", then parts that are small or missing."""
     backbone = parts.vision.config.backbone_config
     size = "large" if (backbone.hidden_size, backbone.num_hidden_layers) == (1024, 32) else "custom"
     lite = "-litetext" if parts.detector and _lite(parts.detector) else ""

@@ -1,1 +1,1 @@
-"""Torch modules to ONNX graphs, and how graphs are rewritten for an engine."""
+"""Traces torch modules to ONNX graphs, and rewrites graphs for inference engines."""

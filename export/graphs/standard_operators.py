@@ -1,7 +1,7 @@
-"""ONNX Runtime's fused operators written out in standard ones, for every other engine.
+"""Replaces ONNX Runtime's fused operators by standard ones, for all other engines.
 
 A stage is traced with com.microsoft.MultiHeadAttention and RotaryEmbedding, which ONNX Runtime's CPU runs in one pass;
-the twin of its graph that TensorRT builds has MatMul, Softmax and the like in their place.
+the second graph, for TensorRT and others, has MatMul, Softmax etc. instead.
 """
 
 from collections.abc import Iterator
@@ -16,9 +16,9 @@ CONTRIB = "com.microsoft"
 
 
 def plain(fused: onnx.ModelProto) -> onnx.ModelProto:
-    """The same graph with every fused operator written out.
+    """The same graph with every fused operator replaced by standard ones.
 
-    Raises ExportError for one that has no standard form here.
+    Raises ExportError for an operator without a known replacement.
     """
     model = onnx.ModelProto()
     model.CopyFrom(fused)
@@ -32,7 +32,7 @@ def plain(fused: onnx.ModelProto) -> onnx.ModelProto:
         elif node.op_type == "RotaryEmbedding":
             model.graph.node.extend(_rotation(model.graph, node))
         else:
-            raise ExportError(f"operator {node.domain}.{node.op_type} has no form in standard operators")
+            raise ExportError(f"operator {node.domain}.{node.op_type} has no replacement in standard operators")
     used = {name for node in model.graph.node for name in node.input}
     for tensor in [t for t in model.graph.initializer if t.name not in used]:
         model.graph.initializer.remove(tensor)
@@ -43,7 +43,7 @@ def plain(fused: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _attention(graph: onnx.GraphProto, node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
-    """softmax(scale Q K^T) V for each head. Q is scaled before the product, which FP16 needs."""
+    """softmax(scale Q K^T) V for each head. Q is scaled before the product, to avoid overflow in FP16."""
     heads, scale = attribute(node, "num_heads"), attribute(node, "scale")
     name, (query, key, value) = node.name, node.input[:3]
     split = _constant(graph, f"heads_{heads}", np.array([0, 0, heads, -1], np.int64))
@@ -66,13 +66,22 @@ def _attention(graph: onnx.GraphProto, node: onnx.NodeProto) -> Iterator[onnx.No
 
 
 def _rotation(graph: onnx.GraphProto, node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
-    """Halves (a, b) of each head to (a cos - b sin, b cos + a sin), with tables [positions, d / 2] for all heads."""
+    """Halves (a, b) of each head to (a cos - b sin, b cos + a sin), with tables [positions, d / 2] for all heads.
+
+    The second input is the first row of the tables, as a constant of one value, or the row of each position.
+    """
     heads, name = attribute(node, "num_heads"), node.name
-    turned, _, cos, sin = node.input
+    turned, rows, cos, sin = node.input
     rotated = node.output[0]
+    of_heads = 1
+    if all(tensor.name != rows for tensor in graph.initializer):
+        of_heads = 2
+        yield helper.make_node("Gather", [cos, rows], [f"{name}_cos_rows"], f"{name}_cos_of_rows", axis=0)
+        yield helper.make_node("Gather", [sin, rows], [f"{name}_sin_rows"], f"{name}_sin_of_rows", axis=0)
+        cos, sin = f"{name}_cos_rows", f"{name}_sin_rows"
     if heads > 1:
         split = _constant(graph, f"heads_{heads}", np.array([0, 0, heads, -1], np.int64))
-        axis = _constant(graph, "of_heads", np.array([1], np.int64))
+        axis = _constant(graph, "of_heads" if of_heads == 1 else "rows_of_heads", np.array([of_heads], np.int64))
         yield helper.make_node("Reshape", [turned, split], [f"{name}_by_head"], f"{name}_split")
         yield helper.make_node("Unsqueeze", [cos, axis], [f"{name}_cos"], f"{name}_cos_of_heads")
         yield helper.make_node("Unsqueeze", [sin, axis], [f"{name}_sin"], f"{name}_sin_of_heads")
@@ -90,7 +99,7 @@ def _rotation(graph: onnx.GraphProto, node: onnx.NodeProto) -> Iterator[onnx.Nod
 
 
 def attribute(node: onnx.NodeProto, name: str) -> int | float:
-    """A number that a node has as an attribute, which every operator that is traced here sets."""
+    """A numeric attribute of a node; every operator traced here sets it."""
     value: int | float = next(helper.get_attribute_value(a) for a in node.attribute if a.name == name)
     return value
 

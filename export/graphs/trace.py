@@ -1,7 +1,7 @@
-"""A stage's torch module to ONNX: one trace, two graphs.
+"""Traces the torch module of a stage once and makes two ONNX graphs.
 
-ONNX Runtime's CPU wants its own fused operators, other engines want standard ones. The second graph is the first with
-those written out (standard_operators.py), not a second trace, and both read the same weights.
+ONNX Runtime's CPU needs its own fused operators, other engines need standard ones. The second graph is the first one
+with these operators replaced (standard_operators.py), not a second trace, and both read the same weights.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ import logging
 import math
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,49 +22,53 @@ import onnxscript.optimizer
 import torch
 from masklet.export.family import ExportStage
 from masklet.export.graphs.standard_operators import CONTRIB, plain
+from masklet.export.graphs.weights import SharedWeights, refer
 from masklet.export.graphs.whole_tiles import cut_into_tiles
-from masklet.runtime.bundle.graph_files import INLINE_BYTES, WeightsLayout, graph_file, write_weights
+from masklet.runtime.bundle.graph_files import INLINE_BYTES, graph_file
 from masklet.runtime.bundle.spec import StageSpec, TensorSpec
 from masklet.runtime.errors import ExportError
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 from onnxscript import FLOAT
 from onnxscript import opset19 as op
 
-OPSET = 19  # what every engine that is built for here reads, TensorRT 10.3 included
-# Data-dependent shapes and control flow, which engines with fixed memory plans cannot build or do slowly.
+OPSET = 19  # supported by all target engines, including TensorRT 10.3
+# Data-dependent shapes and control flow, which engines with static memory plans cannot build, or run slowly.
 UNWANTED = frozenset({"If", "Loop", "Scan", "NonZero", "ScatterND", "ScatterElements", "OneHot"})
 
 
 @dataclass(frozen=True)
 class Graphs:
-    """A traced stage: the graph with standard operators, and the one with ONNX Runtime's where they differ.
+    """A traced stage: the graph with standard operators, and the one with ONNX Runtime's operators if it differs.
 
-    weights: the large constants of both. The graphs say where each is in the file that `write` makes of them, since
-             a graph that holds more than 2 GB itself can be neither checked nor written.
+    weights: the large constants of both, by name; they lie in a file beside the graphs, since a graph of more than 2 GB
+             can be neither checked nor written.
     """
 
     spec: StageSpec
     plain: onnx.ModelProto
     fused: onnx.ModelProto | None
-    weights: tuple[bytes, ...]
+    weights: Mapping[str, bytes]
 
-    def write(self, root: Path) -> dict[str, tuple[str, ...]]:
-        """Write the graphs and their weights below root; returns the files of each format, the graph first."""
-        stage = self.spec.name
-        weights = write_weights(root, stage, self.weights)
-        files: dict[str, tuple[str, ...]] = {"onnx": (graph_file(stage, "onnx"), weights)}
-        _save(self.plain, root / files["onnx"][0])
+    def write(self, root: Path, shared: SharedWeights | None = None, form: str = "") -> dict[str, tuple[str, ...]]:
+        """Write the graphs and their weights below root; returns the files of each format, the graph first.
+
+        shared: the weights of the bundle's variants. form: which variant this is of; empty of the first.
+        """
+        stem = f"{self.spec.name}.{form}" if form else self.spec.name
+        places = (shared or SharedWeights(root)).write(stem, self.weights, first=not form)
+        files: dict[str, tuple[str, ...]] = {}
+        for format, model in {"onnx": self.plain, "onnx-ort": self.fused}.items():
+            if model is not None:
+                files[format] = (graph_file(stem, format), *refer(model, places))
+                (root / files[format][0]).write_bytes(model.SerializeToString(deterministic=True))
         onnx.checker.check_model(root / files["onnx"][0])
-        if self.fused is not None:
-            files["onnx-ort"] = (graph_file(stage, "onnx-ort"), weights)
-            _save(self.fused, root / files["onnx-ort"][0])
         return files
 
 
 def trace(stage: ExportStage) -> Graphs:
-    """Trace a stage on the sizes of its first case and check what came of it.
+    """Trace a stage at the sizes of its first case and check the graph.
 
-    Raises ExportError naming the stage where torch cannot trace it, or the graph is not as it is declared.
+    Raises ExportError naming the stage if torch cannot trace it, or the graph differs from its declaration.
     """
     spec = stage.spec
     feeds = {name: torch.from_numpy(feed) for name, feed in stage.feeds(stage.cases[0], seed=0).items()}
@@ -84,7 +88,7 @@ def trace(stage: ExportStage) -> Graphs:
             )
             if program is not None:
                 _name_transposed(program.model.graph)
-                onnxscript.optimizer.optimize(program.model, num_iterations=1)  # a second one finds nothing
+                onnxscript.optimizer.optimize(program.model, num_iterations=1)  # a second iteration finds nothing
     except (torch.onnx.OnnxExporterError, RuntimeError) as error:
         reason = str(error).strip().split("\n")[0]
         raise ExportError(f"stage {spec.name!r}: torch cannot trace it: {reason}") from error
@@ -93,9 +97,9 @@ def trace(stage: ExportStage) -> Graphs:
     whole = program.model_proto
     widths = _widths(whole.graph)
     _tidy(whole, spec)
-    weights = _detach_weights(whole, WeightsLayout(spec.name))
+    weights = _detach_weights(whole)
     model = onnx.ModelProto()
-    model.CopyFrom(whole)  # a message keeps the memory of what was taken out of it
+    model.CopyFrom(whole)  # a protobuf message does not release the memory of removed fields
     if not any(node.domain == CONTRIB for node in model.graph.node):
         graphs = Graphs(spec, model, None, weights)
     else:
@@ -106,7 +110,7 @@ def trace(stage: ExportStage) -> Graphs:
 
 
 def _gelu(x: FLOAT, approximate: str = "none") -> FLOAT:
-    """x (1 + erf(x / sqrt 2)) / 2 in the order of factors that ONNX Runtime fuses; torch's own order it does not."""
+    """x (1 + erf(x / sqrt 2)) / 2 in the order of factors that ONNX Runtime fuses; it does not fuse torch's order."""
     return op.Mul(op.Mul(x, op.Add(op.Erf(op.Div(x, math.sqrt(2.0))), 1.0)), 0.5)
 
 
@@ -116,10 +120,10 @@ def _dynamic_shapes(spec: StageSpec) -> dict[str, dict[int, torch.export.Dim]]:
 
 
 def _name_transposed(graph: onnx_ir.Graph) -> None:
-    """Name what becomes of a transposed parameter after it: `blocks.3.key.weight_transposed`, the second one `..._2`.
+    """Name transposed parameters after the parameter: `blocks.3.key.weight_transposed`, a second one `..._2`.
 
-    Linear layers transpose their weights, which the optimizer then does once and for all. The name tells calibration
-    which part of the model a product belongs to, and that it is a layer.
+    Linear layers transpose their weights, which the optimizer folds into a new constant. From the name calibration sees
+    to which part of the model a product belongs, and that it is a layer.
     """
     seen: Counter[str] = Counter()
     for node in graph:
@@ -130,7 +134,7 @@ def _name_transposed(graph: onnx_ir.Graph) -> None:
 
 
 def _tidy(model: onnx.ModelProto, spec: StageSpec) -> None:
-    """Leave in the graph what it computes, and nothing of how it was made: same weights, same bytes."""
+    """Remove everything from the graph that does not affect its results, so that equal weights give equal bytes."""
     graph = model.graph
     graph.name, graph.doc_string, model.doc_string = spec.name, "", ""
     model.producer_name, model.producer_version = "masklet", ""
@@ -152,7 +156,7 @@ def _tidy(model: onnx.ModelProto, spec: StageSpec) -> None:
 
 
 def _widths(graph: onnx.GraphProto) -> dict[str, tuple[int, int]]:
-    """Rows and channels of the tensors [batch, rows, channels] in which both are fixed, by name."""
+    """Rows and channels, by name, of the tensors [batch, rows, channels] in which both are constant."""
     dims = {value.name: value.type.tensor_type.shape.dim for value in graph.value_info}
     return {
         name: (d[1].dim_value, d[2].dim_value)
@@ -162,7 +166,7 @@ def _widths(graph: onnx.GraphProto) -> dict[str, tuple[int, int]]:
 
 
 def _drop_identities(graph: onnx.GraphProto) -> None:
-    """Take out Identity nodes that stand between two others; one that makes an output of a value stays."""
+    """Remove Identity nodes between two other nodes; one that produces a graph output stays."""
     outputs = {o.name for o in graph.output}
     source = {n.output[0]: n.input[0] for n in graph.node if n.op_type == "Identity" and n.output[0] not in outputs}
     kept = [n for n in graph.node if n.op_type != "Identity" or n.output[0] in outputs]
@@ -187,30 +191,21 @@ def _check(model: onnx.ModelProto, spec: StageSpec) -> None:
         raise ExportError(f"stage {spec.name!r}: the graph has {', '.join(unwanted)}, which engines cannot build")
 
 
-def _detach_weights(model: onnx.ModelProto, layout: WeightsLayout) -> tuple[bytes, ...]:
-    """Take the large constants out of a graph, in its order; what is left says where in the file they will be."""
-    weights = []
+def _detach_weights(model: onnx.ModelProto) -> dict[str, bytes]:
+    """Move the large constants out of a graph, in graph order; what is left of them is to refer to a weights file."""
+    weights: dict[str, bytes] = {}
     for tensor in model.graph.initializer:
         raw = tensor.raw_data or numpy_helper.to_array(tensor).tobytes()
-        if len(raw) < INLINE_BYTES:
-            continue
-        tensor.ClearField("raw_data")
-        tensor.data_location = TensorProto.EXTERNAL
-        del tensor.external_data[:]
-        for key, value in layout.place(len(raw)).items():
-            tensor.external_data.add(key=key, value=value)
-        weights.append(raw)
-    return tuple(weights)
-
-
-def _save(model: onnx.ModelProto, path: Path) -> None:
-    path.write_bytes(model.SerializeToString(deterministic=True))
+        if len(raw) >= INLINE_BYTES:
+            weights[tensor.name] = raw
+            tensor.ClearField("raw_data")
+    return weights
 
 
 @contextlib.contextmanager
 def _uncollected() -> Iterator[None]:
-    """Pause the garbage collector: tracing makes millions of small objects that live on, and an eighth of its time
-    went into looking at them again and again."""
+    """Pause the garbage collector: tracing creates millions of long-lived objects, and scanning them again and again
+    took an eighth of the time."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -222,7 +217,7 @@ def _uncollected() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the exporter's progress and its remarks on its own insides off the terminal."""
+    """Suppress the progress output and internal warnings of torch's exporter."""
     previous = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -1,9 +1,9 @@
-"""ONNX Runtime's fused attention, cut so that its threads get equal shares.
+"""Splits ONNX Runtime's fused attention so that all threads get equal work.
 
-Its CPU kernel (MlasFlashAttention) deals out tiles of queries, whose number of rows follows from the size of the L2
-cache, and each thread takes as many. 4,096 queries of SAM 2's memory attention are 20 tiles and 16 rows: of two threads
-one takes eleven tiles, the other nine and those rows. The rows apart, both take ten; and written out, since the kernel
-would give them to one thread and pack all keys for them.
+Its CPU kernel (MlasFlashAttention) distributes tiles of query rows; the rows per tile follow from the size of the L2
+cache. The 4,096 queries of SAM 2's memory attention are 20 tiles and 16 rows: with two threads one computes eleven
+tiles, the other nine and the 16 rows. With these rows separated, both compute ten tiles. The rows are computed with
+standard operators, since the kernel would give them to one thread and pack all keys for them.
 """
 
 from collections.abc import Mapping
@@ -13,15 +13,16 @@ import onnx
 from masklet.export.graphs.standard_operators import CONTRIB, attribute
 from onnx import helper, numpy_helper
 
-L2_BYTES = 1 << 20  # of the CPUs of today; tiles of smaller powers of two divide the same rows
-FEW = 8  # a rest is cut off where it is smaller than a tile by this factor; else it is worth its turn
+L2_BYTES = 1 << 20  # of current CPUs; tiles for smaller powers of two divide the same rows
+FEW = 8  # the remaining rows are separated if they are fewer than a tile by this factor
 
 
 def cut_into_tiles(fused: onnx.ModelProto, widths: Mapping[str, tuple[int, int]]) -> None:
-    """Cut every attention of one head whose queries end in a rest of a tile into whole tiles and that rest, in place.
+    """Split every single-head attention whose queries do not fill a whole number of tiles, in place.
 
-    widths: rows and channels of the tensors [batch, rows, channels] whose sizes do not depend on the input. With
-            several heads there are so many more tiles that the rest of one does not count.
+    The result has one attention for the whole tiles and one for the remaining rows. With several heads there are so
+    many tiles that the remainder does not matter.
+    widths: rows and channels of the tensors [batch, rows, channels] whose sizes do not depend on the input.
     """
     nodes = list(fused.graph.node)
     del fused.graph.node[:]
@@ -31,7 +32,7 @@ def cut_into_tiles(fused: onnx.ModelProto, widths: Mapping[str, tuple[int, int]]
 
 
 def _rest(node: onnx.NodeProto, widths: Mapping[str, tuple[int, int]]) -> int:
-    """Rows to cut off the queries of an attention: multihead_attention.cc computes the rows of a tile like this."""
+    """Number of remaining rows in the queries of an attention; rows per tile as in multihead_attention.cc."""
     if attribute(node, "num_heads") > 1 or node.input[0] not in widths or node.output[0] not in widths:
         return 0
     (queries, channels), (_, mixed) = widths[node.input[0]], widths[node.output[0]]
@@ -41,7 +42,7 @@ def _rest(node: onnx.NodeProto, widths: Mapping[str, tuple[int, int]]) -> int:
 
 
 def _cut(graph: onnx.GraphProto, node: onnx.NodeProto, whole: int, rest: int) -> list[onnx.NodeProto]:
-    """The attention of whole tiles and of the rest, joined again."""
+    """The attention of the whole tiles and of the remaining rows, concatenated."""
     name, (query, key, value), mixed = node.name, node.input[:3], node.output[0]
     sizes, rows, scores, weights = (f"{name}_{part}" for part in ("rows", "rest_query", "rest_scores", "rest_weights"))
     graph.initializer.append(numpy_helper.from_array(np.array([whole, rest], np.int64), sizes))

@@ -77,6 +77,7 @@ class MaskDecoder(nn.Module):
         self.transformer = TwoWayTransformer(model.mask_decoder.transformer)
         self.upscale = Upscaling(model.mask_decoder, grid)
         self.pointer_projection, self.no_pointer = model.object_pointer_proj, model.no_object_pointer
+        self.gives_candidate_pointers = False
         self.no_memory = nn.Parameter(model.no_memory_embedding.detach().reshape(1, 1, -1), requires_grad=False)
         config = model.config.mask_decoder_config
         self.fallback = bool(config.dynamic_multimask_via_stability)
@@ -108,9 +109,11 @@ class MaskDecoder(nn.Module):
         mask = torch.unflatten(torch.matmul(chosen[:, None], masks.flatten(2)), 2, masks.shape[2:])
         mask = torch.where(present[:, :, None, None], mask, NO_OBJECT_LOGIT)
         iou = (chosen * ious).sum(dim=1, keepdim=True)
-        token = torch.matmul(kept[:, None], tokens[:, 2 : 2 + ious.shape[1]])[:, 0]
+        candidates = tokens[:, 2 : 2 + ious.shape[1]]
+        token = torch.matmul(kept[:, None], candidates)[:, 0]
         pointer = torch.where(present, self.pointer_projection(token), self.no_pointer)
-        return mask, iou, score, pointer, masks, ious
+        every = (self.pointer_projection(candidates),) if self.gives_candidate_pointers else ()
+        return mask, iou, score, pointer, masks, ious, *every
 
     def _decode(self, cells: Tensor, feat_s0: Tensor, feat_s1: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the tokens [objects, 6, C] (score, IoU, masks) and masks [objects, 4, 4g, 4g]."""

@@ -1,1 +1,1 @@
-"""What each stage computes in the checkpoint's own modules, for parity."""
+"""References for parity: each stage computed by the checkpoint's own modules."""

@@ -1,4 +1,4 @@
-"""What EdgeTAM's own memory stages compute in transformers' modules; the others are SAM 2's (sam2_reference)."""
+"""References of EdgeTAM's memory stages, by transformers' modules; other stages use those of SAM 2 (sam2_reference)."""
 
 from typing import Any
 

@@ -1,6 +1,6 @@
-"""What each stage of SAM 2 computes in transformers' own modules, object by object, on the feeds of a graph.
+"""References of the stages of SAM 2, by transformers' own modules, object by object, on the inputs of a graph.
 
-One object at a time is how transformers runs them, so batching, flags and layout of the graphs are all put to the test.
+transformers runs one object at a time, so the comparison covers batching, flags and layout of the graphs.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from masklet.runtime.bundle.spec import Tensor
 from transformers.models.sam2_video.modeling_sam2_video import get_1d_sine_pe
 
 Reference = Callable[[Feeds], dict[str, Tensor]]
-CLEAR = 1e-3  # how far scores must be from a threshold before rounding cannot cross it
+CLEAR = 1e-3  # minimum distance of scores from a threshold, so that rounding cannot cross it
 
 
 def image_encoder(model: Any, mean: tuple[float, ...], std: tuple[float, ...]) -> Reference:
@@ -36,22 +36,16 @@ def memory_attention(model: Any, neck: Any) -> Reference:
     """Memories, then pointers split into tokens, as `_prepare_memory_conditioned_features` joins them."""
 
     def one(vision: torch.Tensor, feeds: Feeds, index: int) -> torch.Tensor:
-        memory, pointers = (torch.from_numpy(feeds[name][index]) for name in ("memory", "pointers"))
-        grid = vision.shape[-1]
-        place = _sine(model.memory_encoder, model.mem_dim, grid)
+        memory, (rows, columns) = torch.from_numpy(feeds["memory"][index]), vision.shape[-2:]
+        place = sine(model.memory_encoder, model.mem_dim, rows, columns)
         times = feeds["memory_time"][index]
         where = [place + model.memory_temporal_positional_encoding[row] for row in times.tolist()]
-        splits = model.hidden_dim // model.mem_dim
-        when = torch.zeros(len(pointers), model.mem_dim)
-        if "pointer_time" in feeds:
-            sine = get_1d_sine_pe(torch.from_numpy(feeds["pointer_time"][index]), dim=model.hidden_dim)
-            when = model.temporal_positional_encoding_projection_layer(sine)
-        tokens = pointers.reshape(len(pointers) * splits, model.mem_dim)[:, None]
+        tokens, when = pointer_tokens(model, feeds, index)
         attended: torch.Tensor = model.memory_attention(
             current_vision_features=vision.flatten(2).permute(2, 0, 1),
-            current_vision_position_embeddings=_sine(neck, model.hidden_dim, grid),
+            current_vision_position_embeddings=sine(neck, model.hidden_dim, rows, columns),
             memory=torch.cat([memory.flatten(0, 1)[:, None], tokens]),
-            memory_posision_embeddings=torch.cat([*where, when.repeat_interleave(splits, dim=0)[:, None]]),
+            memory_posision_embeddings=torch.cat([*where, when]),
             num_object_pointer_tokens=len(tokens),
         )
         return attended.squeeze(1).transpose(1, 2).reshape(vision.shape)
@@ -65,8 +59,20 @@ def memory_attention(model: Any, neck: Any) -> Reference:
     return run
 
 
+def pointer_tokens(model: Any, feeds: Feeds, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """An object's pointers split into tokens, and their encoded distances in time: both [tokens, 1, 64]."""
+    pointers = torch.from_numpy(feeds["pointers"][index])
+    splits = model.hidden_dim // model.mem_dim
+    when = torch.zeros(len(pointers), model.mem_dim)
+    if "pointer_time" in feeds:
+        encoded = get_1d_sine_pe(torch.from_numpy(feeds["pointer_time"][index]), dim=model.hidden_dim)
+        when = model.temporal_positional_encoding_projection_layer(encoded)
+    tokens = pointers.reshape(len(pointers) * splits, model.mem_dim)[:, None]
+    return tokens, when.repeat_interleave(splits, dim=0)[:, None]
+
+
 def mask_decoder(model: Any) -> Reference:
-    """`_single_frame_forward` for the outputs that are chosen, the decoder itself for the candidates."""
+    """`_single_frame_forward` for the chosen outputs, the decoder itself for the candidates."""
 
     def one(feeds: Feeds, index: int) -> dict[str, torch.Tensor]:
         given = {
@@ -88,7 +94,7 @@ def mask_decoder(model: Any) -> Reference:
             multimask_output=many,
         )
         sparse, dense = model.prompt_encoder(points, labels, None, mask)
-        masks, ious = _candidates(model, image, fine, sparse, dense)
+        masks, ious, tokens = _candidates(model, image, fine, sparse, dense)
         return {
             "low_res_mask": out.pred_masks.reshape(1, 1, *masks.shape[-2:]),
             "iou": out.iou_scores.reshape(1, -1).max(dim=1, keepdim=True).values,
@@ -96,18 +102,20 @@ def mask_decoder(model: Any) -> Reference:
             "pointer": out.object_pointer.reshape(1, -1),
             "candidate_masks": masks,
             "candidate_ious": ious,
+            "candidate_pointers": model.object_pointer_proj(tokens),
         }
 
-    def run(feeds: Feeds) -> dict[str, Tensor]:
+    def run(feeds: Feeds, candidate_pointers: bool = False) -> dict[str, Tensor]:
         with torch.inference_mode():
             objects = [one(feeds, index) for index in range(len(feeds["image_embed"]))]
-        return {name: torch.cat([o[name] for o in objects]).numpy() for name in objects[0]}
+        names = [name for name in objects[0] if candidate_pointers or name != "candidate_pointers"]
+        return {name: torch.cat([o[name] for o in objects]).numpy() for name in names}
 
     return run
 
 
-def _candidates(model: Any, image: Any, fine: Any, sparse: Any, dense: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    """All masks and predicted IoUs of one object: the single one as it is, without its fallback, then the others."""
+def _candidates(model: Any, image: Any, fine: Any, sparse: Any, dense: Any) -> tuple[torch.Tensor, ...]:
+    """All masks of one object, their predicted IoUs and tokens; the single mask first, without its fallback."""
     decoder = model.mask_decoder
     given = {
         "image_embeddings": image,
@@ -119,15 +127,16 @@ def _candidates(model: Any, image: Any, fine: Any, sparse: Any, dense: Any) -> t
     fallback = decoder.dynamic_multimask_via_stability
     decoder.dynamic_multimask_via_stability = False
     try:
-        single, single_iou, *_ = decoder(multimask_output=False, **given)
+        single = decoder(multimask_output=False, **given)
     finally:
         decoder.dynamic_multimask_via_stability = fallback
-    several, several_ious, *_ = decoder(multimask_output=True, **given)
-    return torch.cat([single, several], dim=2)[:, 0], torch.cat([single_iou, several_ious], dim=2)[:, 0]
+    several = decoder(multimask_output=True, **given)
+    masks, ious, tokens = (torch.cat([one, more], dim=2)[:, 0] for one, more in zip(single[:3], several, strict=False))
+    return masks, ious, tokens
 
 
 def decoder_decided(model: Any) -> Callable[[Feeds], bool]:
-    """Whether the presence of each object, the best of three and the stability of the single mask are beyond doubt."""
+    """Whether object presence, the best of three masks and the stability of the single mask are clear of thresholds."""
     config = model.config.mask_decoder_config
     delta, threshold = config.dynamic_multimask_stability_delta, config.dynamic_multimask_stability_thresh
 
@@ -181,7 +190,7 @@ def mask_prompt_encoder(model: Any) -> Reference:
 
 
 def draw_image(rng: np.random.Generator, shape: tuple[int, ...]) -> Tensor:
-    """A smooth image with some grain: features of plain noise are unlike any that a model is used on."""
+    """A smooth image with some noise; pure noise has features unlike those of real images."""
     coarse = torch.from_numpy(rng.uniform(-40, 295, (1, 3, 12, 12)))
     smooth = F.interpolate(coarse, size=shape[1:3], mode="bicubic").permute(0, 2, 3, 1).numpy()
     return np.clip(smooth + rng.normal(0, 8, shape), 0, 255).astype(np.uint8)
@@ -200,8 +209,8 @@ def draw_mask(rng: np.random.Generator, shape: tuple[int, ...]) -> Tensor:
     return blobs.astype(np.uint8)
 
 
-def _sine(owner: Any, width: int, grid: int) -> torch.Tensor:
-    """The sine position encoding of a module, [grid * grid, 1, width]."""
-    table = owner.position_encoding(torch.Size((1, width, grid, grid)), torch.device("cpu"), torch.float32)
+def sine(owner: Any, width: int, rows: int, columns: int) -> torch.Tensor:
+    """The sine position encoding of a module, [rows * columns, 1, width]."""
+    table = owner.position_encoding(torch.Size((1, width, rows, columns)), torch.device("cpu"), torch.float32)
     encoding: torch.Tensor = table.flatten(2).permute(2, 0, 1)
     return encoding

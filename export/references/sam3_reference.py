@@ -1,6 +1,6 @@
-"""What the stages of SAM 3's detector compute in transformers' own modules, phrase by phrase.
+"""References of the stages of SAM 3's detector, by transformers' own modules, phrase by phrase.
 
-The tracker's stages have the references of SAM 2.
+The stages of the tracker use the references of SAM 2.
 """
 
 import math
@@ -21,7 +21,7 @@ from masklet.runtime.bundle.spec import Tensor
 def image_encoder(parts: Any, mean: tuple[float, ...], std: tuple[float, ...]) -> Reference:
     """Normalise as transformers' image processor does, then the backbone and every pyramid.
 
-    parts: of a checkpoint, as the family has them. The tracker's maps are made as in `get_vision_features_for_tracker`.
+    parts: of a checkpoint (families/sam3.py). The tracker's maps are made as in `get_vision_features_for_tracker`.
     """
 
     def tracker(hidden: torch.Tensor) -> list[torch.Tensor]:
@@ -46,7 +46,7 @@ def image_encoder(parts: Any, mean: tuple[float, ...], std: tuple[float, ...]) -
 
 
 def text_encoder(detector: Any) -> Reference:
-    """`get_text_features`; without a mask for SAM 3, whose padding is masked by whoever attends to the features."""
+    """`get_text_features`; without a mask for SAM 3, where the stages that attend to the features mask the padding."""
 
     def run(feeds: Feeds) -> dict[str, Tensor]:
         valid = torch.from_numpy(feeds["text_valid"]).long() if "text_valid" in feeds else None
@@ -58,7 +58,7 @@ def text_encoder(detector: Any) -> Reference:
 
 
 def geometry_encoder(detector: Any) -> Reference:
-    """Each phrase with its valid boxes alone, behind which the reference puts its CLS."""
+    """Each phrase with its valid boxes only; the reference appends the CLS token."""
     encoder = detector.geometry_encoder
 
     def one(feeds: Feeds, index: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -149,7 +149,7 @@ def _pool(image: torch.Tensor, box: list[float], cells: int) -> torch.Tensor:
 
 
 def _sample(image: torch.Tensor, y: float, x: float) -> torch.Tensor:
-    """A point between four cells; nothing where it is a cell or more outside."""
+    """A bilinear sample between four cells; zero if it is one cell or more outside."""
     height, width = image.shape[1:]
     if not (-1 <= y <= height and -1 <= x <= width):
         return image.new_zeros(len(image))
@@ -163,7 +163,7 @@ def _sample(image: torch.Tensor, y: float, x: float) -> torch.Tensor:
 
 @contextmanager
 def pooling(encoder: Any) -> Iterator[None]:
-    """transformers pools boxes with torchvision, which is not needed for anything else: without it, by its formula."""
+    """Replace torchvision, which transformers needs only to pool boxes, by its formula if it is not installed."""
     module: Any = sys.modules[type(encoder).__module__]
     missing = find_spec("torchvision") is None and not hasattr(module, "torchvision")
     if missing:
@@ -188,14 +188,14 @@ def _places(detector: Any, vision: torch.Tensor) -> torch.Tensor:
 
 
 def draw_boxes(rng: np.random.Generator, shape: tuple[int, ...]) -> Tensor:
-    """Boxes of all sizes by centre and size, some of them partly outside the image."""
+    """Boxes of all sizes, as centre and size, some of them partly outside the image."""
     return np.concatenate(
         [rng.uniform(0.05, 0.95, (*shape[:-1], 2)), rng.uniform(0.01, 0.9, (*shape[:-1], 2))], axis=-1
     )
 
 
 def draw_valid(rng: np.random.Generator, shape: tuple[int, ...]) -> Tensor:
-    """Ones and zeros, the last one of each row a one, as the CLS of a prompt is."""
+    """Ones and zeros; the last one of each row is a one, like the CLS token of a prompt."""
     valid = (rng.random(shape) < 0.7).astype(np.float32)
     valid[:, -1] = 1
     return valid

@@ -1,4 +1,4 @@
-"""What each stage of SAM and SAM-HQ computes in transformers' own modules, on the feeds of a graph."""
+"""References of the stages of SAM and SAM-HQ, by transformers' own modules, on the inputs of a graph."""
 
 from collections.abc import Callable
 from typing import Any
@@ -41,7 +41,7 @@ def _fine(decoder: Any, found: Any) -> torch.Tensor:
 def mask_decoder(model: Any) -> Reference:
     """The prompt encoder and the mask decoder, prompt by prompt, with and without several masks.
 
-    SAM-HQ's decoder computes its fine features itself, from the encoder's maps; here it is given those of the feeds.
+    SAM-HQ's decoder computes its fine features itself, from the encoder's maps; here they are taken from the inputs.
     """
 
     def one(feeds: Feeds, index: int) -> dict[str, torch.Tensor]:
@@ -70,7 +70,7 @@ def mask_decoder(model: Any) -> Reference:
 
 
 def _sparse(encoder: Any, coords: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Clicks with their padding point through `_embed_points`, corners through `_embed_boxes`, in the feeds' order."""
+    """Clicks with their padding point by `_embed_points`, corners by `_embed_boxes`, in the order of the inputs."""
     rows = []
     for place, label in zip(coords[0], labels[0].tolist(), strict=True):
         if label < 2:
@@ -89,8 +89,8 @@ def _plain(decoder: Any, call: dict[str, Any]) -> tuple[torch.Tensor, torch.Tens
 def _with_fine(fine: torch.Tensor) -> Callable[[Any, dict[str, Any]], tuple[torch.Tensor, torch.Tensor]]:
     """Run SAM-HQ's decoder with given fine features; its sorting of the three masks by IoU is undone.
 
-    transformers drops the cells that its transformer returns and upscales the embedding from before it, with rows
-    and columns exchanged; SAM-HQ itself upscales the cells (mask_decoder_hq.py, predict_masks), and so do we.
+    transformers ignores the cells that its transformer returns and upscales the embedding from before it, with rows
+    and columns exchanged; SAM-HQ itself upscales the cells (mask_decoder_hq.py, predict_masks), as does masklet.
     """
 
     def run(decoder: Any, call: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:

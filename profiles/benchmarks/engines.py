@@ -1,4 +1,4 @@
-"""Every stage of a bundle built by TensorRT for RTX without a GPU: time, size, memory foretold and stated.
+"""Every stage of a bundle built by TensorRT for RTX without a GPU: time, size, memory estimated and stated.
 
     python profiles/benchmarks/engines.py BUNDLE... [--lower PRECISION]... [--write]
 
@@ -37,10 +37,10 @@ TYPES = ("Float", "Half", "Int8")
 
 @dataclass(frozen=True)
 class Built:
-    """One stage's engine, with what was foretold of it. seconds: processor time of building it."""
+    """One stage's engine, with what was estimated of it. seconds: processor time of building it."""
 
     plan: StagePlan
-    foretold: StageMemory
+    estimated: StageMemory
     engine: Engine
     seconds: float
 
@@ -48,12 +48,12 @@ class Built:
         """A line of a bundle's table."""
         pairs = [
             f"{told / 1e6:.0f} / {stated / 1e6:.0f}"
-            for told, stated in zip(self.foretold.activations, self.engine.activations, strict=False)
+            for told, stated in zip(self.estimated.activations, self.engine.activations, strict=False)
         ]
         of_type = [sum(kind in operand_types(layer) for layer in self.engine.layers) for kind in TYPES]
         cells = (
             f"{self.seconds:.1f}",
-            f"{self.foretold.weights / 1e6:.1f}",
+            f"{self.estimated.weights / 1e6:.1f}",
             f"{len(self.engine.plan) / 1e6:.1f}",
             *[*pairs, ""][:2],
             str(len(self.engine.layers)),
@@ -72,11 +72,11 @@ SUMS = "| stages | s | weights, MB | engines, MB | the rest, MB | of the first |
 def build(bundle: Bundle, target: Target) -> Iterator[Built]:
     """Build every stage."""
     for plan in plan_stages(bundle, (), target):
-        foretold, began_s = stage_memory(bundle, plan, target.library), time.process_time()
+        estimated, began_s = stage_memory(bundle, plan, target.library), time.process_time()
         engine = build_engine(
             target.library, target.backend, plan.stage, bundle.path(plan.graph), plan.profiles, target.options, _quiet
         )
-        yield Built(plan, foretold, engine, time.process_time() - began_s)
+        yield Built(plan, estimated, engine, time.process_time() - began_s)
 
 
 def lowered(bundle: Bundle, precision: Precision, destination: Path) -> Bundle:
@@ -103,7 +103,7 @@ def tables(bundles: Sequence[tuple[str, Bundle]], target: Target) -> Iterator[st
             done.append(built)
             yield built.row()
         seconds = sum(each.seconds for each in done)
-        weights = sum(each.foretold.weights for each in done) / 1e6
+        weights = sum(each.estimated.weights for each in done) / 1e6
         size = sum(len(each.engine.plan) for each in done) / 1e6
         sums.append((title, seconds, weights, size))
     yield from ("", SUMS)
@@ -127,7 +127,7 @@ def main() -> None:
         "",
         f"{datetime.date.today().isoformat()}, {device().cpu}, TensorRT for RTX {version_of(library)}, "
         "portable engines (compute capability 8.0 and later) of two profiles, `DeviceProfile`'s own sizes (up to 8 "
-        "objects, 16 points). Activations in MB: foretold / stated by the builder, at the usual and at the largest "
+        "objects, 16 points). Activations in MB: estimated / stated by the builder, at the usual and at the largest "
         "sizes. Seconds are of processor time, of all threads. Layers by the type of anything that they read or write. "
         "The rest of an engine is mostly the source text of its kernels, which are compiled when it is loaded. "
         f"`python profiles/benchmarks/engines.py {' '.join(f'--lower {p}' for p in given.lower)} BUNDLE... --write`",

@@ -1,11 +1,12 @@
 """A session runs one stage. Whatever wraps a stage (recording, timing, comparing) is a session around a session."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.bundle.manifest import Artifact
 from masklet.runtime.bundle.spec import StageSpec, Tensor
+from masklet.runtime.errors import SessionError
 
 Feeds = Mapping[str, Tensor]
 
@@ -73,3 +74,10 @@ class ChosenBackend(Backend, Protocol):
 
     @property
     def engine_machine(self) -> str | None: ...
+
+
+def check_tensors(stage: StageSpec, have: Collection[str]) -> None:
+    """Raise SessionError where the graph of a stage has other inputs and outputs than the stage declares."""
+    want = {t.name for t in (*stage.inputs, *stage.outputs)}
+    if set(have) != want:
+        raise SessionError(f"stage {stage.name!r}: its graph has tensors {sorted(have)}, declared {sorted(want)}")

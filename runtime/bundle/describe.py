@@ -9,6 +9,7 @@ from masklet.runtime.bundle.spec import ModelSpec
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 
 def show(bundle: Bundle, banks: Mapping[str, int], *, as_json: bool) -> None:
@@ -22,15 +23,18 @@ def show(bundle: Bundle, banks: Mapping[str, int], *, as_json: bool) -> None:
         manifest: dict[str, object] = msgspec.to_builtins(bundle.manifest)
         print(msgspec.json.format(msgspec.json.encode({**manifest, "sums": sums}), indent=2).decode())
         return
-    console = Console(soft_wrap=False)
+    console = Console(soft_wrap=False, markup=False)  # names of a manifest are no markup
     model = bundle.model
     console.print(
-        f"[bold]{model.family} {model.variant}[/bold], {model.pipeline}, from {bundle.manifest.checkpoint.name}"
+        Text(f"{model.family} {model.variant}", "bold"),
+        f", {model.pipeline}, from {bundle.manifest.checkpoint.name}",
+        sep="",
     )
-    console.print(
-        f"input {model.preprocess.side} x {model.preprocess.side} ({model.preprocess.resize}), "
-        f"{_size(bundle_bytes(bundle))} on disk"
-    )
+    height, width = model.preprocess.hw
+    console.print(f"input {width} x {height} ({model.preprocess.resize}), {_size(bundle_bytes(bundle))} on disk")
+    forms = [variant.model.form for variant in bundle.manifest.all_variants()]
+    if len(forms) > 1:
+        console.print(f"variants: {', '.join(forms)}; this is {forms[0]}, --variant shows another", highlight=False)
     if model.memory:
         console.print(
             f"full memory bank per object: {', '.join(f'{name} {_size(count)}' for name, count in banks.items())}"
@@ -43,17 +47,17 @@ def show(bundle: Bundle, banks: Mapping[str, int], *, as_json: bool) -> None:
     console.print(_tensor_table(model))
 
 
-def _calibration(found: Calibration) -> str:
+def _calibration(found: Calibration) -> Text:
     lost = (
         ""
         if found.jf is None or found.jf_fp32 is None
         else f", J&F {found.jf:.2f}, FP32 {found.jf_fp32:.2f} (at most {found.max_drop} lost)"
     )
-    verdict = "within" if found.within else "[bold red]beyond[/bold red]"
-    return (
-        f"{found.precision}, {verdict} its limits over {found.frames} frames: "
-        f"mask IoU with FP32 {found.iou:.4f} (at least {found.min_iou}){lost}"
+    verdict = Text("within") if found.within else Text("beyond", "bold red")
+    rest = (
+        f" its limits over {found.frames} frames: mask IoU with FP32 {found.iou:.4f} (at least {found.min_iou}){lost}"
     )
+    return Text(f"{found.precision}, ").append_text(verdict).append(rest)
 
 
 def bundle_bytes(bundle: Bundle) -> int:

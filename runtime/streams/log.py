@@ -1,8 +1,8 @@
 """The log of a run: one line per event, as text or as JSON."""
 
 import json
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
+from datetime import datetime, timezone
 from typing import Any
 
 from masklet.runtime.sources.password import hide_password
@@ -19,7 +19,7 @@ class Log:
         self, write: Callable[[str], None], as_json: bool = False, now: Callable[[], datetime] | None = None
     ) -> None:
         self._write, self._as_json = write, as_json
-        self._now = now or (lambda: datetime.now(UTC))
+        self._now = now or (lambda: datetime.now(timezone.utc))
 
     def event(self, what: str, detail: str = "", *, stream: int | None = None, **fields: Any) -> None:
         """Log an event. fields: figures, for JSON only."""
@@ -41,9 +41,10 @@ class Log:
         if self._as_json:
             self.event(what, stream=stream, **fields)
 
-    def summary(self, line: str, stream: int | None, **fields: Any) -> None:
-        """Log how a stream ended."""
+    def summary(self, line: str, stream: int | None, more: Sequence[str] = (), **fields: Any) -> None:
+        """Log how a stream ended. more: lines that follow."""
         if self._as_json:
-            self.event("ended", line, stream=stream, **fields)
-        else:
-            self._write(line if stream is None else f"stream {stream}: {line}")
+            self.event("ended", line, stream=stream, **fields, **({"notes": list(more)} if more else {}))
+            return
+        for one in (line, *more):
+            self._write(one if stream is None else f"stream {stream}: {one}")

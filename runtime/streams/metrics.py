@@ -1,12 +1,14 @@
-"""The /metrics endpoint for Prometheus; prometheus_client is loaded only if it is used."""
+"""The endpoints /metrics for Prometheus and /healthz for supervisors; prometheus_client is loaded if it is used."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from masklet.runtime.closing import Closing
 from masklet.runtime.errors import MaskletError
+from masklet.runtime.sources.password import hide_password
+from masklet.runtime.streams.http_server import HttpServer, StartResponse
 from masklet.runtime.streams.stream import Stream
 
 if TYPE_CHECKING:
@@ -43,15 +45,28 @@ class Metrics(Closing):
             buckets=BUCKETS_S,
             registry=registry,
         )
+        self._silence_s = float("inf")
+        pages = {"/metrics": prometheus.make_wsgi_app(registry), "/healthz": self._health}
         try:
-            self._server, self._thread = prometheus.start_http_server(port, host, registry=registry)
+            self._server = HttpServer(host, port, pages)
         except OSError as error:
             raise MaskletError(f"--metrics {host}:{port}: cannot listen on this address: {error.strerror}") from None
-        self.url = f"http://{host}:{self._server.server_port}/metrics"
+        self.url = f"http://{host}:{self._server.port}/metrics"
 
-    def watch(self, streams: Sequence[Stream]) -> None:
-        """Serve the metrics of these streams from now on."""
-        self._streams = streams
+    def watch(self, streams: Sequence[Stream], silence_s: float) -> None:
+        """Serve the metrics of these streams from now on. silence_s: /healthz fails after so long without a frame."""
+        self._streams, self._silence_s = streams, silence_s
+
+    def _health(self, environment: dict[str, Any], start: StartResponse) -> list[bytes]:
+        """200 while every stream has frames, 503 with the reasons otherwise."""
+        faults = [f"{one.number} {one.name}: {one.error}" for one in self._streams if one.error is not None]
+        faults += [
+            f"{one.number} {one.name}: no frame for {one.silent_s:.0f} s"
+            for one in self._streams
+            if one.error is None and one.silent_s > self._silence_s
+        ]
+        start("503 Service Unavailable" if faults else "200 OK", [("Content-Type", "text/plain; charset=utf-8")])
+        return ["\n".join([*map(hide_password, faults), ""] if faults else ["ok", ""]).encode()]
 
     def written(self, stream: int, latency_s: float) -> None:
         """Record the latency of a frame."""
@@ -65,6 +80,7 @@ class Metrics(Closing):
         frames = CounterMetricFamily("masklet_frames", "Frames by outcome.", labels=[*label, "outcome"])
         reconnects = CounterMetricFamily("masklet_reconnects", "Reconnections to a lost source.", labels=label)
         objects = GaugeMetricFamily("masklet_objects", "Tracked objects.", labels=label)
+        visible = GaugeMetricFamily("masklet_visible_objects", "Objects visible in the latest result.", labels=label)
         silent = GaugeMetricFamily("masklet_silent_seconds", "Seconds since the latest frame.", labels=label)
         up = GaugeMetricFamily("masklet_up", "1 while the stream runs, 0 after it has failed.", labels=label)
         for stream in self._streams:
@@ -73,11 +89,10 @@ class Metrics(Closing):
                 frames.add_metric([*names, outcome], getattr(counts, outcome))
             reconnects.add_metric(names, counts.reconnects)
             objects.add_metric(names, stream.objects)
+            visible.add_metric(names, stream.sightings.visible)
             silent.add_metric(names, stream.silent_s)
             up.add_metric(names, float(stream.error is None))
-        return [frames, reconnects, objects, silent, up]
+        return [frames, reconnects, objects, visible, silent, up]
 
     def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._server.close()

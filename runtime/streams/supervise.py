@@ -113,7 +113,8 @@ class Supervisor:
             raise errors[0]
         for one in self._supervised:
             self._say_failed(one)
-            self._log.summary(self._summary(one), self._label(one.stream), **self._figures(one.stream))
+            more = one.stream.sightings.lines()
+            self._log.summary(self._summary(one), self._label(one.stream), more, **self._figures(one.stream))
         if interrupted:
             self._log.event("interrupted; outputs are complete up to this point")
             raise typer.Exit(INTERRUPTED)
@@ -153,7 +154,8 @@ class Supervisor:
     def _figures(self, stream: Stream) -> dict[str, float]:
         counts = stream.counts
         rate = counts.processed / max(self._clock() - self._began_s, 1e-9)
-        return {**asdict(counts), "objects": stream.objects, "frames_per_s": round(rate, 2)}
+        objects = {"objects": stream.objects, "visible": stream.sightings.visible}
+        return {**asdict(counts), **objects, "frames_per_s": round(rate, 2)}
 
     def _summary(self, one: _Supervised) -> str:
         counts, figures = one.stream.counts, self._figures(one.stream)

@@ -10,6 +10,7 @@ import msgspec
 from masklet.runtime.bundle.spec import MemorySpec, ModelSpec
 from masklet.runtime.errors import PolicyError, PromptError
 from masklet.runtime.tracking import policies
+from masklet.runtime.tracking.memory_detail import usual_tokens
 from masklet.runtime.tracking.memory_policy import MemoryPolicy, PolicyOptions
 from masklet.runtime.tracking.policies.sam2 import Sam2Options
 from masklet.runtime.tracking.policies.sam3 import Sam3Options
@@ -53,7 +54,8 @@ def policy_of(model: ModelSpec, memory: Memory = None) -> MemoryPolicy[Any, Any]
 def policy_text(policy: MemoryPolicy[Any, Any]) -> str:
     """A policy as users write it: its name, and those of its options that are not the usual ones."""
     usual = msgspec.to_builtins(policy.options_type())
-    changed = [f"{k}={v}" for k, v in msgspec.to_builtins(policy.options).items() if v != usual[k]]
+    own = msgspec.to_builtins(policy.options)
+    changed = [f"{name}={msgspec.json.encode(own[name]).decode()}" for name in own if own[name] != usual[name]]
     return policy.name + (":" + ",".join(changed) if changed else "")
 
 
@@ -62,7 +64,9 @@ def bank_bytes(model: ModelSpec, memory: Memory = None) -> int:
     slots = policy_of(model, memory).slots
     attention = {t.name: t for t in model.stage("memory_attention").inputs}
     sizes = {"objects": 1, "memories": slots.memories, "pointers": slots.pointers}
-    return attention["memory"].nbytes(sizes) + attention["pointers"].nbytes(sizes)
+    sizes["memory_tokens"] = usual_tokens(*model.feature_hw) if model.token_memory else 0
+    kept = ("memory", "memory_place", "pointers")
+    return sum(attention[name].nbytes(sizes) for name in kept if name in attention)
 
 
 def bank_sizes(model: ModelSpec) -> dict[str, int]:
@@ -113,4 +117,5 @@ def _check_served(model: ModelSpec, kind: type[MemoryPolicy[Any, Any]]) -> None:
         raise PolicyError(f"{who}: it decodes a single mask on tracked frames, without candidates to look at")
     missing = sorted(kind.needs - {t.name for t in model.stage("mask_decoder").outputs})
     if missing:
-        raise PolicyError(f"{who}: its mask decoder does not give {' and '.join(missing)}")
+        again = "; export it again with --candidate-pointers" if missing == ["candidate_pointers"] else ""
+        raise PolicyError(f"{who}: its mask decoder does not give {' and '.join(missing)}{again}")

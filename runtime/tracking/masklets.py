@@ -5,7 +5,8 @@ memories, and goes into memory, is the same for all of them and stands here (sb,
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from masklet.runtime.backends.sessions import Sessions
@@ -23,8 +24,11 @@ from masklet.runtime.prompts.prompts import (
     encode_points,
 )
 from masklet.runtime.results import Frame, check_frame
+from masklet.runtime.tracking.camera_motion import CameraMotion, CameraMove
 from masklet.runtime.tracking.known_policies import Memory
 from masklet.runtime.tracking.memory_bank import MemoryBank
+from masklet.runtime.tracking.memory_detail import block_memory
+from masklet.runtime.tracking.memory_limits import MemoryLimits
 from masklet.runtime.tracking.memory_policy import Seen
 from masklet.runtime.tracking.snapshot import TrackerSnapshot
 
@@ -53,15 +57,20 @@ class Masklets:
     """Objects of one stream, from frame to frame. sessions: shared; the memories in `bank` are this stream's own.
 
     memory: the memory policy; the model's own where None.
+    limits: how much of its memories a frame attends to.
     """
 
-    def __init__(self, sessions: Sessions, memory: Memory = None) -> None:
+    def __init__(self, sessions: Sessions, memory: Memory = None, limits: MemoryLimits | None = None) -> None:
         self.sessions, self.model = sessions, sessions.model
-        self.bank = MemoryBank(self.model, memory)
+        limits = limits or MemoryLimits()
+        self._blocks = block_memory(self.model, limits.detail)
+        self.bank = MemoryBank(self.model, memory, limits, None if self._blocks is None else self._blocks.tokens)
         self.time = -1
         self._resize = Resizer(self.model.preprocess.side)
         self._frame: Frame | None = None
         self._features: dict[str, Tensor] | None = None
+        self._camera = CameraMotion() if self.bank.policy.follows_camera else None
+        self._camera_move: CameraMove | None = None
 
     @property
     def frame(self) -> Frame:
@@ -117,6 +126,8 @@ class Masklets:
         self.time += 1
         self._frame, self._features = frame, None
         self.bank.begin(self.time)
+        if self._camera is not None:
+            self._camera_move = self._camera.update(frame.image)
 
     def tracked(self, object_ids: Iterable[int], largest: int) -> list[Decoded]:
         """Follow objects from their memories, at most `largest` in a call."""
@@ -159,21 +170,23 @@ class Masklets:
 
     def remember(self, decoded: Decoded, low_res: Tensor) -> None:
         """Encode masks [objects, 1, h, w], which need not be the decoded ones, and keep them with the pointers."""
-        memory = self.sessions.run(
-            "memory_encoder",
-            {
-                "vision_feat": self.features["vision_feat"],
-                "low_res_mask": low_res,
-                "object_score": decoded.score,
-                "binarize": np.full(len(low_res), decoded.prompted, np.float32),
-            },
-        )["new_memory"]
+        feeds = {
+            "vision_feat": self.features["vision_feat"],
+            "low_res_mask": low_res,
+            "object_score": decoded.score,
+            "binarize": np.full(len(low_res), decoded.prompted, np.float32),
+        }
+        memories = self.sessions.run("memory_encoder", feeds)["new_memory"]
         for row, (object_id, seen) in enumerate(zip(decoded.object_ids, decoded.seen, strict=True)):
-            self.bank.keep(object_id, seen, decoded.pinned, memory[row], decoded.pointer[row])
+            memory, blocks = memories[row], None
+            if self._blocks is not None:
+                memory, blocks = self._blocks(memory)
+            self.bank.keep(object_id, seen, decoded.pinned, memory, decoded.pointer[row], blocks)
 
     def snapshot(self) -> TrackerSnapshot:
         """What is remembered after the last frame, for a tracker of the same model to go on from."""
-        return self.bank.snapshot()
+        snapshot = self.bank.snapshot()
+        return snapshot if self._camera is None else replace(snapshot, camera=self._camera.before)
 
     def restore(self, snapshot: TrackerSnapshot) -> None:
         """Go on from a snapshot.
@@ -184,6 +197,8 @@ class Masklets:
             raise StateError("a state can only be restored before the first frame")
         self.bank.restore(snapshot)
         self.time = snapshot.time
+        if self._camera is not None:
+            self._camera = CameraMotion(snapshot.camera)
 
     def _tracked(self, object_ids: list[int]) -> Decoded:
         count, multimask = len(object_ids), self.model.prompting.multimask(0, first_prompt=False)
@@ -195,7 +210,28 @@ class Masklets:
             multimask=multimask,
             without_memory=False,
         )
-        return self._decoded(object_ids, out, multimask, prompted=False, pinned=False)
+        decoded = self._decoded(object_ids, out, multimask, prompted=False, pinned=False)
+        if self.bank.policy.chooses:
+            self._choose(decoded, out)
+        return decoded
+
+    def _choose(self, decoded: Decoded, out: Mapping[str, Tensor]) -> None:
+        """Take other candidates than the decoder did, where the memory policy says so."""
+        pairs = zip(decoded.object_ids, decoded.seen, strict=True)
+        choices = [self.bank.choose(object_id, seen) for object_id, seen in pairs]
+        if all(choice is None for choice in choices):
+            return
+        low_res, pointers = np.array(decoded.low_res), list(decoded.pointer)
+        for row, choice in enumerate(choices):
+            seen = decoded.seen[row]
+            if choice is None or seen.candidates is None or seen.candidate_ious is None:
+                continue
+            low_res[row, 0] = seen.candidates[choice]
+            pointers[row] = out["candidate_pointers"][row][1 + choice]
+            iou = float(seen.candidate_ious[choice])
+            effective = iou * _surely_visible(seen.score)
+            decoded.seen[row] = replace(seen, mask=low_res[row, 0], iou=iou, effective_iou=effective)
+        decoded.low_res, decoded.pointer = low_res, np.stack(pointers)
 
     def _attend(self, object_ids: list[int]) -> Tensor:
         feeds = {"vision_feat": self.features["vision_feat"], **self.bank.feeds(object_ids)}
@@ -236,8 +272,7 @@ class Masklets:
     ) -> Decoded:
         """What the decoder put out for a batch. multimask: whether it took one of several candidates."""
         low_res, score, iou = out["low_res_mask"], np.asarray(out["object_score"]), np.asarray(out["iou"])[:, 0]
-        sure = np.maximum(0, 2 / (1 + np.exp(-score[:, 0])) - 1)
-        effective_iou = sure * iou
+        effective_iou = _surely_visible(score[:, 0]) * iou
         several = multimask and "candidate_masks" in out
         seen = [
             Seen(
@@ -249,7 +284,13 @@ class Masklets:
                 float(effective_iou[row]),
                 out["candidate_masks"][row, 1:] if several else None,
                 out["candidate_ious"][row, 1:] if several else None,
+                self._camera_move,
             )
             for row in range(len(object_ids))
         ]
         return Decoded(object_ids, low_res, score, out["pointer"], seen, prompted, pinned)
+
+
+def _surely_visible(score: Any) -> Any:
+    """How surely an object with this logit of being visible is there, 0..1 (cal_mem_score of SAM 3)."""
+    return np.maximum(0, 2 / (1 + np.exp(-score)) - 1)

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 from masklet.runtime.bundle.spec import MemorySpec, Tensor
 from masklet.runtime.errors import PolicyError
+from masklet.runtime.tracking.camera_motion import CameraMove
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,6 +28,7 @@ class Seen:
     effective_iou:  `iou`, times how surely the object is visible, 0..1 (sam3_tracker_base.py 509, cal_mem_score).
     candidates:     [n, h, w] logits of the masks among which one is taken; None where there was no choice.
     candidate_ious: [n], their predicted IoUs; None where there was no choice.
+    camera:         how the camera moved since the frame before; None where it is not known or not asked for.
     """
 
     time: int
@@ -37,6 +39,7 @@ class Seen:
     effective_iou: float
     candidates: Tensor | None = None
     candidate_ious: Tensor | None = None
+    camera: CameraMove | None = None
 
 
 class Slots(NamedTuple):
@@ -111,6 +114,11 @@ class MemoryPolicy(ABC, Generic[State, Options]):
     @abstractmethod
     def attended(self, state: State, now: int) -> Attended:
         """What the frame at `now` attends to."""
+
+    @property
+    def follows_camera(self) -> bool:
+        """Whether it asks how the camera moves."""
+        return False
 
     def choose(self, state: State, seen: Seen) -> int | None:
         """Index of the candidate that is taken on a frame without a prompt; None for the decoder's own choice."""

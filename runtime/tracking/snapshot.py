@@ -17,18 +17,27 @@ class SlotsSnapshot:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ObjectSnapshot:
-    """The memories of one object. state: what the memory policy knows of it after the last frame."""
+    """The memories of one object.
+
+    state:  what the memory policy knows of it after the last frame.
+    blocks: of memories that are sets of tokens; None for others.
+    """
 
     object_id: int
     spatial: SlotsSnapshot
     pointers: SlotsSnapshot
     state: dict[str, Any]
+    blocks: SlotsSnapshot | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrackerSnapshot:
-    """A tracker's time, in frames given, its memory policy, and its objects in the order in which they joined."""
+    """A tracker's time, in frames given, its memory policy, and its objects in the order in which they joined.
+
+    camera: what `CameraMotion` knows of the last frame; None where the policy does not ask for the camera's motion.
+    """
 
     time: int
     memory: str
     objects: list[ObjectSnapshot]
+    camera: Tensor | None = None

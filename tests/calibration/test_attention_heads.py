@@ -64,7 +64,7 @@ def test_others_are_left_alone(channels: int, of_values: int) -> None:
 @pytest.mark.parametrize("precision", ["fp16", "fp32"])
 @pytest.mark.parametrize("widened", [True, False], ids=["widened", "as it was"])
 def test_fused_attention_stores_no_scores(nano_bundle: Path, tmp_path: Path, precision: str, widened: bool) -> None:
-    """As the builder states it, and as it is foretold."""
+    """As the builder states it, and as it is estimated."""
     pytest.importorskip("tensorrt_rtx_bindings", reason="TensorRT for RTX is not installed")
     rows, channels, of_values = 2048, 64, 32
     model = attentions(rows, channels, of_values)
@@ -79,10 +79,10 @@ def test_fused_attention_stores_no_scores(nano_bundle: Path, tmp_path: Path, pre
     library = load_library("tensorrt-rtx")
     profiles = optimization_profiles(Bundle.load(nano_bundle).model, stage, DeviceProfile())
     engine = build_engine(library, "tensorrt-rtx", stage, path, profiles, BuildOptions(), lambda *step: None)
-    foretold = activation_bytes(parse(library, stage, path), {t.name: t.sized({}) for t in inputs})
+    estimated = activation_bytes(parse(library, stage, path), {t.name: t.sized({}) for t in inputs})
     (stated,) = engine.activations
     scores = HEADS * rows * rows * (2 if precision == "fp16" else 4)
     fused = widened and precision == "fp16"
     assert (stated < scores) == fused
-    assert (foretold - TACTIC_BYTES < scores) == fused
-    assert stated / 2 < foretold < 2 * stated + TACTIC_BYTES
+    assert (estimated - TACTIC_BYTES < scores) == fused
+    assert stated / 2 < estimated < 2 * stated + TACTIC_BYTES

@@ -144,14 +144,14 @@ def test_checkpoints_are_loaded_for_sizes_that_fit(model: Any, tmp_path: Path) -
     assert family_of("edgetam_video", folder).name == "edgetam"
     loaded = FAMILY.load(folder, 256)
     assert FAMILY.spec(loaded).preprocess.side == 256
-    with pytest.raises(ExportError, match="image size 200 is no multiple of 64; the nearest is 192"):
+    with pytest.raises(ExportError, match="image size 200 is not a multiple of 64; the nearest is 192"):
         FAMILY.load(folder, 200)
 
 
 def test_another_layout_is_refused() -> None:
     config = edgetam_config()
     config.memory_attention_rope_k_sizes = [8, 8]
-    with pytest.raises(ExportError, match="laid out for latents of both kinds"):
+    with pytest.raises(ExportError, match="expected latents of both kinds"):
         edgetam.resize(config, 128, "x")
 
 

@@ -158,7 +158,7 @@ def test_a_configuration_that_is_none(text: str, cli: Cli, checkpoint: Path, tmp
 
 def test_another_architecture(cli: Cli, checkpoint: Path, tmp_path: Path) -> None:
     (checkpoint / "config.json").write_text(json.dumps({"model_type": "bert"}))
-    assert "no family exports model type 'bert'; there are" in refused(cli, checkpoint, tmp_path)
+    assert "no family exports model type 'bert'; known:" in refused(cli, checkpoint, tmp_path)
 
 
 def test_a_layout_that_the_graphs_do_not_have(cli: Cli, checkpoint: Path, tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_a_layout_that_the_graphs_do_not_have(cli: Cli, checkpoint: Path, tmp_pa
 
 def test_an_image_size_that_does_not_fit(cli: Cli, nano_checkpoint: Path, tmp_path: Path) -> None:
     err = refused(cli, nano_checkpoint, tmp_path, "--image-size", 100)
-    assert "image size 100 is no multiple of 32; the nearest is 96" in err
+    assert "image size 100 is not a multiple of 32; the nearest is 96" in err
 
 
 @pytest.mark.parametrize("source", ["masklet/there-is-no-such-model", "no/such/folder", "no such name"])
@@ -179,6 +179,20 @@ def test_a_model_that_cannot_be_had(source: str, cli: Cli, tmp_path: Path, monke
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     assert f"{source}: no such folder, and cannot be downloaded" in refused(cli, source, tmp_path)
+
+
+def test_a_hub_that_cannot_be_reached_is_one_line(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library tries again five times, and would give an account of each."""
+    import huggingface_hub.constants
+
+    waited: list[float] = []
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr("time.sleep", waited.append)
+    err = refused(cli, "masklet/there-is-no-such-model", tmp_path)
+    assert len(waited) >= 1, "it was tried again"
+    assert err.count("\n") == 1
+    assert "there-is-no-such-model: no such folder, and cannot be downloaded" in err
 
 
 def test_a_folder_that_cannot_be_written(cli: Cli, nano_checkpoint: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from checkpoints import NANO_BACKBONE, SIZES, nano_config, random_model, sam2_config
+from masklet.export import candidate_pointers
 from masklet.export.families.sam2 import FAMILY
 from masklet.export.family import Case, ExportStage, Feeds
 from masklet.runtime.bundle.spec import Tensor
@@ -104,6 +105,25 @@ def test_mask_decoder(config: str) -> None:
     for case in stage.cases:
         seed = next(s for s in range(50) if stage.decided(stage.reference(stage.feeds(case, s))))
         agree(stage, case, seed)
+
+
+def test_candidate_pointers_are_those_of_the_tokens_and_leave_the_rest_alone() -> None:
+    """Of the candidate that is taken where the object is visible, the very pointer."""
+    model = random_model(nano_config())
+    plain, stage = stage_of(model, "mask_decoder"), candidate_pointers.add(stage_of(model, "mask_decoder"))
+    assert candidate_pointers.are_in(candidate_pointers.declare(FAMILY.spec(model)))
+    assert not candidate_pointers.are_in(FAMILY.spec(model))
+    for case in stage.cases:
+        seed = next(s for s in range(50) if stage.decided(stage.reference(stage.feeds(case, s))))
+        agree(stage, case, seed)
+        feeds = stage.feeds(case, seed)
+        got = run(stage, feeds)
+        assert all((got[name] == value).all() for name, value in run(plain, feeds).items())
+        best = 1 + got["candidate_ious"][:, 1:].argmax(axis=1)
+        for row, multimask in enumerate(feeds["multimask"]):
+            if got["object_score"][row] > 0:
+                taken = got["candidate_pointers"][row, best[row] if multimask else 0]
+                np.testing.assert_allclose(taken, got["pointer"][row], rtol=1e-5, atol=1e-6)
 
 
 def test_single_mask_falls_back_where_it_is_unstable_and_keeps_its_own_pointer() -> None:

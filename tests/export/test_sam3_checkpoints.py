@@ -36,7 +36,7 @@ def test_what_was_saved_is_loaded_at_another_size(config: Any, tmp_path: Path) -
     assert all(np.array_equal(tensor, weights[name]) for name, tensor in loaded.named_parameters())
     for stage in FAMILY.stages(loaded):
         stage.feeds(stage.cases[0], 0)
-    with pytest.raises(ExportError, match="image size 200 is no multiple of 14; the nearest is 196"):
+    with pytest.raises(ExportError, match="image size 200 is not a multiple of 14; the nearest is 196"):
         FAMILY.load(folder, 200)
 
 
@@ -59,22 +59,23 @@ def altered(change: str) -> Any:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("width", "laid out for one width of the detector"),
-        ("levels", "laid out for a pyramid with levels of 4, 2 and 1 times"),
-        ("patch", "laid out for one patch_size"),
-        ("memory", "laid out for memory_encoder_output_channels 64"),
-        ("text", "laid out for phrases of 32 tokens"),
+        ("width", "expected one width of the detector"),
+        ("levels", "expected a pyramid with levels of 4, 2 and 1 times"),
+        ("patch", "expected one patch_size"),
+        ("memory", "expected memory_encoder_output_channels 64"),
+        ("text", "expected phrases of 32 tokens"),
     ],
 )
 def test_another_layout_is_refused(change: str, message: str) -> None:
-    with pytest.raises(ExportError, match=f"^some/model: the sam3 graphs are {message}, which"):
+    refusal = f"^some/model: its configuration is not supported by the sam3 graphs; {message}"
+    with pytest.raises(ExportError, match=refusal):
         sam3.resize(altered(change), 112, "some/model")
 
 
 def test_another_backbone_is_refused() -> None:
     config = video_config()
     config.detector_config.vision_config.backbone_config.model_type = "pvt"
-    with pytest.raises(ExportError, match="image backbone 'pvt'; wanted sam3_vit_model"):
+    with pytest.raises(ExportError, match="image backbone 'pvt'; expected sam3_vit_model"):
         sam3.resize(config, 112, "some/model")
 
 
@@ -83,7 +84,7 @@ def test_half_a_checkpoint_is_refused(sam3_checkpoint: Path, tmp_path: Path) -> 
     folder = tmp_path / "half"
     random_sam3(detector_config()).save_pretrained(folder)
     (folder / "config.json").write_text((sam3_checkpoint / "config.json").read_text())
-    with pytest.raises(ExportError, match=r"the checkpoint lacks .* it is not a whole Sam3VideoModel"):
+    with pytest.raises(ExportError, match=r"the checkpoint lacks .* it is not a complete Sam3VideoModel"):
         FAMILY.load(str(folder), None)
 
 

@@ -100,11 +100,11 @@ def test_checkpoints_are_found_by_their_model_type() -> None:
 
 def test_another_image_size_or_layout_is_refused(tmp_path: Any) -> None:
     random_sam(sam_config()).save_pretrained(tmp_path / "sam")
-    with pytest.raises(ExportError, match="is made for images of 128 px and cannot be exported for 256"):
+    with pytest.raises(ExportError, match="is for images of 128 px and cannot be exported for 256"):
         FAMILY.load(str(tmp_path / "sam"), 256)
     assert FAMILY.load(str(tmp_path / "sam"), 128).config.vision_config.image_size == 128
     odd = sam_config()
     odd.prompt_encoder_config.image_embedding_size = 7
     odd.save_pretrained(tmp_path / "odd")
-    with pytest.raises(ExportError, match="laid out for a map of 8 cells a side"):
+    with pytest.raises(ExportError, match="expected a map of 8 cells a side"):
         FAMILY.load(str(tmp_path / "odd"), None)

@@ -10,7 +10,7 @@ from masklet.runtime.backends.session import Feeds
 from masklet.runtime.bundle.spec import ModelSpec, StageSpec, Tensor
 from masklet.runtime.errors import SessionError
 
-BANK = frozenset({"new_memory", "pointer"})  # outputs that the memory bank keeps
+BANK = frozenset({"new_memory", "pointer", "candidate_pointers"})  # outputs that the memory bank keeps
 READ_BY_HOST = frozenset({"low_res_mask", "object_score", "iou", "mask_prompt"})  # outputs that trackers look at, too
 
 DeviceArrays = dict[str, DeviceArray]

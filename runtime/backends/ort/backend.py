@@ -18,7 +18,7 @@ from masklet.runtime.backends.ort.providers import (
     make_engine_cache,
     requested,
 )
-from masklet.runtime.backends.session import Feeds, Session
+from masklet.runtime.backends.session import Feeds, Session, check_tensors
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.bundle.manifest import Artifact
 from masklet.runtime.bundle.spec import StageSpec, Tensor
@@ -108,7 +108,7 @@ class OnnxRuntime:
             session = onnxruntime.InferenceSession(path, options, providers=providers)
         except Exception as error:
             raise SessionError(f"stage {stage.name!r}: {path} cannot be opened: {first_line(error)}") from error
-        self._check_io(stage, session)
+        check_tensors(stage, {port.name for port in (*session.get_inputs(), *session.get_outputs())})
         return session
 
     def _gpu_for(self, stage: StageSpec) -> GpuInUse | None:
@@ -138,12 +138,6 @@ class OnnxRuntime:
             wanted = f"stage {stage.name!r}: asked for {self._provider}"
             raise SessionError(f"{wanted}, but {fallback}; drop --strict to allow it")
         self.ran_on[stage.name] = f"{placement}{f' ({fallback})' if fallback else ''}"
-
-    def _check_io(self, stage: StageSpec, session: "onnxruntime.InferenceSession") -> None:
-        have = {i.name for i in session.get_inputs()} | {o.name for o in session.get_outputs()}
-        want = {t.name for t in (*stage.inputs, *stage.outputs)}
-        if have != want:
-            raise SessionError(f"stage {stage.name!r}: its graph has tensors {sorted(have)}, declared {sorted(want)}")
 
 
 def _imported() -> Any:

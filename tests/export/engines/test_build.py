@@ -27,7 +27,7 @@ from masklet.export.engines.progress import Steps
 from masklet.export.engines.shapes import optimization_profiles
 from masklet.runtime.backends.trt.library import load_library
 from masklet.runtime.backends.trt.log import Messages
-from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.bundle import Bundle, BundleChoice
 from masklet.runtime.bundle.spec import StageSpec
 from masklet.runtime.cli.main import _stop
 from masklet.runtime.errors import ExportError, SessionError
@@ -45,7 +45,7 @@ def built(nano_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle that was built once, by the command line's own function."""
     root = Path(shutil.copytree(nano_bundle, tmp_path_factory.mktemp("engines") / "nano.bundle"))
     cache = root.parent / "timing.cache"
-    run_build(BuildRequest(root, "tensorrt-rtx", "rtx-4090", (), BuildOptions(timing_cache=cache)))
+    run_build(BuildRequest(BundleChoice(root), "tensorrt-rtx", "rtx-4090", (), BuildOptions(timing_cache=cache)))
     assert cache.stat().st_size > 0
     return root
 
@@ -81,7 +81,7 @@ def test_inspect_shows_engines(built: Path, cli: Cli) -> None:
     assert out.count("tensorrt-rtx") >= 5
 
 
-def test_a_dry_run_foretells_and_writes_nothing(nano_bundle: Path, cli: Cli) -> None:
+def test_a_dry_run_estimates_and_writes_nothing(nano_bundle: Path, cli: Cli) -> None:
     before = sorted(p.name for p in nano_bundle.iterdir())
     code, out, _ = cli(
         "build", nano_bundle, "--backend", "tensorrt-rtx", "--device", "jetson-orin-nano-8gb", "--dry-run"
@@ -103,7 +103,7 @@ def test_what_does_not_fit_is_not_built(nano_bundle: Path, cli: Cli, tmp_path: P
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--device", "nonsense"], "no device profile 'nonsense'; there are a100"),
+        (["--device", "nonsense"], "no device profile 'nonsense'; known: a100"),
         (["--device", "jetson-thor", "--force"], "does not build for compute capability 11.0, it builds for 7.5, 8.0"),
         (["--stage", "nonsense"], "no stage 'nonsense'"),
         (["--timing-cache", "."], "is a folder; name a file"),
@@ -119,10 +119,10 @@ def test_bad_input_is_one_line(nano_bundle: Path, cli: Cli, options: list[str], 
 @pytest.mark.parametrize(
     ("backend", "option", "said"),
     [
-        ("tensorrt-rtx", ["--version-compatible"], "loaded by the release that built it and by no other"),
+        ("tensorrt-rtx", ["--version-compatible"], "only the release of TensorRT for RTX that built an engine"),
         ("tensorrt-rtx", ["--hardware-compatible"], "for every GPU of its compute capabilities"),
-        ("tensorrt-rtx", ["--refit"], "take a GPU to build with"),
-        ("tensorrt-rtx", ["--strip-weights"], "take a GPU to build with"),
+        ("tensorrt-rtx", ["--refit"], "need a GPU during the build"),
+        ("tensorrt-rtx", ["--strip-weights"], "need a GPU during the build"),
         ("tensorrt", ["--compute-capability", "8.6"], "--compute-capability is for --backend tensorrt-rtx"),
     ],
 )
@@ -186,7 +186,7 @@ def test_a_tactic_that_wants_too_much_is_said() -> None:
     messages.errors.append("Error Code 10: Internal Error (Could not find any implementation for node MatMul_3.)")
     nothing: Any = None
     said = _failure(Network(nothing, nothing, nothing, nothing, messages), BuildOptions(workspace_mb=2048))
-    assert "a tactic wanted 4248 MB and 2507 MB were free; raise --workspace-mb (it is 2048)" in said
+    assert "a tactic needed 4248 MB and 2507 MB were free; raise --workspace-mb (it is 2048)" in said
 
 
 @pytest.mark.parametrize(("number", "handler"), [(signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, _stop)])
@@ -195,7 +195,9 @@ def test_ctrl_c_ends_a_build_and_leaves_the_bundle(
 ) -> None:
     """A real signal, which comes in the midst of the building, and the handler that `masklet` has for it."""
     root = Path(shutil.copytree(nano_bundle, tmp_path / "nano.bundle"))
-    request = BuildRequest(root, "tensorrt-rtx", "rtx-4090", ("mask_decoder", "memory_encoder"), BuildOptions())
+    request = BuildRequest(
+        BundleChoice(root), "tensorrt-rtx", "rtx-4090", ("mask_decoder", "memory_encoder"), BuildOptions()
+    )
     before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
     built: list[str] = []
 
@@ -242,7 +244,7 @@ class Gpu:
 
     def run(self, root: Path, *stages: str) -> None:
         self.built.clear()
-        run_build(BuildRequest(root, "tensorrt", "l4", stages, BuildOptions()))
+        run_build(BuildRequest(BundleChoice(root), "tensorrt", "l4", stages, BuildOptions()))
 
     def _build(self, library: object, backend: object, stage: StageSpec, *how: object) -> Engine:
         self.built.append(stage.name)
@@ -283,7 +285,7 @@ def test_a_drivers_update_rebuilds_nothing(nano_bundle: Path, tmp_path: Path, gp
 
 
 @pytest.mark.parametrize("stage_name", ["memory_attention", "memory_encoder"])
-def test_memory_is_foretold(nano_bundle: Path, stage_name: str) -> None:
+def test_memory_is_estimated(nano_bundle: Path, stage_name: str) -> None:
     """Activations to a factor of two of what the builder states, beyond what tactics take of a small model."""
     bundle, library = Bundle.load(nano_bundle), load_library("tensorrt-rtx")
     stage = bundle.model.stage(stage_name)
@@ -292,8 +294,8 @@ def test_memory_is_foretold(nano_bundle: Path, stage_name: str) -> None:
     engine = build_engine(library, "tensorrt-rtx", stage, graph, profiles, BuildOptions(), lambda *step: None)
     for at, stated in zip((1, 2), engine.activations, strict=True):
         network = parse(library, stage, graph)
-        foretold = activation_bytes(network, {name: shapes[at] for name, shapes in profiles[-1].shapes.items()})
-        assert stated / 2 < foretold < 2 * stated + TACTIC_BYTES
+        estimated = activation_bytes(network, {name: shapes[at] for name, shapes in profiles[-1].shapes.items()})
+        assert stated / 2 < estimated < 2 * stated + TACTIC_BYTES
 
 
 def test_the_builders_account_is_read_whole() -> None:

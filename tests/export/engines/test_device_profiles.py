@@ -48,13 +48,13 @@ def test_the_gpu_that_is_here_finds_its_profile(gpu: str, memory_gib: int, name:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("name = 3", "no device profile"),
+        ("name = 3", "not a device profile"),
         ("nonsense = 1", "unknown field"),
-        ("[sizes]\nobjects = [3, 2, 8]", "fewest, the usual and the most"),
-        ("[sizes]\nobjects = [0, 2, 8]", "no device profile"),
-        ("[precision]\ndefault = 'fp12'", "no device profile"),
-        ("compute_capability = '87'", "no device profile"),
-        ("= = =", "no device profile"),
+        ("[sizes]\nobjects = [3, 2, 8]", "minimum, usual, maximum"),
+        ("[sizes]\nobjects = [0, 2, 8]", "not a device profile"),
+        ("[precision]\ndefault = 'fp12'", "not a device profile"),
+        ("compute_capability = '87'", "not a device profile"),
+        ("= = =", "not a device profile"),
     ],
 )
 def test_a_profile_that_says_nonsense_is_refused(tmp_path: Path, text: str, said: str) -> None:

@@ -14,7 +14,7 @@ from masklet.runtime.backends.ort.backend import OnnxRuntime
 from masklet.runtime.backends.sessions import Sessions
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.prompts.prompts import Box, Points
-from masklet.runtime.segmentation.candidates import Choice
+from masklet.runtime.segmentation.candidates import MaskChoice
 from masklet.runtime.segmentation.everything import Everything, EverythingOptions
 from masklet.runtime.segmentation.image_predictor import ImagePredictor
 from meta_images import MetaImages
@@ -27,7 +27,7 @@ from two_discs import iou
 
 SIDE = 128
 Pair = tuple[Sessions, MetaImages]
-KIND: dict[bool, list[Choice]] = {True: ["best", "single"], False: ["all", "single"]}  # by `best_alone`
+KIND: dict[bool, list[MaskChoice]] = {True: ["best", "single"], False: ["all", "single"]}  # by `best_alone`
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -159,7 +159,9 @@ def test_figures_are_served_on_this_machine_alone(
     nano_bundle: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("prometheus_client")
-    words = process_words("run", nano_bundle, "-", "--size", "96x64", *CLICK, "--metrics", "0", "--log-json")
+    words = process_words(
+        "run", nano_bundle, "-", "--size", "96x64", *CLICK, "--metrics", "0", "--log-json", "--silence", 2
+    )
     run = subprocess.Popen(words, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
     assert run.stdin is not None
     assert run.stderr is not None
@@ -177,17 +179,31 @@ def test_figures_are_served_on_this_machine_alone(
     for line in (
         'masklet_frames_total{outcome="captured",source="standard input",stream="1"} 3.0',
         'masklet_objects{source="standard input",stream="1"} 1.0',
+        'masklet_visible_objects{source="standard input",stream="1"}',
         'masklet_reconnects_total{source="standard input",stream="1"} 0.0',
         'masklet_latency_seconds_count{stream="1"} 3.0',
         'masklet_up{source="standard input",stream="1"} 1.0',
         "process_resident_memory_bytes",
     ):
         assert line in figures
+    root = url.removesuffix("/metrics")
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        urllib.request.urlopen(f"{root}/other")
+    with pytest.raises(urllib.error.HTTPError, match="503") as silent:  # no frame has come for more than --silence
+        healthy_until_it_is_not(f"{root}/healthz")
+    assert silent.value.read().decode().startswith("1 standard input: no frame for ")
     run.send_signal(signal.SIGTERM)
     _, err = run.communicate(timeout=30)
     assert run.returncode == 130, err
     ended = [json.loads(line) for line in err.splitlines()][-2]
     assert (ended["captured"], ended["processed"]) == (3, 3)
+
+
+def healthy_until_it_is_not(url: str) -> None:
+    """Ask until the answer is an error, which urllib raises."""
+    for _ in range(600):
+        assert urllib.request.urlopen(url).read() == b"ok\n"
+        time.sleep(0.02)
 
 
 def test_an_endless_silence_is_said_and_given_up(cli: Cli, nano_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,4 +263,4 @@ def test_a_file_can_be_run_like_a_camera(cli: Cli, nano_bundle: Path, folder: Pa
 def test_threads_are_gone_after_a_run(cli: Cli, nano_bundle: Path, folder: Path) -> None:
     before = threading.active_count()
     assert cli("run", nano_bundle, folder, *CLICK, "--end", 2)[0] == 0
-    assert threading.active_count() <= before
+    assert threading.active_count() <= before, threading.enumerate()

@@ -1,0 +1,104 @@
+"""The backend: which device, which precision, how many threads."""
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+from masklet.runtime.backends.ov.graph import StageGraph
+from masklet.runtime.backends.ov.library import (
+    check_device,
+    computes_in,
+    device_name,
+    load_openvino,
+    openvino_version,
+)
+from masklet.runtime.backends.ov.model_cache import model_cache
+from masklet.runtime.backends.ov.session import OpenVinoSession
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.manifest import Artifact, graph_hash
+from masklet.runtime.bundle.spec import StageSpec
+from masklet.runtime.errors import SessionError
+
+Hint = Literal["f32", "bf16", "f16"]
+PRECISIONS: dict[str, str] = {"f32": "fp32", "bf16": "bf16", "f16": "fp16"}
+
+
+class OpenVino:
+    """Opens stages on OpenVINO, from the graphs with standard operators.
+
+    threads: of each stage on the CPU; the cores that this process may use where None.
+    device:  CPU, GPU, GPU.1, NPU, AUTO.
+    hint:    what products are computed in: f32, which is exact, bf16 or f16.
+    Raises SessionError where OpenVINO is not installed, or the device is not there or does not compute so.
+    """
+
+    formats: tuple[str, ...] = ("onnx",)
+
+    def __init__(self, threads: int | None = None, *, device: str = "CPU", hint: Hint = "f32") -> None:
+        self._core: Any = load_openvino().Core()
+        check_device(self._core, device)
+        if hint not in computes_in(self._core, device):
+            here = ", ".join(computes_in(self._core, device))
+            raise SessionError(
+                f"--precision-hint {hint}: {device_name(self._core, device)} computes in {here}; choose one of these"
+            )
+        self._device, self._hint = device, hint
+        self._threads = threads or _cores()
+        self.ran_on: dict[str, str] = {}
+        self.engine_machine: str | None = None
+
+    def __str__(self) -> str:
+        """Itself, and where it runs."""
+        return f"OpenVINO {openvino_version()} on {self._device}"
+
+    def artifact(self, bundle: Bundle, stage: StageSpec) -> Artifact:
+        """The graph, at the precision that it is computed in: a graph of FP32 in bf16 is bf16, of INT8 int8-bf16."""
+        graph = self._graph(bundle, stage)
+        return msgspec.structs.replace(graph, precision=computed_precision(graph.precision, self._hint))
+
+    def open(self, bundle: Bundle, stage: StageSpec) -> OpenVinoSession:
+        graph = self._graph(bundle, stage)
+        machine = device_name(self._core, self._device)
+        cache = model_cache(graph_hash(graph), openvino_version(), self._device, self._hint, machine)
+        session = self.open_graph(bundle.path(graph), stage, cache)
+        self.ran_on[stage.name] = f"{self}, {self.artifact(bundle, stage).precision}{self._unproved()}"
+        return session
+
+    def open_graph(self, path: Path, stage: StageSpec, cache: Path | None = None) -> OpenVinoSession:
+        """Open a graph of a stage. cache: where its compiled models are kept on disk."""
+        return OpenVinoSession(stage, StageGraph(stage, path, self._core, self._device, self._config(), cache))
+
+    def _unproved(self) -> str:
+        precision = PRECISIONS[self._hint]
+        if self._hint == "f32":
+            return ""
+        return f" (not proved for this bundle; masklet calibrate --precision {precision})"
+
+    def _graph(self, bundle: Bundle, stage: StageSpec) -> Artifact:
+        return bundle.artifact(stage.name, self.formats)
+
+    def _config(self) -> dict[str, Any]:
+        config: dict[str, Any] = {"INFERENCE_PRECISION_HINT": self._hint, "PERFORMANCE_HINT": "LATENCY"}
+        if self._device != "CPU":
+            return config
+        config |= {
+            "INFERENCE_NUM_THREADS": self._threads,
+            "ENABLE_HYPER_THREADING": True,  # or it takes fewer than it was asked for
+            "ENABLE_CPU_PINNING": False,  # or two processes take turns on the same cores
+        }
+        if self._threads == 1:
+            config["SNIPPETS_MODE"] = "DISABLE"  # one thread in bf16: OpenVINO 2026.4 crashes on a chain of three Gemms
+        return config
+
+
+def computed_precision(graph: str, hint: str) -> str:
+    """The precision of a graph that is computed under a hint, as manifests name it."""
+    if hint == "f32":
+        return graph
+    lower = PRECISIONS[hint]
+    return lower if graph in ("fp32", lower) else f"{graph.removesuffix('-fp16')}-{lower}"
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

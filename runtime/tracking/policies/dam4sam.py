@@ -1,0 +1,183 @@
+"""DAM4SAM's rule: frames on which a distractor was seen stay, and recent ones are spread out in time.
+
+Videnovic et al., "A Distractor-Aware Memory for Visual Object Tracking with SAM2", CVPR 2025, section 3. Constants and
+details as in the authors' code (D = dam4sam_tracker.py, B = sam2/modeling/sam2_base.py, U = sam2/modeling/
+sam2_utils.py). Theirs keeps every frame of a video; which of them are attended depends on a bounded number, so this
+attends to the same ones. Theirs follows one object with one prompt: where several frames are prompted, all of them
+belong to the distractor-resolving memory, the first one for good.
+"""
+
+from dataclasses import dataclass, replace
+from statistics import median
+
+import cv2
+import numpy as np
+from masklet.runtime.bundle.spec import Tensor
+from masklet.runtime.tracking.mask_boxes import box_of, largest_part
+from masklet.runtime.tracking.memory_policy import Attended, MemoryPolicy, ObjectState, Seen, Slots, check_range
+
+
+@dataclass(frozen=True, slots=True)
+class Dam4SamOptions:
+    """Constants of the rule; a frame joins the distractor-resolving memory (DRM) where all of them hold (D 223-262).
+
+    min_iou:         predicted IoU of its mask exceeds this.
+    area_change:     its mask's area is within 1 - this and 1 + this of the median of recent areas.
+    areas, areas_of: that many latest areas above zero, of at most that many latest frames.
+    min_distance:    more than so many frames after the last frame that joined.
+    max_box_iou:     with a distractor, the IoU of the mask's box and the box around both is at most this.
+    drm_frames:      frames of the DRM that are attended: the first prompted one, and the latest (U 32-60).
+    stride:          recent frames (RAM) are the last one with the target, then every so many-th frame back (B 557-600).
+    """
+
+    min_iou: float = 0.8
+    area_change: float = 0.2
+    areas: int = 10
+    areas_of: int = 300
+    min_distance: int = 5
+    max_box_iou: float = 0.7
+    drm_frames: int = 4
+    stride: int = 5
+
+    def __post_init__(self) -> None:
+        check_range(self, 0, 1, "min_iou", "area_change", "max_box_iou")
+        check_range(self, 1, 1000, "areas", "areas_of")
+        check_range(self, 0, 1000, "min_distance")
+        check_range(self, 1, 100, "drm_frames", "stride")
+
+
+@dataclass(frozen=True, slots=True)
+class Dam4SamState(ObjectState):
+    """pinned: the frames of the DRM.
+
+    born:    time of the first frame; -1 before it.
+    tracked: frames without a prompt so far.
+    areas:   number of such a frame, and the area of its mask: the latest that are above zero.
+    joined:  time of the last frame that joined the DRM of its own; -1 where none did.
+    visible: times of frames on which the mask had a pixel, as many as may still be attended.
+    """
+
+    born: int = -1
+    tracked: int = 0
+    areas: tuple[tuple[int, int], ...] = ()
+    joined: int = -1
+    visible: tuple[int, ...] = ()
+
+
+class Dam4Sam(MemoryPolicy[Dam4SamState, Dam4SamOptions]):
+    """Two memories: distractor-resolving (DRM, pinned) and recent appearance (RAM).
+
+    RAM has the slots that the DRM leaves, and passes over frames on which the target was not to be seen.
+    """
+
+    name, state_type, options_type = "dam4sam", Dam4SamState, Dam4SamOptions
+    needs = frozenset({"candidate_masks", "candidate_ious"})
+
+    def after(self, state: Dam4SamState, seen: Seen, pinned: bool) -> Dam4SamState:
+        mask = seen.mask > 0
+        area = cv2.countNonZero(mask.view(np.uint8))
+        state = replace(state, born=seen.time if state.born < 0 else state.born)
+        if not seen.prompted:
+            state = self._measured(state, area)
+            if area and not pinned and self._joins(state, seen, mask, area):
+                state, pinned = replace(state, joined=seen.time), True
+        visible = (*state.visible, seen.time) if area else state.visible
+        state = replace(state, pinned=(*state.pinned, seen.time) if pinned else state.pinned, visible=visible)
+        return self._trimmed(state, seen.time)
+
+    def attended(self, state: Dam4SamState, now: int) -> Attended:
+        """DRM has the last temporal row; RAM's rows are ranks, the newest first (B 612-633)."""
+        resolving = self._resolving(state, now)
+        recent = self._recent(state, now, resolving)
+        memories = {t: row for row, t in enumerate(recent)} | dict.fromkeys(resolving, self.spec.recent_frames)
+        pointers = {t: now - t for t in state.visible if now - t < self.spec.pointers}
+        return Attended(memories, pointers | {t: now - t for t in resolving})
+
+    def kept(self, state: Dam4SamState, now: int) -> tuple[set[int], set[int]]:
+        pointers = {t for t in state.visible if now - t < self.spec.pointers}
+        spread = self._spread(state)[: self.spec.recent_frames]
+        pinned = self._latest(state)
+        return {*pinned, *spread, *self._unpinned(state)[-1:]}, {*pinned, *pointers}
+
+    def forgotten(self, state: Dam4SamState, since: int) -> Dam4SamState:
+        return replace(state, visible=tuple(t for t in state.visible if t < since or t in state.pinned))
+
+    @property
+    def slots(self) -> Slots:
+        pinned = 1 + self.options.drm_frames
+        return Slots(pinned + 1 + self.spec.recent_frames, pinned + self.spec.pointers - 1)
+
+    def _measured(self, state: Dam4SamState, area: int) -> Dam4SamState:
+        """The state with a frame's area taken note of."""
+        number = state.tracked + 1
+        areas = (*state.areas, (number, area)) if area else state.areas
+        areas = tuple(one for one in areas if one[0] > number - self.options.areas_of)[-self.options.areas :]
+        return replace(state, tracked=number, areas=areas)
+
+    def _joins(self, state: Dam4SamState, seen: Seen, mask: Tensor, area: int) -> bool:
+        """Whether a frame joins the DRM (D 219-262)."""
+        if state.tracked < 2 or seen.iou <= self.options.min_iou:
+            return False
+        if state.joined >= 0 and seen.time - state.joined <= self.options.min_distance:
+            return False
+        ratio = area / median(each for _, each in state.areas)
+        if not 1 - self.options.area_change <= ratio <= 1 + self.options.area_change:
+            return False
+        return self._sees_distractor(seen, mask)
+
+    def _sees_distractor(self, seen: Seen, mask: Tensor) -> bool:
+        """Whether another candidate has a large part elsewhere."""
+        own = box_of(mask)
+        if own is None or seen.candidates is None or seen.candidate_ious is None:
+            return False
+        taken = int(np.argmax(seen.candidate_ious))
+        for number, candidate in enumerate(seen.candidates):
+            if number == taken:
+                continue
+            elsewhere = (candidate > 0) & ~mask
+            whole = box_of(elsewhere)
+            if whole is None or own.area > self.options.max_box_iou * own.joined(whole).area:
+                continue  # no part of it can be far enough away
+            part = largest_part(elsewhere)
+            if part is not None and own.area <= self.options.max_box_iou * own.joined(part).area:
+                return True
+        return False
+
+    def _latest(self, state: Dam4SamState) -> set[int]:
+        """The DRM's frames that may be attended: one more than are, for the frame before does not count yet."""
+        return {*state.pinned[:1], *state.pinned[1:][-self.options.drm_frames :]}
+
+    def _resolving(self, state: Dam4SamState, now: int) -> tuple[int, ...]:
+        """The DRM's frames that are attended; the frame before this one belongs to RAM, except the first of all."""
+        first, later = state.pinned[:1], [t for t in state.pinned[1:] if t != now - 1]
+        return *first, *later[max(0, len(later) + 1 - self.options.drm_frames) :]
+
+    def _recent(self, state: Dam4SamState, now: int, resolving: tuple[int, ...]) -> list[int]:
+        """RAM's frames, the newest first."""
+        room = self.spec.recent_frames + 1 - len(resolving)
+        before = now - 1 in state.visible and now - 1 not in resolving
+        newest = [now - 1] if before else self._unpinned(state)[-1:]
+        if not newest:
+            return []
+        return [*newest, *(t for t in self._spread(state) if t < newest[0])][: max(0, room)]
+
+    def _unpinned(self, state: Dam4SamState) -> list[int]:
+        return [t for t in state.visible if t not in state.pinned]
+
+    def _spread(self, state: Dam4SamState) -> list[int]:
+        """Every so many-th frame since the first, the newest first."""
+        return [t for t in self._unpinned(state)[::-1] if (t - state.born) % self.options.stride == 0]
+
+    def _trimmed(self, state: Dam4SamState, time: int) -> Dam4SamState:
+        """The state without what can no longer be attended."""
+        window = time + 1 - self.spec.pointers
+        wanted = {*self._spread(state)[: self.spec.recent_frames], *self._unpinned(state)[-1:]}
+        pinned = self._latest(state)
+        return replace(
+            state,
+            pinned=tuple(t for t in state.pinned if t in pinned or t > window),
+            visible=tuple(t for t in state.visible if t in wanted or t > window),
+        )
+
+
+POLICY = Dam4Sam
