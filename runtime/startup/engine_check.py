@@ -147,7 +147,7 @@ def require_checked(bundle: Bundle, backend_name: str, machine: str, open_backen
         return None
     found = check_engines(bundle, open_backend())
     if not found.passed:
-        raise SessionError(f"{bundle.root}: the engines do not compute what their graphs do: {found}; {REMEDY}")
+        raise SessionError(f"{bundle.root}: the engines differ from their graphs: {found}; {REMEDY}")
     with suppress(OSError):  # where nothing can be kept, the next run checks again
         note.parent.mkdir(parents=True, exist_ok=True)
         note.write_text(f"{found}\n")
