@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from masklet.runtime.backends.gpu.cuda import installed_adapters, open_cuda
 from masklet.runtime.backends.ov.library import computes_in, device_name, load_openvino, openvino_version
 from masklet.runtime.backends.trt.library import Backend, load_library, version_of
+from masklet.runtime.cli.placements import auto_lines
 from masklet.runtime.errors import SessionError
 from rich.console import Console
 from rich.markup import escape
@@ -32,7 +33,8 @@ def report() -> None:
     console = Console()
     console.print(f"masklet {_version('masklet')}, Python {platform.python_version()}, {platform.platform()}")
     console.print(_package_table())
-    for line in (*_onnxruntime_lines(), _openvino_line(), *_tensorrt_lines(), _gpu_line(), _gstreamer_line()):
+    engines = (*_onnxruntime_lines(), _openvino_line(), *_tensorrt_lines(), *auto_lines())
+    for line in (*engines, _gpu_line(), _gstreamer_line()):
         console.print(line, soft_wrap=True)
 
 
