@@ -1,7 +1,7 @@
 """The command `masklet calibrate`: checks, recording, search, comparison with the limits, bundle and report."""
 
-import importlib.util
 import shutil
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,19 +16,17 @@ from masklet.calibration.recording.record import Recording, record
 from masklet.calibration.report.page import page
 from masklet.calibration.report.report import Report, report
 from masklet.calibration.report.terminal import show
-from masklet.calibration.scoring.closed_loop import Bound, Evaluation, evaluate
+from masklet.calibration.scoring.closed_loop import Bound, Evaluation, Figures, evaluate, lost_by_fp32
 from masklet.calibration.search.search import Search
 from masklet.calibration.search.variants import Variants
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.bundle.manifest import Parity
 from masklet.runtime.bundle.precision import Precision
 from masklet.runtime.bundle.writer import check_destination, write_bundle
-from masklet.runtime.errors import CalibrationError, MaskletError
+from masklet.runtime.errors import CalibrationError, MaskletError, MaskletWarning
 from masklet.runtime.sinks.output_file import write_whole
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-NEEDED = ("onnx", "onnxruntime", "jinja2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +50,6 @@ def run_calibrate(request: Request, clips: Sequence[Clip], truths: Sequence[Path
 
     truths: true masks of each clip; empty if there are none.
     """
-    _require_extra()
     bundle = Bundle.load(request.bundle, check_hashes=request.check_hashes)
     _check_full(bundle)
     check_destination(request.output, request.force)
@@ -91,7 +88,9 @@ def _search(
             done += frames
             progress(why, done, recording.frames)
 
-        return evaluate(variants.open(choices), clips, masks, told)
+        found = evaluate(variants.open(choices), clips, masks, told)
+        _check_proof(found.figures, request)
+        return found
 
     search = Search(variants, judge, request.bound)
     if request.search:
@@ -132,6 +131,19 @@ def _check_gate(found: Report, request: Request) -> None:
     )
 
 
+def _check_proof(figures: Figures, request: Request) -> None:
+    """Refuse clips on which FP32 lost the objects: agreement with nothing proves nothing."""
+    why = lost_by_fp32(figures)
+    if why is None:
+        return
+    if not request.force:
+        raise CalibrationError(
+            f"{why}, so agreement with it proves nothing; prompt the objects better, take other clips, or write the "
+            "bundle in any case with --force"
+        )
+    warnings.warn(f"{why}: agreement with it proves nothing", MaskletWarning, stacklevel=2)
+
+
 def _check_full(bundle: Bundle) -> None:
     low = sorted({a.precision for a in bundle.manifest.artifacts} - {Precision.FP32})
     if low:
@@ -140,12 +152,6 @@ def _check_full(bundle: Bundle) -> None:
         raise CalibrationError(
             f"{bundle.root}: segments prompted objects in images; calibration needs a model that tracks or detects"
         )
-
-
-def _require_extra() -> None:
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        raise CalibrationError(f"calibrating needs {', '.join(missing)}; pip install 'masklet[calibrate]'")
 
 
 def _write_reports(output: Path, found: Report, html: str) -> None:

@@ -10,6 +10,7 @@ import typer
 from masklet.runtime.cli.option_groups import OptionGroup, grouped
 from masklet.runtime.cli.options import BundleFolder, FollowedPhraseOptions, FrameOptions, NoHashes, PromptOptions
 from masklet.runtime.errors import CalibrationError
+from masklet.runtime.extras import require_extra
 
 if TYPE_CHECKING:
     from masklet.calibration.clips.clips import Clip
@@ -80,6 +81,7 @@ def calibrate(
     part. BUNDLE2.report.html and .json say what was found. With several sources, a prompt N/[ID][@FRAME]:... is for the
     n-th.
     """
+    require_extra("calibrate", "calibrating")
     from masklet.calibration.command import Request, run_calibrate
     from masklet.calibration.scoring.closed_loop import Bound
     from masklet.runtime.bundle.precision import Precision as BundlePrecision
@@ -109,6 +111,6 @@ def clips_of(
 
     concepts, found_with, count = phrases.concepts(), phrases.found_with(), len(sources)
     return [
-        Clip(source, prompts.schedule_of(number, count), frames.cut(), concepts, found_with)
+        Clip(source, prompts.schedule_of(number, count, frames.first), frames.cut(), concepts, found_with)
         for number, source in enumerate(sources, start=1)
     ]

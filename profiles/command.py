@@ -71,8 +71,10 @@ def run_profile(bundle: Path, request: Request, reports: Reports, *, check_hashe
         raise typer.Exit(INTERRUPTED)
 
 
-def run_compare(paths: Sequence[Path]) -> None:
-    """Compare two reports that `--json` wrote."""
+def run_compare(paths: Sequence[Path], json: Path | None = None) -> None:
+    """Compare two reports that `--json` wrote. json: where the comparison goes besides the terminal."""
+    if json is not None:
+        check_writable(json)
     a, b = map(read_report, paths)
     found: Comparison = compare(a, b)
     console = _console()
@@ -83,6 +85,8 @@ def run_compare(paths: Sequence[Path]) -> None:
     console.print(f"[bold]{found.changes[0].verdict}[/bold]", highlight=False, soft_wrap=True)
     if found.differences:
         console.print("the runs also differ in the points listed above", highlight=False, soft_wrap=True)
+    if json is not None:
+        write_whole(json, msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n")
 
 
 def _drawn(bar: Progress) -> Callable[[str, int, int | None], None]:

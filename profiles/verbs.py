@@ -68,12 +68,15 @@ def profile(
     if report.compare is not None:
         if given:
             raise MaskletError(f"--compare reads two reports and runs nothing; leave out {' '.join(given)}")
-        run_compare(report.compare)
+        refused = {"--html": report.html, "--trace": report.trace}
+        for flag in (flag for flag, path in refused.items() if path is not None):
+            raise MaskletError(f"{flag} shows one run; --compare prints a table and writes --json")
+        run_compare(report.compare, report.json)
         return
     folder, clip, sweep = _words(given, report.sweep or [])
     request = Request(
         clip,
-        phrases.wanted(prompts.schedule()),
+        phrases.wanted(prompts.schedule(frames.first)),
         outputs.outputs(),
         frames.cut(),
         backend.choice(),

@@ -43,3 +43,7 @@ class ExportError(MaskletError):
 
 class CalibrationError(MaskletError):
     """A bundle cannot be calibrated with the given clips, or would lose more accuracy than allowed."""
+
+
+class MaskletWarning(UserWarning):
+    """Something that a user should know and that ends nothing, one line."""

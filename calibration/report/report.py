@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import msgspec
 from masklet.calibration.clips.clips import Clip
 from masklet.calibration.graphs.low_precision import FULL, Choice
+from masklet.calibration.report.provenance import Provenance, provenance
 from masklet.calibration.scoring.closed_loop import Bound, Evaluation, Figures
 from masklet.calibration.search.search import Search, Trial
 from masklet.calibration.search.variants import StageFigures
@@ -47,7 +48,15 @@ class Report(msgspec.Struct, frozen=True):
     bytes: int
     fp32_bytes: int
     made_with: dict[str, str]
+    measured: Provenance | None = None
     schema: int = SCHEMA
+
+    @property
+    def speed(self) -> float | None:
+        """How many times as fast as FP32 one call of every stage is; None if none was timed."""
+        timed = [found for found in self.stages.values() if found.ms and found.fp32_ms]
+        low = sum(found.ms or 0.0 for found in timed)
+        return sum(found.fp32_ms or 0.0 for found in timed) / low if low else None
 
     @property
     def worst_stage(self) -> str:
@@ -109,4 +118,5 @@ def report(
         bytes=fp32_bytes - saved,
         fp32_bytes=fp32_bytes,
         made_with=variants.made_with(),
+        measured=provenance(),
     )

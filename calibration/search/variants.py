@@ -34,7 +34,8 @@ Clock = Callable[[], int]  # monotonic, in nanoseconds
 class StageFigures(msgspec.Struct, frozen=True):
     """A stage at its precision compared with FP32 on recorded inputs, in alternating runs.
 
-    ms, fp32_ms:       median time of a call.
+    ms, fp32_ms:       median time of a call; both those of FP32 for a stage that stays FP32.
+    speeds:            how many times as fast as FP32: the slowest, median and fastest of pairs of calls.
     bytes, fp32_bytes: size on disk.
     parity:            largest difference of each output over the inputs.
     """
@@ -45,11 +46,24 @@ class StageFigures(msgspec.Struct, frozen=True):
     ms: float | None
     fp32_ms: float | None
     parity: tuple[Parity, ...]
+    speeds: tuple[float, float, float] | None = None
+
+    @property
+    def speed(self) -> str:
+        """The speed in words, with its spread; empty for a stage that stays FP32 or was not run."""
+        if self.speeds is None:
+            return ""
+        slowest, usual, fastest = self.speeds
+        return f"{usual:.2f}x ({slowest:.2f}-{fastest:.2f})"
 
     @property
     def worst(self) -> float:
         """The largest relative difference of any output; 0 for a stage that was not run."""
         return max((p.relative for p in self.parity), default=0.0)
+
+
+def _median_ms(taken_ns: list[int]) -> float | None:
+    return statistics.median(taken_ns) / 1e6 if taken_ns else None
 
 
 @dataclass(frozen=True)
@@ -171,11 +185,14 @@ class Variants:
 
     def _compared(self, stage: str, choice: Choice, clock: Clock) -> StageFigures:
         size, full_size = self.sizes({stage: choice})
+        full = self._session(stage, FULL)
         if choice == FULL:
-            return StageFigures(choice, size, full_size, None, None, ())
-        made, full = self._make(stage, choice), self._session(stage, FULL)
+            ms = _median_ms(self._times(stage, full, full, clock)[1])
+            return StageFigures(choice, size, full_size, ms, ms, ())
+        made = self._make(stage, choice)
         times = self._times(stage, full, self._open(stage, choice, made.folder, made.files), clock)
-        ms, fp32_ms = (statistics.median(taken) / 1e6 if taken else None for taken in times)
+        ms, fp32_ms = map(_median_ms, times)
+        speeds = sorted(fp32 / max(low, 1) for low, fp32 in zip(*times, strict=True))
         errors = self._errors(stage, full, self._session(stage, choice), FEEDS)
         if broken := sorted(name for name, error in errors.items() if not error.is_finite):
             raise CalibrationError(
@@ -183,7 +200,8 @@ class Variants:
                 "the bundle cannot be written; choose another --precision"
             )
         parity = tuple(Parity(stage, format, name, *error) for format in made.files for name, error in errors.items())
-        return StageFigures(choice, size, full_size, ms, fp32_ms, parity)
+        spread = (speeds[0], statistics.median(speeds), speeds[-1]) if speeds else None
+        return StageFigures(choice, size, full_size, ms, fp32_ms, parity, spread)
 
     def _times(self, stage: str, full: Session, low: Session, clock: Clock) -> tuple[list[int], list[int]]:
         """Times in nanoseconds of the calls of the low-precision session and of the FP32 session."""

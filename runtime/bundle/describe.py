@@ -9,6 +9,7 @@ from masklet.runtime.bundle.spec import ModelSpec
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 
 def show(bundle: Bundle, banks: Mapping[str, int], *, as_json: bool, placements: Sequence[object] = ()) -> None:
@@ -24,10 +25,12 @@ def show(bundle: Bundle, banks: Mapping[str, int], *, as_json: bool, placements:
         said = {**manifest, "sums": sums, "placements": list(placements)}
         print(msgspec.json.format(msgspec.json.encode(said), indent=2).decode())
         return
-    console = Console(soft_wrap=False)
+    console = Console(soft_wrap=False, markup=False)  # names of a manifest are no markup
     model = bundle.model
     console.print(
-        f"[bold]{model.family} {model.variant}[/bold], {model.pipeline}, from {bundle.manifest.checkpoint.name}"
+        Text(f"{model.family} {model.variant}", "bold"),
+        f", {model.pipeline}, from {bundle.manifest.checkpoint.name}",
+        sep="",
     )
     console.print(
         f"input {model.preprocess.side} x {model.preprocess.side} ({model.preprocess.resize}), "
@@ -45,19 +48,20 @@ def show(bundle: Bundle, banks: Mapping[str, int], *, as_json: bool, placements:
     console.print(_tensor_table(model))
 
 
-def _calibration(found: Calibration) -> str:
+def _calibration(found: Calibration) -> Text:
     lost = (
         ""
         if found.jf is None or found.jf_fp32 is None
         else f", J&F {found.jf:.2f}, FP32 {found.jf_fp32:.2f} (at most {found.max_drop} lost)"
     )
-    verdict = "within" if found.within else "[bold red]beyond[/bold red]"
     computed = [stage for stage, words in found.stages.items() if found.precision.bf16_tensors and "bf16" in words]
     hint = f"; --precision-hint bf16 is proved for {', '.join(computed)}" if computed and found.within else ""
-    return (
-        f"{found.precision}, {verdict} its limits over {found.frames} frames: "
-        f"mask IoU with FP32 {found.iou:.4f} (at least {found.min_iou}){lost}{hint}"
+    verdict = Text("within") if found.within else Text("beyond", "bold red")
+    rest = (
+        f" its limits over {found.frames} frames: mask IoU with FP32 {found.iou:.4f} (at least {found.min_iou}){lost}"
+        f"{hint}"
     )
+    return Text(f"{found.precision}, ").append_text(verdict).append(rest)
 
 
 def bundle_bytes(bundle: Bundle) -> int:

@@ -114,24 +114,32 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def read_manifest(root: Path) -> Manifest:
     """Read the manifest of a bundle. Raises BundleError if it is missing, altered, or of an unknown schema."""
-    if not root.exists():
-        raise BundleError(f"{root}: no such bundle; make one with `masklet export MODEL -o {root}`")
-    if not root.is_dir() or not (root / MANIFEST).is_file():
-        raise BundleError(f"{root}: not a bundle, it has no {MANIFEST}; wanted a folder that `masklet export` wrote")
-    raw = (root / MANIFEST).read_bytes()
-    seal = root / SEAL
-    if not seal.is_file() or seal.read_text().strip() != hashlib.sha256(raw).hexdigest():
-        raise BundleError(
-            f"{root}: {MANIFEST} does not match {SEAL}: it was altered or cut off; export the model again"
-        )
+    try:
+        raw = _read_sealed(root)
+    except OSError as error:
+        raise BundleError(f"{root}: cannot be read: {error.strerror}") from None
     try:
         schema = msgspec.json.decode(raw, type=dict[str, msgspec.Raw]).get("schema", msgspec.Raw(b"null"))
         version = msgspec.json.decode(schema)
         if version != SCHEMA:
             raise BundleError(f"{root}: schema version {version!r}; this masklet reads version {SCHEMA}")
         return msgspec.json.decode(raw, type=Manifest)
-    except (msgspec.DecodeError, msgspec.ValidationError, SpecError) as error:
+    except (msgspec.DecodeError, msgspec.ValidationError, SpecError, RecursionError) as error:
         raise BundleError(f"{root}: {MANIFEST} cannot be read: {error}") from None
+
+
+def _read_sealed(root: Path) -> bytes:
+    """The manifest as it is on disk, whose hash was checked."""
+    if not root.exists():
+        raise BundleError(f"{root}: no such bundle; make one with `masklet export MODEL -o {root}`")
+    if not root.is_dir() or not (root / MANIFEST).is_file():
+        raise BundleError(f"{root}: not a bundle, it has no {MANIFEST}; wanted a folder that `masklet export` wrote")
+    raw, seal = (root / MANIFEST).read_bytes(), root / SEAL
+    if not seal.is_file() or seal.read_bytes().strip() != hashlib.sha256(raw).hexdigest().encode():
+        raise BundleError(
+            f"{root}: {MANIFEST} does not match {SEAL}: it was altered or cut off; export the model again"
+        )
+    return raw
 
 
 def write_manifest(root: Path, manifest: Manifest) -> None:

@@ -31,6 +31,8 @@ class TensorSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=T
         if self.dtype not in DTYPES:
             raise SpecError(f"tensor {self.name!r}: unknown dtype {self.dtype!r}; expected one of {', '.join(DTYPES)}")
         for size in self.shape:
+            if isinstance(size, str) and not size.isidentifier():
+                raise SpecError(f"tensor {self.name!r}: symbol {size!r} in {list(self.shape)} is not an identifier")
             if isinstance(size, int) and size < 1:
                 raise SpecError(f"tensor {self.name!r}: size {size} in {list(self.shape)} is below 1")
 
@@ -72,6 +74,8 @@ class StageSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tr
     outputs: tuple[TensorSpec, ...]
 
     def __post_init__(self) -> None:
+        if not self.name.isidentifier():
+            raise SpecError(f"stage name {self.name!r} is not an identifier")
         names = [t.name for t in (*self.inputs, *self.outputs)]
         if len(set(names)) != len(names):
             raise SpecError(f"stage {self.name!r}: tensor names repeat in {names}")
@@ -208,11 +212,15 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     concepts: ConceptPolicy | None = None
 
     def __post_init__(self) -> None:
+        if not f"{self.family}{self.variant}".isprintable():
+            raise SpecError(f"model {self.family!r}/{self.variant!r}: family and variant must be printable")
         names = [s.name for s in self.stages]
         if len(set(names)) != len(names):
             raise SpecError(f"model {self.family}/{self.variant}: stage names repeat in {names}")
         if self.pipeline == "video" and self.memory is None:
             raise SpecError(f"model {self.family}/{self.variant}: a video pipeline needs a memory policy")
+        if self.pipeline == "image" and self.memory is not None:
+            raise SpecError(f"model {self.family}/{self.variant}: an image pipeline has no memory policy")
         self._check_shared_tensors()
 
     def _check_shared_tensors(self) -> None:

@@ -38,6 +38,7 @@ class RunOptions:
     policy:  every frame of files and raw frames, the newest of cameras, where None.
     state:   where streams keep their state, every `state_every_s` seconds; None for nowhere.
     metrics: [HOST:]PORT to serve figures at; None for none.
+    view:    [HOST:]PORT to serve a live view at; None for none.
     memory:  the memory policy; the model's own where None.
     """
 
@@ -53,6 +54,7 @@ class RunOptions:
     state: Path | None
     state_every_s: float
     metrics: str | None
+    view: str | None
     log_json: bool
     memory: str | None
 

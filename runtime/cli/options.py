@@ -55,25 +55,33 @@ class PromptOptions(OptionGroup):
     masks_in: Annotated[list[str], _words("--mask", "[ID][@FRAME]:FILE.png", "The object's mask")] = field(
         default_factory=list
     )
+    prompt_files: Annotated[
+        list[str],
+        _words("--prompts", "FILE.json", "Prompts of a clip, as `masklet annotate` writes them"),
+    ] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return any((self.points, self.negatives, self.boxes, self.masks_in))
+        return any((self.points, self.negatives, self.boxes, self.masks_in, self.prompt_files))
 
-    def schedule(self) -> "Schedule":
-        """The prompts by frame and object. Raises PromptError for a prompt that cannot be read."""
+    def schedule(self, first: int = 0) -> "Schedule":
+        """The prompts by frame and object. first: the frame of prompts that name none.
+
+        Raises PromptError for a prompt that cannot be read.
+        """
+        return self.schedule_of(1, 1, first)
+
+    def schedule_of(self, stream: int, streams: int, first: int) -> "Schedule":
+        """The prompts of one stream, from 1, of so many: STREAM/... prompts go to that one, all others to each.
+
+        {stream} in the name of a prompts file stands for the number.
+        """
+        from masklet.runtime.cli.per_stream import PLACE, prompts_of
         from masklet.runtime.prompts.syntax import parse_prompts
 
-        return parse_prompts(**self._forms())
-
-    def schedule_of(self, stream: int, streams: int) -> "Schedule":
-        """The prompts of one stream, from 1, of so many: STREAM/... prompts go to that one, all others to each."""
-        from masklet.runtime.cli.per_stream import prompts_of
-        from masklet.runtime.prompts.syntax import parse_prompts
-
-        return parse_prompts(**{form: prompts_of(words, stream, streams) for form, words in self._forms().items()})
-
-    def _forms(self) -> dict[str, list[str]]:
-        return {"points": self.points, "negatives": self.negatives, "boxes": self.boxes, "masks": self.masks_in}
+        forms = {"points": self.points, "negatives": self.negatives, "boxes": self.boxes, "masks": self.masks_in}
+        mine = {form: prompts_of(words, stream, streams) for form, words in forms.items()}
+        files = [file.replace(PLACE, str(stream)) for file in self.prompt_files]
+        return parse_prompts(**mine, files=files, first=first)
 
 
 @dataclass(frozen=True)
@@ -166,6 +174,11 @@ class FrameOptions(OptionGroup):
         """As `open_source` takes it."""
         return dict(self.__dict__)
 
+    @property
+    def first(self) -> int:
+        """The frame of prompts that name none: the first one that is run."""
+        return self.start
+
 
 @dataclass(frozen=True)
 class ReversibleFrameOptions(FrameOptions):
@@ -174,6 +187,10 @@ class ReversibleFrameOptions(FrameOptions):
     reverse: Annotated[bool, typer.Option("--reverse", help="Run from the last frame to the first (files only).")] = (
         False
     )
+
+    @property
+    def first(self) -> int:
+        return 0 if self.reverse else self.start  # only the opened file knows its last frame: name it, as @FRAME
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import typer
 from masklet.runtime.bundle.bundle import Bundle
@@ -13,6 +12,7 @@ from masklet.runtime.errors import PromptError, SinkError
 from masklet.runtime.pixels.geometry import U8, boxes_xyxy
 from masklet.runtime.pixels.overlay import draw
 from masklet.runtime.pixels.palette import palette_png
+from masklet.runtime.pixels.png import png
 from masklet.runtime.prompts.prompts import Prompt, Schedule
 from masklet.runtime.results import FrameResult
 from masklet.runtime.segmentation.everything import Everything, EverythingOptions
@@ -163,8 +163,7 @@ def say_where(placement: str) -> None:
 
 
 def _write_picture(path: Path, pixels: U8) -> None:
-    _, encoded = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
-    _write(path, encoded.tobytes())
+    _write(path, png(pixels))
 
 
 def _write(path: Path, data: bytes) -> None:

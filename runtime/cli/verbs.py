@@ -66,10 +66,11 @@ def run(
         state=watching.state,
         state_every_s=watching.state_every,
         metrics=watching.metrics,
+        view=watching.view,
         log_json=watching.log_json,
         memory=memory,
     )
-    schedules = [prompts.schedule_of(n, len(sources)) for n in range(1, len(sources) + 1)]
+    schedules = [prompts.schedule_of(n, len(sources), frames.first) for n in range(1, len(sources) + 1)]
     run_streams(bundle, orders(sources, schedules, outputs.outputs(), options), options)
 
 
@@ -92,8 +93,8 @@ def inspect(
         show_placements(placements)
 
 
-def doctor() -> None:
+def doctor(json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False) -> None:
     """Say what is installed here, and what is missing for what."""
     from masklet.runtime.cli.doctor import report
 
-    report()
+    report(as_json=json)

@@ -19,7 +19,7 @@ from masklet.runtime.concepts.detector import ConceptDetector, Detections
 from masklet.runtime.concepts.follow import Follower
 from masklet.runtime.concepts.lifecycle import Lifecycle, Track
 from masklet.runtime.concepts.options import ConceptOptions
-from masklet.runtime.errors import PromptError, SpecError, StateError
+from masklet.runtime.errors import MaskletWarning, PromptError, SpecError, StateError
 from masklet.runtime.pixels.geometry import resize_mask
 from masklet.runtime.pixels.mask_cleaning import clean
 from masklet.runtime.prompts.prompts import Mask, Prompt
@@ -27,7 +27,7 @@ from masklet.runtime.results import Frame, FrameResult
 from masklet.runtime.sources.source import Source
 from masklet.runtime.tracking.known_policies import Memory
 from masklet.runtime.tracking.masklets import Decoded, Masklets
-from masklet.runtime.tracking.snapshot import TrackerSnapshot
+from masklet.runtime.tracking.snapshot import ObjectSnapshot, TrackerSnapshot
 
 FIRST_ALONE = (
     "points, boxes and masks cannot be given on the first frame with --text or --exemplar, since its objects have no "
@@ -50,7 +50,7 @@ def check_refinements(frames: Iterable[int], source: Source) -> None:
         raise PromptError(FIRST_ALONE)
 
 
-class ConceptsReset(UserWarning):
+class ConceptsReset(MaskletWarning):
     """The concepts were replaced, and the tracked objects dropped."""
 
 
@@ -179,6 +179,20 @@ class ConceptTracker:
         self._prompted(object_id, prompt)
         return self._latest.result()
 
+    def current(self) -> PendingConcepts:
+        """The frame that was last given, as it is known now; where its result is still due, it may come changed."""
+        return self._latest.settled(self._latest.unconfirmed)
+
+    def object_snapshot(self, object_id: int) -> ObjectSnapshot:
+        """What is remembered of an object after the last frame. Raises PromptError where it is not followed."""
+        return self._masklets.bank.object_snapshot(object_id)
+
+    def put_back(self, snapshot: ObjectSnapshot) -> None:
+        """Go on from an earlier snapshot of an object, which may have been removed since, from the next frame on."""
+        self._masklets.bank.put_back(snapshot)
+        if snapshot.object_id not in self._life.tracks:
+            self._begin_by_user(snapshot.object_id)
+
     def remove(self, object_id: int) -> None:
         """Stop tracking an object. Raises PromptError if there is no object of that id."""
         self._masklets.bank.forget(object_id)
@@ -217,9 +231,7 @@ class ConceptTracker:
         time, bank = self._masklets.time, self._masklets.bank
         decoded = self._decoded(object_id, prompt)
         if track is None:
-            only = 0 if len(self._concepts) == 1 else None
-            track = self._life.begin(object_id, only, time, 1.0)
-            self._follower.next_id = max(self._follower.next_id, object_id + 1)
+            track = self._begin_by_user(object_id)
         else:
             bank.forget_recent(object_id)
             since = time - self._options.refine_window
@@ -232,6 +244,14 @@ class ConceptTracker:
         self._follower.show(track, logits, 1.0, presence, self._latest)
         for pending in (*self._waiting, self._latest):
             pending.forgive(object_id)
+
+    def _begin_by_user(self, object_id: int) -> Track:
+        """Take up an object that a user added; among several concepts it is an instance of none."""
+        only = 0 if len(self._concepts) == 1 else None
+        track = self._life.begin(object_id, only, self._masklets.time, 1.0)
+        track.by_user = True
+        self._follower.next_id = max(self._follower.next_id, object_id + 1)
+        return track
 
     def _decoded(self, object_id: int, prompt: Prompt) -> Decoded:
         if isinstance(prompt, Mask):

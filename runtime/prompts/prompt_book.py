@@ -1,8 +1,9 @@
-"""The prompts of a stream that are still to be given, by frame."""
+"""The prompts of a stream: those that are still to be given, by frame, and those that were given while it ran."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from masklet.runtime.errors import PromptError
+from masklet.runtime.prompts.prompt_records import PromptRecord
 from masklet.runtime.prompts.prompts import Prompt, Schedule
 
 
@@ -12,9 +13,21 @@ class PromptBook:
     exact: give a prompt exactly on its frame, as for a file. Otherwise on the first frame that is not earlier, since
            frames of a camera may be dropped.
     given: (frame, object id) of prompts that were given before a restart.
+    live:  the prompts that were given while the stream ran, in their order.
+    names: what a user calls objects, by id. Both are replaced, never changed, so that any thread may read them.
     """
 
-    def __init__(self, schedule: Schedule, *, exact: bool, given: Iterable[tuple[int, int]] = ()) -> None:
+    def __init__(
+        self,
+        schedule: Schedule,
+        *,
+        exact: bool,
+        given: Iterable[tuple[int, int]] = (),
+        live: Iterable[PromptRecord] = (),
+        names: Mapping[int, str] | None = None,
+    ) -> None:
+        self.live = tuple(live)
+        self.names: Mapping[int, str] = names or {}
         self.given = list(given)
         known = set(self.given)
         left = {f: {i: p for i, p in objects.items() if (f, i) not in known} for f, objects in schedule.items()}
@@ -25,6 +38,13 @@ class PromptBook:
     def frames(self) -> list[int]:
         """The frames with prompts that are still to be given."""
         return list(self._pending)
+
+    @property
+    def highest_id(self) -> int:
+        """The highest object id that any prompt has, 0 without one."""
+        ids = [i for objects in self._pending.values() for i in objects]
+        given = [object_id for _, object_id in self.given]
+        return max([*ids, *given, *self.names, *(one.object for one in self.live)], default=0)
 
     def due(self, index: int) -> dict[int, Prompt]:
         """The prompts for a frame, by object id; they then count as given."""

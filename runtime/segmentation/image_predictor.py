@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from masklet.runtime.backends.sessions import Sessions
 from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.pipelines import IMAGES
 from masklet.runtime.bundle.spec import Tensor
 from masklet.runtime.errors import PromptError, SpecError
 from masklet.runtime.pixels.geometry import (
@@ -71,9 +72,8 @@ class ImagePredictor:
     def __init__(self, sessions: Bundle | Sessions, *, batch: int = 16) -> None:
         """batch: maximum number of prompts per call of the decoder; bounds the memory of a call."""
         model = sessions.model
-        lacking = [name for name in (ENCODER, DECODER) if all(stage.name != name for stage in model.stages)]
-        if lacking:
-            raise SpecError(f"model {model.family}/{model.variant} has no {lacking[0]}: it cannot segment images")
+        if missing := IMAGES.missing(model):
+            raise SpecError(f"model {model.family}/{model.variant} has no {missing[0]}: it cannot segment images")
         self._sessions = sessions if isinstance(sessions, Sessions) else Sessions.open(sessions)
         self._model, self._batch = model, batch
         self._preprocess, self._policy = model.preprocess, model.prompting

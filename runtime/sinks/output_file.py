@@ -48,9 +48,13 @@ def _is_special(path: Path) -> bool:
     return path.exists() and not path.is_file()
 
 
+STANDARD_OUTPUT = Path("-")
+
+
 class OutputFile:
     """A file open for writing, unbuffered: what `write` has taken survives the process. An old file is replaced.
 
+    path: "-" for standard output.
     keep: go on after so many bytes of a file that is there, rather than replace it.
     Raises SinkError at once where it cannot be opened, and from `write` where the disk is full.
     """
@@ -60,7 +64,8 @@ class OutputFile:
         self.written = keep or 0
         check_parent(path)
         try:
-            self._file = open(path, "wb" if keep is None else "r+b", buffering=0)  # noqa: SIM115 closed by close()
+            target = os.dup(1) if path == STANDARD_OUTPUT else path
+            self._file = open(target, "wb" if keep is None else "r+b", buffering=0)  # noqa: SIM115 closed by close()
             if keep is not None:
                 self._file.truncate(keep)
                 self._file.seek(keep)

@@ -14,6 +14,7 @@ from masklet.runtime.sources.source import Source
 from masklet.runtime.streams.capture import Capture
 from masklet.runtime.streams.counters import Counts
 from masklet.runtime.streams.frame_queue import Captured, Policy
+from masklet.runtime.streams.pace import Pace
 from masklet.runtime.streams.sightings import Sightings
 from masklet.runtime.streams.state import StreamState, save_state
 from masklet.runtime.streams.wake_up import Bell
@@ -39,6 +40,7 @@ class Stream:
     number:     from 1, in the order of the command line.
     keeping:    how to save the state; None for not at all.
     on_written: called for each frame once its results are written.
+    pace:       when the next frame may be taken; as soon as there is one where None.
     error:      the error that ended the stream early, if any.
     sightings:  which objects are visible, and when each was last seen.
     """
@@ -55,6 +57,7 @@ class Stream:
         *,
         keeping: Keeping | None = None,
         on_written: OnWritten = lambda captured, at_s: None,
+        pace: Pace | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.number, self.source = number, source
@@ -63,7 +66,7 @@ class Stream:
         self._capture = Capture(source, policy, bell, clock)
         self.sightings = Sightings(lambda what, details: source.tell(what, details))
         self._writer = Writer(Sinks([sinks, self.sightings]), bell, on_written, clock)
-        self._bell = bell
+        self._bell, self._pace = bell, pace
         self._latest: Frame | None = None
         self._behind: deque[Captured] = deque()  # processed frames whose results are still delayed
         self._kept_s = clock()
@@ -79,8 +82,9 @@ class Stream:
 
     @property
     def ready(self) -> bool:
-        """Whether a frame is waiting and the writer has room for its result."""
-        return self._capture.waiting > 0 and self._writer.has_room
+        """Whether a frame is waiting and may be taken, and the writer has room for its result."""
+        waiting = self._capture.waiting > 0 and self._writer.has_room
+        return waiting and (self._pace is None or self._pace.due)
 
     @property
     def over(self) -> bool:
@@ -113,6 +117,8 @@ class Stream:
         captured = self._capture.take()
         if captured is None:
             return
+        if self._pace is not None:
+            self._pace.took()
         try:
             self._step(captured)
         except Exception as error:
@@ -164,6 +170,8 @@ class Stream:
             frame.time_s,
             list(self._prompts.given),
             self._tracker.snapshot(),
+            list(self._prompts.live),
+            dict(self._prompts.names),
         )
         self._writer.put(lambda: self._save(keeping.path, state))
 

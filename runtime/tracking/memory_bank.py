@@ -79,8 +79,7 @@ class MemoryBank:
 
     def forget(self, object_id: int) -> None:
         """Drop everything about an object."""
-        if object_id not in self._objects:
-            raise PromptError(f"no object {object_id} is tracked; there are {self.object_ids or 'none'}")
+        self._known(object_id)
         del self._objects[object_id]
 
     def forget_recent(self, object_id: int) -> None:
@@ -132,13 +131,14 @@ class MemoryBank:
 
     def snapshot(self) -> TrackerSnapshot:
         """A copy of every object's memories."""
-        objects = [
-            ObjectSnapshot(
-                i, of.spatial.snapshot(), of.pointers.snapshot(), msgspec.to_builtins(of.present or of.state)
-            )
-            for i, of in self._objects.items()
-        ]
+        objects = [self.object_snapshot(object_id) for object_id in self._objects]
         return TrackerSnapshot(self._time, policy_text(self.policy), objects)
+
+    def object_snapshot(self, object_id: int) -> ObjectSnapshot:
+        """A copy of an object's memories after the present frame."""
+        of = self._known(object_id)
+        state = msgspec.to_builtins(of.present or of.state)
+        return ObjectSnapshot(object_id, of.spatial.snapshot(), of.pointers.snapshot(), state)
 
     def restore(self, snapshot: TrackerSnapshot) -> None:
         """Take up objects from a snapshot. Raises StateError where it is of another model or policy."""
@@ -147,13 +147,26 @@ class MemoryBank:
             raise StateError(f"a state under memory policy {snapshot.memory}, not {policy}; give that policy")
         self._time = snapshot.time
         for one in snapshot.objects:
-            try:
-                state = msgspec.convert(one.state, self.policy.state_type)
-            except msgspec.ValidationError as error:
-                raise StateError(f"a state that memory policy {policy} cannot read: {error}") from None
-            self._admit(one.object_id, state)
-            self._objects[one.object_id].spatial.restore(one.spatial)
-            self._objects[one.object_id].pointers.restore(one.pointers)
+            self.put_back(one)
+
+    def put_back(self, one: ObjectSnapshot) -> None:
+        """Take up an object from a snapshot, in place of what is known of it; the next `begin` settles it.
+
+        Raises StateError where the snapshot is of another model or policy.
+        """
+        try:
+            state = msgspec.convert(one.state, self.policy.state_type)
+        except msgspec.ValidationError as error:
+            policy = policy_text(self.policy)
+            raise StateError(f"a state that memory policy {policy} cannot read: {error}") from None
+        self._admit(one.object_id, state)
+        self._objects[one.object_id].spatial.restore(one.spatial)
+        self._objects[one.object_id].pointers.restore(one.pointers)
+
+    def _known(self, object_id: int) -> _Memories:
+        if object_id not in self._objects:
+            raise PromptError(f"no object {object_id} is tracked; there are {self.object_ids or 'none'}")
+        return self._objects[object_id]
 
     def _admit(self, object_id: int, state: ObjectState) -> None:
         slots = self.policy.slots

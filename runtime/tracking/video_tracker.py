@@ -12,7 +12,7 @@ from masklet.runtime.prompts.prompts import Mask, Prompt
 from masklet.runtime.results import Frame, FrameResult
 from masklet.runtime.tracking.known_policies import Memory
 from masklet.runtime.tracking.masklets import Decoded, Masklets
-from masklet.runtime.tracking.snapshot import TrackerSnapshot
+from masklet.runtime.tracking.snapshot import ObjectSnapshot, TrackerSnapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class VideoTracker:
         """Track every object onto the next frame.
 
         prompts: object id -> prompt in this frame's pixels. A prompted object is segmented from its prompt alone,
-                 as on its first frame; to correct what was tracked, call `refine` after this.
+                 as on its first frame; a prompt that `corrects` does what `refine` after this does.
         Raises PromptError, before anything has changed, where a prompt does not fit the frame.
         """
         return self.advance(frame, prompts)[0].result()
@@ -114,11 +114,14 @@ class VideoTracker:
         prompts = self._masklets.check_all(prompts, frame)
         self._masklets.begin(frame)
         self._shown.clear()
-        tracked = [i for i in self._bank.object_ids if i not in prompts]
-        decoded = [self._prompted(i, prompt) for i, prompt in prompts.items()]
-        decoded += self._masklets.tracked(tracked, self._options.batch)
+        known = self._bank.object_ids
+        corrections = {i: prompt for i, prompt in prompts.items() if prompt.corrects and i in known}
+        fresh = {i: prompt for i, prompt in prompts.items() if i not in corrections}
+        decoded = [self._prompted(i, prompt) for i, prompt in fresh.items()]
+        decoded += self._masklets.tracked([i for i in known if i not in fresh], self._options.batch)
         self._remember(decoded)
-        return [self._pending()]
+        self._remember([self._prompted(i, prompt) for i, prompt in corrections.items()])
+        return [self.current()]
 
     def late(self) -> list[PendingResult]:
         """The results that are still to come after the last frame: none, they are never late."""
@@ -135,12 +138,20 @@ class VideoTracker:
         """
         self._masklets.check(object_id, prompt, self._masklets.frame)
         self._remember([self._prompted(object_id, prompt)])
-        return self._pending().result()
+        return self.current().result()
 
     def remove(self, object_id: int) -> None:
         """Stop tracking an object. Raises PromptError where there is none of that id."""
         self._bank.forget(object_id)
         self._shown.pop(object_id, None)
+
+    def object_snapshot(self, object_id: int) -> ObjectSnapshot:
+        """What is remembered of an object after the last frame. Raises PromptError where it is not tracked."""
+        return self._bank.object_snapshot(object_id)
+
+    def put_back(self, snapshot: ObjectSnapshot) -> None:
+        """Go on from an earlier snapshot of an object, which may have been removed since, from the next frame on."""
+        self._bank.put_back(snapshot)
 
     def snapshot(self) -> TrackerSnapshot:
         """What is remembered after the last frame, for a tracker of the same model to go on from."""
@@ -192,7 +203,8 @@ class VideoTracker:
         area = self._options.fill_hole_area
         return fill_holes(low_res[:, 0], area)[:, None] if area else low_res
 
-    def _pending(self) -> PendingResult:
+    def current(self) -> PendingResult:
+        """The frame that was last given, as it is known now. Raises PromptError where there is none yet."""
         ids = [i for i in self._bank.object_ids if i in self._shown]
         shown = [self._shown[i] for i in ids]
         low_res = np.concatenate([each.low_res for each in shown]) if shown else np.zeros((0, 1, 1), np.float32)

@@ -8,7 +8,7 @@ import pytest
 from masklet.calibration.clips.truth import open_truth
 from masklet.calibration.graphs.low_precision import FULL, Choice, Choices
 from masklet.calibration.scoring.accuracy import Accuracy
-from masklet.calibration.scoring.closed_loop import Bound, Evaluation, Figures
+from masklet.calibration.scoring.closed_loop import Bound, Evaluation, Figures, lost_by_fp32
 from masklet.calibration.scoring.scores import FrameScore
 from masklet.calibration.search.search import Search
 from masklet.runtime.bundle.precision import Precision
@@ -55,6 +55,16 @@ def test_a_bound_asks_for_both() -> None:
     assert not bound.holds(figures(0.97, -1))
     assert not bound.holds(figures(0.99, 0.6))
     assert bound.excess(figures(0.96, 0.1)) == pytest.approx(2)
+
+
+def test_figures_prove_nothing_where_fp32_lost_the_object() -> None:
+    def figures(seen: int, jf_fp32: float | None = None) -> Figures:
+        return Figures(100, 1.0, 1.0, 0.0, 0, 0, jf_fp32, jf_fp32, seen=seen, of=100)
+
+    assert lost_by_fp32(figures(60)) is None
+    assert lost_by_fp32(figures(60, 85.0)) is None
+    assert lost_by_fp32(figures(6)) == "FP32 itself has a mask in 6 of 100 object frames after the prompts"
+    assert lost_by_fp32(figures(60, 0.0)) == "FP32 itself reaches J&F 0.0 against the true masks"
 
 
 def test_truth_is_read_back_as_it_was_written(tmp_path: Path) -> None:

@@ -1,0 +1,7 @@
+// Begins the page.
+
+import { Live } from "./live.js";
+import { setUpTheme } from "./theme.js";
+
+setUpTheme();
+new Live();
