@@ -32,10 +32,11 @@ def show(bundle: Bundle, banks: Mapping[str, int], *, as_json: bool, placements:
         f", {model.pipeline}, from {bundle.manifest.checkpoint.name}",
         sep="",
     )
-    console.print(
-        f"input {model.preprocess.side} x {model.preprocess.side} ({model.preprocess.resize}), "
-        f"{_size(bundle_bytes(bundle))} on disk"
-    )
+    height, width = model.preprocess.hw
+    console.print(f"input {width} x {height} ({model.preprocess.resize}), {_size(bundle_bytes(bundle))} on disk")
+    forms = [variant.model.form for variant in bundle.manifest.all_variants()]
+    if len(forms) > 1:
+        console.print(f"variants: {', '.join(forms)}; this is {forms[0]}, --variant shows another", highlight=False)
     if model.memory:
         console.print(
             f"full memory bank per object: {', '.join(f'{name} {_size(count)}' for name, count in banks.items())}"

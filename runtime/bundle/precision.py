@@ -1,6 +1,6 @@
 """The precisions of stages."""
 
-from enum import StrEnum
+from masklet.runtime.str_enum import StrEnum
 
 
 class Precision(StrEnum):

@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Self
 
 from masklet.runtime.errors import SinkError
 from masklet.runtime.sinks.kind import OnResume, Opening, SinkKind, Target
 from masklet.runtime.sinks.known import sink_kinds
 from masklet.runtime.sinks.sink import Sinks
+from typing_extensions import Self
 
 
 @dataclass(frozen=True, slots=True)

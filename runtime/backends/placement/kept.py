@@ -11,7 +11,6 @@ from pathlib import Path
 import msgspec
 from masklet.runtime.backends.user_cache import cache_folder
 from masklet.runtime.bundle.bundle import Bundle
-from masklet.runtime.bundle.manifest import MANIFEST, sha256
 
 SCHEMA = 1
 FOLDER = "placements"
@@ -67,7 +66,7 @@ class KeptChoices:
     """
 
     def __init__(self, bundle: Bundle, threads: int) -> None:
-        self._manifest = sha256(bundle.root / MANIFEST)
+        self._manifest = _hash(bundle)
         self.path = cache_folder(FOLDER) / f"{self._manifest[:16]}-{_short(this_machine(threads).where)}.json"
         self.remark: str | None = None
         fresh = Placement(self._manifest, this_machine(threads))
@@ -143,7 +142,7 @@ class KeptChoices:
 def kept_placements(bundle: Bundle) -> list[Placement]:
     """All placements of a bundle that are kept, those of other machines included; damaged ones are left out."""
     found = []
-    for path in sorted(cache_folder(FOLDER).glob(f"{sha256(bundle.root / MANIFEST)[:16]}-*.json")):
+    for path in sorted(cache_folder(FOLDER).glob(f"{_hash(bundle)[:16]}-*.json")):
         with suppress(OSError, msgspec.MsgspecError):
             found.append(msgspec.json.decode(path.read_bytes(), type=Placement))
     return found
@@ -177,6 +176,11 @@ def _release(name: str) -> str | None:
 def _news(before: Mapping[str, str], now: Mapping[str, str]) -> str:
     changed = [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
     return ", ".join(f"{name} {before.get(name, 'absent')} is now {now.get(name, 'absent')}" for name in changed)
+
+
+def _hash(bundle: Bundle) -> str:
+    """Of the manifest, with the variant of the model that is opened as its first one."""
+    return hashlib.sha256(msgspec.json.encode(bundle.manifest)).hexdigest()
 
 
 def _short(text: str) -> str:
