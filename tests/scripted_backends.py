@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import msgspec
 import numpy as np
 from masklet.runtime.backends.kind import BackendKind, Settings
+from masklet.runtime.backends.placement.candidates import Forms
 from masklet.runtime.backends.session import Feeds
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.bundle.manifest import Artifact
@@ -30,8 +31,12 @@ class Script:
 
 @dataclass
 class Machine:
-    """A clock that stands still but for what sessions take, and a log of what was opened and closed."""
+    """Backends by name, a clock that stands still but for what they take, and a log of what was opened and closed.
 
+    `onnxruntime` is the reference of a trial.
+    """
+
+    scripts: dict[str, Script] = field(default_factory=dict)
     now: float = 0.0
     opened: list[str] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
@@ -40,9 +45,10 @@ class Machine:
     def clock(self) -> float:
         return self.now
 
-    def kinds(self, scripts: dict[str, Script]) -> dict[str, BackendKind]:
-        """Backends by name; `onnxruntime` is the reference of a trial."""
-        return {name: BackendKind(name, name, self._create(name, script)) for name, script in scripts.items()}
+    def forms(self) -> Forms:
+        """What there is to choose among."""
+        kinds = {name: BackendKind(name, name, self._create(name, script)) for name, script in self.scripts.items()}
+        return Forms(kinds, 1)
 
     def _create(self, name: str, script: Script) -> "Callable[[int | None, Settings], ScriptedBackend]":
         def create(threads: int | None, settings: Settings) -> ScriptedBackend:

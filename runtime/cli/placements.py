@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from masklet.runtime.backends.placement.candidates import Forms, known_forms
+from masklet.runtime.backends.known import backend_kinds
+from masklet.runtime.backends.placement.candidates import Forms
 from masklet.runtime.backends.placement.kept import FOLDER, Placement, this_machine
 from masklet.runtime.backends.user_cache import cache_folder
 from masklet.runtime.errors import SessionError
@@ -25,9 +26,9 @@ def show_placements(placements: Sequence[Placement]) -> None:
 
 def auto_lines() -> Iterator[str]:
     """What `--backend auto` chooses among here, why it does not among others, and where its choices are kept."""
-    forms, missing, proofs = Forms(1), [], []
-    there = []
-    for form in known_forms():
+    forms = Forms({name: kind for name, kind in backend_kinds().items() if not kind.made_of_others}, 1)
+    there, missing, proofs = [], [], []
+    for form in forms.all():
         try:
             forms.backend(form)
         except SessionError as error:

@@ -1,5 +1,6 @@
 """Each stage on the backend that is fastest for it, of those that are installed and proved."""
 
+from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -17,12 +18,14 @@ PLACE = Option(
 )
 
 
-def create(threads: int | None, settings: Settings) -> "ChosenBackend":
+def create(threads: int | None, settings: Settings, kinds: Mapping[str, BackendKind]) -> "ChosenBackend":
     """A backend made of backends."""
     from masklet.runtime.backends.placement.backend import PlacedStages
-    from masklet.runtime.backends.placement.candidates import parse_pins
+    from masklet.runtime.backends.placement.candidates import Forms
+    from masklet.runtime.backends.placement.pins import parse_pins
 
-    return PlacedStages(threads, parse_pins(settings.get("place") or ""))
+    forms = Forms(kinds, threads)
+    return PlacedStages(forms, parse_pins(settings.get("place") or "", forms))
 
 
 BACKEND = BackendKind(
@@ -31,5 +34,5 @@ BACKEND = BackendKind(
     create,
     options=(PLACE,),
     on_cpu=lambda settings: find_spec("tensorrt") is None and find_spec("tensorrt_rtx_bindings") is None,
-    forms={},
+    made_of_others=True,
 )

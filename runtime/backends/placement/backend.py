@@ -5,8 +5,9 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from masklet.runtime.backends.placement.candidates import Candidate, Form, Forms, check_pins, form_of
+from masklet.runtime.backends.placement.candidates import Candidate, Form, Forms
 from masklet.runtime.backends.placement.kept import Choice, KeptChoices
+from masklet.runtime.backends.placement.pins import check_pins
 from masklet.runtime.backends.placement.session import PlacedSession, full_memory
 from masklet.runtime.backends.placement.trial import Budget, Clock, StageTrial, nothing_runs
 from masklet.runtime.backends.session import Feeds, Session
@@ -24,7 +25,7 @@ class PlacedStages:
     What was chosen for the bundle on this machine is opened at once. Otherwise the candidates are timed on the feeds of
     the stage's first call, with the memory bank as full as it will be, and the choice is kept.
 
-    threads: of each stage on the CPU; all cores where None.
+    forms:   what there is to choose among.
     pins:    forms of stages that nothing is chosen for.
     clock:   in seconds.
     tell:    gets one line about each choice, when it is made.
@@ -32,13 +33,11 @@ class PlacedStages:
 
     engine_machine: str | None = None  # engines that were not compared with their graphs are no candidates
 
-    def __init__(
-        self, threads: int | None = None, pins: Mapping[str, Form] | None = None, clock: Clock = time.perf_counter
-    ) -> None:
+    def __init__(self, forms: Forms, pins: Mapping[str, Form] | None = None, clock: Clock = time.perf_counter) -> None:
         self.tell: Callable[[str], None] = lambda line: None
         self.ran_on: dict[str, str] = {}
-        self._threads = threads or _cores()
-        self._forms, self._pins, self._budget = Forms(threads), dict(pins or {}), Budget(clock=clock)
+        self._threads = forms.threads or _cores()
+        self._forms, self._pins, self._budget = forms, dict(pins or {}), Budget(clock=clock)
         self._kept: KeptChoices | None = None
         self._chosen: dict[str, Candidate] = {}
         self._told: set[str] = set()
@@ -81,7 +80,7 @@ class PlacedStages:
         if name is None:
             return None
         try:
-            candidate = self._forms.candidate(form_of(name), bundle, stage)
+            candidate = self._forms.candidate(self._forms.named(name), bundle, stage)
             if bundle.manifest.proves(stage.name, candidate.precision):
                 return self._taken(stage, candidate, candidate.backend.open(bundle, stage))
             reason = f"{candidate.precision} is not proved"

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 from masklet.runtime.backends.engine_checks import engines_are_checked
 from masklet.runtime.backends.kind import BackendKind, Settings
-from masklet.runtime.backends.known import backend_kinds
 from masklet.runtime.backends.session import ChosenBackend
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.bundle.precision import Precision
@@ -43,14 +42,33 @@ class Candidate:
 
 @dataclass(slots=True)
 class Forms:
-    """The forms that there are here, each opened once. missing: why others are not, by name.
+    """The forms that there are here, each opened once.
 
+    kinds:   the backends by name.
     threads: of each stage on the CPU; all cores where None.
+    missing: why forms cannot be had here, by name.
     """
 
+    kinds: Mapping[str, BackendKind]
     threads: int | None
     missing: dict[str, str] = field(default_factory=dict)
     _opened: dict[str, ChosenBackend] = field(default_factory=dict)
+
+    def all(self) -> list[Form]:
+        """The forms of all backends."""
+        return [
+            Form(kind, settings, f"{kind.name}:{suffix}" if suffix else kind.name)
+            for kind in self.kinds.values()
+            for suffix, settings in kind.forms.items()
+        ]
+
+    def named(self, name: str) -> Form:
+        """The form of that name; a backend's name alone is its first. Raises SessionError naming those there are."""
+        for form in self.all():
+            if name in (form.name, form.kind.name):
+                return form
+        there = ", ".join(form.name for form in self.all())
+        raise SessionError(f"--place: there is no backend {name}; choose one of {there}")
 
     def backend(self, form: Form) -> ChosenBackend:
         """The backend of a form. Raises SessionError where it is not installed or cannot run here."""
@@ -65,7 +83,7 @@ class Forms:
         """
         found: list[Candidate] = []
         out: dict[str, str] = {}
-        for form in known_forms():
+        for form in self.all():
             try:
                 candidate = self.candidate(form, bundle, stage)
             except MaskletError as error:
@@ -91,45 +109,3 @@ class Forms:
         if not engines_are_checked(bundle, form.kind.name, backend.engine_machine):
             raise SessionError(f"its engines were never compared with their graphs here; {form.kind.name} does so once")
         return Candidate(form, backend, backend.artifact(bundle, stage).precision)
-
-
-def known_forms() -> list[Form]:
-    """The forms of all backends."""
-    return [
-        Form(kind, settings, f"{kind.name}:{suffix}" if suffix else kind.name)
-        for kind in backend_kinds().values()
-        for suffix, settings in kind.forms.items()
-    ]
-
-
-def form_of(name: str) -> Form:
-    """The form of that name; a backend's name alone is its first form. Raises SessionError naming those there are."""
-    forms = known_forms()
-    for form in forms:
-        if name in (form.name, form.kind.name):
-            return form
-    raise SessionError(f"--place: there is no backend {name}; choose one of {', '.join(form.name for form in forms)}")
-
-
-def parse_pins(text: str) -> Mapping[str, Form]:
-    """Read `image_encoder=openvino:bf16,mask_decoder=onnxruntime`.
-
-    Raises SessionError where it is written otherwise, or names a backend that does not exist.
-    """
-    pins: dict[str, Form] = {}
-    for word in filter(None, (word.strip() for word in text.split(","))):
-        stage, equals, name = word.partition("=")
-        if not (stage and equals and name):
-            raise SessionError(f"--place {word}: wanted STAGE=BACKEND, such as image_encoder=openvino:bf16")
-        if stage in pins:
-            raise SessionError(f"--place {word}: {stage} was given already")
-        pins[stage] = form_of(name)
-    return pins
-
-
-def check_pins(pins: Mapping[str, Form], bundle: Bundle) -> None:
-    """Raise SessionError for a stage that the model does not have."""
-    stages = [stage.name for stage in bundle.model.stages]
-    for stage in pins:
-        if stage not in stages:
-            raise SessionError(f"--place {stage}={pins[stage].name}: the model has no such stage; it has {stages}")

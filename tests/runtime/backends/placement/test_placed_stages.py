@@ -7,10 +7,11 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from masklet.runtime.backends.known import backend_kind
 from masklet.runtime.backends.ort.backend import OnnxRuntime
 from masklet.runtime.backends.placement import kept
 from masklet.runtime.backends.placement.backend import PlacedStages, up_to
-from masklet.runtime.backends.placement.candidates import parse_pins
+from masklet.runtime.backends.placement.pins import parse_pins
 from masklet.runtime.backends.placement.session import full_memory
 from masklet.runtime.backends.sessions import Sessions
 from masklet.runtime.bundle.bundle import Bundle
@@ -35,7 +36,8 @@ def bundle(nano_bundle: Path) -> Bundle:
 def run_once(bundle: Bundle, machine: Machine, objects: int = 1, place: str = "") -> tuple[PlacedStages, list[str]]:
     """Open all stages and run the mask prompt encoder; the backend, and what it told."""
     told: list[str] = []
-    backend = PlacedStages(1, parse_pins(place), machine.clock)
+    forms = machine.forms()
+    backend = PlacedStages(forms, parse_pins(place, forms), machine.clock)
     backend.tell = told.append
     with Sessions.open(bundle, backend) as sessions:
         mask = bundle.model.stage("mask_prompt_encoder").inputs[0]
@@ -190,9 +192,9 @@ def test_pins(bundle: Bundle, here: Here) -> None:
 
 
 def test_nothing_to_choose_among_is_known_before_the_first_frame(bundle: Bundle, here: Here) -> None:
-    here(a=Script(missing="a is not installed"), b=Script(missing="b is not installed"))
+    machine = here(a=Script(missing="a is not installed"), b=Script(missing="b is not installed"))
     with pytest.raises(SessionError, match="nothing can run it here: a: a is not installed; b: b is not installed"):
-        Sessions.open(bundle, PlacedStages(1))
+        Sessions.open(bundle, PlacedStages(machine.forms()))
 
 
 def test_memories_are_timed_as_many_as_there_will_be(bundle: Bundle) -> None:
@@ -217,7 +219,7 @@ def test_masks_are_those_of_the_backends_that_run(bundle: Bundle, user_cache: Pa
 
     wanted = masks(OnnxRuntime(1))
     for _ in range(2):  # chosen, and as it was chosen
-        got = masks(PlacedStages(1))
+        got = masks(backend_kind("auto").create(1, {}))
         assert np.mean([(a != b).mean() for a, b in zip(got, wanted, strict=True)]) < 1e-4
     assert {c.stage for c in msgspec.json.decode(kept_file(user_cache).read_bytes(), type=kept.Placement).choices} == {
         stage.name for stage in bundle.model.stages

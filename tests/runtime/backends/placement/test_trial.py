@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from masklet.runtime.backends.placement.candidates import Forms
 from masklet.runtime.backends.placement.trial import Budget, StageTrial
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.bundle.precision import Precision
@@ -22,7 +21,7 @@ def trial(bundle: Bundle, machine: Machine, left_s: float = 10.0) -> tuple[Stage
     stage = bundle.model.stage("mask_prompt_encoder")
     feeds = {t.name: np.zeros(t.sized({"objects": 1}), t.dtype) for t in stage.inputs}
     one = StageTrial(bundle, stage, Budget(left_s, machine.clock), lambda name: nullcontext())
-    candidate, session = one.run(Forms(1).candidates(bundle, stage)[0], feeds)
+    candidate, session = one.run(machine.forms().candidates(bundle, stage)[0], feeds)
     session.run(feeds)
     assert machine.ran[-1] == candidate.form.name
     opened, closed = sorted(machine.opened), sorted([*machine.closed, candidate.form.name])
@@ -85,7 +84,7 @@ def test_what_cannot_be_opened_is_left_out(bundle: Bundle, here: Here) -> None:
 
 
 def test_only_proved_precisions_are_candidates(bundle: Bundle, here: Here) -> None:
-    here(a=Script(precision=BF16), b=Script(), c=Script(missing="no such device"))
-    found, out = Forms(1).candidates(bundle, bundle.model.stage("image_encoder"))
+    machine = here(a=Script(precision=BF16), b=Script(), c=Script(missing="no such device"))
+    found, out = machine.forms().candidates(bundle, bundle.model.stage("image_encoder"))
     assert [candidate.form.name for candidate in found] == ["b"]
     assert out == {"a": "not proved; masklet calibrate --precision bf16", "c": "no such device"}
