@@ -27,6 +27,7 @@ from masklet.runtime.streams.state import StreamState, load_state
 from masklet.runtime.streams.stream import Keeping
 from masklet.runtime.streams.supervise import Patience
 from masklet.runtime.tracking.known_policies import policy_of, policy_text
+from masklet.runtime.tracking.memory_limits import MemoryLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class RunOptions:
     metrics: [HOST:]PORT to serve figures at; None for none.
     view:    [HOST:]PORT to serve a live view at; None for none.
     memory:  the memory policy; the model's own where None.
+    limits:  how much of its memories a frame attends to.
     removals: the objects that leave before a frame, by frame.
     """
 
@@ -51,13 +53,13 @@ class RunOptions:
     found_with: ConceptOptions
     non_overlapping: bool
     backend: BackendChoice
-    check_hashes: bool
     state: Path | None
     state_every_s: float
     metrics: str | None
     view: str | None
     log_json: bool
     memory: str | None
+    limits: MemoryLimits
     removals: Removals
 
 

@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 from masklet.runtime.backends.kind import in_one_line
-from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.bundle import Bundle, BundleChoice
 from masklet.runtime.cli.open_stream import Opened, Order, RunOptions, open_stream
 from masklet.runtime.cli.per_stream import outputs_of, path_of
 from masklet.runtime.cli.trackers import Trackers
@@ -29,6 +28,7 @@ from masklet.runtime.streams.supervise import Supervisor, progress_bar
 from masklet.runtime.streams.wake_up import WakeUp
 from masklet.runtime.streams.writer import OnWritten
 from masklet.runtime.tracking.known_policies import policy_of
+from masklet.runtime.tracking.memory_detail import block_memory
 from masklet.runtime.tracking.tracker import CorrectableTracker, Tracker
 from masklet.runtime.tracking.video_tracker import VideoTracker
 from masklet.runtime.view.opening import open_view
@@ -60,16 +60,17 @@ def orders(specs: Sequence[str], schedules: Sequence[Schedule], outputs: Outputs
     return wanted
 
 
-def run_streams(bundle: Path, wanted: Sequence[Order], options: RunOptions) -> None:
+def run_streams(bundle: BundleChoice, wanted: Sequence[Order], options: RunOptions) -> None:
     """Track prompted objects through sources and write what was asked for.
 
     A source that cannot be opened ends the run where it is the only one; otherwise the others run without it.
     """
-    model = Bundle.load(bundle, check_hashes=options.check_hashes)
+    model = bundle.load()
     if options.concepts:
         check_concepts(model.model, model.asset, options.concepts)
     if model.model.memory is not None or not options.concepts:
         policy_of(model.model, options.memory)  # can it be served? asked before anything is opened
+        block_memory(model.model, options.limits.detail)
     console = Console(stderr=True)
     log = Log(lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True), options.log_json)
     with ExitStack() as stack:

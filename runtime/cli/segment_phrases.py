@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 from masklet.runtime.backends.sessions import Sessions
-from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.bundle import Bundle, BundleChoice
 from masklet.runtime.cli.segment_image import ImageOutputs, write_outputs
 from masklet.runtime.concepts.concept import Concept
 from masklet.runtime.concepts.detector import check_concepts
@@ -20,19 +20,18 @@ from masklet.runtime.sources.image_files import read_image
 
 
 def find_in_image(
-    bundle: Path,
+    bundle: BundleChoice,
     image: Path,
     concepts: Sequence[Concept],
     options: ConceptOptions,
     outputs: ImageOutputs,
     *,
     open_sessions: Callable[[Bundle], Sessions],
-    check_hashes: bool,
 ) -> None:
     """Find every instance of concepts in one image and write what was asked for."""
     if outputs.every:
         raise PromptError("--all is for points, boxes and masks: a phrase has one mask an instance")
-    model = Bundle.load(bundle, check_hashes=check_hashes)
+    model = bundle.load()
     check_concepts(model.model, model.asset, concepts)
     pixels = read_image(image)
     with open_sessions(model) as sessions:
