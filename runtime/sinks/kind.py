@@ -1,10 +1,10 @@
 """The declaration of a kind of output, from which the command line offers it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from masklet.runtime.option import Option
 from masklet.runtime.sinks.output_file import check_parent
@@ -34,10 +34,12 @@ class Opening:
 
     fps:  frames per second of the source as delivered.
     keep: bytes of an existing file after which to append; None to replace it.
+    settings: values of the options that kinds of sinks declare, by name; what was not given is left out.
     """
 
     fps: float
     keep: int | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class SinkKind:
     on_resume: what happens to an existing output when a stream resumes.
     check:     raises SinkError, before any work, for a target that cannot be written.
     order:     order of the sinks; a frame is written to the lowest first.
+    options:   what else can be asked of it.
     """
 
     option: Option
@@ -56,6 +59,7 @@ class SinkKind:
     on_resume: OnResume
     check: Callable[[Target], None] = check_path
     order: int = 100
+    options: tuple[Option, ...] = ()
 
     @property
     def name(self) -> str:

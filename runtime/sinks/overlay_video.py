@@ -19,18 +19,22 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
-FRAGMENTED = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}  # playable even without the end of the file
+FRAGMENTED = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}  # playable even if the end of the file is missing
+HARDWARE = {"h264_nvenc": "/dev/nvidia0", "h264_v4l2m2m": "/dev/video11"}  # hardware encoders and their devices
+QUALITY: dict[str, dict[str, str]] = {"mpeg4": {"q:v": "3"}, "h264_nvenc": {"preset": "p1", "cq": "23"}}
 KEY_FRAME_S = 1.0  # a killed run loses at most this much, plus the frames inside the encoder
 
 
 class OverlayVideo(Closing):
     """H.264 (MPEG-4 if FFmpeg has no x264) in .mp4, .m4v, .mov or .mkv.
 
-    fps: frames per second of the video. Odd sides grow by one pixel, as the pixel format requires.
+    fps:     frames per second of the video. Odd sides grow by one pixel, as the pixel format requires.
+    encoder: FFmpeg's name of a video encoder; "auto" selects a hardware encoder if there is one, otherwise x264.
+    preset:  preset of x264, from "ultrafast" (least time, largest file) to "medium" (smallest file).
     Raises SinkError for another suffix, a path that cannot be written, a full disk, or frames of different sizes.
     """
 
-    def __init__(self, path: str | Path, fps: float) -> None:
+    def __init__(self, path: str | Path, fps: float, *, encoder: str = "auto", preset: str = "superfast") -> None:
         self._path = Path(path)
         container_format = FORMATS.get(self._path.suffix.lower())
         if container_format is None:
@@ -40,11 +44,12 @@ class OverlayVideo(Closing):
         self._format = container_format
         self._rate = Fraction(fps).limit_denominator(1001)  # exact for 30000/1001 and the like
         self._file = OutputFile(self._path)
+        self._wanted, self._preset = encoder, preset
         self._encoder: _Encoder | None = None
 
     def write(self, frame: Frame, result: FrameResult) -> None:
         if self._encoder is None:
-            self._encoder = _Encoder(self._file, self._format, self._rate, frame.hw)
+            self._encoder = _Encoder(self._file, self._format, self._rate, frame.hw, self._wanted, self._preset)
         if frame.hw != self._encoder.hw:
             sizes = [f"{width}x{height}" for height, width in (frame.hw, self._encoder.hw)]
             raise SinkError(f"{self._path}: a frame of {sizes[0]} pixels comes after frames of {sizes[1]}")
@@ -83,6 +88,21 @@ def whole_fragments(path: Path) -> int:
                 end = at
 
 
+def choose_encoder(wanted: str, path: Path) -> str:
+    """The encoder to use: the given one, or for "auto" the first available of hardware, x264 and MPEG-4.
+
+    Raises SinkError if this FFmpeg does not have the encoder.
+    """
+    import av
+
+    if wanted != "auto":
+        if wanted not in av.codecs_available:
+            raise SinkError(f"{path}: this FFmpeg has no encoder {wanted}; leave out --overlay-encoder")
+        return wanted
+    there = [name for name, device in HARDWARE.items() if name in av.codecs_available and Path(device).exists()]
+    return next((name for name in (*there, "libx264") if name in av.codecs_available), "mpeg4")
+
+
 class _Encoder:
     """Encodes images of one size into a container file.
 
@@ -90,7 +110,15 @@ class _Encoder:
     broken: an error has truncated the file.
     """
 
-    def __init__(self, file: OutputFile, container_format: str, rate: Fraction, hw: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        file: OutputFile,
+        container_format: str,
+        rate: Fraction,
+        hw: tuple[int, int],
+        wanted: str,
+        preset: str,
+    ) -> None:
         import av
 
         self.hw = hw
@@ -99,12 +127,12 @@ class _Encoder:
         self._container = av.open(
             file, "w", format=container_format, options={} if container_format == "matroska" else FRAGMENTED
         )
-        codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
+        codec = choose_encoder(wanted, self._path)
         stream = cast("VideoStream", self._container.add_stream(codec, rate=rate))
         stream.height, stream.width = (side + side % 2 for side in hw)
         stream.pix_fmt = "yuv420p"
         stream.codec_context.gop_size = max(1, round(KEY_FRAME_S * rate))
-        stream.options = {"preset": "superfast", "crf": "20"} if codec == "libx264" else {"q:v": "3"}
+        stream.options = {"preset": preset, "crf": "20"} if codec == "libx264" else dict(QUALITY.get(codec, {}))
         self._stream = stream
 
     def write(self, image: npt.NDArray[np.uint8] | None) -> None:
