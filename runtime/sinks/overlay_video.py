@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
-FRAGMENTED = {
-    "movflags": "frag_keyframe+empty_moov+default_base_moof"
-}  # playable even if the end of the file is missing
+FRAGMENTED = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}  # playable even without the end of the file
 HARDWARE = {"h264_nvenc": "/dev/nvidia0", "h264_v4l2m2m": "/dev/video11"}  # hardware encoders and their devices
 QUALITY: dict[str, dict[str, str]] = {"mpeg4": {"q:v": "3"}, "h264_nvenc": {"preset": "p1", "cq": "23"}}
 KEY_FRAME_S = 1.0  # a killed run loses at most this much, plus the frames inside the encoder

@@ -349,6 +349,6 @@ def test_the_overlays_encoder_can_be_chosen(tmp_path: Path, encoder: str, codec:
 
 def test_an_encoder_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     sink = OverlayVideo(tmp_path / "overlay.mp4", 10, encoder="h266_none")
-    with pytest.raises(SinkError, match="this FFmpeg has no encoder h266_none; leave --overlay-encoder out"):
+    with pytest.raises(SinkError, match="this FFmpeg has no encoder h266_none; leave out --overlay-encoder"):
         sink.write(*moving(0))
     sink.close()
