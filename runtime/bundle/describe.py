@@ -47,17 +47,16 @@ def show(bundle: Bundle, banks: Mapping[str, int], *, as_json: bool) -> None:
     console.print(_tensor_table(model))
 
 
-def _calibration(found: Calibration) -> Text:
+def _calibration(calibration: Calibration) -> Text:
     lost = (
         ""
-        if found.jf is None or found.jf_fp32 is None
-        else f", J&F {found.jf:.2f}, FP32 {found.jf_fp32:.2f} (at most {found.max_drop} lost)"
+        if calibration.jf is None or calibration.jf_fp32 is None
+        else f", J&F {calibration.jf:.2f}, FP32 {calibration.jf_fp32:.2f} (at most {calibration.max_drop} lost)"
     )
-    verdict = Text("within") if found.within else Text("beyond", "bold red")
-    rest = (
-        f" its limits over {found.frames} frames: mask IoU with FP32 {found.iou:.4f} (at least {found.min_iou}){lost}"
-    )
-    return Text(f"{found.precision}, ").append_text(verdict).append(rest)
+    verdict = Text("within") if calibration.within else Text("beyond", "bold red")
+    kept = f"mask IoU with FP32 {calibration.iou:.4f} (at least {calibration.min_iou})"
+    rest = f" its limits over {calibration.frames} frames: {kept}{lost}"
+    return Text(f"{calibration.precision}, ").append_text(verdict).append(rest)
 
 
 def bundle_bytes(bundle: Bundle) -> int:
