@@ -36,6 +36,6 @@ def test_not_a_number_in_any_output_of_any_stage_is_found(
         for tensor in stage.outputs:
             monkeypatch.setattr(lowered, "_open", lambda *given, output=tensor.name: spoilt(opened(*given), output))
             assert lowered.relative_error(stage.name, FP16) == float("inf")
-            with pytest.raises(CalibrationError, match=f"'{stage.name}' at fp16: output '{tensor.name}' holds NaN"):
+            with pytest.raises(CalibrationError, match=f"'{stage.name}' at fp16: output '{tensor.name}' has NaN"):
                 lowered.compare({stage.name: FP16})
         monkeypatch.undo()

@@ -105,4 +105,4 @@ def test_preflight_adds_up(nano_bundle: Path) -> None:
     assert not found.fits
     assert preflight(model, [StageMemory(GIB, (GIB, GIB))], device).verdict == "fits"
     to_the_limit = StageMemory(0, (GIB, found.limit - CONTEXT_BYTES))
-    assert "mostly" in preflight(model, [to_the_limit], device).verdict
+    assert "fits at the usual sizes" in preflight(model, [to_the_limit], device).verdict
