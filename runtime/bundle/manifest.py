@@ -72,7 +72,7 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Accuracy lost by low precision, over the frames it was measured on; `masklet calibrate` writes it.
 
     method:       how INT8 ranges were determined.
-    stages:       precision of each stage as text, with the parts that stayed higher.
+    stages:       precision of each stage as text, first of all its name, then the parts that stayed higher.
     iou:          mean mask IoU with the FP32 pipeline.
     jf, jf_fp32:  J&F against true masks, in points of 100; None if no true masks were given.
     max_drop, min_iou: the limits that were given.
@@ -118,6 +118,13 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     assets: tuple[ArtifactFile, ...] = ()
     calibration: Calibration | None = None
     variants: tuple[Variant, ...] = ()
+
+    def proves(self, stage: str, precision: Precision) -> bool:
+        """Whether a stage may be computed at a precision: its graphs have it, or calibration kept it within limits."""
+        if any(a.stage == stage and a.precision == precision for a in self.artifacts):
+            return True
+        proof = self.calibration
+        return proof is not None and proof.within and proof.stages.get(stage, "").split(" ")[0] == precision
 
     def files(self) -> tuple[ArtifactFile, ...]:
         """Every file that the manifest names, without duplicates."""
