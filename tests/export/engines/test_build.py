@@ -16,9 +16,9 @@ from built_engines import layers_of_engines
 from command_line import Cli
 from engines import with_engines
 from fake_cuda import FACTS, FakeCuda
-from masklet.export.engines import command
+from masklet.export.engines import build_bundle as command
 from masklet.export.engines.build import BuildOptions, Engine, _failure, build_engine
-from masklet.export.engines.command import BuildRequest, run_build
+from masklet.export.engines.build_bundle import BuildRequest, run_build
 from masklet.export.engines.device_profile import DeviceProfile, device_profile
 from masklet.export.engines.layers import layers_from_log, operand_types
 from masklet.export.engines.memory import TACTIC_BYTES, activation_bytes
@@ -132,7 +132,7 @@ def test_switches_that_this_tensorrt_does_not_have(
     def no_gpu() -> None:
         raise SessionError("no driver")
 
-    monkeypatch.setattr("masklet.export.engines.command.open_cuda", no_gpu)
+    monkeypatch.setattr("masklet.export.engines.build_bundle.open_cuda", no_gpu)
     code, out, err = cli("build", nano_bundle, "--backend", backend, *option)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert said in err
