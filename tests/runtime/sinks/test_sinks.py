@@ -214,13 +214,13 @@ def test_wrong_paths_are_found_before_the_run(tmp_path: Path) -> None:
     (tmp_path / "folder.mp4").mkdir()
     (tmp_path / "file").write_text("")
     wrong: list[tuple[Callable[[], object], str]] = [
-        (lambda: MasksJsonl(tmp_path / "no" / "masks.jsonl"), f"there is no folder {tmp_path / 'no'}; make it first"),
+        (lambda: MasksJsonl(tmp_path / "no" / "masks.jsonl"), f"there is no folder {tmp_path / 'no'}; create it first"),
         (lambda: OverlayVideo(tmp_path / "no" / "a.mp4", 25), "there is no folder"),
         (lambda: MaskPngs(tmp_path / "no" / "pngs"), "there is no folder"),
         (lambda: MasksJsonl(tmp_path), "cannot be written: Is a directory"),
         (lambda: OverlayVideo(tmp_path / "folder.mp4", 25), "cannot be written: Is a directory"),
-        (lambda: MaskPngs(tmp_path / "file"), "cannot be made a folder: File exists"),
-        (lambda: OverlayVideo(tmp_path / "a.gif", 25), "ends in .mp4, .m4v, .mov, .mkv"),
+        (lambda: MaskPngs(tmp_path / "file"), "the folder cannot be created: File exists"),
+        (lambda: OverlayVideo(tmp_path / "a.gif", 25), "must end in .mp4, .m4v, .mov, .mkv"),
         (lambda: OverlayVideo(tmp_path / "a.mp4", 0), "0 frames/s"),
         (lambda: OverlayVideo(tmp_path / "a.mp4", float("nan")), "nan frames/s"),
     ]
@@ -352,7 +352,7 @@ def test_the_overlays_encoder_can_be_chosen(tmp_path: Path, encoder: str, codec:
 
 def test_an_encoder_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     sink = OverlayVideo(tmp_path / "overlay.mp4", 10, encoder="h266_none")
-    with pytest.raises(SinkError, match="this FFmpeg has no encoder h266_none; leave --overlay-encoder out"):
+    with pytest.raises(SinkError, match="this FFmpeg has no encoder h266_none; leave out --overlay-encoder"):
         sink.write(*moving(0))
     sink.close()
 
