@@ -106,7 +106,7 @@ def test_what_does_not_fit_is_not_built(nano_bundle: Path, cli: Cli, tmp_path: P
         (["--device", "nonsense"], "no device profile 'nonsense'; known: a100"),
         (["--device", "jetson-thor", "--force"], "does not build for compute capability 11.0, it builds for 7.5, 8.0"),
         (["--stage", "nonsense"], "no stage 'nonsense'"),
-        (["--timing-cache", "."], "is a folder; name a file"),
+        (["--timing-cache", "."], "is a folder; give a file"),
     ],
 )
 def test_bad_input_is_one_line(nano_bundle: Path, cli: Cli, options: list[str], said: str) -> None:
