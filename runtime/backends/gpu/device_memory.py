@@ -65,8 +65,7 @@ class DeviceMemory:
         return target
 
     def write(self, target: DeviceArray, source: "Tensor | DeviceArray") -> None:
-        """Copy values into an array of the same shape: from the host, or from an array of the same type on the device.
-        """
+        """Copy values into an array of the same shape: from the host, or of the same type from the device."""
         if isinstance(source, DeviceArray) and source.dtype == target.dtype:
             self.cuda.copy(target.address, source.address, source.nbytes)
         else:

@@ -70,8 +70,7 @@ def _lean_runtime(runtime: "trt.Runtime", plan: EnginePlan) -> "trt.Runtime":
 
 
 def _put_weights_in(library: TensorRT, engine: "trt.ICudaEngine", stage: str, graph: Path, said: Messages) -> None:
-    """Set the weights of an engine that was built without them, from its graph. Raises SessionError if they do not fit.
-    """
+    """Set the weights of an engine built without them, from its graph. Raises SessionError if they do not fit."""
     log = logger(library, said)
     refitter = library.Refitter(engine, log)
     parser = library.OnnxParserRefitter(refitter, log)
