@@ -313,6 +313,21 @@ class MemoryOptions(OptionGroup):
 
 
 @dataclass(frozen=True)
+class SpeedOptions(OptionGroup):
+    """What is not computed on every frame."""
+
+    panel = "Speed"
+    update_interval: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Segment objects that move as expected every n-th frame only, and move their masks along in between; "
+            'such an object has "stale" in the JSON lines.',
+        ),
+    ] = 1
+
+
+@dataclass(frozen=True)
 class BackendOptions(OptionGroup):
     """What runs the stages. settings: the options of one backend, by name."""
 

@@ -21,7 +21,8 @@ class MasksJsonl(Closing):
      "segmentation": {"size": [h, w], "counts": "<COCO RLE>"}}]}
 
     An object out of sight stays in the list, with an empty mask and the box [0, 0, 0, 0]. Objects of a phrase also have
-    "phrase" and "presence", and are in the list while they are in sight.
+    "phrase" and "presence", and are in the list while they are in sight. An object that was not segmented on the frame,
+    but moved from an earlier one, has "stale", how many frames ago that was.
     keep: go on after so many bytes of a file that is there, rather than replace it.
     """
 
@@ -107,4 +108,7 @@ def object_records(result: FrameResult) -> list[dict[str, Any]]:
     for record, finding in zip(records, result.findings, strict=False):  # none where no phrase was asked for
         presence = None if finding.presence is None else round(finding.presence, 5)
         record.update(phrase=finding.phrase, presence=presence)
+    for record, frames in zip(records, () if result.stale is None else result.stale.tolist(), strict=False):
+        if frames:
+            record["stale"] = frames
     return records
