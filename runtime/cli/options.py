@@ -148,11 +148,15 @@ class FollowedPhraseOptions(PhraseOptions):
         ),
     ] = 15
 
+    detection_interval: Annotated[
+        int, typer.Option(min=1, help="Run the detector on every n-th frame; instances are tracked in between.")
+    ] = 1
+
     def found_with(self) -> "ConceptOptions":
         """How instances are found and followed."""
         from masklet.runtime.concepts.options import ConceptOptions
 
-        return ConceptOptions.of(self.min_score, self.hotstart)
+        return replace(ConceptOptions.of(self.min_score, self.hotstart), detection_interval=self.detection_interval)
 
     def wanted(self, schedule: "Schedule") -> "TrackingRequest":
         """What to track: these phrases, and prompts of objects."""
