@@ -30,6 +30,7 @@ lint: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	.ci/python310 $(BIN)/python
 	$(BIN)/lint-imports
 
 lint-tensorrt: $(READY)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from masklet.calibration.clips.clips import Clip
 
 
-class Precision(str, Enum):  # noqa: UP042 typer shows the values of such an enumeration
+class Precision(str, Enum):
     """What stages are lowered to."""
 
     int8 = "int8"
@@ -24,7 +24,7 @@ class Precision(str, Enum):  # noqa: UP042 typer shows the values of such an enu
     int8_fp16 = "int8-fp16"
 
 
-class Method(str, Enum):  # noqa: UP042
+class Method(str, Enum):
     """How the range of an activation is found."""
 
     max = "max"

@@ -1,9 +1,10 @@
 """The rooms of the packages, from the layers that import-linter checks (pyproject.toml)."""
 
 import ast
-import tomllib
 from html import escape
 from pathlib import Path
+
+import tomllib
 
 PACKAGES = ("runtime", "export", "calibration", "profiles")
 COLUMN, BOX, GAP, TOP = 216, 22, 5, 40

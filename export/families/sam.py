@@ -20,7 +20,7 @@ class Sam:
     """The family of SAM."""
 
     name = "sam"
-    model_types = ("sam", "sam_hq")
+    model_types: tuple[str, ...] = ("sam", "sam_hq")
 
     def load(self, source: Source, image_size: ImageSize | None) -> Any:
         """Load a checkpoint. Its position encoding is for one size, so image_size must be that size or None."""

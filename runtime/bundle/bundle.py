@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Self
 
 from masklet.runtime.bundle.limits import check_limits
 from masklet.runtime.bundle.manifest import Artifact, ArtifactFile, Manifest, Variant, read_manifest, sha256
 from masklet.runtime.bundle.pipelines import check_pipelines
 from masklet.runtime.bundle.spec import ModelSpec
 from masklet.runtime.errors import BundleError, SpecError
+from typing_extensions import Self
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from masklet.runtime.bundle.spec import ModelSpec
 from masklet.runtime.errors import BundleError, SpecError
 
 SCHEMA = 1
+PIECE = 1 << 20  # bytes that are read at once to be hashed
 MANIFEST = "manifest.json"
 SEAL = "manifest.json.sha256"  # the hash of the manifest, which holds the hashes of everything else
 
@@ -71,7 +72,7 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Accuracy lost by low precision, over the frames it was measured on; `masklet calibrate` writes it.
 
     method:       how INT8 ranges were determined.
-    stages:       precision of each stage as text, with the parts that stayed higher.
+    stages:       precision of each stage as text, first of all its name, then the parts that stayed higher.
     iou:          mean mask IoU with the FP32 pipeline.
     jf, jf_fp32:  J&F against true masks, in points of 100; None if no true masks were given.
     max_drop, min_iou: the limits that were given.
@@ -117,6 +118,13 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     assets: tuple[ArtifactFile, ...] = ()
     calibration: Calibration | None = None
     variants: tuple[Variant, ...] = ()
+
+    def proves(self, stage: str, precision: Precision) -> bool:
+        """Whether a stage may be computed at a precision: its graphs have it, or calibration kept it within limits."""
+        if any(a.stage == stage and a.precision == precision for a in self.artifacts):
+            return True
+        proof = self.calibration
+        return proof is not None and proof.within and proof.stages.get(stage, "").split(" ")[0] == precision
 
     def files(self) -> tuple[ArtifactFile, ...]:
         """Every file that the manifest names, without duplicates."""
@@ -175,8 +183,11 @@ def write_manifest(root: Path, manifest: Manifest) -> None:
 
 def sha256(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
     with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        while piece := stream.read(PIECE):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def graph_hash(artifact: Artifact) -> str:

@@ -91,12 +91,17 @@ def inspect(
     loading: BundleOptions,
     json: Annotated[bool, typer.Option("--json", help="Print the manifest and the sums as JSON.")] = False,
 ) -> None:
-    """Show a bundle's stages, shapes, sizes, precision and parity."""
+    """Show a bundle's stages, shapes, sizes, precision and parity, and what `--backend auto` chose for it."""
+    from masklet.runtime.backends.placement.kept import kept_placements
     from masklet.runtime.bundle.describe import show
+    from masklet.runtime.cli.placements import show_placements
     from masklet.runtime.tracking.known_policies import bank_sizes
 
     loaded = loading.of(bundle).load()
-    show(loaded, bank_sizes(loaded.model), as_json=json)
+    placements = kept_placements(loaded)
+    show(loaded, bank_sizes(loaded.model), as_json=json, placements=placements)
+    if not json:
+        show_placements(placements)
 
 
 def doctor(json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False) -> None:

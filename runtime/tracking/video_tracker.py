@@ -196,11 +196,13 @@ class VideoTracker:
         pinned = without_memory or self._options.pin_corrections
         if isinstance(prompt, Mask):
             mask = resize_mask(prompt.mask, self._masklets.mask_side)
-            return self._masklets.from_masks([object_id], mask[None], pinned=pinned)
-        earlier = None if shown is None else shown.low_res
-        decoded = self._masklets.from_points(
-            object_id, prompt, earlier=earlier, with_memory=not without_memory, pinned=pinned
-        )
+            decoded = self._masklets.from_masks([object_id], mask[None], pinned=pinned)
+        else:
+            earlier = None if shown is None else shown.low_res
+            decoded = self._masklets.from_points(
+                object_id, prompt, earlier=earlier, with_memory=not without_memory, pinned=pinned
+            )
+        # Holes of a mask that was given are filled as well (vp 766: of every output, however it came about).
         decoded.low_res = self._filled(decoded.low_res)
         return decoded
 

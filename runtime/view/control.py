@@ -122,7 +122,10 @@ def _check_tracked(stream: WatchedStream, object_id: int) -> None:
 
 
 def _rename(stream: WatchedStream, object_id: int, name: str) -> None:
-    """Names are one line of what can be printed."""
-    clean = "".join(c for c in " ".join(name.split()) if unicodedata.category(c)[0] != "C")
     book = stream.steering.book
-    book.names = {i: n for i, n in {**book.names, object_id: clean}.items() if n}
+    book.names = {i: n for i, n in {**book.names, object_id: printable(name)}.items() if n}
+
+
+def printable(name: str) -> str:
+    """A name as one line of what can be printed."""
+    return "".join(c for c in " ".join(name.split()) if unicodedata.category(c)[0] != "C")
