@@ -67,6 +67,8 @@ class FrameResult:
     scores:     [N] float32, probability that the object is visible, 0..1.
     findings:   [N], for objects found by a phrase or an exemplar; empty if neither was given. The score of such an
                 object is that of its first detection, and objects that are not visible are left out.
+    stale:      [N] int64, how many frames ago each object was last segmented; since then its mask was moved along
+                (`TrackerOptions.update_interval`). None if all were segmented on this frame.
     """
 
     frame_index: int
@@ -76,6 +78,7 @@ class FrameResult:
     boxes_xyxy: npt.NDArray[np.float32]
     scores: npt.NDArray[np.float32]
     findings: tuple[Finding, ...] = ()
+    stale: npt.NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         count = len(self.object_ids)
@@ -84,6 +87,7 @@ class FrameResult:
             "masks": (self.masks, np.bool_, (count, *self.masks.shape[1:3])),
             "boxes_xyxy": (self.boxes_xyxy, np.float32, (count, 4)),
             "scores": (self.scores, np.float32, (count,)),
+            **({} if self.stale is None else {"stale": (self.stale, np.int64, (count,))}),
         }
         for name, (array, dtype, shape) in wanted.items():
             if array.dtype != dtype or array.shape != shape or (name == "masks" and array.ndim != 3):

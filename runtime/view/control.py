@@ -7,7 +7,7 @@ from masklet.runtime.concepts.concept import Concept, Exemplar
 from masklet.runtime.errors import MaskletError, PromptError
 from masklet.runtime.prompts.prompt_records import PromptShape
 from masklet.runtime.prompts.prompts import Box, Prompt, check_prompt
-from masklet.runtime.streams.requests import Effect, LookFor, PromptObject, RemoveObject, Request, UndoLast
+from masklet.runtime.streams.requests import Effect, LookFor, PromptObject, RemoveObject, StreamRequest, UndoLast
 from masklet.runtime.view.messages import (
     AddObject,
     CorrectObject,
@@ -89,7 +89,7 @@ async def set_playback(stream: WatchedStream, body: SetPlayback) -> None:
         pace.step(body.step)
 
 
-async def _ask(stream: WatchedStream, request: Request) -> Done:
+async def _ask(stream: WatchedStream, request: StreamRequest) -> Done:
     """Ask the stream's tracker, and wait for the frame that answers."""
     answer = asyncio.wrap_future(stream.steering.tracker.ask(request))
     try:
