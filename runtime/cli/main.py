@@ -19,6 +19,8 @@ ORDER = [
     "export",
     "frame",
     "run",
+    "annotate",
+    "convert",
     "segment",
     "everything",
     "calibrate",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from masklet.runtime.backends.known import backend_kinds, backend_options
 from masklet.runtime.cli.option_groups import OptionGroup, declared, parameter
-from masklet.runtime.sinks.known import sink_kinds
+from masklet.runtime.sinks.known import sink_kinds, sink_options
 from masklet.runtime.sources.known import source_options
 from typing_extensions import Self
 
@@ -149,11 +149,15 @@ class FollowedPhraseOptions(PhraseOptions):
         ),
     ] = 15
 
+    detection_interval: Annotated[
+        int, typer.Option(min=1, help="Run the detector on every n-th frame; instances are tracked in between.")
+    ] = 1
+
     def found_with(self) -> "ConceptOptions":
         """How instances are found and followed."""
         from masklet.runtime.concepts.options import ConceptOptions
 
-        return ConceptOptions.of(self.min_score, self.hotstart)
+        return replace(ConceptOptions.of(self.min_score, self.hotstart), detection_interval=self.detection_interval)
 
     def wanted(self, schedule: "Schedule") -> "TrackingRequest":
         """What to track: these phrases, and prompts of objects."""
@@ -263,20 +267,23 @@ class OutputOptions(OptionGroup):
 
     panel = "Outputs"
     targets: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def parameters(cls) -> list[Any]:
-        return declared([kind.option for kind in sink_kinds()], cls.panel)
+        targets = [kind.option for kind in sink_kinds()]
+        return declared([*targets, *sink_options()], cls.panel)
 
     @classmethod
     def from_values(cls, values: dict[str, Any]) -> Self:
-        return cls({name: target for name, target in values.items() if target is not None})
+        settings = given({option.name: values.pop(option.name) for option in sink_options()}, sink_options())
+        return cls({name: target for name, target in values.items() if target is not None}, settings)
 
     def outputs(self) -> "Outputs":
         """The sinks to open."""
         from masklet.runtime.sinks.outputs import Outputs
 
-        return Outputs(self.targets)
+        return Outputs(self.targets, settings=self.settings)
 
 
 @dataclass(frozen=True)
@@ -311,6 +318,21 @@ class MemoryOptions(OptionGroup):
 
         detail = None if self.memory_detail is None else MemoryDetail.parse(self.memory_detail)
         return MemoryLimits(self.memory_frames, self.pointers, detail)
+
+
+@dataclass(frozen=True)
+class SpeedOptions(OptionGroup):
+    """What is not computed on every frame."""
+
+    panel = "Speed"
+    update_interval: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Segment objects that move as expected every n-th frame only, and move their masks along in between; "
+            'such an object has "stale" in the JSON lines.',
+        ),
+    ] = 1
 
 
 @dataclass(frozen=True)
