@@ -106,8 +106,9 @@ def _search(
 
 
 def _write(bundle: Bundle, variants: Variants, found: Report, request: Request) -> None:
-    full = [p for p in bundle.manifest.parity if found.stages[p.stage].choice == FULL]
-    low: list[Parity] = [p for stage in found.stages.values() for p in stage.parity]
+    kept = {stage for stage, each in found.stages.items() if each.choice.precision.graph is Precision.FP32}
+    full = [p for p in bundle.manifest.parity if p.stage in kept]
+    low: list[Parity] = [p for stage, each in found.stages.items() if stage not in kept for p in each.parity]
     with write_bundle(request.output, replace=request.force) as writer:
         variants.write(writer, _choices(found))
         manifest = bundle.manifest
