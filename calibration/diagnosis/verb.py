@@ -68,10 +68,10 @@ def diagnose(
     position that lost it is named. Without prompts, the objects of the first true mask are followed.
     """
     from masklet.calibration.clips.clips import Clip
-    from masklet.calibration.diagnosis.command import Request, run_diagnose
+    from masklet.calibration.diagnosis.diagnose_bundle import DiagnosisRequest, run_diagnose
     from masklet.calibration.diagnosis.transformations.transformation import parse_transformations
 
-    request = Request(
+    request = DiagnosisRequest(
         bundle=bundle,
         memory=memory,
         against=comparison.against,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from masklet.runtime.backends.known import backend_kinds, backend_options
 from masklet.runtime.cli.option_groups import OptionGroup, declared, parameter
-from masklet.runtime.sinks.known import sink_kinds
+from masklet.runtime.sinks.known import sink_kinds, sink_options
 from masklet.runtime.sources.known import source_options
 from typing_extensions import Self
 
@@ -263,20 +263,23 @@ class OutputOptions(OptionGroup):
 
     panel = "Outputs"
     targets: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def parameters(cls) -> list[Any]:
-        return declared([kind.option for kind in sink_kinds()], cls.panel)
+        targets = [kind.option for kind in sink_kinds()]
+        return declared([*targets, *sink_options()], cls.panel)
 
     @classmethod
     def from_values(cls, values: dict[str, Any]) -> Self:
-        return cls({name: target for name, target in values.items() if target is not None})
+        settings = given({option.name: values.pop(option.name) for option in sink_options()}, sink_options())
+        return cls({name: target for name, target in values.items() if target is not None}, settings)
 
     def outputs(self) -> "Outputs":
         """The sinks to open."""
         from masklet.runtime.sinks.outputs import Outputs
 
-        return Outputs(self.targets)
+        return Outputs(self.targets, settings=self.settings)
 
 
 @dataclass(frozen=True)

@@ -329,7 +329,7 @@ def test_engines_that_are_wrong_are_refused_by_name(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     unrun = with_engines(bundle, check="built, not run")
-    with pytest.raises(SessionError, match="do not compute what their graphs do") as error:
+    with pytest.raises(SessionError, match="the engines differ from their graphs") as error:
         require_checked(unrun, "tensorrt", "here", lambda: backend_with(unrun, stage, factor))
     assert said in str(error.value)
     assert not (tmp_path / "cache").exists()

@@ -31,7 +31,7 @@ NEEDED = ("onnx", "onnxruntime", "jinja2")
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class DiagnosisRequest:
     """What to diagnose, and where the reports go.
 
     against, against_memory: what to compare with; None for the same bundle, the same policy, or for nothing where both
@@ -53,7 +53,7 @@ class Request:
     check_hashes: bool
 
 
-def run_diagnose(request: Request, clip: Clip) -> None:
+def run_diagnose(request: DiagnosisRequest, clip: Clip) -> None:
     """Diagnose, print, write the reports."""
     _require_extra()
     compared = _compared(request)
@@ -89,7 +89,7 @@ def run_diagnose(request: Request, clip: Clip) -> None:
     _write(request, report, seen)
 
 
-def _compared(request: Request) -> list[tuple[Bundle, str | None]]:
+def _compared(request: DiagnosisRequest) -> list[tuple[Bundle, str | None]]:
     """The bundle and, where there is one, what it is compared with, each with its memory policy."""
     bundle = Bundle.load(request.bundle, check_hashes=request.check_hashes)
     compared = [(bundle, request.memory)]
@@ -104,7 +104,7 @@ def _compared(request: Request) -> list[tuple[Bundle, str | None]]:
     return compared
 
 
-def _checked(request: Request, clip: Clip) -> tuple[Clip, Schedule]:
+def _checked(request: DiagnosisRequest, clip: Clip) -> tuple[Clip, Schedule]:
     """Refuse what cannot be done before any work is; returns the clip with its truth, and its prompts."""
     for path in (request.html, request.json):
         if path is not None:
@@ -133,7 +133,7 @@ def _require_extra() -> None:
         raise CalibrationError(f"diagnosing needs {', '.join(missing)}; pip install 'masklet[calibrate]'")
 
 
-def _write(request: Request, report: Report, seen: dict[str, Observation]) -> None:
+def _write(request: DiagnosisRequest, report: Report, seen: dict[str, Observation]) -> None:
     if request.json is not None:
         write_whole(request.json, msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
     if request.html is not None:
