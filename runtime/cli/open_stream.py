@@ -42,6 +42,7 @@ class RunOptions:
     view:    [HOST:]PORT to serve a live view at; None for none.
     memory:  the memory policy; the model's own where None.
     limits:  how much of its memories a frame attends to.
+    update_interval: prompted objects that move as expected are segmented every n-th frame.
     removals: the objects that leave before a frame, by frame.
     """
 
@@ -60,6 +61,7 @@ class RunOptions:
     log_json: bool
     memory: str | None
     limits: MemoryLimits
+    update_interval: int
     removals: Removals
 
 
@@ -84,6 +86,7 @@ class Opened:
     number: int
     source: Source
     outputs: Outputs
+    schedule: Schedule
     prompts: PromptBook
     policy: Policy
     state: StreamState | None
@@ -122,7 +125,7 @@ def open_stream(
     check_frames_come(prompts.frames if finite else (), source)
     TrackingRequest(order.schedule, options.concepts).check_refinements(source)
     outputs.check_folders()
-    return Opened(order.number, source, outputs, prompts, policy, state, keeping)
+    return Opened(order.number, source, outputs, order.schedule, prompts, policy, state, keeping)
 
 
 def _still_to_leave(options: RunOptions, state: StreamState | None) -> Removals:

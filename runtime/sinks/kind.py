@@ -10,6 +10,7 @@ from masklet.runtime.option import Option
 from masklet.runtime.sinks.output_file import check_parent
 
 if TYPE_CHECKING:
+    from masklet.runtime.prompts.prompts import Schedule
     from masklet.runtime.sinks.sink import Sink
 
 Target = Path | str  # value of the option: a file, a folder, or an address
@@ -35,11 +36,13 @@ class Opening:
     fps:  frames per second of the source as delivered.
     keep: bytes of an existing file after which to append; None to replace it.
     settings: values of the options that kinds of sinks declare, by name; what was not given is left out.
+    prompts: the prompts of the run by frame and object, for sinks that show them.
     """
 
     fps: float
     keep: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    prompts: "Schedule" = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from masklet.runtime.errors import SinkError
+from masklet.runtime.prompts.prompts import Schedule
 from masklet.runtime.sinks.kind import OnResume, Opening, SinkKind, Target
 from masklet.runtime.sinks.known import sink_kinds
 from masklet.runtime.sinks.sink import Sinks
@@ -29,12 +30,15 @@ class Outputs:
     def __getitem__(self, name: str) -> Target | None:
         return self.targets.get(name)
 
-    def open(self, fps: float) -> Sinks:
-        """Open a sink for each output. If one cannot be opened, closes the others and raises SinkError."""
+    def open(self, fps: float, prompts: Schedule | None = None) -> Sinks:
+        """Open a sink for each output. If one cannot be opened, closes the others and raises SinkError.
+
+        prompts: prompts of the run, for sinks that show them.
+        """
         with ExitStack() as on_failure:
             sinks = []
             for kind, target in self._chosen():
-                sinks.append(kind.open(target, Opening(fps, self.keep, self.settings)))
+                sinks.append(kind.open(target, Opening(fps, self.keep, self.settings, prompts or {})))
                 on_failure.callback(sinks[-1].close)
             on_failure.pop_all()
         return Sinks(sinks)

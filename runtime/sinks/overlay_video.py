@@ -12,8 +12,10 @@ import numpy.typing as npt
 from masklet.runtime.closing import Closing
 from masklet.runtime.errors import SinkError
 from masklet.runtime.pixels.overlay import draw
+from masklet.runtime.prompts.prompts import Schedule
 from masklet.runtime.results import Frame, FrameResult
 from masklet.runtime.sinks.output_file import OutputFile
+from masklet.runtime.sinks.prompt_marks import draw_prompts
 
 if TYPE_CHECKING:
     from av.video.stream import VideoStream
@@ -31,10 +33,19 @@ class OverlayVideo(Closing):
     fps:     frames per second of the video. Odd sides grow by one pixel, as the pixel format requires.
     encoder: FFmpeg's name of a video encoder; "auto" selects a hardware encoder if there is one, otherwise x264.
     preset:  preset of x264, from "ultrafast" (least time, largest file) to "medium" (smallest file).
+    prompts: by frame and object, drawn on their frames.
     Raises SinkError for another suffix, a path that cannot be written, a full disk, or frames of different sizes.
     """
 
-    def __init__(self, path: str | Path, fps: float, *, encoder: str = "auto", preset: str = "superfast") -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        fps: float,
+        *,
+        encoder: str = "auto",
+        preset: str = "superfast",
+        prompts: Schedule | None = None,
+    ) -> None:
         self._path = Path(path)
         container_format = FORMATS.get(self._path.suffix.lower())
         if container_format is None:
@@ -45,6 +56,7 @@ class OverlayVideo(Closing):
         self._rate = Fraction(fps).limit_denominator(1001)  # exact for 30000/1001 and the like
         self._file = OutputFile(self._path)
         self._wanted, self._preset = encoder, preset
+        self._prompts = dict(prompts or {})
         self._encoder: _Encoder | None = None
 
     def write(self, frame: Frame, result: FrameResult) -> None:
@@ -53,7 +65,10 @@ class OverlayVideo(Closing):
         if frame.hw != self._encoder.hw:
             sizes = [f"{width}x{height}" for height, width in (frame.hw, self._encoder.hw)]
             raise SinkError(f"{self._path}: a frame of {sizes[0]} pixels comes after frames of {sizes[1]}")
-        self._encoder.write(draw(frame.image, result))
+        canvas = draw(frame.image, result)
+        if frame.index in self._prompts:
+            draw_prompts(canvas, self._prompts.pop(frame.index))
+        self._encoder.write(canvas)
 
     def close(self) -> None:
         """Write the frames that are still in the encoder. A video without any frame is deleted."""
