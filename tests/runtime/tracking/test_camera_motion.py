@@ -17,7 +17,7 @@ def world(seed: int = 0) -> NDArray[np.uint8]:
 
 
 def seen(matrix: NDArray[np.float64], disc: tuple[int, int] | None = None) -> NDArray[np.uint8]:
-    """The world as a camera sees it that moved by a matrix [2, 3], in pixels; with a disc that does not belong to it."""
+    """The world as a camera sees it that moved by a matrix [2, 3], in pixels; with a disc that moves by itself."""
     picture = cv2.warpAffine(world(), matrix, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REFLECT)
     if disc is not None:
         cv2.circle(picture, disc, 40, (255, 0, 0), -1)
@@ -26,7 +26,7 @@ def seen(matrix: NDArray[np.float64], disc: tuple[int, int] | None = None) -> ND
 
 def similarity(angle: float, scale: float, right: float, down: float) -> NDArray[np.float64]:
     matrix = cv2.getRotationMatrix2D((WIDTH / 2, HEIGHT / 2), angle, scale)
-    matrix[:, 2] += right, down
+    matrix[:, 2] += np.array([right, down])
     return np.asarray(matrix, np.float64)
 
 
