@@ -8,9 +8,9 @@ import typer
 from masklet.runtime.cli.option_groups import OptionGroup, grouped
 from masklet.runtime.cli.options import (
     BackendOptions,
+    BundleOptions,
     FollowedPhraseOptions,
     FrameOptions,
-    NoHashes,
     OutputOptions,
     PromptOptions,
 )
@@ -49,38 +49,41 @@ def profile(
     report: ReportOptions,
     outputs: OutputOptions,
     backend: BackendOptions,
+    loading: BundleOptions,
     bundle: Annotated[
         Path | None, typer.Argument(metavar="BUNDLE", help="A folder that `masklet export` wrote.")
     ] = None,
     source: Annotated[str | None, typer.Argument(metavar="SOURCE", help="A video, or a folder of images.")] = None,
     sizes: Annotated[list[str] | None, typer.Argument(metavar="SIZES", help="More sizes of --sweep.")] = None,
-    no_hashes: NoHashes = False,
 ) -> None:
     """Say where every millisecond of a frame goes.
 
     On a GPU each stage is waited for, so that its time is its own. With --text a phrase is encoded once, before the
     first frame, and in none of them.
     """
-    from masklet.profiles.command import Reports, run_compare, run_profile
-    from masklet.profiles.pipeline import Request
+    from masklet.profiles.pipeline import ProfileRequest
+    from masklet.profiles.profile_bundle import Reports, run_compare, run_profile
 
     given = [word for word in (bundle and str(bundle), source, *(sizes or ())) if word is not None]
     if report.compare is not None:
         if given:
             raise MaskletError(f"--compare reads two reports and runs nothing; leave out {' '.join(given)}")
-        run_compare(report.compare)
+        refused = {"--html": report.html, "--trace": report.trace}
+        for flag in (flag for flag, path in refused.items() if path is not None):
+            raise MaskletError(f"{flag} shows one run; --compare prints a table and writes --json")
+        run_compare(report.compare, report.json)
         return
     folder, clip, sweep = _words(given, report.sweep or [])
-    request = Request(
+    request = ProfileRequest(
         clip,
-        phrases.wanted(prompts.schedule()),
+        phrases.wanted(prompts.schedule(frames.first)),
         outputs.outputs(),
         frames.cut(),
         backend.choice(),
         warmup=report.warmup,
         sweep=sweep,
     )
-    run_profile(folder, request, Reports(report.json, report.trace, report.html), check_hashes=not no_hashes)
+    run_profile(loading.of(folder), request, Reports(report.json, report.trace, report.html))
 
 
 def _words(given: list[str], sweep: list[str]) -> "tuple[Path, str, Sweep | None]":

@@ -29,6 +29,10 @@ class SourceError(MaskletError):
     """Frames cannot be read from a source."""
 
 
+class MasksError(MaskletError):
+    """Masks on disk, written or true ones, cannot be read."""
+
+
 class SinkError(MaskletError):
     """Results cannot be written."""
 
@@ -43,3 +47,7 @@ class ExportError(MaskletError):
 
 class CalibrationError(MaskletError):
     """A bundle cannot be calibrated with the given clips, or would lose more accuracy than allowed."""
+
+
+class MaskletWarning(UserWarning):
+    """Something that a user should know and that ends nothing, one line."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+from masklet.calibration.graphs.changed_graph import open_changed_graph
 from masklet.calibration.graphs.instrumented import REDUCED, instrumented, sample_name
 from masklet.calibration.graphs.int8 import weighted_nodes
 from masklet.calibration.graphs.ranges import Magnitudes
@@ -17,19 +18,18 @@ from masklet.runtime.backends.session import Feeds
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.bundle.manifest import Artifact
 from masklet.runtime.bundle.spec import StageSpec, Tensor
-from masklet.runtime.errors import CalibrationError, SessionError
+from masklet.runtime.errors import CalibrationError
 from onnx import TensorProto, helper
 
 SAMPLE = 8192  # numbers of a tensor sampled per call, up to a small factor
 STRIDES = (1, 3, 11, 31, 101, 307, 1009, 3001, 10007)  # primes, so that a stride reaches every channel
-WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
 EXTREMES = ("ReduceMin", "ReduceMax")
 
 Statistics = dict[str, Magnitudes]  # by tensor
 Strides = dict[str, int]  # by sampled tensor: distance between sampled numbers
 
 
-class Watching:
+class InstrumentedBackend:
     """A backend that opens recording sessions and collects statistics by stage, starting from given ones.
 
     strides: by stage; chosen from the tensor sizes of the first call of a stage, then fixed.
@@ -48,13 +48,13 @@ class Watching:
     def artifact(self, bundle: Bundle, stage: StageSpec) -> Artifact:
         return bundle.artifact(stage.name, (PLAIN,))
 
-    def open(self, bundle: Bundle, stage: StageSpec) -> "WatchedSession":
+    def open(self, bundle: Bundle, stage: StageSpec) -> "InstrumentedSession":
         path = bundle.path(self.artifact(bundle, stage))
         seen, strides = self.statistics.setdefault(stage.name, {}), self.strides.setdefault(stage.name, {})
-        return WatchedSession(stage, path, self._threads, seen, strides)
+        return InstrumentedSession(stage, path, self._threads, seen, strides)
 
 
-class WatchedSession:
+class InstrumentedSession:
     """A session that records its tensors. Raises CalibrationError naming stage and tensor for a non-finite number."""
 
     def __init__(self, spec: StageSpec, path: Path, threads: int | None, seen: Statistics, strides: Strides) -> None:
@@ -107,18 +107,7 @@ class WatchedSession:
         }
 
     def _opened(self, model: onnx.ModelProto) -> Any:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        options.execution_order = onnxruntime.ExecutionOrder.PRIORITY_BASED  # run nodes in graph order
-        if self._threads is not None:
-            options.intra_op_num_threads = self._threads
-        options.add_session_config_entry(WEIGHTS_FOLDER, str(self._path.parent))
-        try:
-            return onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime's own exceptions share no base class
-            raise SessionError(f"stage {self._spec.name!r}: {self._path} cannot be opened: {error}") from error
+        return open_changed_graph(model, self._path, self._spec.name, self._threads, in_order=True)
 
     def _first_not_finite(self, feeds: Feeds) -> str:
         """Sum every tensor; name the first one in graph order whose sum is not finite."""

@@ -57,11 +57,15 @@ J&amp;F lost{% endif %}.</p>
 <th>speed</th><th>difference</th><th>IoU, alone</th><th>J&amp;F, alone</th></tr>
 {% for row in stages %}<tr>{% for cell in row %}<td{% if loop.index == 2 %} class="words"{% endif %}>{{ cell }}</td>
 {% endfor %}</tr>{% endfor %}</table>
-<p>Milliseconds per call: ONNX Runtime on this machine, alternating with FP32 on recorded frames. Difference: of the
-worst output, relative to FP32. Alone: every other stage in FP32.</p></section>
+<p>Milliseconds per call: ONNX Runtime, alternating with FP32 on recorded frames; speed: median of pairs of calls,
+slowest and fastest in brackets.{% if r.speed %} All stages together, one call each:
+{{ "%.2f"|format(r.speed) }}x as fast as FP32.{% endif %}
+{% if r.measured.busy %} <b class="bad">The machine was busy: speeds mean little.</b>{% endif %}
+Difference: of the worst output, relative to FP32. Alone: every other stage in FP32.</p></section>
 <section class="card"><h2>Mask IoU with FP32 along the clip</h2>{{ curve }}
 <p>Mean over objects and sources, by frames since the prompt. Masks lost (only FP32 has one): {{ r.figures.lost }}
-frames; masks gained (only {{ r.precision }} has one): {{ r.figures.gained }}.</p>
+frames; masks gained (only {{ r.precision }} has one): {{ r.figures.gained }}. FP32 has a mask in {{ r.figures.seen }}
+of {{ r.figures.of }} object frames after the prompts.</p>
 {% if r.phrases %}<p>Instances of {{ r.phrases | join(', ') }} are matched if their masks overlap by more than half; an
 instance without a match counts 0. Ids switched between frames {{ r.figures.switched }} times.
 </p>{% endif %}</section>
@@ -77,6 +81,7 @@ src="{{ low }}"><img alt="difference" src="{{ differ }}"><figcaption>{{ name }}<
 {% for stage, tensors in r.fp32_tensors.items() %}{% for name, largest in tensors.items() %}
 <tr><td>{{ stage }}: {{ name }}</td><td>{{ '%.0f' | format(largest) }}</td></tr>{% endfor %}{% endfor %}</table>
 </section>{% endif %}
+{% if r.measured %}<p>{{ r.measured | string | e }}</p>{% endif %}
 </body></html>
 """
 
@@ -122,7 +127,7 @@ def _stage(report: Report, name: str) -> list[str]:
         f"{found.bytes / found.fp32_bytes:.2f}",
         f"{found.ms:.1f}" if timed else "",
         f"{found.fp32_ms:.1f}" if timed else "",
-        f"{found.fp32_ms / found.ms:.2f}x" if found.ms and found.fp32_ms else "",
+        found.speed,
         f"{found.worst:.1e}" if found.parity else "",
         f"{alone.iou:.4f}" if alone else "",
         f"{alone.jf:.2f}" if alone and alone.jf is not None else "",

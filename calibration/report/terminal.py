@@ -12,11 +12,20 @@ def show(report: Report) -> None:
     """Print the report."""
     console = Console()
     console = console if console.is_terminal else Console(width=WIDTH)
+    if report.measured is not None and report.measured.busy:
+        console.print(
+            f"[yellow]the machine was busy[/yellow]: load {report.measured.load:.1f} on {report.measured.cores} cores; "
+            "speeds mean little",
+            highlight=False,
+        )
     console.print(_stages(report))
+    if report.speed is not None:
+        console.print(f"one call of every stage: {report.speed:.2f}x as fast as FP32", highlight=False)
     figures = report.figures
     console.print(
         f"mask IoU with FP32 {figures.iou:.4f} (worst frame {figures.least_iou:.3f}, drift {figures.drift:+.4f}) over "
-        f"{figures.frames} frames; masks lost {figures.lost}, gained {figures.gained}",
+        f"{figures.frames} frames; masks lost {figures.lost}, gained {figures.gained}; FP32 has a mask in "
+        f"{figures.seen} of {figures.of} object frames after the prompts",
         highlight=False,
     )
     if report.phrases and figures.matched_iou is not None:
@@ -46,7 +55,7 @@ def _stages(report: Report) -> Table:
             f"{found.bytes / 1e6:.2f}",
             f"{found.bytes / found.fp32_bytes:.2f}",
             "" if found.ms is None else f"{found.ms:.1f}",
-            f"{found.fp32_ms / found.ms:.2f}x" if found.ms and found.fp32_ms else "",
+            found.speed,
             f"{found.worst:.1e}" if found.parity else "",
             f"{alone.iou:.4f}" if alone else "",
             f"{alone.jf:.2f}" if alone and alone.jf is not None else "",

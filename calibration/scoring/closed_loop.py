@@ -24,6 +24,8 @@ U8 = npt.NDArray[np.uint8]
 K = TypeVar("K", int, tuple[int, int])
 SHOWN = 6  # number of worst frames shown
 PICTURE = 420  # longer side of a picture in pixels
+LEAST_SEEN = 0.2  # share of object frames in which FP32 has a mask, for agreement with it to prove anything
+LEAST_JF = 20.0  # points that FP32 reaches against true masks, likewise
 RED, BLUE = (235, 60, 50), (60, 120, 255)
 
 
@@ -39,6 +41,7 @@ class Figures(msgspec.Struct, frozen=True):
     matched_iou:    like `iou`, over the objects that are visible in both; None if there are none.
     score_difference: mean absolute difference of the scores of those objects.
     switched:       how often an instance of FP32 was matched with another instance than before.
+    seen, of:       number of (object, frame) pairs after the prompt in which FP32 has a mask, and of all such pairs.
     """
 
     frames: int
@@ -52,11 +55,22 @@ class Figures(msgspec.Struct, frozen=True):
     matched_iou: float | None = None
     score_difference: float | None = None
     switched: int = 0
+    seen: int = 0
+    of: int = 0
 
     @property
     def drop(self) -> float | None:
         """Points of J&F lost against FP32; negative if accuracy increased."""
         return None if self.jf is None or self.jf_fp32 is None else self.jf_fp32 - self.jf
+
+
+def lost_by_fp32(figures: Figures) -> str | None:
+    """Why figures prove nothing: FP32 itself lost the objects, so that any pipeline agrees with it. None if they do."""
+    if figures.of and figures.seen < LEAST_SEEN * figures.of:
+        return f"FP32 itself has a mask in {figures.seen} of {figures.of} object frames after the prompts"
+    if figures.jf_fp32 is not None and figures.jf_fp32 < LEAST_JF:
+        return f"FP32 itself reaches J&F {figures.jf_fp32:.1f} against the true masks"
+    return None
 
 
 class Bound(msgspec.Struct, frozen=True):
@@ -119,6 +133,8 @@ class Evaluation:
             matched_iou=_mean(s.iou for s in both) if both else None,
             score_difference=_mean(s.score_difference for s in both) if both else None,
             switched=sum(s.switched for s in scores),
+            seen=sum(s.had for s in scores if s.since_prompt),
+            of=sum(s.since_prompt > 0 for s in scores),
         )
 
     def by_frame(self) -> list[tuple[tuple[int, int], float]]:

@@ -1,57 +1,58 @@
 """What `masklet doctor` finds: versions, execution providers, GPU, and what is missing for what."""
 
+import json
 import platform
 import shutil
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 
+import typer
 from masklet.runtime.backends.gpu.cuda import installed_adapters, open_cuda
 from masklet.runtime.backends.ov.library import computes_in, device_name, load_openvino, openvino_version
 from masklet.runtime.backends.trt.library import Backend, load_library, version_of
+from masklet.runtime.cli.placements import auto_lines
 from masklet.runtime.errors import SessionError
+from masklet.runtime.extras import extras, installed_version
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
-PACKAGES = {
-    "run": ("numpy", "opencv-python-headless", "av", "pillow", "pycocotools", "msgspec"),
-    "export": ("torch", "transformers", "onnx", "onnxscript", "safetensors", "huggingface_hub"),
-}
-OPENCV = (
-    "opencv-python-headless",
-    "opencv-python",
-    "opencv-contrib-python",
-    "opencv-contrib-python-headless",
-)
 ORT = ("onnxruntime", "onnxruntime-gpu")
 
 
-def report() -> None:
+def report(*, as_json: bool = False) -> None:
     """Print what is here. Nothing missing is an error: each verb needs only its own part."""
+    about = f"masklet {installed_version('masklet')}, Python {platform.python_version()}, {platform.platform()}"
+    engines = (*_onnxruntime_lines(), _openvino_line(), *_tensorrt_lines(), *auto_lines())
+    lines = (*engines, _gpu_line(), _gstreamer_line())
+    if as_json:
+        plain = [Text.from_markup(line).plain for line in lines]
+        packages = {name or "masklet": {p: installed_version(p) for p in own} for name, own in extras().items()}
+        typer.echo(json.dumps({"about": about, "packages": packages, "engines": plain}, indent=1))
+        return
     console = Console()
-    console.print(f"masklet {_version('masklet')}, Python {platform.python_version()}, {platform.platform()}")
+    console.print(about)
     console.print(_package_table())
-    for line in (*_onnxruntime_lines(), _openvino_line(), *_tensorrt_lines(), _gpu_line(), _gstreamer_line()):
+    for line in lines:
         console.print(line, soft_wrap=True)
 
 
 def _package_table() -> Table:
+    """A row for each extra: what is installed of it, and how to install the rest."""
     table = Table()
-    for name in ("for", "package", "version"):
+    for name in ("extra", "packages", "to install it"):
         table.add_column(name)
-    for purpose, names in PACKAGES.items():
-        for name in names:
-            table.add_row(purpose, name, _version(name) or f"[yellow]missing[/yellow]: {_remedy(purpose)}")
+    for extra, packages in extras().items():
+        versions = {package: installed_version(package) for package in packages}
+        shown = ", ".join(f"{p} {v}" if v else f"[yellow]{p} missing[/yellow]" for p, v in versions.items())
+        remedy = escape(f"pip install 'masklet[{extra}]'") if extra else "pip install masklet"
+        table.add_row(extra or "masklet", shown, "" if all(versions.values()) else remedy)
     return table
 
 
-def _remedy(purpose: str) -> str:
-    return "pip install masklet" if purpose == "run" else f"pip install 'masklet\\[{purpose}]'"
-
-
 def _onnxruntime_lines() -> list[str]:
-    installed = [name for name in ORT if _version(name)]
+    installed = [name for name in ORT if _is_installed(name)]
     if not installed:
         return ["ONNX Runtime: [yellow]missing[/yellow]; pip install 'masklet\\[cpu]', or 'masklet\\[gpu]' for CUDA"]
     import onnxruntime
@@ -63,6 +64,13 @@ def _onnxruntime_lines() -> list[str]:
             "uninstall both, then install the one that you want"
         )
     return lines
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return bool(version(package))
+    except PackageNotFoundError:
+        return False
 
 
 def _openvino_line() -> str:
@@ -112,13 +120,3 @@ def _gstreamer_line() -> str:
     line = next((row for row in cv2.getBuildInformation().splitlines() if "GStreamer" in row), "GStreamer: NO")
     there = "YES" in line
     return "OpenCV with GStreamer: " + ("yes" if there else "no (CSI cameras and gst: pipelines need it)")
-
-
-def _version(package: str) -> str | None:
-    names = OPENCV if package in OPENCV else (package,)
-    for name in names:
-        try:
-            return version(name)
-        except PackageNotFoundError:
-            continue
-    return "installed" if package in OPENCV and find_spec("cv2") else None

@@ -2,21 +2,24 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from masklet.runtime.backends.known import backend_kinds, backend_options
 from masklet.runtime.cli.option_groups import OptionGroup, declared, parameter
-from masklet.runtime.sinks.known import sink_kinds
+from masklet.runtime.sinks.known import sink_kinds, sink_options
 from masklet.runtime.sources.known import source_options
+from typing_extensions import Self
 
 if TYPE_CHECKING:
+    from masklet.runtime.bundle.bundle import BundleChoice
     from masklet.runtime.concepts.options import ConceptOptions
     from masklet.runtime.prompts.prompts import Schedule
     from masklet.runtime.sinks.outputs import Outputs
     from masklet.runtime.sources.source import FeedOptions
     from masklet.runtime.startup.backend_choice import BackendChoice
     from masklet.runtime.startup.tracking_request import TrackingRequest
+    from masklet.runtime.tracking.memory_limits import MemoryLimits
 
 DEFAULT_BACKEND = "onnxruntime"
 MemoryOption = Annotated[
@@ -27,11 +30,33 @@ MemoryOption = Annotated[
         help="Memory policy, which says what is remembered of each object; the model's own by default.",
     ),
 ]
-BundleFolder = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A folder that `masklet export` wrote.")]
 NoHashes = Annotated[
     bool,
     typer.Option("--no-hashes", help="Do not hash the bundle's files; its manifest is checked all the same."),
 ]
+BundleFolder = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A folder that `masklet export` wrote.")]
+
+
+@dataclass(frozen=True)
+class BundleOptions(OptionGroup):
+    """Which variant of the model is loaded, and how thoroughly the bundle is checked."""
+
+    panel = "Bundle"
+    variant: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Variant of the model, such as 512, 1024x576 or 1024-foveated; `masklet inspect` lists them, and the "
+            "first one runs by default.",
+        ),
+    ] = None
+    no_hashes: NoHashes = False
+
+    def of(self, root: Path) -> "BundleChoice":
+        """The bundle in a folder, as it is to be loaded."""
+        from masklet.runtime.bundle.bundle import BundleChoice
+
+        return BundleChoice(root, self.variant, not self.no_hashes)
 
 
 def _words(flag: str, metavar: str, text: str) -> Any:
@@ -55,25 +80,33 @@ class PromptOptions(OptionGroup):
     masks_in: Annotated[list[str], _words("--mask", "[ID][@FRAME]:FILE.png", "The object's mask")] = field(
         default_factory=list
     )
+    prompt_files: Annotated[
+        list[str],
+        _words("--prompts", "FILE.json", "Prompts of a clip, as `masklet annotate` writes them"),
+    ] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return any((self.points, self.negatives, self.boxes, self.masks_in))
+        return any((self.points, self.negatives, self.boxes, self.masks_in, self.prompt_files))
 
-    def schedule(self) -> "Schedule":
-        """The prompts by frame and object. Raises PromptError for a prompt that cannot be read."""
+    def schedule(self, first: int = 0) -> "Schedule":
+        """The prompts by frame and object. first: the frame of prompts that name none.
+
+        Raises PromptError for a prompt that cannot be read.
+        """
+        return self.schedule_of(1, 1, first)
+
+    def schedule_of(self, stream: int, streams: int, first: int) -> "Schedule":
+        """The prompts of one stream, from 1, of so many: STREAM/... prompts go to that one, all others to each.
+
+        {stream} in the name of a prompts file stands for the number.
+        """
+        from masklet.runtime.cli.per_stream import PLACE, prompts_of
         from masklet.runtime.prompts.syntax import parse_prompts
 
-        return parse_prompts(**self._forms())
-
-    def schedule_of(self, stream: int, streams: int) -> "Schedule":
-        """The prompts of one stream, from 1, of so many: STREAM/... prompts go to that one, all others to each."""
-        from masklet.runtime.cli.per_stream import prompts_of
-        from masklet.runtime.prompts.syntax import parse_prompts
-
-        return parse_prompts(**{form: prompts_of(words, stream, streams) for form, words in self._forms().items()})
-
-    def _forms(self) -> dict[str, list[str]]:
-        return {"points": self.points, "negatives": self.negatives, "boxes": self.boxes, "masks": self.masks_in}
+        forms = {"points": self.points, "negatives": self.negatives, "boxes": self.boxes, "masks": self.masks_in}
+        mine = {form: prompts_of(words, stream, streams) for form, words in forms.items()}
+        files = [file.replace(PLACE, str(stream)) for file in self.prompt_files]
+        return parse_prompts(**mine, files=files, first=first)
 
 
 @dataclass(frozen=True)
@@ -116,11 +149,15 @@ class FollowedPhraseOptions(PhraseOptions):
         ),
     ] = 15
 
+    detection_interval: Annotated[
+        int, typer.Option(min=1, help="Run the detector on every n-th frame; instances are tracked in between.")
+    ] = 1
+
     def found_with(self) -> "ConceptOptions":
         """How instances are found and followed."""
         from masklet.runtime.concepts.options import ConceptOptions
 
-        return ConceptOptions.of(self.min_score, self.hotstart)
+        return replace(ConceptOptions.of(self.min_score, self.hotstart), detection_interval=self.detection_interval)
 
     def wanted(self, schedule: "Schedule") -> "TrackingRequest":
         """What to track: these phrases, and prompts of objects."""
@@ -166,6 +203,11 @@ class FrameOptions(OptionGroup):
         """As `open_source` takes it."""
         return dict(self.__dict__)
 
+    @property
+    def first(self) -> int:
+        """The frame of prompts that name none: the first one that is run."""
+        return self.start
+
 
 @dataclass(frozen=True)
 class ReversibleFrameOptions(FrameOptions):
@@ -174,6 +216,10 @@ class ReversibleFrameOptions(FrameOptions):
     reverse: Annotated[bool, typer.Option("--reverse", help="Run from the last frame to the first (files only).")] = (
         False
     )
+
+    @property
+    def first(self) -> int:
+        return 0 if self.reverse else self.start  # only the opened file knows its last frame: name it, as @FRAME
 
 
 @dataclass(frozen=True)
@@ -221,20 +267,72 @@ class OutputOptions(OptionGroup):
 
     panel = "Outputs"
     targets: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def parameters(cls) -> list[Any]:
-        return declared([kind.option for kind in sink_kinds()], cls.panel)
+        targets = [kind.option for kind in sink_kinds()]
+        return declared([*targets, *sink_options()], cls.panel)
 
     @classmethod
     def from_values(cls, values: dict[str, Any]) -> Self:
-        return cls({name: target for name, target in values.items() if target is not None})
+        settings = given({option.name: values.pop(option.name) for option in sink_options()}, sink_options())
+        return cls({name: target for name, target in values.items() if target is not None}, settings)
 
     def outputs(self) -> "Outputs":
         """The sinks to open."""
         from masklet.runtime.sinks.outputs import Outputs
 
-        return Outputs(self.targets)
+        return Outputs(self.targets, settings=self.settings)
+
+
+@dataclass(frozen=True)
+class MemoryOptions(OptionGroup):
+    """What is remembered of each object, and how much of it a frame attends to."""
+
+    panel = "Memory"
+    memory: MemoryOption = None
+    memory_detail: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DETAIL",
+            help="How much of each memory is kept: whole, pooled:2, pooled:4, foveated or foveated:TOKENS; of variants "
+            "exported with --foveated.",
+        ),
+    ] = None
+    memory_frames: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Attend to N recent frames at most, besides the prompted ones; the model's by default."
+        ),
+    ] = None
+    pointers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Attend to the object pointers of N recent frames at most; the model's by default."),
+    ] = None
+
+    def limits(self) -> "MemoryLimits":
+        """How much is attended. Raises PromptError."""
+        from masklet.runtime.tracking.memory_detail import MemoryDetail
+        from masklet.runtime.tracking.memory_limits import MemoryLimits
+
+        detail = None if self.memory_detail is None else MemoryDetail.parse(self.memory_detail)
+        return MemoryLimits(self.memory_frames, self.pointers, detail)
+
+
+@dataclass(frozen=True)
+class SpeedOptions(OptionGroup):
+    """What is not computed on every frame."""
+
+    panel = "Speed"
+    update_interval: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Segment objects that move as expected every n-th frame only, and move their masks along in between; "
+            'such an object has "stale" in the JSON lines.',
+        ),
+    ] = 1
 
 
 @dataclass(frozen=True)

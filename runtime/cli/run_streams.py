@@ -2,37 +2,49 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from masklet.runtime.backends.sessions import Sessions
-from masklet.runtime.bundle.bundle import Bundle
+import typer
+from masklet.runtime.backends.kind import in_one_line
+from masklet.runtime.bundle.bundle import Bundle, BundleChoice
 from masklet.runtime.cli.open_stream import Opened, Order, RunOptions, open_stream
 from masklet.runtime.cli.per_stream import outputs_of, path_of
-from masklet.runtime.concepts.detector import ConceptDetector, check_concepts
-from masklet.runtime.concepts.tracker import NO_STATE, ConceptTracker
+from masklet.runtime.cli.trackers import Trackers
+from masklet.runtime.concepts.detector import check_concepts
+from masklet.runtime.concepts.tracker import NO_STATE
 from masklet.runtime.errors import SourceError, StateError
 from masklet.runtime.prompts.prompts import Schedule
 from masklet.runtime.sinks.outputs import Outputs
 from masklet.runtime.sinks.sink import Sinks
 from masklet.runtime.startup.tracking_request import TrackingRequest
-from masklet.runtime.streams.frame_queue import Captured
+from masklet.runtime.streams.frame_queue import Captured, Policy
 from masklet.runtime.streams.log import Log
 from masklet.runtime.streams.metrics import Metrics, parse_address
+from masklet.runtime.streams.pace import Pace
 from masklet.runtime.streams.runner import Runner
+from masklet.runtime.streams.steered_tracker import SteeredTracker
 from masklet.runtime.streams.stream import Stream
 from masklet.runtime.streams.supervise import Supervisor, progress_bar
-from masklet.runtime.streams.wake_up import Bell
+from masklet.runtime.streams.wake_up import WakeUp
+from masklet.runtime.streams.writer import OnWritten
 from masklet.runtime.tracking.known_policies import policy_of
-from masklet.runtime.tracking.tracker import Tracker
-from masklet.runtime.tracking.video_tracker import TrackerOptions, VideoTracker
+from masklet.runtime.tracking.memory_detail import block_memory
+from masklet.runtime.tracking.tracker import CorrectableTracker, Tracker
+from masklet.runtime.tracking.video_tracker import VideoTracker
+from masklet.runtime.view.opening import open_view
+from masklet.runtime.view.watched_stream import Steering
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from masklet.runtime.view.view import View
 
 
 def orders(specs: Sequence[str], schedules: Sequence[Schedule], outputs: Outputs, options: RunOptions) -> list[Order]:
     """What there is to do for each source. Raises MaskletError where it does not go together."""
     for n, schedule in enumerate(schedules, 1):
         where = "" if len(specs) == 1 else f" in source {n}"
-        TrackingRequest(schedule, options.concepts).check_given(where)
+        if options.view is None:  # whoever views it may prompt then
+            TrackingRequest(schedule, options.concepts).check_given(where)
     if options.concepts and options.state is not None:
         raise StateError(NO_STATE)
     if specs.count("-") > 1:
@@ -48,41 +60,47 @@ def orders(specs: Sequence[str], schedules: Sequence[Schedule], outputs: Outputs
     return wanted
 
 
-def run_streams(bundle: Path, wanted: Sequence[Order], options: RunOptions) -> None:
+def run_streams(bundle: BundleChoice, wanted: Sequence[Order], options: RunOptions) -> None:
     """Track prompted objects through sources and write what was asked for.
 
     A source that cannot be opened ends the run where it is the only one; otherwise the others run without it.
     """
-    model = Bundle.load(bundle, check_hashes=options.check_hashes)
+    model = bundle.load()
     if options.concepts:
         check_concepts(model.model, model.asset, options.concepts)
     if model.model.memory is not None or not options.concepts:
         policy_of(model.model, options.memory)  # can it be served? asked before anything is opened
+        block_memory(model.model, options.limits.detail)
     console = Console(stderr=True)
     log = Log(lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True), options.log_json)
     with ExitStack() as stack:
         metrics = stack.enter_context(Metrics(*parse_address(options.metrics))) if options.metrics else None
+        view = stack.enter_context(open_view("--view", options.view)) if options.view else None
         opened, failed = open_all(model, wanted, options, log, stack)
         if not opened:
             return
-        sessions = stack.enter_context(options.backend.sessions(model, lambda who: log.event("backend", who)))
-        bell = Bell()
-        found_with = options.found_with
-        detector = ConceptDetector(sessions, found_with) if options.concepts else None
-        sinks = [stack.enter_context(one.outputs.open(one.source.fps)) for one in opened]
+        timed = None if view is None else view.times.wrap
+        sessions, backend = options.backend.open(model, lambda who: log.event("backend", who), timed)
+        stack.enter_context(sessions)
+        wake_up, trackers = WakeUp(), Trackers(sessions, options)
+        sinks = [stack.enter_context(one.outputs.open(one.source.fps, one.schedule)) for one in opened]
         streams = [
-            _stream(one, into, sessions, detector, bell, options, metrics)
-            for one, into in zip(opened, sinks, strict=True)
+            _stream(one, into, trackers, wake_up, metrics, view) for one, into in zip(opened, sinks, strict=True)
         ]
-        if detector is not None and found_with.delay and any(one.source.frames is None for one in opened):
-            log.event("delay", f"results come {found_with.delay} frames late; --hotstart 0 gives them at once")
+        delay = options.found_with.delay if options.concepts else 0
+        if delay and any(one.source.frames is None for one in opened):
+            log.event("delay", f"results come {delay} frames late; --hotstart 0 gives them at once")
+        if view is not None:
+            view.begin(model.model, in_one_line(backend.ran_on) if backend.ran_on else options.backend.name)
+            log.event("view", f"served at {view.url}")
+            typer.echo(view.private_url)
         if metrics is not None:
             metrics.watch(streams, options.patience.silence_s)
             log.event("metrics", f"served at {metrics.url}")
         wrote = [str(one.outputs) for one in opened]
         with progress_bar(console, not options.log_json) as progress:
             supervisor = Supervisor(streams, wrote, log, options.patience, progress, numbered=len(wanted) > 1)
-            interrupted = supervisor.run(Runner(streams, bell))
+            interrupted = supervisor.run(Runner(streams, wake_up))
         supervisor.close(interrupted, unopened=failed)
 
 
@@ -109,37 +127,50 @@ def open_all(
     return opened, len(errors)
 
 
-def _tracker(one: Opened, sessions: Sessions, detector: ConceptDetector | None, options: RunOptions) -> Tracker:
-    if detector is not None:
-        return ConceptTracker(sessions, options.concepts, detector.options, detector, options.memory)
-    tracker = VideoTracker(sessions, TrackerOptions(non_overlapping=options.non_overlapping), options.memory)
-    if one.state is not None:
-        tracker.restore(one.state.tracker)
-    return tracker
-
-
 def _stream(
-    one: Opened,
-    sinks: Sinks,
-    sessions: Sessions,
-    detector: ConceptDetector | None,
-    bell: Bell,
-    options: RunOptions,
-    metrics: Metrics | None,
+    one: Opened, outputs: Sinks, trackers: Trackers, wake_up: WakeUp, metrics: Metrics | None, view: "View | None"
 ) -> Stream:
+    """An opened source as a stream, which a view, where there is one, shows and steers."""
+    tracker = trackers.of(one)
+    watched = None if view is None else view.stream(one.number)
 
     def written(captured: Captured, at_s: float) -> None:
+        latency_s = at_s - captured.at_s
         if metrics is not None:
-            metrics.written(one.number, at_s - captured.at_s)
+            metrics.written(one.number, latency_s)
+        if watched is not None:
+            watched.latency_s = latency_s
 
+    if watched is None:
+        return _plain_stream(one, tracker, outputs, wake_up, written, None)
+    pace = _pace(one, tracker, wake_up)
+    look_for = trackers.looking_for if trackers.finds_concepts else None
+    steered = SteeredTracker(tracker, one.prompts, look_for, wake_up.set if pace is None else pace.step)
+    stream = _plain_stream(one, steered, Sinks([watched, outputs]), wake_up, written, pace)
+    watched.attach(Steering(stream, steered, one.prompts, pace), trackers.concepts)
+    return stream
+
+
+def _plain_stream(
+    one: Opened, tracker: Tracker, sinks: Sinks, wake_up: WakeUp, written: OnWritten, pace: Pace | None
+) -> Stream:
     return Stream(
         one.number,
         one.source,
-        _tracker(one, sessions, detector, options),
+        tracker,
         one.prompts,
         sinks,
         one.policy,
-        bell,
+        wake_up,
         keeping=one.keeping,
         on_written=written,
+        pace=pace,
     )
+
+
+def _pace(one: Opened, tracker: CorrectableTracker, wake_up: WakeUp) -> Pace | None:
+    """Of a file, which waits at its first frame where there is nothing to track yet; other sources wait for nobody."""
+    if one.source.frames is None or one.policy is not Policy.EVERY:
+        return None
+    idle = isinstance(tracker, VideoTracker) and not tracker.object_ids and not one.prompts.frames
+    return Pace(wake_up, one.source.fps, paused=idle)

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import typer
-from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.bundle import BundleChoice
 from masklet.runtime.errors import PromptError, SinkError
 from masklet.runtime.pixels.geometry import U8, boxes_xyxy
 from masklet.runtime.pixels.overlay import draw
 from masklet.runtime.pixels.palette import palette_png
+from masklet.runtime.pixels.png import png
 from masklet.runtime.prompts.prompts import Prompt, Schedule
 from masklet.runtime.results import FrameResult
 from masklet.runtime.segmentation.everything import Everything, EverythingOptions
@@ -54,11 +54,11 @@ def check_output(path: Path | None, suffix: str) -> None:
 
 
 def segment_image(
-    bundle: Path, image: Path, schedule: Schedule, outputs: ImageOutputs, *, backend: BackendChoice, check_hashes: bool
+    bundle: BundleChoice, image: Path, schedule: Schedule, outputs: ImageOutputs, *, backend: BackendChoice
 ) -> None:
     """Segment prompted objects in one image and write what was asked for."""
     prompts = _of_the_image(schedule)
-    model = Bundle.load(bundle, check_hashes=check_hashes)
+    model = bundle.load()
     pixels = read_image(image)
     with backend.sessions(model, say_where) as sessions:
         predictor = ImagePredictor(sessions)
@@ -118,19 +118,18 @@ def _say(result: FrameResult, outputs: ImageOutputs) -> None:
 
 
 def everything_in_image(
-    bundle: Path,
+    bundle: BundleChoice,
     image: Path,
     options: EverythingOptions,
     output: Path | None,
     overlay: Path | None,
     *,
     backend: BackendChoice,
-    check_hashes: bool,
 ) -> None:
     """Find every mask of an image, with a progress bar, and write a COCO dataset and a picture."""
     check_output(output, ".json")
     check_output(overlay, ".png")
-    model = Bundle.load(bundle, check_hashes=check_hashes)
+    model = bundle.load()
     pixels = read_image(image)
     columns = (TextColumn("points"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
@@ -163,8 +162,7 @@ def say_where(placement: str) -> None:
 
 
 def _write_picture(path: Path, pixels: U8) -> None:
-    _, encoded = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
-    _write(path, encoded.tobytes())
+    _write(path, png(pixels))
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -36,6 +36,10 @@ class StreamOptions(OptionGroup):
     metrics: Annotated[str | None, typer.Option(metavar="[HOST:]PORT", help="Serve metrics for Prometheus there.")] = (
         None
     )
+    view: Annotated[
+        str | None,
+        typer.Option(metavar="[HOST:]PORT", help="Serve a page there that shows the streams and takes clicks."),
+    ] = None
     log_json: Annotated[bool, typer.Option("--log-json", help="Log as JSON, one line per event.")] = False
 
     def policy(self) -> "Policy | None":

@@ -19,7 +19,7 @@ from masklet.runtime.concepts.detector import ConceptDetector, Detections
 from masklet.runtime.concepts.follow import Follower
 from masklet.runtime.concepts.lifecycle import Lifecycle, Track
 from masklet.runtime.concepts.options import ConceptOptions
-from masklet.runtime.errors import PromptError, SpecError, StateError
+from masklet.runtime.errors import MaskletWarning, PromptError, SpecError, StateError
 from masklet.runtime.pixels.geometry import resize_mask
 from masklet.runtime.pixels.mask_cleaning import clean
 from masklet.runtime.prompts.prompts import Mask, Prompt
@@ -27,7 +27,8 @@ from masklet.runtime.results import Frame, FrameResult
 from masklet.runtime.sources.source import Source
 from masklet.runtime.tracking.known_policies import Memory
 from masklet.runtime.tracking.masklets import Decoded, Masklets
-from masklet.runtime.tracking.snapshot import TrackerSnapshot
+from masklet.runtime.tracking.memory_limits import MemoryLimits
+from masklet.runtime.tracking.snapshot import ObjectSnapshot, TrackerSnapshot
 
 FIRST_ALONE = (
     "points, boxes and masks cannot be given on the first frame with --text or --exemplar, since its objects have no "
@@ -50,7 +51,7 @@ def check_refinements(frames: Iterable[int], source: Source) -> None:
         raise PromptError(FIRST_ALONE)
 
 
-class ConceptsReset(UserWarning):
+class ConceptsReset(MaskletWarning):
     """The concepts were replaced, and the tracked objects dropped."""
 
 
@@ -81,10 +82,11 @@ class ConceptTracker:
         options: ConceptOptions | None = None,
         detector: ConceptDetector | None = None,
         memory: Memory = None,
+        limits: MemoryLimits | None = None,
     ) -> None:
         """detector: may be shared by the trackers of several streams; a phrase is then encoded once for all.
 
-        memory: the memory policy, as VideoTracker takes it.
+        memory: the memory policy, as VideoTracker takes it. limits: how much of its memories a frame attends to.
         """
         self._sessions = sessions if isinstance(sessions, Sessions) else Sessions.open(sessions)
         self._options = options or ConceptOptions()
@@ -94,7 +96,7 @@ class ConceptTracker:
             raise SpecError(
                 f"{model.family}/{model.variant} has no tracker: it finds concepts in images only, not in videos"
             )
-        self._masklets = Masklets(self._sessions, memory)
+        self._masklets = Masklets(self._sessions, memory, limits)
         self._look_for(self._checked(concepts_of(concepts)))
 
     @property
@@ -148,7 +150,8 @@ class ConceptTracker:
             concept.check(frame.hw)
         self._masklets.begin(frame)
         pending = PendingConcepts(frame, [concept.name for concept in self._concepts])
-        removed = self._follower.update(pending, self._detect(frame))
+        looked = self._first or (self._masklets.time - self._since) % self._options.detection_interval == 0
+        removed = self._follower.update(pending, self._detect(frame, looked), looked)
         self._latest = pending
         self._waiting.append(pending)
         for object_id in removed:
@@ -179,6 +182,20 @@ class ConceptTracker:
         self._prompted(object_id, prompt)
         return self._latest.result()
 
+    def current(self) -> PendingConcepts:
+        """The frame that was last given, as it is known now; where its result is still due, it may come changed."""
+        return self._latest.settled(self._latest.unconfirmed)
+
+    def object_snapshot(self, object_id: int) -> ObjectSnapshot:
+        """What is remembered of an object after the last frame. Raises PromptError where it is not followed."""
+        return self._masklets.bank.object_snapshot(object_id)
+
+    def put_back(self, snapshot: ObjectSnapshot) -> None:
+        """Go on from an earlier snapshot of an object, which may have been removed since, from the next frame on."""
+        self._masklets.bank.put_back(snapshot)
+        if snapshot.object_id not in self._life.tracks:
+            self._begin_by_user(snapshot.object_id)
+
     def remove(self, object_id: int) -> None:
         """Stop tracking an object. Raises PromptError if there is no object of that id."""
         self._masklets.bank.forget(object_id)
@@ -192,7 +209,7 @@ class ConceptTracker:
         return concepts
 
     def _look_for(self, concepts: tuple[Concept, ...]) -> None:
-        self._concepts, self._first = concepts, True
+        self._concepts, self._first, self._since = concepts, True, 0
         self._life = Lifecycle(self._options)
         self._follower = Follower(self._masklets, self._life, self._options)
         self._waiting: deque[PendingConcepts] = deque()
@@ -201,11 +218,12 @@ class ConceptTracker:
         """Raises StateError: the state of tracked concepts cannot be saved."""
         raise StateError(NO_STATE)
 
-    def _detect(self, frame: Frame) -> list[Detections | None]:
-        """Detections of each concept; None for a concept without a phrase after its first frame."""
-        asked = [n for n, one in enumerate(self._concepts) if self._first or one.phrase is not None]
+    def _detect(self, frame: Frame, looks: bool) -> list[Detections | None]:
+        """Detections of each concept; None for a concept without a phrase after its first frame, or between looks."""
+        asked = [n for n, one in enumerate(self._concepts) if self._first or (looks and one.phrase is not None)]
         wanted = [one if self._first else replace(one, exemplars=()) for one in map(self._concepts.__getitem__, asked)]
-        self._first = False
+        if self._first:
+            self._first, self._since = False, self._masklets.time
         found: list[Detections | None] = [None] * len(self._concepts)
         if wanted:
             for place, one in zip(asked, self._detector.find(self._masklets.features, wanted, frame.hw), strict=True):
@@ -217,9 +235,7 @@ class ConceptTracker:
         time, bank = self._masklets.time, self._masklets.bank
         decoded = self._decoded(object_id, prompt)
         if track is None:
-            only = 0 if len(self._concepts) == 1 else None
-            track = self._life.begin(object_id, only, time, 1.0)
-            self._follower.next_id = max(self._follower.next_id, object_id + 1)
+            track = self._begin_by_user(object_id)
         else:
             bank.forget_recent(object_id)
             since = time - self._options.refine_window
@@ -232,6 +248,14 @@ class ConceptTracker:
         self._follower.show(track, logits, 1.0, presence, self._latest)
         for pending in (*self._waiting, self._latest):
             pending.forgive(object_id)
+
+    def _begin_by_user(self, object_id: int) -> Track:
+        """Take up an object that a user added; among several concepts it is an instance of none."""
+        only = 0 if len(self._concepts) == 1 else None
+        track = self._life.begin(object_id, only, self._masklets.time, 1.0)
+        track.by_user = True
+        self._follower.next_id = max(self._follower.next_id, object_id + 1)
+        return track
 
     def _decoded(self, object_id: int, prompt: Prompt) -> Decoded:
         if isinstance(prompt, Mask):
@@ -248,9 +272,10 @@ class ConceptTracker:
 
     def _due(self, delay: int) -> list[PendingConcepts]:
         """Results that are older than `delay` frames, and therefore final."""
-        due = []
+        due, interval = [], self._options.detection_interval
+        confirmed_by = -(-(self._options.confirm_frames - 1) // interval) * interval  # frames later, at the next look
         while len(self._waiting) > delay:
-            ahead = self._waiting[min(len(self._waiting), self._options.confirm_frames) - 1]
+            ahead = self._waiting[min(len(self._waiting) - 1, confirmed_by)]
             due.append(self._waiting.popleft().settled(ahead.unconfirmed))
         return due
 

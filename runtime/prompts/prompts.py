@@ -7,12 +7,13 @@ labels of their own (sam2_video_predictor.py, add_new_points_or_box). A mask can
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from masklet.runtime.errors import PromptError
 from masklet.runtime.pixels.geometry import F32, BoolArray, Fit, to_model_points
+from typing_extensions import Self
 
 I64 = npt.NDArray[np.int64]
 
@@ -34,11 +35,14 @@ class Points:
 
     xy:     [N, 2] float32, source pixels.
     labels: [N] int64, 1 where the object is, 0 where it is not.
+    corrects: correct what was tracked onto the frame, as `VideoTracker.refine` does, rather than segment the object
+              anew from this prompt alone. For an object that is not tracked yet the two are the same.
     Raises PromptError for NaN, another shape or another label.
     """
 
     xy: F32
     labels: I64
+    corrects: bool = False
 
     def __post_init__(self) -> None:
         with np.errstate(over="ignore"):  # values too large for float32 become inf, which is refused below
@@ -62,7 +66,7 @@ class Points:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Box:
-    """A box around one object, in source pixels, with optional clicks that refine it.
+    """A box around one object, in source pixels, with optional clicks that refine it. corrects: as in `Points`.
 
     Raises PromptError for NaN, no area, or corners that are not in the order left, top, right, bottom.
     """
@@ -72,6 +76,7 @@ class Box:
     x1: float
     y1: float
     points: Points | None = None
+    corrects: bool = False
 
     def __post_init__(self) -> None:
         corners = (self.x0, self.y0, self.x1, self.y1)
@@ -83,9 +88,13 @@ class Box:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mask:
-    """The mask of an object on a frame, [H, W] bool, of the frame's size. Raises PromptError if it is empty."""
+    """The mask of an object on a frame, [H, W] bool, of the frame's size. corrects: as in `Points`.
+
+    Raises PromptError if it is empty.
+    """
 
     mask: BoolArray
+    corrects: bool = False
 
     def __post_init__(self) -> None:
         if self.mask.ndim != 2 or self.mask.dtype != np.bool_:
@@ -97,6 +106,7 @@ class Mask:
 
 
 Prompt = Points | Box | Mask
+Removals = dict[int, list[int]]  # the objects that leave before a frame, by frame index
 Schedule = dict[int, dict[int, Prompt]]  # frame index -> object id -> prompt
 
 
@@ -116,19 +126,27 @@ class ScheduledPrompt:
 
 
 def merge(first: Prompt, second: Prompt) -> Prompt:
-    """Combine two prompts of the same object and frame; clicks keep their order.
+    """Combine two prompts of the same object and frame; clicks keep their order. Corrects if both do.
 
     Raises PromptError for a mask with any other prompt, and for two boxes.
     """
+    corrects = first.corrects and second.corrects
     if isinstance(first, Mask) or isinstance(second, Mask):
         raise PromptError("a mask cannot be combined with points, a box or another mask")
     if isinstance(first, Points):
         if isinstance(second, Points):
-            return _join(first, second)
-        return replace(second, points=_join(first, second.points))
+            return replace(_join(first, second), corrects=corrects)
+        return replace(second, points=_join(first, second.points), corrects=corrects)
     if isinstance(second, Box):
         raise PromptError("an object takes one box per frame, got two")
-    return replace(first, points=second if first.points is None else _join(first.points, second))
+    return replace(with_points(first, second), corrects=corrects)
+
+
+def with_points(box: Box, points: Points | None) -> Box:
+    """A box with more clicks after its own."""
+    if points is None:
+        return box
+    return replace(box, points=points if box.points is None else _join(box.points, points))
 
 
 def _join(first: Points, second: Points | None) -> Points:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from masklet.runtime.backends.sessions import Sessions
 from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.pipelines import IMAGES
 from masklet.runtime.bundle.spec import Tensor
 from masklet.runtime.errors import PromptError, SpecError
 from masklet.runtime.pixels.geometry import (
@@ -24,7 +25,7 @@ from masklet.runtime.pixels.geometry import (
     resize_mask,
 )
 from masklet.runtime.prompts.prompts import I64, PADDING, Mask, Prompt, check_prompt, encode_points, point_count
-from masklet.runtime.segmentation.candidates import CHOICES, Choice, choose
+from masklet.runtime.segmentation.candidates import CHOICES, MaskChoice, choose
 
 LOGIT_LIMIT = 32.0  # logits are clamped to this before they are used as a prompt (sip 424)
 FINER = 4  # a mask prompt is resized to this factor times the edge of the decoder's masks (sam2_base.py 424)
@@ -71,9 +72,8 @@ class ImagePredictor:
     def __init__(self, sessions: Bundle | Sessions, *, batch: int = 16) -> None:
         """batch: maximum number of prompts per call of the decoder; bounds the memory of a call."""
         model = sessions.model
-        lacking = [name for name in (ENCODER, DECODER) if all(stage.name != name for stage in model.stages)]
-        if lacking:
-            raise SpecError(f"model {model.family}/{model.variant} has no {lacking[0]}: it cannot segment images")
+        if missing := IMAGES.missing(model):
+            raise SpecError(f"model {model.family}/{model.variant} has no {missing[0]}: it cannot segment images")
         self._sessions = sessions if isinstance(sessions, Sessions) else Sessions.open(sessions)
         self._model, self._batch = model, batch
         self._preprocess, self._policy = model.preprocess, model.prompting
@@ -96,7 +96,7 @@ class ImagePredictor:
         self,
         prompts: Prompt | Sequence[Prompt],
         *,
-        choice: Choice = "auto",
+        choice: MaskChoice = "auto",
         earlier: F32 | None = None,
         logits: bool = False,
     ) -> Prediction:
@@ -118,7 +118,7 @@ class ImagePredictor:
         return Prediction(self._masks(low_res) if enlarged is None else enlarged > 0, scores, low_res, enlarged)
 
     def predict_each(
-        self, images: Iterable[U8 | Embedding], prompts: Iterable[Sequence[Prompt]], *, choice: Choice = "auto"
+        self, images: Iterable[U8 | Embedding], prompts: Iterable[Sequence[Prompt]], *, choice: MaskChoice = "auto"
     ) -> Iterator[Prediction]:
         """Set each image in turn and predict its prompts. Images may differ in size and in their number of prompts."""
         for image, given in zip(images, prompts, strict=True):
@@ -200,7 +200,7 @@ class ImagePredictor:
             feeds["image_embed"] = np.repeat(feeds["vision_feat"], count, axis=0)
         return self._sessions.run(DECODER, feeds)
 
-    def _kinds(self, prompts: Sequence[Prompt], choice: Choice) -> list[Choice]:
+    def _kinds(self, prompts: Sequence[Prompt], choice: MaskChoice) -> list[MaskChoice]:
         if choice != "auto":
             return [choice] * len(prompts)
         multimask = (self._policy.multimask(point_count(prompt), first_prompt=True) for prompt in prompts)

@@ -4,11 +4,12 @@ import hashlib
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 from masklet.runtime.errors import StateError
+from masklet.runtime.prompts.prompt_records import PromptRecord
 from masklet.runtime.streams.message_pack import pack, unpack
 from masklet.runtime.tracking.snapshot import TrackerSnapshot
 
@@ -24,6 +25,7 @@ class StreamState:
     source:      the source as given, without passwords.
     frame_index, time_s: of that frame.
     given:       (frame, object id) of the prompts that were given.
+    live, names: of the prompt book: prompts that were given while the stream ran, and names of objects.
     """
 
     bundle: str
@@ -32,6 +34,8 @@ class StreamState:
     time_s: float
     given: list[tuple[int, int]]
     tracker: TrackerSnapshot
+    live: list[PromptRecord] = field(default_factory=list)
+    names: dict[int, str] = field(default_factory=dict)
 
 
 def save_state(path: Path, state: StreamState) -> None:

@@ -14,9 +14,10 @@ from masklet.runtime.sources.source import Source
 from masklet.runtime.streams.capture import Capture
 from masklet.runtime.streams.counters import Counts
 from masklet.runtime.streams.frame_queue import Captured, Policy
+from masklet.runtime.streams.pace import Pace
 from masklet.runtime.streams.sightings import Sightings
 from masklet.runtime.streams.state import StreamState, save_state
-from masklet.runtime.streams.wake_up import Bell
+from masklet.runtime.streams.wake_up import WakeUp
 from masklet.runtime.streams.writer import Done, OnWritten, Writer
 from masklet.runtime.tracking.tracker import Pending, Tracker
 
@@ -39,6 +40,7 @@ class Stream:
     number:     from 1, in the order of the command line.
     keeping:    how to save the state; None for not at all.
     on_written: called for each frame once its results are written.
+    pace:       when the next frame may be taken; as soon as there is one where None.
     error:      the error that ended the stream early, if any.
     sightings:  which objects are visible, and when each was last seen.
     """
@@ -51,19 +53,20 @@ class Stream:
         prompts: PromptBook,
         sinks: Sinks,
         policy: Policy,
-        bell: Bell,
+        wake_up: WakeUp,
         *,
         keeping: Keeping | None = None,
         on_written: OnWritten = lambda captured, at_s: None,
+        pace: Pace | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.number, self.source = number, source
         self.error: Exception | None = None
         self._tracker, self._prompts, self._keeping, self._clock = tracker, prompts, keeping, clock
-        self._capture = Capture(source, policy, bell, clock)
+        self._capture = Capture(source, policy, wake_up, clock)
         self.sightings = Sightings(lambda what, details: source.tell(what, details))
-        self._writer = Writer(Sinks([sinks, self.sightings]), bell, on_written, clock)
-        self._bell = bell
+        self._writer = Writer(Sinks([sinks, self.sightings]), wake_up, on_written, clock)
+        self._wake_up, self._pace = wake_up, pace
         self._latest: Frame | None = None
         self._behind: deque[Captured] = deque()  # processed frames whose results are still delayed
         self._kept_s = clock()
@@ -79,8 +82,9 @@ class Stream:
 
     @property
     def ready(self) -> bool:
-        """Whether a frame is waiting and the writer has room for its result."""
-        return self._capture.waiting > 0 and self._writer.has_room
+        """Whether a frame is waiting and may be taken, and the writer has room for its result."""
+        waiting = self._capture.waiting > 0 and self._writer.has_room
+        return waiting and (self._pace is None or self._pace.due)
 
     @property
     def over(self) -> bool:
@@ -113,6 +117,8 @@ class Stream:
         captured = self._capture.take()
         if captured is None:
             return
+        if self._pace is not None:
+            self._pace.took()
         try:
             self._step(captured)
         except Exception as error:
@@ -122,7 +128,7 @@ class Stream:
     def fail(self, error: Exception) -> None:
         """End the stream with an error, unless it already has one."""
         self.error = self.error or error
-        self._bell.ring()
+        self._wake_up.set()
 
     def finish(self, *, stopped: bool) -> None:
         """Stop capturing, write finished results and the state. stopped: ended before the end of the source."""
@@ -139,6 +145,8 @@ class Stream:
                 self.error = error
 
     def _step(self, captured: Captured) -> None:
+        for object_id in set(self._prompts.leaving(captured.frame.index)) & set(self._tracker.object_ids):
+            self._tracker.remove(object_id)
         prompts = self._prompts.due(captured.frame.index)
         self._behind.append(captured)
         self._put(self._tracker.advance(captured.frame, prompts))
@@ -164,6 +172,8 @@ class Stream:
             frame.time_s,
             list(self._prompts.given),
             self._tracker.snapshot(),
+            list(self._prompts.live),
+            dict(self._prompts.names),
         )
         self._writer.put(lambda: self._save(keeping.path, state))
 

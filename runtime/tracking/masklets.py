@@ -27,6 +27,8 @@ from masklet.runtime.results import Frame, check_frame
 from masklet.runtime.tracking.camera_motion import CameraMotion, CameraMove
 from masklet.runtime.tracking.known_policies import Memory
 from masklet.runtime.tracking.memory_bank import MemoryBank
+from masklet.runtime.tracking.memory_detail import block_memory
+from masklet.runtime.tracking.memory_limits import MemoryLimits
 from masklet.runtime.tracking.memory_policy import Seen
 from masklet.runtime.tracking.snapshot import TrackerSnapshot
 
@@ -55,11 +57,14 @@ class Masklets:
     """Objects of one stream, from frame to frame. sessions: shared; the memories in `bank` are this stream's own.
 
     memory: the memory policy; the model's own where None.
+    limits: how much of its memories a frame attends to.
     """
 
-    def __init__(self, sessions: Sessions, memory: Memory = None) -> None:
+    def __init__(self, sessions: Sessions, memory: Memory = None, limits: MemoryLimits | None = None) -> None:
         self.sessions, self.model = sessions, sessions.model
-        self.bank = MemoryBank(self.model, memory)
+        limits = limits or MemoryLimits()
+        self._blocks = block_memory(self.model, limits.detail)
+        self.bank = MemoryBank(self.model, memory, limits, None if self._blocks is None else self._blocks.tokens)
         self.time = -1
         self._resize = Resizer(self.model.preprocess.side)
         self._frame: Frame | None = None
@@ -172,7 +177,10 @@ class Masklets:
         rows = [n for n, (object_id, seen) in enumerate(noted) if self.bank.note(object_id, seen, decoded.pinned)]
         memories = dict(zip(rows, self._encoded(decoded, low_res, rows), strict=True)) if rows else {}
         for row, object_id in enumerate(decoded.object_ids):
-            self.bank.keep(object_id, memories.get(row), decoded.pointer[row])
+            memory, blocks = memories.get(row), None
+            if self._blocks is not None and memory is not None:
+                memory, blocks = self._blocks(memory)
+            self.bank.keep(object_id, memory, decoded.pointer[row], blocks)
 
     def _encoded(self, decoded: Decoded, low_res: Tensor, rows: list[int]) -> Tensor:
         """Memories [rows, tokens, channels] of some rows of a batch."""

@@ -2,7 +2,6 @@
 
 import io
 import json
-import shutil
 import threading
 from base64 import b64decode
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 import webpage
+from headless_chromium import headless_chromium
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.pixels.geometry import U8, BoolArray
 from masklet.runtime.prompts.prompts import Points
@@ -20,23 +20,14 @@ from masklet.runtime.segmentation.image_predictor import ImagePredictor
 from PIL import Image
 
 HW = (150, 210)
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
 
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """A headless Chromium; skips with what is missing."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        pytest.skip(f"no browser: none of {', '.join(BROWSERS)} is installed")
     if not webpage.PACKAGE.is_dir():
         pytest.skip("no ONNX Runtime for the browser: needs node and `npm ci --prefix demos/browser`")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=path, args=list(QUIET))
+    with headless_chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

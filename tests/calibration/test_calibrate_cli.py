@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import msgspec
@@ -9,8 +10,8 @@ import numpy as np
 import onnx
 import pytest
 from calibration_scenes import Scene
-from command_line import Cli
-from masklet.calibration import command
+from command_line import Cli, process_words
+from masklet.calibration import calibrate_bundle as command
 from masklet.calibration.clips.truth import open_truth
 from masklet.calibration.recording import instrumented_sessions as watch
 from masklet.calibration.recording import record
@@ -26,19 +27,13 @@ from PIL import Image
 @pytest.fixture(scope="module")
 def calibrated(trained_bundle: Path, scenes: list[Scene], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An INT8 bundle of two scenes with their truth, searched."""
-    from masklet.calibration.verbs import Precision, calibrate
-
     out = tmp_path_factory.mktemp("int8") / "int8.bundle"
     points = [f"{n}/{point}" for n, scene in enumerate(scenes, start=1) for point in scene.points]
-    calibrate(
-        trained_bundle,
-        [str(scene.frames) for scene in scenes],
-        out,
-        Precision.int8,
-        points=points,
-        truth=[scene.masks for scene in scenes],
-        threads=1,
-    )
+    words = [word for point in points for word in ("--point", point)]
+    words += [str(word) for scene in scenes for word in ("--truth", scene.masks)]
+    frames = [scene.frames for scene in scenes]
+    line = process_words("calibrate", trained_bundle, *frames, *words, "-o", out, "--precision", "int8", "--threads", 1)
+    subprocess.run(line, check=True)
     return out
 
 
@@ -122,7 +117,7 @@ def test_it_goes_on_after_an_interruption_and_comes_to_the_same(
     trained_bundle: Path, scenes: list[Scene], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from masklet.calibration.clips.clips import Clip
-    from masklet.calibration.graphs.low_precision import Choice, lower
+    from masklet.calibration.graphs.low_precision import StagePrecision, lower
     from masklet.calibration.graphs.stage_graph import write_graphs
     from masklet.runtime.prompts.syntax import parse_prompts
 
@@ -147,9 +142,8 @@ def test_it_goes_on_after_an_interruption_and_comes_to_the_same(
     for one, other in zip(whole.feeds("mask_decoder", 99), again.feeds("mask_decoder", 99), strict=True):
         assert all(np.array_equal(one[name], other[name]) for name in one)
     for part, recording in (("a", whole), ("b", again)):
-        low = lower(
-            bundle, "memory_attention", Choice(Precision.INT8), recording.statistics["memory_attention"], "percentile"
-        )
+        magnitudes = recording.statistics["memory_attention"]
+        low = lower(bundle, "memory_attention", StagePrecision(Precision.INT8), magnitudes, "percentile")
         write_graphs("memory_attention", low.models, tmp_path / part)
     for path in tmp_path.glob("a/memory_attention.*"):
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
@@ -206,6 +200,27 @@ def test_bad_input(
     assert not list(tmp_path.glob(".*"))
 
 
+def test_agreement_with_nothing_proves_nothing(
+    cli: Cli, trained_bundle: Path, scenes: list[Scene], tmp_path: Path
+) -> None:
+    """An object that FP32 has lost from the second frame on: every pipeline agrees with it, whatever it computes."""
+    clip, out = tmp_path / "clip", tmp_path / "low.bundle"
+    clip.mkdir()
+    shutil.copy(scenes[0].frames / "00000.png", clip / "00000.png")
+    for index in range(1, 10):
+        Image.fromarray(np.zeros((128, 128, 3), np.uint8)).save(clip / f"{index:05d}.png")
+    words = [trained_bundle, clip, *scenes[0].words(), "-o", out, "--threads", 1, "--no-search"]
+    code, _, err = cli("calibrate", *words)
+    assert code == 2
+    assert "FP32 itself has a mask in 0 of 18 object frames after the prompts, so agreement with it proves" in err
+    assert not out.exists()
+    code, said, err = cli("calibrate", *words, "--force")
+    assert code == 0, err
+    assert "masklet: warning: FP32 itself has a mask in 0 of 18 object frames" in err
+    assert "FP32 has a mask in 0 of 18 object frames after the prompts" in " ".join(said.split())
+    assert out.exists()
+
+
 def test_not_a_number_is_named(cli: Cli, trained_bundle: Path, scenes: list[Scene], tmp_path: Path) -> None:
     bundle = Bundle.load(trained_bundle)
     with write_bundle(tmp_path / "nan.bundle") as writer:
@@ -249,3 +264,14 @@ def test_only_fp32_video_bundles_are_taken(sam_bundle: Path) -> None:
 def test_the_summary_survives_the_manifest(calibrated: Path) -> None:
     manifest = Bundle.load(calibrated).manifest
     assert msgspec.json.decode(msgspec.json.encode(manifest), type=type(manifest)) == manifest
+
+
+def test_a_package_of_the_extra_that_is_missing_is_named(
+    cli: Cli, scenes: list[Scene], trained_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "masklet.runtime.extras.installed_version", lambda package: None if package == "jinja2" else "1.0"
+    )
+    code, _, err = cli("calibrate", trained_bundle, scenes[0].frames, "--point", "60,60", "-o", tmp_path / "low.bundle")
+    assert code == 2
+    assert err == "masklet: error: calibrating needs jinja2; pip install 'masklet[calibrate]'\n"

@@ -16,6 +16,7 @@ from command_line import process_words
 from masklet.export import verbs
 from masklet.export.checkpoints.pretrained import fingerprint
 from masklet.export.families.sam2 import FAMILY, FOURIER
+from masklet.export.pipeline import export_bundle
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.cli.main import main
 from safetensors.torch import load_file, save_file
@@ -181,6 +182,20 @@ def test_a_model_that_cannot_be_had(source: str, cli: Cli, tmp_path: Path, monke
     assert f"{source}: no such folder, and cannot be downloaded" in refused(cli, source, tmp_path)
 
 
+def test_a_hub_that_cannot_be_reached_is_one_line(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library tries again five times, and would give an account of each."""
+    import huggingface_hub.constants
+
+    waited: list[float] = []
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr("time.sleep", waited.append)
+    err = refused(cli, "masklet/there-is-no-such-model", tmp_path)
+    assert len(waited) >= 1, "it was tried again"
+    assert err.count("\n") == 1
+    assert "there-is-no-such-model: no such folder, and cannot be downloaded" in err
+
+
 def test_a_folder_that_cannot_be_written(cli: Cli, nano_checkpoint: Path, tmp_path: Path) -> None:
     code, _, err = cli("export", nano_checkpoint, "-o", tmp_path / "missing" / "bundle")
     assert code == 2
@@ -214,3 +229,11 @@ def wait_for_a_graph(folder: Path, process: "subprocess.Popen[bytes]") -> None:
             return
         time.sleep(0.1)
     raise TimeoutError("the export wrote no graph")
+
+
+def test_progress_counts_the_stages(nano_checkpoint: Path, tmp_path: Path) -> None:
+    steps: list[str] = []
+    exported = export_bundle(str(nano_checkpoint), tmp_path / "bundle", progress=steps.append)
+    names = [stage.name for stage in exported.variants[0].model.stages]
+    wanted = [f"stage {n} of {len(names)}, {name}: tracing" for n, name in enumerate(names, start=1)]
+    assert [step for step in steps if "tracing" in step] == wanted

@@ -58,6 +58,12 @@ def test_a_run_gives_all_four_outputs(profile: Cli, nano_bundle: Path, clip: Pat
     code, out, err = profile("--compare", paths["json"], paths["json"])
     assert code == 0, err
     assert "no verdict from 5 frames" in out
+    compared = tmp_path / "compared.json"
+    code, _, err = profile("--compare", paths["json"], paths["json"], "--json", compared)
+    assert code == 0, err
+    assert json.loads(compared.read_text())["changes"][0]["change"] == 0.0
+    code, _, err = profile("--compare", paths["json"], paths["json"], "--html", tmp_path / "c.html")
+    assert (code, "--html shows one run; --compare prints a table and writes --json" in err) == (2, True)
 
 
 def test_an_object_may_join_within_the_run(profile: Cli, nano_bundle: Path, clip: Path) -> None:
@@ -70,7 +76,7 @@ BAD: list[tuple[str, tuple[object, ...]]] = [
     ("12 frames leave nothing to measure after 12 of warm-up", ("--warmup", 12)),
     ("7 frames leave nothing to measure after 7 of warm-up", ("--end", 7)),
     ("there is no folder", ("--json", "no/such/folder/p.json")),
-    ("is a folder; name a file", ("--html", "/")),
+    ("is a folder; give a file", ("--html", "/")),
     ("cannot be written", ("--trace", "/proc/p.json")),
     ("--sweep objects=none: expected objects=1,2,4", ("--sweep", "objects=none")),
     ("the model attends to 7 at most", ("--sweep", "memory=9")),

@@ -18,7 +18,7 @@ def open_masks(target: Target, opening: Opening) -> "Sink":
 
 
 SINK = SinkKind(
-    Option("masks", "One JSON line per frame, masks as COCO RLE.", Path, metavar="FILE.jsonl"),
+    Option("masks", "One JSON line per frame, masks as COCO RLE; - for standard output.", Path, metavar="FILE.jsonl"),
     open_masks,
     OnResume.APPEND,
     order=1,

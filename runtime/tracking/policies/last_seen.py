@@ -35,7 +35,7 @@ class LastSeenState(ObjectState):
     seen: tuple[int, ...] = ()
 
 
-class LastSeen(MemoryPolicy[LastSeenState, LastSeenOptions]):
+class LastSeenFrames(MemoryPolicy[LastSeenState, LastSeenOptions]):
     """The rank of a frame among those with the object is its place in time, however long ago it was (as in SAM 3)."""
 
     name, state_type, options_type = "last_seen", LastSeenState, LastSeenOptions
@@ -63,4 +63,4 @@ class LastSeen(MemoryPolicy[LastSeenState, LastSeenOptions]):
         return Slots(self.spec.prompted_frames + self.frames, self.spec.prompted_frames + self.spec.pointers - 1)
 
 
-POLICY = LastSeen
+POLICY = LastSeenFrames

@@ -16,9 +16,9 @@ from built_engines import layers_of_engines
 from command_line import Cli
 from engines import with_engines
 from fake_cuda import FACTS, FakeCuda
-from masklet.export.engines import command
+from masklet.export.engines import build_bundle as command
 from masklet.export.engines.build import BuildOptions, Engine, _failure, build_engine
-from masklet.export.engines.command import BuildRequest, run_build
+from masklet.export.engines.build_bundle import BuildRequest, run_build
 from masklet.export.engines.device_profile import DeviceProfile, device_profile
 from masklet.export.engines.layers import layers_from_log, operand_types
 from masklet.export.engines.memory import TACTIC_BYTES, activation_bytes
@@ -27,7 +27,7 @@ from masklet.export.engines.progress import Steps
 from masklet.export.engines.shapes import optimization_profiles
 from masklet.runtime.backends.trt.library import load_library
 from masklet.runtime.backends.trt.log import Messages
-from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.bundle import Bundle, BundleChoice
 from masklet.runtime.bundle.spec import StageSpec
 from masklet.runtime.cli.main import _stop
 from masklet.runtime.errors import ExportError, SessionError
@@ -45,7 +45,7 @@ def built(nano_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle that was built once, by the command line's own function."""
     root = Path(shutil.copytree(nano_bundle, tmp_path_factory.mktemp("engines") / "nano.bundle"))
     cache = root.parent / "timing.cache"
-    run_build(BuildRequest(root, "tensorrt-rtx", "rtx-4090", (), BuildOptions(timing_cache=cache)))
+    run_build(BuildRequest(BundleChoice(root), "tensorrt-rtx", "rtx-4090", (), BuildOptions(timing_cache=cache)))
     assert cache.stat().st_size > 0
     return root
 
@@ -106,7 +106,7 @@ def test_what_does_not_fit_is_not_built(nano_bundle: Path, cli: Cli, tmp_path: P
         (["--device", "nonsense"], "no device profile 'nonsense'; known: a100"),
         (["--device", "jetson-thor", "--force"], "does not build for compute capability 11.0, it builds for 7.5, 8.0"),
         (["--stage", "nonsense"], "no stage 'nonsense'"),
-        (["--timing-cache", "."], "is a folder; name a file"),
+        (["--timing-cache", "."], "is a folder; give a file"),
     ],
 )
 def test_bad_input_is_one_line(nano_bundle: Path, cli: Cli, options: list[str], said: str) -> None:
@@ -132,7 +132,7 @@ def test_switches_that_this_tensorrt_does_not_have(
     def no_gpu() -> None:
         raise SessionError("no driver")
 
-    monkeypatch.setattr("masklet.export.engines.command.open_cuda", no_gpu)
+    monkeypatch.setattr("masklet.export.engines.build_bundle.open_cuda", no_gpu)
     code, out, err = cli("build", nano_bundle, "--backend", backend, *option)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert said in err
@@ -195,7 +195,9 @@ def test_ctrl_c_ends_a_build_and_leaves_the_bundle(
 ) -> None:
     """A real signal, which comes in the midst of the building, and the handler that `masklet` has for it."""
     root = Path(shutil.copytree(nano_bundle, tmp_path / "nano.bundle"))
-    request = BuildRequest(root, "tensorrt-rtx", "rtx-4090", ("mask_decoder", "memory_encoder"), BuildOptions())
+    request = BuildRequest(
+        BundleChoice(root), "tensorrt-rtx", "rtx-4090", ("mask_decoder", "memory_encoder"), BuildOptions()
+    )
     before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
     built: list[str] = []
 
@@ -242,7 +244,7 @@ class Gpu:
 
     def run(self, root: Path, *stages: str) -> None:
         self.built.clear()
-        run_build(BuildRequest(root, "tensorrt", "l4", stages, BuildOptions()))
+        run_build(BuildRequest(BundleChoice(root), "tensorrt", "l4", stages, BuildOptions()))
 
     def _build(self, library: object, backend: object, stage: StageSpec, *how: object) -> Engine:
         self.built.append(stage.name)

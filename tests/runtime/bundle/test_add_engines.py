@@ -12,20 +12,19 @@ from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.bundle.describe import bundle_bytes, graph_bytes
 from masklet.runtime.bundle.manifest import MANIFEST, Artifact, Checkpoint
 from masklet.runtime.bundle.precision import Precision
-from masklet.runtime.bundle.spec import ModelSpec, Preprocess, StageSpec, TensorSpec
 from masklet.runtime.bundle.writer import write_bundle
 from masklet.runtime.errors import BundleError
+from toy_models import TOY
 
-STAGE = StageSpec("image_encoder", (TensorSpec("image", (1, 8, 8, 3), "uint8"),), (TensorSpec("feat", (1, 4)),))
-MODEL = ModelSpec("toy", "one", "image", Preprocess(8, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)), (STAGE,))
 ENGINE = Artifact("image_encoder", "tensorrt", Precision.FP32, (), {"gpu": "any"})
 
 
 def write(destination: Path, *, replace: bool = False) -> Bundle:
     with write_bundle(destination, replace=replace) as writer:
         (writer.root / "image_encoder.onnx").write_bytes(b"graph")
-        writer.add("image_encoder", "onnx", Precision.FP32, ["image_encoder.onnx"])
-        writer.seal(MODEL, Checkpoint("toy", "0" * 64))
+        for stage in TOY.stages:
+            writer.add(stage.name, "onnx", Precision.FP32, ["image_encoder.onnx"])
+        writer.seal(TOY, Checkpoint("toy", "0" * 64))
     return Bundle.load(destination)
 
 
@@ -58,7 +57,7 @@ def test_what_a_killed_build_left_goes_with_the_next(tmp_path: Path) -> None:
     (tmp_path / ".b.replaced.old").mkdir()
     amend(bundle)
     assert os.listdir(tmp_path) == ["b"]
-    assert [a.format for a in Bundle.load(bundle.root).manifest.artifacts] == ["onnx", "tensorrt"]
+    assert [a.format for a in Bundle.load(bundle.root).manifest.artifacts] == ["onnx", "onnx", "tensorrt"]
 
 
 def test_a_build_that_runs_is_left_alone_by_an_export(tmp_path: Path) -> None:
@@ -66,7 +65,7 @@ def test_a_build_that_runs_is_left_alone_by_an_export(tmp_path: Path) -> None:
     with amend_bundle(bundle) as amendment:
         amendment.put(ENGINE, {"engines/image_encoder.engine": b"plan"})
         write(tmp_path / "b", replace=True)
-    assert [a.format for a in Bundle.load(bundle.root).manifest.artifacts] == ["onnx", "tensorrt"]
+    assert [a.format for a in Bundle.load(bundle.root).manifest.artifacts] == ["onnx", "onnx", "tensorrt"]
     assert os.listdir(tmp_path) == ["b"]
 
 

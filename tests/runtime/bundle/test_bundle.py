@@ -14,17 +14,10 @@ from hypothesis import strategies as st
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.bundle.manifest import MANIFEST, SEAL, Checkpoint, Manifest, Parity, sha256
 from masklet.runtime.bundle.precision import Precision
-from masklet.runtime.bundle.spec import ModelSpec, Preprocess, StageSpec, TensorSpec
 from masklet.runtime.bundle.writer import BundleWriter, write_bundle
 from masklet.runtime.errors import BundleError
+from toy_models import TOY
 
-MODEL = ModelSpec(
-    family="toy",
-    variant="one",
-    pipeline="image",
-    preprocess=Preprocess(side=8, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
-    stages=(StageSpec("image_encoder", (TensorSpec("image", (1, 8, 8, 3), "uint8"),), (TensorSpec("feat", (1, 4)),)),),
-)
 CHECKPOINT = Checkpoint("toy", "0" * 64)
 
 
@@ -38,7 +31,9 @@ def fill(writer: BundleWriter, content: bytes = b"graph") -> None:
     (writer.root / "image_encoder.onnx").write_bytes(content)
     (writer.root / "image_encoder.weights").write_bytes(b"weights")
     writer.add("image_encoder", "onnx", Precision.FP32, ["image_encoder.onnx", "image_encoder.weights"])
-    writer.seal(MODEL, CHECKPOINT, [Parity("image_encoder", "onnx", "feat", 1e-7, 1e-6)], {"masklet": "0"})
+    (writer.root / "mask_decoder.onnx").write_bytes(content)
+    writer.add("mask_decoder", "onnx", Precision.FP32, ["mask_decoder.onnx"])
+    writer.seal(TOY, CHECKPOINT, [Parity("image_encoder", "onnx", "feat", 1e-7, 1e-6)], {"masklet": "0"})
 
 
 def reseal(root: Path, change: dict[str, object]) -> None:
@@ -50,7 +45,7 @@ def reseal(root: Path, change: dict[str, object]) -> None:
 
 def test_what_was_written_is_read(tmp_path: Path) -> None:
     bundle = Bundle.load(write(tmp_path / "b"))
-    assert bundle.model == MODEL
+    assert bundle.model == TOY
     assert bundle.path(bundle.artifact("image_encoder", ("onnx-ort", "onnx"))).read_bytes() == b"graph"
     assert os.listdir(tmp_path) == ["b"]
 
@@ -59,9 +54,10 @@ def test_assets_are_files_of_the_bundle_like_any_other(tmp_path: Path) -> None:
     with write_bundle(tmp_path / "b") as writer:
         (writer.root / "image_encoder.onnx").write_bytes(b"graph")
         (writer.root / "words.json").write_bytes(b"[]")
-        writer.add("image_encoder", "onnx", Precision.FP32, ["image_encoder.onnx"])
+        for stage in TOY.stages:
+            writer.add(stage.name, "onnx", Precision.FP32, ["image_encoder.onnx"])
         writer.add_asset("words.json")
-        writer.seal(MODEL, CHECKPOINT)
+        writer.seal(TOY, CHECKPOINT)
     bundle = Bundle.load(tmp_path / "b")
     assert bundle.asset("words.json").read_bytes() == b"[]"
     assert [file.path for file in bundle.manifest.files()] == ["image_encoder.onnx", "words.json"]
@@ -258,7 +254,7 @@ def test_a_manifest_survives_a_round_trip(tmp_path: Path) -> None:
 
 def test_a_precision_that_there_is_not_is_refused(tmp_path: Path) -> None:
     root = write(tmp_path / "b")
-    (artifact,) = json.loads((root / MANIFEST).read_text())["artifacts"]
-    reseal(root, {"artifacts": [{**artifact, "precision": "int5"}]})
+    artifact, *others = json.loads((root / MANIFEST).read_text())["artifacts"]
+    reseal(root, {"artifacts": [{**artifact, "precision": "int5"}, *others]})
     with pytest.raises(BundleError, match="Invalid enum value 'int5'"):
         Bundle.load(root)

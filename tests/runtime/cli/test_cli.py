@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import av
@@ -228,6 +229,13 @@ def test_doctor_names_what_runs_what(cli: Cli) -> None:
     assert code == 0
     assert "CPUExecutionProvider" in out
     assert "transformers" in out
+    for extra in ("export", "calibrate", "feeds", "text", "openvino"):
+        assert extra in out
+    code, out, _ = cli("doctor", "--json")
+    found = json.loads(out)
+    assert found["packages"]["export"]["onnx"] == version("onnx")
+    assert found["packages"]["masklet"]["numpy"] == version("numpy")
+    assert any(line.startswith("ONNX Runtime") for line in found["engines"])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -1,5 +1,6 @@
 """The prompt forms of the command line: a contract that users and scripts rely on."""
 
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -8,9 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from masklet.runtime.errors import PromptError
+from masklet.runtime.errors import MaskletWarning, PromptError
 from masklet.runtime.prompts.prompts import Box, Mask, Points, Schedule
-from masklet.runtime.prompts.syntax import parse_prompts, read_mask
+from masklet.runtime.prompts.syntax import parse_prompts, parse_removals, read_mask
 from PIL import Image
 
 
@@ -73,7 +74,7 @@ def test_every_box_is_read_as_written(
 @given(st.text(max_size=30), st.sampled_from(["points", "negatives", "boxes"]))
 def test_any_text_is_a_prompt_or_one_line(text: str, kind: str) -> None:
     with suppress(PromptError):
-        parse_prompts(**{"points": [], "negatives": [], "boxes": [], "masks": [], kind: [text]})
+        parse(**{kind: [text]})
 
 
 @pytest.mark.parametrize(
@@ -96,7 +97,7 @@ def test_any_text_is_a_prompt_or_one_line(text: str, kind: str) -> None:
 )
 def test_a_bad_form_is_one_line_with_option_and_value(kind: str, text: str, message: str) -> None:
     with pytest.raises(PromptError, match=message) as caught:
-        parse_prompts(**{"points": [], "negatives": [], "boxes": [], "masks": [], kind: [text]})
+        parse(**{kind: [text]})
     assert "\n" not in str(caught.value)
 
 
@@ -150,6 +151,22 @@ def test_a_file_name_may_look_like_a_choice(tmp_path: Path) -> None:
     np.testing.assert_array_equal(prompt.mask, IDS > 0)
 
 
+def test_a_file_of_several_objects_is_warned_of(tmp_path: Path) -> None:
+    file = save(tmp_path / "mask.png", "P")
+    with pytest.warns(MaskletWarning, match=r"mask\.png: has the values .*, all of which are one object here; .*#"):
+        parse(masks=[str(file)])
+    one = tmp_path / "one.png"
+    Image.fromarray(np.where(IDS == 4, 255, 0).astype(np.uint8)).save(one)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        parse(masks=[f"{file}#4", f"2:{one}"])
+
+
+def test_prompts_that_name_no_frame_are_for_the_first_that_is_run() -> None:
+    found = parse_prompts(points=["10,20", "2@9:1,2"], negatives=[], boxes=[], masks=[], first=50)
+    assert {frame: list(objects) for frame, objects in found.items()} == {9: [2], 50: [1]}
+
+
 def test_bad_mask_files_are_one_line(tmp_path: Path) -> None:
     Image.fromarray(np.arange(4096, dtype=np.uint8).reshape(64, 64)).save(tmp_path / "whole.png")
     whole = (tmp_path / "whole.png").read_bytes()
@@ -173,3 +190,16 @@ def test_bad_mask_files_are_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
     with pytest.raises(PromptError, match="no such mask file"):
         read_mask(tmp_path)
+
+
+def test_later_clicks_correct_and_boxes_begin_anew() -> None:
+    plan = parse(points=["1:1,2", "2@5:3,4"], negatives=["1@9:5,6"], boxes=["1@12:0,0,9,9"])
+    assert [plan[frame][1].corrects for frame in (0, 9, 12)] == [True, True, False]
+    assert not plan[5][2].corrects
+
+
+def test_removals_are_read() -> None:
+    assert parse_removals(["2@30", "1@30", "7@4"]) == {30: [2, 1], 4: [7]}
+    for wrong in ("2", "@3", "a@3", "2@-1", "2@3:1,1"):
+        with pytest.raises(PromptError, match=rf"--remove {wrong}: expected ID@FRAME, such as 2@120"):
+            parse_removals([wrong])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from masklet.export import parity
-from masklet.export.checkpoint import model_type
+from masklet.export.checkpoints.pretrained import model_type
 from masklet.export.known_families import family_of
 from masklet.runtime.backends.output_error import output_error
 from masklet.runtime.backends.ov.backend import OpenVino
@@ -40,7 +40,7 @@ def test_every_stage_agrees_with_the_checkpoint(family: str, request: pytest.Fix
     model = family_of(model_type(source), source).load(source, opened.model.preprocess.side)
     for stage in family_of(model_type(source), source).stages(model):
         session = backend.open(opened, opened.model.stage(stage.spec.name))
-        for trial in parity.trials(stage):
+        for trial in parity.reference_calls(stage):
             got = session.run(trial.feeds)
             for name, wanted in trial.wanted.items():
                 told = f"{stage.spec.name}, {name}, {trial.case}"

@@ -1,0 +1,1 @@
+"""Where a model loses an object: its stages observed at five positions, over clips with true masks."""

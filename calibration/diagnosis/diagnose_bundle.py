@@ -1,0 +1,153 @@
+"""The command `masklet diagnose`: checks first, then the clip and its transformations, then reports."""
+
+import importlib.util
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+from masklet.calibration.clips.clips import Clip
+from masklet.calibration.clips.truth import open_truth
+from masklet.calibration.diagnosis.followed import schedule_of
+from masklet.calibration.diagnosis.observation import Observation, ObservedBundle
+from masklet.calibration.diagnosis.observer.positions import Layout
+from masklet.calibration.diagnosis.pipeline import Plan, diagnose
+from masklet.calibration.diagnosis.report.page import page
+from masklet.calibration.diagnosis.report.report import Report, Side
+from masklet.calibration.diagnosis.report.terminal import show
+from masklet.calibration.diagnosis.transformations.davis_folder import check_folder
+from masklet.calibration.diagnosis.transformations.transformation import Transformation
+from masklet.calibration.diagnosis.transformations.true_clip import open_true_clip
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.errors import CalibrationError
+from masklet.runtime.prompts.prompts import Schedule
+from masklet.runtime.sinks.output_file import check_writable, write_whole
+from masklet.runtime.tracking.known_policies import policy_of
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+NEEDED = ("onnx", "onnxruntime", "jinja2")
+
+
+@dataclass(frozen=True, slots=True)
+class DiagnosisRequest:
+    """What to diagnose, and where the reports go.
+
+    against, against_memory: what to compare with; None for the same bundle, the same policy, or for nothing where both
+    are. truth: of the clip's true masks. shares: whether attention's are measured.
+    """
+
+    bundle: Path
+    memory: str | None
+    against: Path | None
+    against_memory: str | None
+    truth: Path | None
+    transformations: Sequence[Transformation]
+    html: Path | None
+    json: Path | None
+    write: Path | None
+    shares: bool
+    seed: int
+    threads: int | None
+    check_hashes: bool
+
+
+def run_diagnose(request: DiagnosisRequest, clip: Clip) -> None:
+    """Diagnose, print, write the reports."""
+    _require_extra()
+    compared = _compared(request)
+    clip, schedule = _checked(request, clip)
+    objects = sorted({i for prompts in schedule.values() for i in prompts})
+    sides: list[Side] = []
+    seen: dict[str, Observation] = {}
+    with _progress() as progress, open_true_clip(clip, objects, progress) as opened:
+        for bundle, memory in compared:
+            first = not sides
+            plan = Plan(
+                clip=opened,
+                schedule=schedule,
+                truth=clip.truth is not None,
+                transformations=request.transformations,
+                seed=request.seed,
+                pictures=first and request.html is not None,
+                write=request.write if first else None,
+            )
+            with ObservedBundle(bundle, memory=memory, threads=request.threads, shares=request.shares) as observed:
+                side, found = diagnose(observed, plan, progress)
+            sides.append(side)
+            seen = seen or found
+    report = Report(
+        source=clip.source,
+        objects=objects,
+        seed=request.seed,
+        truth=clip.truth is not None,
+        side=sides[0],
+        against=sides[1] if len(sides) > 1 else None,
+    )
+    show(report)
+    _write(request, report, seen)
+
+
+def _compared(request: DiagnosisRequest) -> list[tuple[Bundle, str | None]]:
+    """The bundle and, where there is one, what it is compared with, each with its memory policy."""
+    bundle = Bundle.load(request.bundle, check_hashes=request.check_hashes)
+    compared = [(bundle, request.memory)]
+    if request.against is not None or request.against_memory is not None:
+        other = bundle
+        if request.against is not None:
+            other = Bundle.load(request.against, check_hashes=request.check_hashes)
+        compared.append((other, request.memory if request.against_memory is None else request.against_memory))
+    for each, memory in compared:
+        Layout.of(each)
+        policy_of(each.model, memory)
+    return compared
+
+
+def _checked(request: DiagnosisRequest, clip: Clip) -> tuple[Clip, Schedule]:
+    """Refuse what cannot be done before any work is; returns the clip with its truth, and its prompts."""
+    for path in (request.html, request.json):
+        if path is not None:
+            check_writable(path)
+    if request.write is not None:
+        check_folder(request.write)
+        if not request.transformations:
+            raise CalibrationError(f"--write {request.write}: nothing to write; give --transform")
+    if request.truth is not None:
+        clip = replace(clip, truth=open_truth(request.truth))
+    if request.transformations and clip.truth is None:
+        raise CalibrationError("--transform moves true masks along; give --truth MASKS")
+    schedule = schedule_of(clip)
+    later = sorted(frame for frame in schedule if frame != clip.first_frame)
+    if request.transformations and later:
+        raise CalibrationError(
+            f"a prompt is for frame {later[0]}, and --transform changes what is there; prompt on frame "
+            f"{clip.first_frame}, the first, alone"
+        )
+    return clip, schedule
+
+
+def _require_extra() -> None:
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise CalibrationError(f"diagnosing needs {', '.join(missing)}; pip install 'masklet[calibrate]'")
+
+
+def _write(request: DiagnosisRequest, report: Report, seen: dict[str, Observation]) -> None:
+    if request.json is not None:
+        write_whole(request.json, msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
+    if request.html is not None:
+        write_whole(request.html, page(report, seen).encode())
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int | None], None]]:
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("opening the bundle", total=None)
+
+        def told(what: str, done: int, total: int | None) -> None:
+            bar.update(task, description=what, completed=done, total=total)
+
+        yield told

@@ -1,0 +1,1 @@
+"""What is measured at a position: read-outs, distances, attention."""

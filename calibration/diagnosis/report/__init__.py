@@ -1,0 +1,1 @@
+"""The report: data, HTML page, pictures and terminal."""

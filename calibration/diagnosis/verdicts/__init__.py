@@ -1,0 +1,1 @@
+"""Where an object was lost, and what can be done."""
