@@ -34,10 +34,11 @@ class FrameSlots:
             self._array[slot] = arrived[1]
         self._drop(leaving)
 
-    def put(self, time: int, value: Tensor) -> None:
-        """Keep a value of the present frame, in place of an earlier one of it."""
-        self._keep_beside(value)
-        self._present = time, value
+    def put(self, time: int, value: Tensor | None) -> None:
+        """Keep a value of the present frame, in place of an earlier one of it; none of it where None."""
+        if value is not None:
+            self._keep_beside(value)
+        self._present = None if value is None else (time, value)
 
     def drop_since(self, since: int, pinned: Collection[int]) -> None:
         """Drop the frames kept from `since` on that are not pinned, the present one excepted."""

@@ -19,7 +19,7 @@ from masklet.runtime.errors import PromptError, StateError
 from masklet.runtime.tracking.frame_slots import FrameSlots
 from masklet.runtime.tracking.known_policies import Memory, policy_of, policy_text
 from masklet.runtime.tracking.memory_limits import MemoryLimits
-from masklet.runtime.tracking.memory_policy import Attended, ObjectState, Seen
+from masklet.runtime.tracking.memory_policy import Attended, Choice, ObjectState, Seen
 from masklet.runtime.tracking.snapshot import ObjectSnapshot, TrackerSnapshot
 
 
@@ -81,32 +81,33 @@ class MemoryBank:
                 of.state, of.present = of.present, None
             self._settle(of)
 
-    def choose(self, object_id: int, seen: Seen) -> int | None:
-        """The candidate that the policy takes on the present frame; None for the decoder's own choice."""
+    def choose(self, object_id: int, seen: Seen) -> Choice | None:
+        """What the policy takes on the present frame; None for the decoder's own choice."""
         return self.policy.choose(self._objects[object_id].state, seen)
 
-    def keep(
-        self,
-        object_id: int,
-        seen: Seen,
-        pinned: bool,
-        memory: Tensor,
-        pointer: Tensor,
-        blocks: Tensor | None = None,
-    ) -> None:
-        """Keep the present frame of an object, which joins by its first one.
+    def note(self, object_id: int, seen: Seen, pinned: bool) -> bool:
+        """Take note of the present frame of an object, which joins by its first one; whether to keep a memory of it.
 
-        memory: [tokens, channels]; pointer: [channels]; pinned: whether it is to stay, as prompted frames do; blocks:
-        [tokens] int64, of memories that are sets of tokens.
+        pinned: whether the frame is to stay, as prompted frames do.
         """
         if object_id not in self._objects:
             self._admit(object_id, self.policy.start())
         of = self._objects[object_id]
+        of.present = self.policy.after(of.state, seen, pinned)
+        memories, _ = self.policy.kept(of.present, self._time + 1)
+        return self._time in memories
+
+    def keep(self, object_id: int, memory: Tensor | None, pointer: Tensor, blocks: Tensor | None = None) -> None:
+        """Keep the present frame of an object, once it was noted, in place of what was kept of it.
+
+        memory: [tokens, channels], None where none is to be kept; pointer: [channels]; blocks: [tokens] int64, of
+        memories that are sets of tokens.
+        """
+        of = self._objects[object_id]
         of.spatial.put(self._time, memory)
-        if of.blocks is not None and blocks is not None:
+        if of.blocks is not None:
             of.blocks.put(self._time, blocks)
         of.pointers.put(self._time, pointer)
-        of.present = self.policy.after(of.state, seen, pinned)
 
     def forget(self, object_id: int) -> None:
         """Drop everything about an object."""

@@ -42,6 +42,17 @@ class Seen:
     camera: CameraMove | None = None
 
 
+class Choice(NamedTuple):
+    """What a policy takes in the place of the decoder's choice.
+
+    candidate: index of a candidate; None for the one that the decoder took.
+    mask:      [h, w] logits to take in the place of its own; None for its own.
+    """
+
+    candidate: int | None
+    mask: Tensor | None = None
+
+
 class Slots(NamedTuple):
     """How many frames of one object are kept at most: their spatial memories, and their pointers."""
 
@@ -120,8 +131,8 @@ class MemoryPolicy(ABC, Generic[State, Options]):
         """Whether it asks how the camera moves."""
         return False
 
-    def choose(self, state: State, seen: Seen) -> int | None:
-        """Index of the candidate that is taken on a frame without a prompt; None for the decoder's own choice."""
+    def choose(self, state: State, seen: Seen) -> Choice | None:
+        """What is taken on a frame without a prompt; None for the decoder's own choice."""
         return None
 
     def kept(self, state: State, now: int) -> tuple[set[int], set[int]]:
