@@ -10,9 +10,10 @@ import msgspec
 from masklet.calibration.clips.clips import Clip
 from masklet.calibration.clips.truth import open_truth
 from masklet.calibration.diagnosis.followed import schedule_of
-from masklet.calibration.diagnosis.observation import Observation, ObservedBundle
+from masklet.calibration.diagnosis.observation import ObservedBundle
 from masklet.calibration.diagnosis.observer.positions import Layout
 from masklet.calibration.diagnosis.pipeline import Plan, diagnose
+from masklet.calibration.diagnosis.report.films import Film
 from masklet.calibration.diagnosis.report.page import page
 from masklet.calibration.diagnosis.report.report import Report, Side
 from masklet.calibration.diagnosis.report.terminal import show
@@ -60,7 +61,7 @@ def run_diagnose(request: Request, clip: Clip) -> None:
     clip, schedule = _checked(request, clip)
     objects = sorted({i for prompts in schedule.values() for i in prompts})
     sides: list[Side] = []
-    seen: dict[str, Observation] = {}
+    shown: dict[str, list[Film]] = {}
     with _progress() as progress, open_true_clip(clip, objects, progress) as opened:
         for bundle, memory in compared:
             first = not sides
@@ -76,7 +77,7 @@ def run_diagnose(request: Request, clip: Clip) -> None:
             with ObservedBundle(bundle, memory=memory, threads=request.threads, shares=request.shares) as observed:
                 side, found = diagnose(observed, plan, progress)
             sides.append(side)
-            seen = seen or found
+            shown = shown or found
     report = Report(
         source=clip.source,
         objects=objects,
@@ -86,7 +87,7 @@ def run_diagnose(request: Request, clip: Clip) -> None:
         against=sides[1] if len(sides) > 1 else None,
     )
     show(report)
-    _write(request, report, seen)
+    _write(request, report, shown)
 
 
 def _compared(request: Request) -> list[tuple[Bundle, str | None]]:
@@ -133,11 +134,11 @@ def _require_extra() -> None:
         raise CalibrationError(f"diagnosing needs {', '.join(missing)}; pip install 'masklet[calibrate]'")
 
 
-def _write(request: Request, report: Report, seen: dict[str, Observation]) -> None:
+def _write(request: Request, report: Report, films: dict[str, list[Film]]) -> None:
     if request.json is not None:
         write_whole(request.json, msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
     if request.html is not None:
-        write_whole(request.html, page(report, seen).encode())
+        write_whole(request.html, page(report, films).encode())
 
 
 @contextmanager

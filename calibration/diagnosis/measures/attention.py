@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from masklet.calibration.diagnosis.observer.inner_tensors import MEMORY_SHARES
+from masklet.calibration.diagnosis.observer.memory_shares import MEMORY_SHARES
 from masklet.calibration.diagnosis.observer.observer import Observer
 from masklet.calibration.diagnosis.observer.positions import Layout
 from masklet.runtime.bundle.spec import Tensor

@@ -85,13 +85,12 @@ def _memory(at: Circumstances) -> str:
     others = [name for name in bank_sizes(at.bundle.model) if name != at.memory.partition(":")[0]]
     if not others:
         return ""
-    return (
-        f"another memory policy: `--against-memory {others[0]}` shows what it would do; there are {', '.join(others)}"
-    )
+    named = " or ".join(others)
+    return f"another memory policy, {named}: `--against-memory {others[0]}` shows what it would do"
 
 
 def _correction(verdict: Verdict, click: tuple[int, int] | None) -> str:
     if click is None:
         return f"a correction prompt on frame {verdict.frame}"
     x, y = click
-    return f"a correction prompt on frame {verdict.frame}: --point {verdict.object_id}@{verdict.frame}:{x},{y}"
+    return f"a correction prompt on frame {verdict.frame}: `--point {verdict.object_id}@{verdict.frame}:{x},{y}`"

@@ -10,13 +10,11 @@ import torch
 from calibration_scenes import Scene
 from checkpoints import nano_config, random_model
 from masklet.calibration.diagnosis.observer.inner_tensors import (
-    ASKING_CELLS,
-    MEMORY_SHARES,
     PROMPTED_CELLS,
     InnerTensors,
-    put_out_memory_shares,
     put_out_prompted_cells,
 )
+from masklet.calibration.diagnosis.observer.memory_shares import ASKING_CELLS, MEMORY_SHARES, put_out_memory_shares
 from masklet.calibration.diagnosis.observer.observer import Observer
 from masklet.calibration.diagnosis.observer.positions import Layout, Position
 from masklet.export.families.sam2 import FAMILY
