@@ -7,10 +7,11 @@ runs upwards against the layers that pyproject.toml states.
 
 import ast
 import sys
-import tomllib
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+
+import tomllib
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("runtime", "export", "calibration", "profiles")

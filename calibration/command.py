@@ -19,7 +19,7 @@ from masklet.calibration.report.terminal import show
 from masklet.calibration.scoring.closed_loop import Bound, Evaluation, Figures, evaluate, lost_by_fp32
 from masklet.calibration.search.search import Search
 from masklet.calibration.search.variants import Variants
-from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.bundle import Bundle, BundleChoice
 from masklet.runtime.bundle.manifest import Parity
 from masklet.runtime.bundle.precision import Precision
 from masklet.runtime.bundle.writer import check_destination, write_bundle
@@ -33,7 +33,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 class Request:
     """The options of a calibration."""
 
-    bundle: Path
+    bundle: BundleChoice
     output: Path
     precision: Precision
     method: str
@@ -42,7 +42,6 @@ class Request:
     seed: int
     threads: int | None
     force: bool
-    check_hashes: bool
 
 
 def run_calibrate(request: Request, clips: Sequence[Clip], truths: Sequence[Path]) -> None:
@@ -50,7 +49,7 @@ def run_calibrate(request: Request, clips: Sequence[Clip], truths: Sequence[Path
 
     truths: true masks of each clip; empty if there are none.
     """
-    bundle = Bundle.load(request.bundle, check_hashes=request.check_hashes)
+    bundle = request.bundle.load()
     _check_full(bundle)
     check_destination(request.output, request.force)
     if truths:
@@ -100,8 +99,8 @@ def _search(
         search.attempt("every stage low", chosen)
     if all(choice == FULL for choice in chosen.values()) and not request.force:
         raise CalibrationError(
-            f"{request.bundle}: no stage can be {request.precision} within the limits; allow more with --max-drop or "
-            "--min-iou, or try --precision fp16"
+            f"{request.bundle.root}: no stage can be {request.precision} within the limits; allow more with --max-drop "
+            "or --min-iou, or try --precision fp16"
         )
     return report(bundle, search, chosen, method=request.method, seed=request.seed, clips=clips), search
 

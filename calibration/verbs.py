@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from masklet.runtime.cli.option_groups import OptionGroup, grouped
-from masklet.runtime.cli.options import BundleFolder, FollowedPhraseOptions, FrameOptions, NoHashes, PromptOptions
+from masklet.runtime.cli.options import BundleFolder, BundleOptions, FollowedPhraseOptions, FrameOptions, PromptOptions
 from masklet.runtime.errors import CalibrationError
 from masklet.runtime.extras import require_extra
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from masklet.calibration.clips.clips import Clip
 
 
-class Precision(str, Enum):  # noqa: UP042 typer shows the values of such an enumeration
+class Precision(str, Enum):
     """What stages are lowered to."""
 
     int8 = "int8"
@@ -24,7 +24,7 @@ class Precision(str, Enum):  # noqa: UP042 typer shows the values of such an enu
     int8_fp16 = "int8-fp16"
 
 
-class Method(str, Enum):  # noqa: UP042
+class Method(str, Enum):
     """How the range of an activation is found."""
 
     max = "max"
@@ -64,6 +64,7 @@ def calibrate(
     phrases: FollowedPhraseOptions,
     frames: FrameOptions,
     proof: ProofOptions,
+    loading: BundleOptions,
     precision: Annotated[
         Precision,
         typer.Option(help="int8: for CPUs, FP32 between its layers; int8-fp16: for GPUs, FP16 between them; fp16."),
@@ -72,7 +73,6 @@ def calibrate(
         bool, typer.Option("--force", help="Write it though it loses too much, and replace a bundle that is there.")
     ] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of each stage; all cores by default.")] = None,
-    no_hashes: NoHashes = False,
 ) -> None:
     """Make an FP16 or INT8 bundle, and prove what it costs.
 
@@ -89,7 +89,7 @@ def calibrate(
     if proof.truth and len(proof.truth) != len(sources):
         raise CalibrationError(f"{len(sources)} sources and {len(proof.truth)} of --truth: give one for each, or none")
     request = Request(
-        bundle=bundle,
+        bundle=loading.of(bundle),
         output=output,
         precision=BundlePrecision(precision.value),
         method=proof.method.value,
@@ -98,7 +98,6 @@ def calibrate(
         seed=proof.seed,
         threads=threads,
         force=force,
-        check_hashes=not no_hashes,
     )
     run_calibrate(request, clips_of(sources, prompts, phrases, frames), proof.truth)
 

@@ -7,10 +7,12 @@ from typing import Any, Protocol
 import numpy as np
 from masklet.export.checkpoints.pretrained import Source
 from masklet.runtime.bundle.spec import ModelSpec, StageSpec, Tensor
+from masklet.runtime.errors import ExportError
 from torch import nn
 
 Feeds = Mapping[str, Tensor]
 Draw = Callable[[np.random.Generator, tuple[int, ...]], Tensor]
+ImageSize = int | tuple[int, int]  # edge of square frames, or height and width, in pixels
 
 
 @dataclass(frozen=True)
@@ -63,24 +65,36 @@ class ExportStage:
         return feeds
 
 
+@dataclass(frozen=True)
+class Form:
+    """Which variant of a model is exported.
+
+    image_size:   edge of square frames in pixels, or height and width; the checkpoint's own where None.
+    token_memory: memories are sets of blocks of cells, so that they can be foveated or pooled (SAM 2, SAM 3).
+    """
+
+    image_size: ImageSize | None = None
+    token_memory: bool = False
+
+
 class Family(Protocol):
     """A kind of model. A module in export/families/ with a FAMILY is found by itself."""
 
     name: str
     model_types: tuple[str, ...]  # of a checkpoint's config.json
 
-    def load(self, source: Source, image_size: int | None) -> Any:
-        """Load a hub id, a folder or a file of weights for square frames of image_size pixels (None for its own size).
+    def load(self, source: Source, image_size: ImageSize | None) -> Any:
+        """Load a hub id, a folder or a file of weights for frames of image_size pixels (None for its own size).
 
         Raises ExportError if it is incomplete, or its configuration is not supported by the graphs of this family.
         """
         ...
 
-    def spec(self, model: Any) -> ModelSpec:
-        """Declare the model and its stages."""
+    def spec(self, model: Any, token_memory: bool = False) -> ModelSpec:
+        """Declare the model and its stages. Raises ExportError where its memories cannot be sets of tokens."""
         ...
 
-    def stages(self, model: Any) -> Iterable[ExportStage]:
+    def stages(self, model: Any, token_memory: bool = False) -> Iterable[ExportStage]:
         """The stages to export, built one at a time."""
         ...
 
@@ -91,3 +105,22 @@ def _normal(rng: np.random.Generator, shape: tuple[int, ...]) -> Tensor:
 
 def _uniform_bytes(rng: np.random.Generator, shape: tuple[int, ...]) -> Tensor:
     return rng.integers(0, 256, shape, dtype=np.uint8)
+
+
+def square(image_size: ImageSize, family: str) -> int:
+    """The edge of square frames. Raises ExportError for others, which this family does not take."""
+    height, width = sides(image_size)
+    if height != width:
+        raise ExportError(f"image size {width}x{height}: {family} takes square frames; give one number")
+    return height
+
+
+def sides(image_size: ImageSize) -> tuple[int, int]:
+    """Height and width of frames, in pixels."""
+    return (image_size, image_size) if isinstance(image_size, int) else image_size
+
+
+def refuse_token_memory(token_memory: bool, family: str, why: str) -> None:
+    """Raise ExportError where memories of tokens are asked of a family that has none."""
+    if token_memory:
+        raise ExportError(f"--foveated: {family} {why}; leave it out")

@@ -21,7 +21,7 @@ WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
 
 
 @dataclass(frozen=True)
-class Trial:
+class ReferenceCall:
     """Inputs of one case, and the outputs of the checkpoint's own modules for them."""
 
     case: Case
@@ -29,23 +29,23 @@ class Trial:
     wanted: Feeds
 
 
-def trials(stage: ExportStage) -> tuple[Trial, ...]:
+def reference_calls(stage: ExportStage) -> tuple[ReferenceCall, ...]:
     """Run the reference once for every case of a stage; both graphs are compared with its outputs."""
-    return tuple(_trial(stage, case, SEED + index) for index, case in enumerate(stage.cases))
+    return tuple(_reference_call(stage, case, SEED + index) for index, case in enumerate(stage.cases))
 
 
-def compare(stage: ExportStage, tried: Sequence[Trial], format: str, graph: Path) -> tuple[Parity, ...]:
-    """Run a graph on the inputs of all trials. Returns the largest difference of each output, in declaration order.
+def compare(stage: ExportStage, calls: Sequence[ReferenceCall], format: str, graph: Path) -> tuple[Parity, ...]:
+    """Run a graph on the inputs of all calls. Returns the largest difference of each output, in declaration order.
 
     Raises ExportError if an output is not correctly rounded to bfloat16.
     """
     run = _Runner(stage, graph)
     names = [t.name for t in stage.spec.outputs]
     worst = dict.fromkeys(names, OutputError())
-    for trial in tried:
-        got = run(trial.feeds)
+    for call in calls:
+        got = run(call.feeds)
         for name in names:
-            worst[name] = worst[name].or_worse(output_error(got[name], trial.wanted[name]))
+            worst[name] = worst[name].or_worse(output_error(got[name], call.wanted[name]))
     return tuple(Parity(stage.spec.name, format, name, *worst[name]) for name in names)
 
 
@@ -63,13 +63,13 @@ def require(figures: Sequence[Parity], tolerance: float = TOLERANCE) -> None:
         )
 
 
-def _trial(stage: ExportStage, case: Case, seed: int) -> Trial:
+def _reference_call(stage: ExportStage, case: Case, seed: int) -> ReferenceCall:
     for draw in range(DRAWS):
         feeds = stage.feeds(case, seed + 1000 * draw)
         wanted = stage.reference(feeds)
         if stage.decided(wanted):
             break
-    return Trial(case, feeds, wanted)
+    return ReferenceCall(case, feeds, wanted)
 
 
 class _Runner:

@@ -11,11 +11,12 @@ from masklet.export import candidate_pointers as pointers
 from masklet.export import parity
 from masklet.export.checkpoints.pretrained import Source, fingerprint, model_type
 from masklet.export.checkpoints.recognise import FileOptions, RecognisedFile
-from masklet.export.family import ExportStage, Family
+from masklet.export.family import ExportStage, Family, Form
 from masklet.export.graphs.trace import trace
+from masklet.export.graphs.weights import SharedWeights
 from masklet.export.known_families import family_of, open_checkpoint
 from masklet.runtime.bundle.bundle import Bundle
-from masklet.runtime.bundle.manifest import Checkpoint, Parity
+from masklet.runtime.bundle.manifest import Checkpoint, Parity, Variant
 from masklet.runtime.bundle.precision import Precision
 from masklet.runtime.bundle.spec import ModelSpec
 from masklet.runtime.bundle.writer import BundleWriter, write_bundle
@@ -32,17 +33,19 @@ def silent(step: str) -> None:
 
 @dataclass(frozen=True)
 class Exported:
-    """The result of an export."""
+    """The result of an export: the variants of the model, the first one first.
 
-    model: ModelSpec
-    figures: tuple[Parity, ...]
-    taken: str | None = None  # what was taken of a file of weights
+    taken: what was taken of a file of weights.
+    """
+
+    variants: tuple[Variant, ...]
+    taken: str | None = None
 
 
 def export_bundle(
     source: str,
     destination: Path,
-    image_size: int | None = None,
+    forms: Sequence[Form] = (Form(),),
     *,
     options: FileOptions | None = None,
     candidate_pointers: bool = False,
@@ -53,7 +56,7 @@ def export_bundle(
 
     source:      a hub id, a folder written by save_pretrained, or a file of weights in its authors' names.
     destination: folder of the bundle, which is written completely or not at all.
-    image_size:  edge of the square that frames are resized to, in pixels; None for the checkpoint's own.
+    forms:       variants of the model, which share their weights; the first one runs unless another is asked for.
     options:     how to read a file of weights.
     candidate_pointers: let the mask decoder give the pointer of every candidate (candidate_pointers.py).
     replace:     replace an existing bundle.
@@ -64,16 +67,47 @@ def export_bundle(
         progress(f"loading {source}")
         opened = open_checkpoint(source, options)
         family = family_of(model_type(opened), opened)
-        model = family.load(opened, image_size)
-        spec, stages = family.spec(model), family.stages(model)
-        if candidate_pointers:
-            spec, stages = pointers.declare(spec), map(pointers.add, stages)
-        checkpoint = _describe(opened, model)
-        if spec.concepts:
-            _add_tokenizer(spec.concepts.tokenizer, source, spec, writer)
-        figures = _export_stages(stages, writer, progress)
-        writer.seal(spec, checkpoint, figures, {name: importlib.metadata.version(name) for name in MADE_WITH})
-    return Exported(spec, figures, checkpoint.taken)
+        weights = SharedWeights(writer.root)
+        done: list[Variant] = []
+        for form in forms:
+            model = family.load(opened, form.image_size)
+            spec, stages = _declared(family, model, form, candidate_pointers)
+            if any(spec.form == variant.model.form for variant in done):
+                raise ExportError(f"{source}: the variant {spec.form} is given twice; leave one out")
+            if not done:
+                checkpoint = _describe(opened, model)
+                if spec.concepts:
+                    _add_tokenizer(spec.concepts.tokenizer, source, spec, writer)
+            done.append(_export_variant(spec, stages, done, weights, writer, progress))
+        writer.seal_variants(checkpoint, {name: importlib.metadata.version(name) for name in MADE_WITH})
+    return Exported(tuple(done), checkpoint.taken)
+
+
+def _declared(
+    family: Family, model: Any, form: Form, candidate_pointers: bool
+) -> tuple[ModelSpec, Iterable[ExportStage]]:
+    """A loaded model as it is to be exported, and its stages."""
+    spec, stages = family.spec(model, form.token_memory), family.stages(model, form.token_memory)
+    return (pointers.declare(spec), map(pointers.add, stages)) if candidate_pointers else (spec, stages)
+
+
+def _export_variant(
+    spec: ModelSpec,
+    stages: Iterable[ExportStage],
+    done: Sequence[Variant],
+    weights: SharedWeights,
+    writer: BundleWriter,
+    progress: Progress,
+) -> Variant:
+    """Export the stages of a variant. Those that an earlier one for frames of the same size has are the same graphs."""
+    twin = next((v for v in done if v.model.preprocess == spec.preprocess), None)
+    shared = {stage.name for stage in spec.stages if twin and stage in twin.model.stages}
+    if twin:
+        writer.add_shared(a for a in twin.artifacts if a.stage in shared)
+    own = (stage for stage in stages if stage.spec.name not in shared)
+    figures = _export_stages(own, writer, weights, spec.form if done else "", progress)
+    same = tuple(f for f in twin.parity if f.stage in shared) if twin else ()
+    return writer.end_variant(spec, (*same, *figures))
 
 
 def _describe(source: Source, model: Any) -> Checkpoint:
@@ -90,7 +124,9 @@ def _add_tokenizer(name: str, source: str, spec: ModelSpec, writer: BundleWriter
     writer.add_asset(name)
 
 
-def _export_stages(stages: Iterable[ExportStage], writer: BundleWriter, progress: Progress) -> tuple[Parity, ...]:
+def _export_stages(
+    stages: Iterable[ExportStage], writer: BundleWriter, weights: SharedWeights, form: str, progress: Progress
+) -> tuple[Parity, ...]:
     """Write and compare every stage. The graphs of a stage are compared while the next one is traced, since tracing
     uses one core only; at most one stage is behind, so memory is bounded."""
     figures: list[Parity] = []
@@ -99,23 +135,23 @@ def _export_stages(stages: Iterable[ExportStage], writer: BundleWriter, progress
         for stage in stages:
             name = stage.spec.name
             progress(f"{name}: tracing")
-            files = trace(stage).write(writer.root)
+            files = trace(stage).write(writer.root, weights, form)
             progress(f"{name}: running the checkpoint's own modules")
-            tried = parity.trials(stage)
+            calls = parity.reference_calls(stage)
             for format, paths in files.items():
                 writer.add(name, format, Precision.FP32, paths)
             if comparing is not None:
                 figures.extend(comparing.result())
-            comparing = beside.submit(_compare, stage, tried, files, writer.root)
+            comparing = beside.submit(_compare, stage, calls, files, writer.root)
         if comparing is not None:
             progress("comparing the last stage")
             figures.extend(comparing.result())
     return tuple(figures)
 
 
-def _compare(stage: ExportStage, tried: Sequence[parity.Trial], files: Files, root: Path) -> list[Parity]:
+def _compare(stage: ExportStage, calls: Sequence[parity.ReferenceCall], files: Files, root: Path) -> list[Parity]:
     """Compare the graphs of a stage with the checkpoint. Raises ExportError if one is beyond the tolerance."""
-    figures = [f for format, paths in files.items() for f in parity.compare(stage, tried, format, root / paths[0])]
+    figures = [f for format, paths in files.items() for f in parity.compare(stage, calls, format, root / paths[0])]
     parity.require(figures)
     return figures
 
@@ -131,18 +167,16 @@ def compare_bundle(
     progress(f"loading {source}")
     opened = open_checkpoint(source, options)
     family = family_of(model_type(opened), opened)
-    model = family.load(opened, bundle.model.preprocess.side)
-    spec, stages = family.spec(model), family.stages(model)
-    if pointers.are_in(bundle.model):
-        spec, stages = pointers.declare(spec), map(pointers.add, stages)
+    form = Form(bundle.model.preprocess.hw, bundle.model.token_memory)
+    spec, stages = _declared(family, family.load(opened, form.image_size), form, pointers.are_in(bundle.model))
     _same_kind(family, spec, bundle)
     for stage in stages:
         progress(f"{stage.spec.name}: running the checkpoint's own modules")
-        tried = parity.trials(stage)
+        calls = parity.reference_calls(stage)
         for artifact in bundle.manifest.artifacts:
             if artifact.stage == stage.spec.name and artifact.format.startswith("onnx"):
                 progress(f"{stage.spec.name}: comparing {artifact.format}")
-                yield from parity.compare(stage, tried, artifact.format, bundle.path(artifact))
+                yield from parity.compare(stage, calls, artifact.format, bundle.path(artifact))
 
 
 def _same_kind(family: Family, spec: ModelSpec, bundle: Bundle) -> None:

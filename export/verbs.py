@@ -24,8 +24,21 @@ Model = Annotated[
     ),
 ]
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="BUNDLE", help="The folder to write.")]
-ImageSize = Annotated[
-    int | None, typer.Option(min=1, help="Edge of the model's input; the checkpoint's own if absent.")
+ImageSizes = Annotated[
+    list[str],
+    typer.Option(
+        "--image-size",
+        metavar="PIXELS|WIDTHxHEIGHT",
+        help="Size of the model's input, such as 512 or 1024x576; the checkpoint's own if absent. Repeats: one bundle "
+        "then has several variants on the same weights, the first of which runs by default.",
+    ),
+]
+Foveated = Annotated[
+    bool,
+    typer.Option(
+        "--foveated",
+        help="Beside each size a variant whose memories are fine around the object, coarse elsewhere (SAM 2, SAM 3).",
+    ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace a bundle that is there already.")]
 CandidatePointers = Annotated[
@@ -70,7 +83,8 @@ Reference = Annotated[str | None, typer.Option(metavar="MODEL", help="Compare ev
 def export(
     model: Model,
     output: Output,
-    image_size: ImageSize = None,
+    image_size: ImageSizes = [],  # noqa: B006
+    foveated: Foveated = False,
     candidate_pointers: CandidatePointers = False,
     force: Force = False,
     family: FamilyName = None,
@@ -83,24 +97,38 @@ def export(
     There is one graph a stage, each compared with the checkpoint's own modules as it is exported.
     """
     require_export_extra()
+    sizes: list[tuple[int, int] | None] = [parse_image_size(text) for text in image_size]
+    if len(set(sizes)) < len(sizes):
+        raise ExportError(f"--image-size {' '.join(image_size)}: a size is given twice; leave one out")
     with _status() as progress:
         from masklet.export.checkpoints.recognise import FileOptions
+        from masklet.export.family import Form
         from masklet.export.pipeline import export_bundle
 
-        options = FileOptions(family, config, weights, tuple(ignore or ()))
         exported = export_bundle(
             model,
             output,
-            image_size,
-            options=options,
+            [Form(size, token) for size in sizes or [None] for token in ([False, True] if foveated else [False])],
+            options=FileOptions(family, config, weights, tuple(ignore or ())),
             candidate_pointers=candidate_pointers,
             replace=force,
             progress=progress,
         )
-    print_figures(exported.figures)
+    several = len(exported.variants) > 1
+    for variant in exported.variants:
+        print_figures(variant.parity, f", variant {variant.model.form}" if several else "")
     if exported.taken:
         typer.echo(f"{model}: {exported.taken}")
-    typer.echo(f"{output}: {exported.model.family} {exported.model.variant}, {exported.model.preprocess.side} px")
+    first = exported.variants[0].model
+    typer.echo(f"{output}: {first.family} {first.variant}, {' and '.join(v.model.form for v in exported.variants)} px")
+
+
+def parse_image_size(text: str) -> tuple[int, int]:
+    """Read `512` or `1024x576`, width x height. Returns height and width. Raises ExportError for anything else."""
+    parts = text.lower().split("x")
+    if len(parts) > 2 or not all(part.isdecimal() and int(part) for part in parts):
+        raise ExportError(f"--image-size {text}: wanted one number of pixels, or WIDTHxHEIGHT such as 1024x576")
+    return int(parts[-1]), int(parts[0])
 
 
 def verify(
@@ -125,9 +153,11 @@ def verify(
         from masklet.export.pipeline import compare_bundle
 
         options = FileOptions(family, config, weights, tuple(ignore or ()))
-        figures = tuple(compare_bundle(loaded, reference, progress, options))
-    print_figures(figures)
-    parity.require(figures)
+        forms = [variant.model.form for variant in loaded.manifest.all_variants()]
+        found = {form: tuple(compare_bundle(loaded.variant(form), reference, progress, options)) for form in forms}
+    for form, figures in found.items():
+        print_figures(figures, f", variant {form}" if len(forms) > 1 else "")
+        parity.require(figures)
 
 
 def require_export_extra() -> None:
@@ -137,12 +167,12 @@ def require_export_extra() -> None:
         raise ExportError(f"exporting needs {', '.join(missing)}; install it with: pip install 'masklet[export]'")
 
 
-def print_figures(figures: "Iterable[Parity]") -> None:
-    """Print how far each output is from the checkpoint's own, as a table."""
+def print_figures(figures: "Iterable[Parity]", of: str = "") -> None:
+    """Print how far each output is from the checkpoint's own, as a table. of: added to its title."""
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("stage", "format", "output", title="difference from the checkpoint")
+    table = Table("stage", "format", "output", title=f"difference from the checkpoint{of}")
     table.add_column("relative", justify="right")
     table.add_column("max abs", justify="right")
     for f in figures:

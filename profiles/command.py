@@ -13,7 +13,7 @@ from masklet.profiles.report.page import page
 from masklet.profiles.report.report import read_report
 from masklet.profiles.report.terminal import comparison_table, show
 from masklet.profiles.report.trace import trace
-from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.bundle import BundleChoice
 from masklet.runtime.sinks.output_file import check_writable, write_whole
 from rich.console import Console
 from rich.progress import Progress
@@ -50,10 +50,10 @@ class Reports:
                 write_whole(path, form())
 
 
-def run_profile(bundle: Path, request: Request, reports: Reports, *, check_hashes: bool) -> None:
+def run_profile(bundle: BundleChoice, request: Request, reports: Reports) -> None:
     """Profile, print, write. Ctrl-C ends the run, reports the frames measured so far and exits with 130."""
     reports.check()
-    opened = Bundle.load(bundle, check_hashes=check_hashes)
+    opened = bundle.load()
     console = Console(stderr=True)
 
     def tell(line: str) -> None:

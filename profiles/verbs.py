@@ -8,9 +8,9 @@ import typer
 from masklet.runtime.cli.option_groups import OptionGroup, grouped
 from masklet.runtime.cli.options import (
     BackendOptions,
+    BundleOptions,
     FollowedPhraseOptions,
     FrameOptions,
-    NoHashes,
     OutputOptions,
     PromptOptions,
 )
@@ -49,12 +49,12 @@ def profile(
     report: ReportOptions,
     outputs: OutputOptions,
     backend: BackendOptions,
+    loading: BundleOptions,
     bundle: Annotated[
         Path | None, typer.Argument(metavar="BUNDLE", help="A folder that `masklet export` wrote.")
     ] = None,
     source: Annotated[str | None, typer.Argument(metavar="SOURCE", help="A video, or a folder of images.")] = None,
     sizes: Annotated[list[str] | None, typer.Argument(metavar="SIZES", help="More sizes of --sweep.")] = None,
-    no_hashes: NoHashes = False,
 ) -> None:
     """Say where every millisecond of a frame goes.
 
@@ -83,7 +83,7 @@ def profile(
         warmup=report.warmup,
         sweep=sweep,
     )
-    run_profile(folder, request, Reports(report.json, report.trace, report.html), check_hashes=not no_hashes)
+    run_profile(loading.of(folder), request, Reports(report.json, report.trace, report.html))
 
 
 def _words(given: list[str], sweep: list[str]) -> "tuple[Path, str, Sweep | None]":

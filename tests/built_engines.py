@@ -10,7 +10,7 @@ import onnx
 import pytest
 from masklet.export.engines.build import BuildOptions
 from masklet.export.engines.command import BuildRequest, run_build
-from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.bundle import Bundle, BundleChoice
 
 PRODUCTS = ("Conv", "ConvTranspose", "MatMul", "Gemm")
 SMALL = """
@@ -29,7 +29,7 @@ def build_for_rtx(root: Path) -> dict[str, list[dict[str, Any]]]:
     """Build a bundle's engines for a device profile of few objects, and check them; returns their layers by stage."""
     device = root.parent / "small.toml"
     device.write_text(SMALL)
-    run_build(BuildRequest(root, "tensorrt-rtx", str(device), (), BuildOptions()))
+    run_build(BuildRequest(BundleChoice(root), "tensorrt-rtx", str(device), (), BuildOptions()))
     return layers_of_engines(root, "small")
 
 

@@ -68,6 +68,19 @@ def nano_bundle(tmp_path_factory: pytest.TempPathFactory, nano_checkpoint: Path)
 
 
 @pytest.fixture(scope="session")
+def variants_bundle(tmp_path_factory: pytest.TempPathFactory, nano_checkpoint: Path) -> Path:
+    """`nano_checkpoint` in variants: for 128 px, the same with foveated memories, and for 64 px with foveated ones."""
+
+    def export(path: Path) -> None:
+        from masklet.export.family import Form
+        from masklet.export.pipeline import export_bundle
+
+        export_bundle(str(nano_checkpoint), path, [Form(128), Form(128, True), Form(64, True)])
+
+    return made_once(tmp_path_factory, "variants.bundle", export)
+
+
+@pytest.fixture(scope="session")
 def trained_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle of the checkpoint that ships."""
     return made_once(tmp_path_factory, "trained.bundle", exported(CHECKPOINT))

@@ -128,77 +128,69 @@ def _tensors(**shapes: tuple[int | str, ...]) -> tuple[TensorSpec, ...]:
     return tuple(TensorSpec(name, shape, kinds.get(name, "float32")) for name, shape in shapes.items())
 
 
-def _stages() -> dict[str, StageSpec]:
-    g, c, p, o = GRID, WIDTH, "phrases", "objects"
-    fpn = {"det_fpn0": (1, c, LOW, LOW), "det_fpn1": (1, c, 2 * g, 2 * g), "det_fpn2": (1, c, g, g)}
-    feats = {"feat_s0": (1, 1, LOW, LOW), "feat_s1": (1, 1, 2 * g, 2 * g), "vision_feat": (1, c, g, g)}
+_FPN = {
+    "det_fpn0": (1, WIDTH, LOW, LOW),
+    "det_fpn1": (1, WIDTH, 2 * GRID, 2 * GRID),
+    "det_fpn2": (1, WIDTH, GRID, GRID),
+}
+_FEATS = {"feat_s0": (1, 1, LOW, LOW), "feat_s1": (1, 1, 2 * GRID, 2 * GRID), "vision_feat": (1, WIDTH, GRID, GRID)}
+Declared = dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]]  # of each stage: what it takes, what it gives
+
+
+def _detector_stages() -> Declared:
+    c, p = WIDTH, "phrases"
+    coarse, encoded = {"det_fpn2": _FPN["det_fpn2"]}, (p, GRID * GRID, c)
+    fine = {name: _FPN[name] for name in ("det_fpn0", "det_fpn1")}
     prompt = {"prompt": (p, "tokens", c), "prompt_valid": (p, "tokens")}
-    low = (o, 1, LOW, LOW)
-    declared: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
-        "image_encoder": ({"image": (1, SIDE, SIDE, 3)}, {**fpn, **feats}),
+    boxes = {"boxes": (p, "exemplars", 4), "box_labels": (p, "exemplars"), "box_valid": (p, "exemplars")}
+    return {
         "text_encoder": ({"text_ids": (p, TOKENS)}, {"text_feat": (p, TOKENS, c)}),
         "geometry_encoder": (
-            {
-                "det_fpn2": fpn["det_fpn2"],
-                "boxes": (p, "exemplars", 4),
-                "box_labels": (p, "exemplars"),
-                "box_valid": (p, "exemplars"),
-            },
+            {**coarse, **boxes},
             {"exemplar_feat": (p, "exemplars", c), "geometry_cls": (p, 1, c)},
         ),
         "detector": (
-            {"det_fpn2": fpn["det_fpn2"], **prompt},
+            {**coarse, **prompt},
             {
                 "detection_logits": (p, QUERIES),
                 "detection_boxes": (p, QUERIES, 4),
                 "presence_logit": (p, 1),
                 "queries": (p, QUERIES, c),
-                "encoded": (p, g * g, c),
+                "encoded": encoded,
             },
         ),
         "mask_head": (
-            {
-                "det_fpn0": fpn["det_fpn0"],
-                "det_fpn1": fpn["det_fpn1"],
-                "encoded": (p, g * g, c),
-                **prompt,
-                "selected_queries": (p, "selected", c),
-            },
+            {**fine, "encoded": encoded, **prompt, "selected_queries": (p, "selected", c)},
             {"instance_masks": (p, "selected", LOW, LOW), "semantic_mask": (p, 1, LOW, LOW)},
         ),
-        "memory_attention": (
-            {
-                "vision_feat": feats["vision_feat"],
-                "memory": (o, "memories", 1, 1),
-                "memory_time": (o, "memories"),
-                "pointers": (o, "kept", c),
-                "pointer_time": (o, "kept"),
-            },
-            {"image_embed": (o, c, g, g)},
-        ),
+    }
+
+
+def _tracker_stages() -> Declared:
+    g, c, o = GRID, WIDTH, "objects"
+    low, features = (o, 1, LOW, LOW), {"vision_feat": _FEATS["vision_feat"]}
+    fine = {name: _FEATS[name] for name in ("feat_s0", "feat_s1")}
+    points = {"point_coords": (o, "points", 2), "point_labels": (o, "points")}
+    flags = dict.fromkeys(("has_mask", "multimask", "memoryless"), (o,))
+    memories = {"memory": (o, "memories", 1, 1), "memory_time": (o, "memories")}
+    pointers = {"pointers": (o, "kept", c), "pointer_time": (o, "kept")}
+    return {
+        "memory_attention": ({**features, **memories, **pointers}, {"image_embed": (o, c, g, g)}),
         "mask_decoder": (
-            {
-                "image_embed": (o, c, g, g),
-                "feat_s0": feats["feat_s0"],
-                "feat_s1": feats["feat_s1"],
-                "point_coords": (o, "points", 2),
-                "point_labels": (o, "points"),
-                "mask_prompt": low,
-                "has_mask": (o,),
-                "multimask": (o,),
-                "memoryless": (o,),
-            },
+            {"image_embed": (o, c, g, g), **fine, **points, "mask_prompt": low, **flags},
             {"low_res_mask": low, "iou": (o, 1), "object_score": (o, 1), "pointer": (o, c)},
         ),
         "memory_encoder": (
-            {"vision_feat": feats["vision_feat"], "low_res_mask": low, "object_score": (o, 1), "binarize": (o,)},
+            {**features, "low_res_mask": low, "object_score": (o, 1), "binarize": (o,)},
             {"new_memory": (o, 1, 1)},
         ),
-        "mask_prompt_encoder": (
-            {"mask": (o, 16 * g, 16 * g)},
-            {"mask_prompt": low, "low_res_mask": low},
-        ),
+        "mask_prompt_encoder": ({"mask": (o, 16 * g, 16 * g)}, {"mask_prompt": low, "low_res_mask": low}),
     }
+
+
+def _stages() -> dict[str, StageSpec]:
+    encoder: Declared = {"image_encoder": ({"image": (1, SIDE, SIDE, 3)}, {**_FPN, **_FEATS})}
+    declared = {**encoder, **_detector_stages(), **_tracker_stages()}
     return {name: StageSpec(name, _tensors(**given), _tensors(**out)) for name, (given, out) in declared.items()}
 
 

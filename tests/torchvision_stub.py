@@ -1,17 +1,25 @@
-"""timm imports torchvision when it is imported, for names that a RepViT never calls. Where torchvision cannot be
-imported, tests let timm have empty names instead; the project itself ships no such thing."""
+"""torchvision where none can be imported: enough of it for packages that ask for it when they are imported.
+
+timm asks for names that a RepViT never calls; Meta's packages call a few, which stand written out in
+`torchvision_parts`. The project itself ships no such thing.
+"""
 
 import enum
+import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
 import sys
 import types
+import warnings
 from typing import Any
+
+from torchvision_parts import PARTS
 
 
 class _Interpolation(enum.Enum):
     NEAREST = "nearest"
+    NEAREST_EXACT = "nearest-exact"
     BILINEAR = "bilinear"
     BICUBIC = "bicubic"
     LANCZOS = "lanczos"
@@ -27,7 +35,9 @@ class _Empty(types.ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return _Interpolation if name == "InterpolationMode" else type(name, (), {})
+        if name == "InterpolationMode":
+            return _Interpolation
+        return PARTS.get(name) or type(name, (), {})
 
 
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -43,28 +53,39 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         """Nothing to run."""
 
 
-def import_timm() -> None:
-    """Import timm and transformers' wrapper of it, with empty names for torchvision where that is not installed.
+def import_with_torchvision(name: str) -> types.ModuleType:
+    """Import a module that imports torchvision, which it gets from here where that is not installed.
 
-    transformers takes timm for missing where torchvision is, so it is told otherwise; it never comes to see the names.
+    transformers never comes to see it: it remembers that there is none.
     """
-    if "timm" in sys.modules:
-        return
-    if importlib.util.find_spec("torchvision") is not None:
-        importlib.import_module("timm")
-        return
+    if name in sys.modules or importlib.util.find_spec("torchvision") is not None:
+        return importlib.import_module(name)
     from transformers import utils
-    from transformers.utils import import_utils
 
     utils.is_torchvision_available()  # remembers its answer
     finder = _Finder()
     sys.meta_path.insert(0, finder)
     try:
-        importlib.import_module("timm")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # several packages register a model in timm that is there already
+            return importlib.import_module(name)
     finally:
         sys.meta_path.remove(finder)
-        for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
-            del sys.modules[name]
+        for loaded in [loaded for loaded in sys.modules if loaded.split(".")[0] == "torchvision"]:
+            del sys.modules[loaded]
+
+
+def import_timm() -> None:
+    """Import timm and transformers' wrapper of it. transformers takes timm for missing where torchvision is, so it is
+    told otherwise."""
+    if "timm" in sys.modules:
+        return
+    import_with_torchvision("timm")
+    if importlib.util.find_spec("torchvision") is not None:
+        return
+    from transformers import utils
+    from transformers.utils import import_utils
+
     _, message = import_utils.BACKENDS_MAPPING["timm"]
     import_utils.BACKENDS_MAPPING["timm"] = (_yes, message)
     utils.is_timm_available = import_utils.is_timm_available = _yes

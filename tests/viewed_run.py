@@ -25,7 +25,7 @@ from masklet.runtime.streams.pace import Pace
 from masklet.runtime.streams.runner import Runner
 from masklet.runtime.streams.steered_tracker import SteeredTracker
 from masklet.runtime.streams.stream import Stream
-from masklet.runtime.streams.wake_up import Bell
+from masklet.runtime.streams.wake_up import WakeUp
 from masklet.runtime.tracking.tracker import CorrectableTracker
 from masklet.runtime.tracking.video_tracker import VideoTracker
 from masklet.runtime.view.address import Address
@@ -116,7 +116,7 @@ def viewed_run(
     """Run streams with a view. frames: of a file; a camera without an end where None."""
     model = Bundle.load(bundle)
     view = View("--view", Address("127.0.0.1", 0, token))
-    bell = Bell()
+    wake_up = WakeUp()
     run = Run(view, [], [], [], [], [])
     with view, Sessions.open(model, wrap=view.times.wrap) as sessions:
 
@@ -126,12 +126,12 @@ def viewed_run(
         finds = model.model.concepts is not None
         for number in range(1, streams + 1):
             camera, book, results = Camera(f"camera {number}", frames=frames), PromptBook({}, exact=False), Results()
-            pace = None if frames is None else Pace(bell, RATE, paused=paused)
-            on_asked = bell.ring if pace is None else pace.step
+            pace = None if frames is None else Pace(wake_up, RATE, paused=paused)
+            on_asked = wake_up.set if pace is None else pace.step
             tracker = SteeredTracker(VideoTracker(sessions), book, look_for if finds else None, on_asked)
             watched = view.stream(number)
             policy = Policy.NEWEST if frames is None else Policy.EVERY
-            stream = Stream(number, camera, tracker, book, Sinks([watched, results]), policy, bell, pace=pace)
+            stream = Stream(number, camera, tracker, book, Sinks([watched, results]), policy, wake_up, pace=pace)
             watched.attach(Steering(stream, tracker, book, pace), () if finds else None)
             for kept, one in zip(
                 (run.streams, run.watched, run.cameras, run.books, run.results),
@@ -140,7 +140,7 @@ def viewed_run(
             ):
                 kept.append(one)  # type: ignore[attr-defined]
         view.begin(model.model, "onnxruntime")
-        runner = Runner(run.streams, bell)
+        runner = Runner(run.streams, wake_up)
         runner.start()
         try:
             run.wait_for(lambda: all(one.newest for one in run.watched))

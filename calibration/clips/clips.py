@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from masklet.calibration.clips.per_image_tracker import EachImage
+from masklet.calibration.clips.per_image_tracker import PerImageTracker
 from masklet.calibration.clips.truth import MasksByFrame
 from masklet.runtime.backends.sessions import Sessions
 from masklet.runtime.bundle.bundle import Bundle
@@ -51,7 +51,7 @@ class Clip:
     def tracker(self, sessions: Sessions, before: TrackerSnapshot | None = None) -> Tracker:
         """The tracker for its frames, from the first one or, if objects are prompted, from a snapshot."""
         if self.concepts and sessions.model.memory is None:
-            return EachImage(sessions, self.concepts, self.found_with)
+            return PerImageTracker(sessions, self.concepts, self.found_with)
         tracker = self.wanted.tracker(sessions)
         if before is not None and isinstance(tracker, VideoTracker):
             tracker.restore(before)

@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from masklet.runtime.backends.sessions import Sessions
-from masklet.runtime.cli.segment_phrases import as_result
 from masklet.runtime.concepts.concept import Concept
 from masklet.runtime.concepts.options import ConceptOptions
-from masklet.runtime.concepts.predictor import ConceptPredictor
+from masklet.runtime.concepts.predictor import ConceptPredictor, as_frame_result
 from masklet.runtime.errors import PromptError, StateError
 from masklet.runtime.prompts.prompts import Prompt
 from masklet.runtime.results import Frame, FrameResult
@@ -25,7 +24,7 @@ class Finished:
         return self.found
 
 
-class EachImage:
+class PerImageTracker:
     """Finds every instance of concepts on each frame. Every instance gets a new id, since nothing links frames."""
 
     def __init__(self, sessions: Sessions, concepts: Sequence[Concept], options: ConceptOptions) -> None:
@@ -43,10 +42,14 @@ class EachImage:
         if prompts:
             raise PromptError("points, boxes and masks correct tracked objects; this model does not track")
         self._predictor.set_image(frame.image)
-        found = as_result(self._predictor.find(self._concepts), frame.hw)
+        found = as_frame_result(self._predictor.find(self._concepts), frame.hw)
         ids = found.object_ids + self._seen
         self._seen += len(found)
         return [Finished(frame, replace(found, frame_index=frame.index, time_s=frame.time_s, object_ids=ids))]
+
+    def remove(self, object_id: int) -> None:
+        """Instances are found in each image anew: none can be removed."""
+        raise PromptError(f"object {object_id} was found in one image; there is nothing to stop tracking")
 
     def late(self) -> list[Finished]:
         """Always empty: no result is delayed."""

@@ -29,7 +29,7 @@ Statistics = dict[str, Magnitudes]  # by tensor
 Strides = dict[str, int]  # by sampled tensor: distance between sampled numbers
 
 
-class Watching:
+class InstrumentedBackend:
     """A backend that opens recording sessions and collects statistics by stage, starting from given ones.
 
     strides: by stage; chosen from the tensor sizes of the first call of a stage, then fixed.
@@ -48,13 +48,13 @@ class Watching:
     def artifact(self, bundle: Bundle, stage: StageSpec) -> Artifact:
         return bundle.artifact(stage.name, (PLAIN,))
 
-    def open(self, bundle: Bundle, stage: StageSpec) -> "WatchedSession":
+    def open(self, bundle: Bundle, stage: StageSpec) -> "InstrumentedSession":
         path = bundle.path(self.artifact(bundle, stage))
         seen, strides = self.statistics.setdefault(stage.name, {}), self.strides.setdefault(stage.name, {})
-        return WatchedSession(stage, path, self._threads, seen, strides)
+        return InstrumentedSession(stage, path, self._threads, seen, strides)
 
 
-class WatchedSession:
+class InstrumentedSession:
     """A session that records its tensors. Raises CalibrationError naming stage and tensor for a non-finite number."""
 
     def __init__(self, spec: StageSpec, path: Path, threads: int | None, seen: Statistics, strides: Strides) -> None:

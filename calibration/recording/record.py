@@ -20,7 +20,7 @@ import numpy.typing as npt
 from masklet.calibration.clips.clips import Clip
 from masklet.calibration.clips.truth import MaskLines
 from masklet.calibration.graphs.ranges import Magnitudes
-from masklet.calibration.recording.instrumented_sessions import Statistics, Strides, Watching
+from masklet.calibration.recording.instrumented_sessions import InstrumentedBackend, Statistics, Strides
 from masklet.runtime.backends.session import Feeds, Session, SessionAround
 from masklet.runtime.backends.sessions import Sessions
 from masklet.runtime.bundle.bundle import Bundle
@@ -98,16 +98,18 @@ def record(
     """
     key = _key(bundle, clips, seed)
     state = _load(folder, key)
-    watching = Watching(threads, {stage: _statistics(seen) for stage, seen in state.statistics.items()}, state.strides)
+    backend = InstrumentedBackend(
+        threads, {stage: _statistics(seen) for stage, seen in state.statistics.items()}, state.strides
+    )
     try:
         (folder / "feeds").mkdir(parents=True, exist_ok=True)
         keeper = FeedKeeper(folder / "feeds", seed, state.differed, state.thumbnails)
-        with Sessions.open(bundle, watching, keeper.wrap) as sessions:
+        with Sessions.open(bundle, backend, keeper.wrap) as sessions:
             while state.clip < len(clips):
-                _record_clip(sessions, watching, keeper, clips, folder, state, progress)
+                _record_clip(sessions, backend, keeper, clips, folder, state, progress)
     except OSError as error:
         raise CalibrationError(f"{folder}: the recording cannot be written: {error.strerror or error}") from None
-    recording = Recording(folder, watching.statistics, _count(folder, len(clips)))
+    recording = Recording(folder, backend.statistics, _count(folder, len(clips)))
     _check_phrases(clips, recording)
     return recording
 
@@ -170,7 +172,7 @@ class KeptSession(SessionAround):
 
 def _record_clip(
     sessions: Sessions,
-    watching: Watching,
+    backend: InstrumentedBackend,
     keeper: FeedKeeper,
     clips: Sequence[Clip],
     folder: Path,
@@ -198,12 +200,12 @@ def _record_clip(
             progress(what, done, source.frames)
             if done % SAVE_EVERY == 0 and not clip.concepts:  # clips with concepts cannot be resumed; they restart
                 state.frames, state.masks_bytes, state.tracker = done, sink.written, tracker.snapshot()
-                _save(folder, state, watching, keeper)
+                _save(folder, state, backend, keeper)
         write(tracker.late())
     if not done:
         raise CalibrationError(f"{clip.source}: has no frame to calibrate on")
     state.clip, state.frames, state.masks_bytes, state.tracker = number + 1, 0, 0, None
-    _save(folder, state, watching, keeper)
+    _save(folder, state, backend, keeper)
 
 
 def _check_found(clip: Clip, result: FrameResult) -> None:
@@ -249,11 +251,11 @@ def _load(folder: Path, key: str) -> _State:
     return state if state.key == key else _State(key)
 
 
-def _save(folder: Path, state: _State, watching: Watching, keeper: FeedKeeper) -> None:
+def _save(folder: Path, state: _State, backend: InstrumentedBackend, keeper: FeedKeeper) -> None:
     state.differed, state.thumbnails = keeper.differed, keeper.thumbnails
     state.statistics = {
         stage: {name: _Seen(each.largest, each.top, each.counts) for name, each in seen.items()}
-        for stage, seen in watching.statistics.items()
+        for stage, seen in backend.statistics.items()
     }
     beside = folder / f"{STATE}.tmp"
     beside.write_bytes(pack(state))

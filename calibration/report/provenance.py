@@ -5,7 +5,7 @@ import platform
 import shlex
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 
@@ -43,7 +43,7 @@ class Provenance(msgspec.Struct, frozen=True):
         return f"{self.date} on {self.cpu}, {self.cores} cores{load}; {named}; {self.command}"
 
 
-def provenance(now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Provenance:
+def provenance(now: Callable[[], datetime] = lambda: datetime.now(timezone.utc)) -> Provenance:
     """The circumstances at this moment."""
     return Provenance(
         date=now().strftime("%Y-%m-%d %H:%M:%S UTC"),

@@ -35,7 +35,7 @@ def match(full: FrameResult, low: FrameResult) -> Matching:
     ious[np.not_equal.outer(_phrases(full), _phrases(low))] = 0
     free, free_others = set(np.flatnonzero(masks.nonempty).tolist()), set(np.flatnonzero(others.nonempty).tolist())
     pairs = []
-    for row, other in sorted(np.argwhere(ious > MATCHED).tolist(), key=lambda place: -ious[*place]):
+    for row, other in sorted(np.argwhere(ious > MATCHED).tolist(), key=lambda place: -ious[tuple(place)]):
         if row in free and other in free_others:
             free.remove(row)
             free_others.remove(other)

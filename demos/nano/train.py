@@ -19,7 +19,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from crew import Crew, together
+from gradient_sharing import Worker, together
 from lessons import ClipLesson, Outcome, still_lesson
 from monitor import validate
 from pool import Pool
@@ -28,7 +28,7 @@ from state import Run, load, new_run, save
 from warmup import warm_up
 
 Clock = Callable[[], float]
-ALONE = Crew()
+ALONE = Worker()
 MOST_PARAMETERS = 4_000_000
 SLOWEST_STEP_S = 30.0
 """A step never counts for more: a stopped process spends no budget."""
@@ -63,14 +63,14 @@ def _lesson(run: Run, recipe: Recipe, pool: Pool, moment: Moment, rng: np.random
 
 
 def teach(
-    run: Run, recipe: Recipe, pool: Pool, progress: float, spent_s: float, crew: Crew = ALONE
+    run: Run, recipe: Recipe, pool: Pool, progress: float, spent_s: float, worker: Worker = ALONE
 ) -> dict[str, float]:
-    """Take one step with the rest of the crew and return its figures.
+    """Take one step with the other workers and return its figures.
 
-    spent_s: duration of the step before; counted here, so that the whole crew agrees on the progress.
+    spent_s: duration of the step before; counted here, so that all workers agree on the progress.
     """
     moment = Moment(progress, run.step)
-    rng = np.random.default_rng([recipe.seed, run.step, crew.rank])
+    rng = np.random.default_rng([recipe.seed, run.step, worker.rank])
     torch.manual_seed(recipe.seed + run.step)
     pool.advance(run.step)
     outcome = _lesson(run, recipe, pool, moment, rng)
@@ -78,7 +78,7 @@ def teach(
         group["lr"] = recipe.rate * moment.rate
     run.optimizer.zero_grad(set_to_none=True)
     outcome.loss.backward()  # type: ignore[no-untyped-call]
-    run.used_s += crew.share(run.parameters, min(spent_s, SLOWEST_STEP_S))
+    run.used_s += worker.share(run.parameters, min(spent_s, SLOWEST_STEP_S))
     norm = torch.nn.utils.clip_grad_norm_(run.parameters, 1.0)
     if torch.isfinite(norm):
         run.optimizer.step()
@@ -121,27 +121,27 @@ def train(
     budget: Budget,
     device: str = "cpu",
     until_step: int | None = None,
-    crew: Crew = ALONE,
+    worker: Worker = ALONE,
     clock: Clock = time.perf_counter,
 ) -> Run:
-    """Train until the budget is used up; the crew's first member saves now and then and at the end.
+    """Train until the budget is used up; the first worker saves now and then and at the end.
 
     until_step: stop early at this step, as an interruption would.
     """
-    run, journal = load(folder, recipe, device), Journal(folder, loud=crew.rank == 0)
+    run, journal = load(folder, recipe, device), Journal(folder, loud=worker.rank == 0)
     if run is None:
         run = new_run(recipe, device)
         warm_up(run, recipe, journal.write)
-    pool = Pool(recipe.plan(), recipe.seed * recipe.workers + crew.rank)
+    pool = Pool(recipe.plan(), recipe.seed * recipe.workers + worker.rank)
     pool.advance(run.step)
     saved = logged = checked = clock()
     spent_s = 0.0
     while (progress := budget.progress(run)) < 1 and run.step != until_step:
         begun = clock()
-        journal.note(teach(run, recipe, pool, progress, spent_s, crew))
+        journal.note(teach(run, recipe, pool, progress, spent_s, worker))
         now = clock()
         spent_s = now - begun
-        if crew.rank > 0:
+        if worker.rank > 0:
             continue
         if now - logged > LOG_EVERY_S:
             journal.line(run, progress)
@@ -152,15 +152,15 @@ def train(
         if now - saved > SAVE_EVERY_S:
             save(folder, recipe, run)
             saved = clock()
-    if crew.rank == 0:
+    if worker.rank == 0:
         save(folder, recipe, run)
     return run
 
 
-def _job(threads: int, folder: Path, recipe: Recipe, budget: Budget, device: str, crew: Crew) -> None:
+def _job(threads: int, folder: Path, recipe: Recipe, budget: Budget, device: str, worker: Worker) -> None:
     torch.set_num_threads(threads)
     cv2.setNumThreads(1)
-    train(folder, recipe, budget, device, crew=crew)
+    train(folder, recipe, budget, device, worker=worker)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -38,7 +38,8 @@ def relink(markdown: str, uri: str, folder: Path, root: Path, repository: str) -
         if path.parent == figures and path.suffix in (".md", ".jpg") and path.exists():
             return f"{match['start']}{os.path.relpath(f'{FIGURES}/{path.name}', Path(uri).parent)}{anchor}"
         if path.is_relative_to(root / "docs") and not uri.startswith(f"{FIGURES}/"):
-            return match[0]  # a page of the site: mkdocs itself checks it
+            page = target.removesuffix(".ipynb") + ".md" if path.suffix == ".ipynb" else target
+            return f"{match['start']}{page}{anchor}"  # mkdocs itself checks it
         if not path.exists() or not path.is_relative_to(root):
             log.warning("%s: the link %s leads to no file of the repository", uri, target)
             return match[0]

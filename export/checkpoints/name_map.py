@@ -12,13 +12,13 @@ hold the same ones, so that every rule is read backwards as well.
 """
 
 import re
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources.abc import Traversable
 from typing import Literal
 
+import tomllib
 import torch
 from masklet.runtime.errors import SpecError
 

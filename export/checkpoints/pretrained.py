@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 import transformers
+from huggingface_hub.utils import logging as hub_logging
 from masklet.export.checkpoints.recognise import RecognisedFile
 from masklet.runtime.errors import ExportError
 from safetensors import SafetensorError
@@ -30,7 +31,8 @@ def model_type(source: Source) -> str:
     if path.exists() and not (path / "config.json").is_file():
         raise ExportError(f"{source}: has no config.json; expected a hub id or a folder written by save_pretrained")
     try:
-        config, _ = transformers.PreTrainedConfig.get_config_dict(source)
+        with _quiet():
+            config, _ = transformers.PreTrainedConfig.get_config_dict(source)
     except (OSError, ValueError) as error:
         raise ExportError(f"{source}: {_cannot_be_had(source, error)}") from None
     kind = config.get("model_type") if isinstance(config, dict) else None
@@ -41,7 +43,10 @@ def model_type(source: Source) -> str:
 
 def configuration(kind: Any, source: Source) -> Any:
     """The configuration of a checkpoint. kind: a class of transformers."""
-    return kind.from_dict(source.config) if isinstance(source, RecognisedFile) else kind.from_pretrained(source)
+    if isinstance(source, RecognisedFile):
+        return kind.from_dict(source.config)
+    with _quiet():
+        return kind.from_pretrained(source)
 
 
 def load_weights(architecture: Any, config: Any, source: Source, twins: tuple[str, ...] = ()) -> Any:
@@ -101,14 +106,20 @@ def fingerprint(model: Any) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Suppress transformers' progress bars and tables; the caller reports errors and progress itself."""
+    """Suppress transformers' progress bars and tables, and the hub's account of its retries.
+
+    The caller reports errors and progress itself.
+    """
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    hub_verbosity = hub_logging.get_verbosity()
     logging.set_verbosity_error()
+    hub_logging.set_verbosity(logging.ERROR)
     logging.disable_progress_bar()
     try:
         yield
     finally:
         logging.set_verbosity(verbosity)
+        hub_logging.set_verbosity(hub_verbosity)
         if bars:
             logging.enable_progress_bar()
 

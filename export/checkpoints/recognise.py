@@ -1,7 +1,6 @@
 """Which model a file of weights is: family, size and version, from its names and shapes."""
 
 import fnmatch
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from masklet.export.checkpoints.layout import Layout
 from masklet.export.checkpoints.name_map import NameMap
 from masklet.export.checkpoints.settings import Settings
 from masklet.export.checkpoints.weights_file import Part, Tensors, read_parts
+from masklet.runtime.bundle.manifest import sha256
 from masklet.runtime.errors import ExportError
 
 _LISTED = 10  # names in a message before the rest is counted
@@ -59,8 +59,7 @@ class RecognisedFile:
 
     def sha256(self) -> str:
         """The SHA-256 of the file."""
-        with self.path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256(self.path)
 
 
 class _Candidate(NamedTuple):

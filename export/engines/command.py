@@ -16,7 +16,7 @@ from masklet.runtime.backends.trt.engine_choice import choose_engine
 from masklet.runtime.backends.trt.fingerprint import Fingerprint, engines, machine_fingerprint
 from masklet.runtime.backends.trt.library import Backend, load_library, version_of
 from masklet.runtime.bundle.add_engines import amend_bundle
-from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.bundle import Bundle, BundleChoice
 from masklet.runtime.bundle.manifest import Artifact
 from masklet.runtime.errors import ExportError, SessionError
 from masklet.runtime.sinks.output_file import check_writable
@@ -37,14 +37,13 @@ class BuildRequest:
     dry_run: only estimate memory.
     """
 
-    bundle: Path
+    bundle: BundleChoice
     backend: Backend
     device: str | None
     stages: tuple[str, ...]
     options: BuildOptions
     force: bool = False
     dry_run: bool = False
-    check_hashes: bool = True
 
 
 def run_build(request: BuildRequest) -> None:
@@ -52,7 +51,7 @@ def run_build(request: BuildRequest) -> None:
     check_options(request.options, request.backend)
     if request.options.timing_cache is not None:
         check_writable(request.options.timing_cache)
-    bundle = Bundle.load(request.bundle, check_hashes=request.check_hashes)
+    bundle = request.bundle.load()
     library = load_library(request.backend)
     target = choose_target(library, request.backend, request.device, _gpu(request), request.options)
     plans = plan_stages(bundle, request.stages, target)
@@ -114,7 +113,8 @@ def _checked(bundle: Bundle, backend: Backend) -> str:
 
 def _packed(plan: StagePlan, engine: Engine, target: Target) -> tuple[Artifact, dict[str, bytes]]:
     """An engine as an artifact of the bundle, and its files: the engine, and a description of its layers."""
-    name = f"engines/{target.backend}/{target.device_name}/{plan.stage.name}"
+    graph = Path(plan.graph.files[0].path).stem  # the stage, and which variant of the model where there are several
+    name = f"engines/{target.backend}/{target.device_name}/{graph}"
     layers = {
         "from": engine.layers_from,
         "activation_bytes": dict(zip([p.name for p in plan.profiles], engine.activations, strict=False)),

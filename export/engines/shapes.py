@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from masklet.export.engines.device_profile import DeviceProfile
 from masklet.runtime.bundle.spec import ModelSpec, StageSpec
 from masklet.runtime.errors import SpecError
+from masklet.runtime.tracking.memory_detail import usual_tokens
 
 Shape = tuple[int, ...]
 # Symbols of SAM 3, which device profiles need not name: 32 tokens per phrase, one per exemplar, one for the geometry.
@@ -51,6 +52,9 @@ def symbol_sizes(model: ModelSpec, stage: StageSpec, symbol: str, device: Device
     if model.memory is not None:
         policy = model.memory
         known.setdefault("memories", (1, 1 + policy.recent_frames, policy.prompted_frames + policy.recent_frames))
+        if model.token_memory:
+            rows, columns = model.feature_hw
+            known.setdefault("memory_tokens", (1, usual_tokens(rows, columns), rows * columns))
         known.setdefault("pointers", (1, policy.pointers, policy.prompted_frames + policy.pointers - 1))
     if symbol not in known:
         raise SpecError(

@@ -4,16 +4,18 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+from masklet.runtime.cli.option_groups import grouped
+from masklet.runtime.cli.options import BundleFolder, BundleOptions
 
-BundlePath = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A folder that `masklet export` wrote.")]
 
-
+@grouped
 def build(
-    bundle: BundlePath,
+    bundle: BundleFolder,
     backend: Annotated[
         Literal["tensorrt", "tensorrt-rtx"],
         typer.Option(help="TensorRT builds on the GPU that it is for, TensorRT for RTX without one."),
     ],
+    loading: BundleOptions,
     device: Annotated[
         str | None,
         typer.Option(
@@ -52,7 +54,6 @@ def build(
         bool, typer.Option("--force", "--rebuild", help="Build what is up to date, or foretold not to fit, too.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only foretell the memory.")] = False,
-    no_hashes: Annotated[bool, typer.Option("--no-hashes", help="Do not hash the bundle's files first.")] = False,
 ) -> None:
     """Build TensorRT engines from a bundle's graphs.
 
@@ -71,4 +72,5 @@ def build(
         tf32=not no_tf32,
         timing_cache=timing_cache,
     )
-    run_build(BuildRequest(bundle, backend, device, tuple(stages), options, force, dry_run, not no_hashes))
+    chosen = loading.of(bundle)
+    run_build(BuildRequest(chosen, backend, device, tuple(stages), options, force, dry_run))

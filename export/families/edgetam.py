@@ -10,7 +10,7 @@ from typing import Any
 
 from masklet.export.checkpoints.pretrained import Source, configuration, load_weights
 from masklet.export.families import sam2
-from masklet.export.family import Case, ExportStage
+from masklet.export.family import Case, ExportStage, ImageSize, refuse_token_memory, square
 from masklet.export.modules.perceiver import LatentMemoryAttention, LatentMemoryEncoder
 from masklet.export.modules.repvit import RepViTEncoder
 from masklet.export.references import edgetam_reference, sam2_reference
@@ -25,19 +25,20 @@ class EdgeTam:
     name = "edgetam"
     model_types: tuple[str, ...] = ("edgetam_video", "edgetam")
 
-    def load(self, source: Source, image_size: int | None) -> Any:
+    def load(self, source: Source, image_size: ImageSize | None) -> Any:
         """Load a checkpoint for square frames of image_size pixels; None for its own size."""
         require_timm()
         config = configuration(EdgeTamVideoConfig, source)
-        resize(config, image_size or int(config.image_size), source)
+        resize(config, square(image_size or int(config.image_size), self.name), source)
         return load_weights(EdgeTamVideoModel, config, source, twins=sam2.FOURIER)
 
-    def spec(self, model: Any) -> ModelSpec:
+    def spec(self, model: Any, token_memory: bool = False) -> ModelSpec:
         """Declare the model."""
+        refuse_token_memory(token_memory, self.name, "keeps a few hundred latents of each frame already")
         backbone = str(getattr(model.config.vision_config.backbone_config, "architecture", "custom"))
         return sam2.describe(self.name, backbone.partition(".")[0].replace("_", "-"), model.config, declare(model))
 
-    def stages(self, model: Any) -> Iterator[ExportStage]:
+    def stages(self, model: Any, token_memory: bool = False) -> Iterator[ExportStage]:
         """Build the graph module and the reference of each stage."""
         for spec in declare(model):
             yield BUILDERS[spec.name](spec, model)
@@ -109,10 +110,7 @@ def _memory_attention(spec: StageSpec, model: Any) -> ExportStage:
         LatentMemoryAttention(model, model.vision_encoder.neck, sam2.grid_of(model)),
         edgetam_reference.memory_attention(model),
         cases=sam2.attention_cases(rows),
-        draws={
-            "memory_time": lambda rng, shape: rng.integers(0, rows, shape),
-            "pointer_time": lambda rng, shape: rng.uniform(0, 1, shape),
-        },
+        draws=sam2.attention_draws(rows),
     )
 
 

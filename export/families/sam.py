@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from masklet.export.checkpoints.pretrained import Source, configuration, load_weights, model_type
-from masklet.export.family import Case, ExportStage
+from masklet.export.family import Case, ExportStage, ImageSize, refuse_token_memory, square
 from masklet.export.modules.sam_masks import SamMaskDecoder
 from masklet.export.modules.vit import HQEncoder, ViTEncoder
 from masklet.export.references import sam2_reference, sam_reference
@@ -20,17 +20,18 @@ class Sam:
     """The family of SAM."""
 
     name = "sam"
-    model_types = ("sam", "sam_hq")
+    model_types: tuple[str, ...] = ("sam", "sam_hq")
 
-    def load(self, source: Source, image_size: int | None) -> Any:
+    def load(self, source: Source, image_size: ImageSize | None) -> Any:
         """Load a checkpoint. Its position encoding is for one size, so image_size must be that size or None."""
         kind, architecture = (SamHQConfig, SamHQModel) if model_type(source) == "sam_hq" else (SamConfig, SamModel)
         config = configuration(kind, source)
-        check_layout(config, source, image_size)
+        check_layout(config, source, None if image_size is None else square(image_size, self.name))
         return load_weights(architecture, config, source)
 
-    def spec(self, model: Any) -> ModelSpec:
+    def spec(self, model: Any, token_memory: bool = False) -> ModelSpec:
         """Declare the model."""
+        refuse_token_memory(token_memory, self.name, "has no memory")
         config = model.config
         vision = config.vision_config
         size = PUBLISHED.get((int(vision.hidden_size), int(vision.num_hidden_layers)), "custom")
@@ -43,7 +44,7 @@ class Sam:
             prompting=PromptPolicy(stability_threshold=0.0, padded_boxes=False),
         )
 
-    def stages(self, model: Any) -> Iterator[ExportStage]:
+    def stages(self, model: Any, token_memory: bool = False) -> Iterator[ExportStage]:
         """Build the graph module and the reference of each stage."""
         encoder_spec, decoder_spec = declare(model.config)
         side = int(model.config.vision_config.image_size)

@@ -2,14 +2,18 @@
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from masklet.export.checkpoints.pretrained import Source, configuration, load_weights
-from masklet.export.family import Case, ExportStage
+from masklet.export.family import Case, Draw, ExportStage, ImageSize, square
 from masklet.export.modules.hiera import HieraEncoder
 from masklet.export.modules.masks import MaskDecoder, MaskPromptEncoder
 from masklet.export.modules.memories import MemoryAttention, MemoryEncoder
+from masklet.export.modules.memory_tokens import TokenMemoryAttention
 from masklet.export.references import sam2_reference as reference
+from masklet.export.references import token_memory_reference as token_reference
 from masklet.runtime.bundle.spec import (
     ConceptPolicy,
     MemorySpec,
@@ -36,19 +40,20 @@ class Sam2:
     name = "sam2"
     model_types = ("sam2_video", "sam2")
 
-    def load(self, source: Source, image_size: int | None) -> Any:
+    def load(self, source: Source, image_size: ImageSize | None) -> Any:
         """Load a checkpoint for square frames of image_size pixels; None for its own size."""
         config = configuration(Sam2VideoConfig, source)
-        resize(config, image_size or int(config.image_size), source)
+        resize(config, square(image_size or int(config.image_size), self.name), source)
         return load_weights(Sam2VideoModel, config, source, twins=FOURIER)
 
-    def spec(self, model: Any) -> ModelSpec:
+    def spec(self, model: Any, token_memory: bool = False) -> ModelSpec:
         """Declare the model."""
-        return describe(self.name, _variant(model.config), model.config, declare(model.config))
+        stages = declare(model.config, token_memory=token_memory)
+        return describe(self.name, _variant(model.config), model.config, stages)
 
-    def stages(self, model: Any) -> Iterator[ExportStage]:
+    def stages(self, model: Any, token_memory: bool = False) -> Iterator[ExportStage]:
         """Build the graph module and the reference of each stage."""
-        for spec in declare(model.config):
+        for spec in declare(model.config, token_memory=token_memory):
             yield BUILDERS[spec.name](spec, model)
 
 
@@ -131,11 +136,14 @@ def describe(
     )
 
 
-def declare(config: Any, memory_tokens: int | None = None, stride: int = STRIDE) -> tuple[StageSpec, ...]:
+def declare(
+    config: Any, memory_tokens: int | None = None, stride: int = STRIDE, *, token_memory: bool = False
+) -> tuple[StageSpec, ...]:
     """The stages and their tensors; SAM 2.0 has neither pointer_time nor the memory encoder's object_score.
 
     memory_tokens: tokens per memory; None for one per cell.
     stride:        image pixels per cell.
+    token_memory:  memories are sets of any number of blocks of cells (modules/memory_tokens.py).
     """
     side, channels = int(config.image_size), int(config.vision_config.fpn_hidden_size)
     grid = side // stride
@@ -149,6 +157,7 @@ def declare(config: Any, memory_tokens: int | None = None, stride: int = STRIDE)
     mask_prompt = TensorSpec("mask_prompt", ("objects", 1, 4 * grid, 4 * grid))
     object_score = TensorSpec("object_score", ("objects", 1))
     pointer_time = TensorSpec("pointer_time", ("objects", "pointers"))
+    memory = _declare_memory(None if token_memory else tokens)
     return (
         StageSpec(
             "image_encoder",
@@ -159,8 +168,7 @@ def declare(config: Any, memory_tokens: int | None = None, stride: int = STRIDE)
             "memory_attention",
             inputs=(
                 vision_feat,
-                TensorSpec("memory", ("objects", "memories", tokens, MEMORY_WIDTH)),
-                TensorSpec("memory_time", ("objects", "memories"), "int64"),
+                *memory,
                 TensorSpec("pointers", ("objects", "pointers", channels)),
                 *((pointer_time,) if config.enable_temporal_pos_encoding_for_object_pointers else ()),
             ),
@@ -204,6 +212,17 @@ def declare(config: Any, memory_tokens: int | None = None, stride: int = STRIDE)
     )
 
 
+def _declare_memory(tokens: int | None) -> tuple[TensorSpec, ...]:
+    """What memory attention takes of memories.
+
+    tokens: of each memory; None where each token is a block of cells, told by its number in a Quadtree.
+    """
+    count = tokens or "memory_tokens"
+    memory = TensorSpec("memory", ("objects", "memories", count, MEMORY_WIDTH))
+    place = () if tokens else (TensorSpec("memory_place", ("objects", "memories", count), "int64"),)
+    return memory, *place, TensorSpec("memory_time", ("objects", "memories"), "int64")
+
+
 def attention_cases(temporal_rows: int) -> tuple[Case, ...]:
     """Objects with full and with short memories; a single prompted frame is what the second frame attends to."""
     return (
@@ -214,6 +233,28 @@ def attention_cases(temporal_rows: int) -> tuple[Case, ...]:
             {"memory_time": temporal_rows - 1},
         ),
     )
+
+
+def attention_draws(temporal_rows: int) -> dict[str, Draw]:
+    """How times are drawn."""
+    return {
+        "memory_time": lambda rng, shape: rng.integers(0, temporal_rows, shape),
+        "pointer_time": lambda rng, shape: rng.uniform(0, 1, shape),
+    }
+
+
+def token_cases(temporal_rows: int, cells: int) -> tuple[Case, ...]:
+    """The same with blocks of any size and padding, and with every cell on its own: SAM 2's own memories."""
+    mixed = tuple(
+        replace(case, sizes={**case.sizes, "memory_tokens": cells // 4 + 1}) for case in attention_cases(temporal_rows)
+    )
+    whole = replace(
+        mixed[-1],
+        name=f"{mixed[-1].name}, every cell",
+        sizes={**mixed[-1].sizes, "memory_tokens": cells},
+        fixed={**mixed[-1].fixed, "memory_place": np.arange(cells)},
+    )
+    return (*mixed, whole)
 
 
 def decoder_cases() -> tuple[Case, ...]:
@@ -266,16 +307,17 @@ def _memory_attention(spec: StageSpec, model: Any) -> ExportStage:
 
 def memory_attention_stage(spec: StageSpec, model: Any, neck: Any) -> ExportStage:
     """The memory attention of SAM 2 and SAM 3. neck: the pyramid that produces the model's features."""
-    rows = int(model.config.num_maskmem)
+    rows, grid = int(model.config.num_maskmem), grid_of(model)
+    draws = attention_draws(rows)
+    if not spec.accepts("memory_place"):
+        module, computed = MemoryAttention(model, neck, grid), reference.memory_attention(model, neck)
+        return ExportStage(spec, module, computed, attention_cases(rows), draws)
     return ExportStage(
         spec,
-        MemoryAttention(model, neck, grid_of(model)),
-        reference.memory_attention(model, neck),
-        cases=attention_cases(rows),
-        draws={
-            "memory_time": lambda rng, shape: rng.integers(0, rows, shape),
-            "pointer_time": lambda rng, shape: rng.uniform(0, 1, shape),
-        },
+        TokenMemoryAttention(model, neck, grid),
+        token_reference.memory_attention(model, neck),
+        cases=token_cases(rows, grid * grid),
+        draws={**draws, "memory_place": token_reference.draw_places((grid, grid))},
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from masklet.export.checkpoints.pretrained import Source, configuration, load_weights, model_type
 from masklet.export.families import sam2
-from masklet.export.family import Case, ExportStage
+from masklet.export.family import Case, ExportStage, ImageSize, refuse_token_memory, square
 from masklet.export.modules.detector import Detector, MaskHead
 from masklet.export.modules.exemplars import ExemplarEncoder
 from masklet.export.modules.phrases import PhraseEncoder
@@ -84,18 +84,19 @@ class Sam3:
     name = "sam3"
     model_types = tuple(ARCHITECTURES)
 
-    def load(self, source: Source, image_size: int | None) -> Any:
+    def load(self, source: Source, image_size: ImageSize | None) -> Any:
         """Load a checkpoint for square frames of image_size pixels; None for its own size."""
         config_type, architecture = ARCHITECTURES[model_type(source)]
         config = configuration(config_type, source)
-        resize(config, image_size or int(config.image_size), source)
+        resize(config, square(image_size or int(config.image_size), self.name), source)
         prefix = "tracker_model." if architecture is Sam3VideoModel else ""
         return load_weights(architecture, config, source, twins=tuple(prefix + name for name in sam2.FOURIER))
 
-    def spec(self, model: Any) -> ModelSpec:
+    def spec(self, model: Any, token_memory: bool = False) -> ModelSpec:
         """Declare the model."""
         parts = parts_of(model)
-        stages, concepts = declare(parts), ConceptPolicy() if parts.detector else None
+        refuse_token_memory(token_memory and parts.tracker is None, self.name, "has no memory without its tracker")
+        stages, concepts = declare(parts, token_memory), ConceptPolicy() if parts.detector else None
         if parts.tracker:
             return sam2.describe(
                 self.name,
@@ -110,10 +111,10 @@ class Sam3:
         preprocess = Preprocess(side=parts.side, mean=MEAN, std=STD)
         return ModelSpec(self.name, _variant(parts), "image", preprocess, stages, concepts=concepts)
 
-    def stages(self, model: Any) -> Iterator[ExportStage]:
+    def stages(self, model: Any, token_memory: bool = False) -> Iterator[ExportStage]:
         """Build the graph module and the reference of each stage."""
         parts = parts_of(model)
-        for spec in declare(parts):
+        for spec in declare(parts, token_memory):
             yield BUILDERS[spec.name](spec, parts)
 
 
@@ -173,12 +174,13 @@ def _tracker_layout(config: Any, vision: Any) -> dict[str, bool]:
     }
 
 
-def declare(parts: Parts) -> tuple[StageSpec, ...]:
+def declare(parts: Parts, token_memory: bool = False) -> tuple[StageSpec, ...]:
     """The stages and their tensors: the image encoder, the stages of the detector, the stages of the tracker."""
     side, grid = parts.side, parts.grid
     tracker: tuple[StageSpec, ...] = ()
     if parts.tracker:
-        tracker = sam2.declare(parts.tracker.config, stride=int(parts.vision.config.backbone_config.patch_size))
+        stride = int(parts.vision.config.backbone_config.patch_size)
+        tracker = sam2.declare(parts.tracker.config, stride=stride, token_memory=token_memory)
     detector: tuple[StageSpec, ...] = ()
     maps: tuple[TensorSpec, ...] = ()
     if parts.detector:

@@ -66,13 +66,22 @@ def _attention(graph: onnx.GraphProto, node: onnx.NodeProto) -> Iterator[onnx.No
 
 
 def _rotation(graph: onnx.GraphProto, node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
-    """Halves (a, b) of each head to (a cos - b sin, b cos + a sin), with tables [positions, d / 2] for all heads."""
+    """Halves (a, b) of each head to (a cos - b sin, b cos + a sin), with tables [positions, d / 2] for all heads.
+
+    The second input is the first row of the tables, as a constant of one value, or the row of each position.
+    """
     heads, name = attribute(node, "num_heads"), node.name
-    turned, _, cos, sin = node.input
+    turned, rows, cos, sin = node.input
     rotated = node.output[0]
+    of_heads = 1
+    if all(tensor.name != rows for tensor in graph.initializer):
+        of_heads = 2
+        yield helper.make_node("Gather", [cos, rows], [f"{name}_cos_rows"], f"{name}_cos_of_rows", axis=0)
+        yield helper.make_node("Gather", [sin, rows], [f"{name}_sin_rows"], f"{name}_sin_of_rows", axis=0)
+        cos, sin = f"{name}_cos_rows", f"{name}_sin_rows"
     if heads > 1:
         split = _constant(graph, f"heads_{heads}", np.array([0, 0, heads, -1], np.int64))
-        axis = _constant(graph, "of_heads", np.array([1], np.int64))
+        axis = _constant(graph, "of_heads" if of_heads == 1 else "rows_of_heads", np.array([of_heads], np.int64))
         yield helper.make_node("Reshape", [turned, split], [f"{name}_by_head"], f"{name}_split")
         yield helper.make_node("Unsqueeze", [cos, axis], [f"{name}_cos"], f"{name}_cos_of_heads")
         yield helper.make_node("Unsqueeze", [sin, axis], [f"{name}_sin"], f"{name}_sin_of_heads")

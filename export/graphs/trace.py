@@ -11,7 +11,7 @@ import logging
 import math
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,11 +22,12 @@ import onnxscript.optimizer
 import torch
 from masklet.export.family import ExportStage
 from masklet.export.graphs.standard_operators import CONTRIB, plain
+from masklet.export.graphs.weights import SharedWeights, refer
 from masklet.export.graphs.whole_tiles import cut_into_tiles
-from masklet.runtime.bundle.graph_files import INLINE_BYTES, WeightsLayout, graph_file, write_weights
+from masklet.runtime.bundle.graph_files import INLINE_BYTES, graph_file
 from masklet.runtime.bundle.spec import StageSpec, TensorSpec
 from masklet.runtime.errors import ExportError
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 from onnxscript import FLOAT
 from onnxscript import opset19 as op
 
@@ -39,25 +40,28 @@ UNWANTED = frozenset({"If", "Loop", "Scan", "NonZero", "ScatterND", "ScatterElem
 class Graphs:
     """A traced stage: the graph with standard operators, and the one with ONNX Runtime's operators if it differs.
 
-    weights: the large constants of both. The graphs refer to their positions in the file that `write` makes, since a
-             graph of more than 2 GB can be neither checked nor written.
+    weights: the large constants of both, by name; they lie in a file beside the graphs, since a graph of more than 2 GB
+             can be neither checked nor written.
     """
 
     spec: StageSpec
     plain: onnx.ModelProto
     fused: onnx.ModelProto | None
-    weights: tuple[bytes, ...]
+    weights: Mapping[str, bytes]
 
-    def write(self, root: Path) -> dict[str, tuple[str, ...]]:
-        """Write the graphs and their weights below root. Returns the files of each format, the graph first."""
-        stage = self.spec.name
-        weights = write_weights(root, stage, self.weights)
-        files: dict[str, tuple[str, ...]] = {"onnx": (graph_file(stage, "onnx"), weights)}
-        _save(self.plain, root / files["onnx"][0])
+    def write(self, root: Path, shared: SharedWeights | None = None, form: str = "") -> dict[str, tuple[str, ...]]:
+        """Write the graphs and their weights below root; returns the files of each format, the graph first.
+
+        shared: the weights of the bundle's variants. form: which variant this is of; empty of the first.
+        """
+        stem = f"{self.spec.name}.{form}" if form else self.spec.name
+        places = (shared or SharedWeights(root)).write(stem, self.weights, first=not form)
+        files: dict[str, tuple[str, ...]] = {}
+        for format, model in {"onnx": self.plain, "onnx-ort": self.fused}.items():
+            if model is not None:
+                files[format] = (graph_file(stem, format), *refer(model, places))
+                (root / files[format][0]).write_bytes(model.SerializeToString(deterministic=True))
         onnx.checker.check_model(root / files["onnx"][0])
-        if self.fused is not None:
-            files["onnx-ort"] = (graph_file(stage, "onnx-ort"), weights)
-            _save(self.fused, root / files["onnx-ort"][0])
         return files
 
 
@@ -93,7 +97,7 @@ def trace(stage: ExportStage) -> Graphs:
     whole = program.model_proto
     widths = _widths(whole.graph)
     _tidy(whole, spec)
-    weights = _detach_weights(whole, WeightsLayout(spec.name))
+    weights = _detach_weights(whole)
     model = onnx.ModelProto()
     model.CopyFrom(whole)  # a protobuf message does not release the memory of removed fields
     if not any(node.domain == CONTRIB for node in model.graph.node):
@@ -187,24 +191,15 @@ def _check(model: onnx.ModelProto, spec: StageSpec) -> None:
         raise ExportError(f"stage {spec.name!r}: the graph has {', '.join(unwanted)}, which engines cannot build")
 
 
-def _detach_weights(model: onnx.ModelProto, layout: WeightsLayout) -> tuple[bytes, ...]:
-    """Move the large constants out of a graph, in graph order, and replace them by references to the weights file."""
-    weights = []
+def _detach_weights(model: onnx.ModelProto) -> dict[str, bytes]:
+    """Move the large constants out of a graph, in graph order; what is left of them is to refer to a weights file."""
+    weights: dict[str, bytes] = {}
     for tensor in model.graph.initializer:
         raw = tensor.raw_data or numpy_helper.to_array(tensor).tobytes()
-        if len(raw) < INLINE_BYTES:
-            continue
-        tensor.ClearField("raw_data")
-        tensor.data_location = TensorProto.EXTERNAL
-        del tensor.external_data[:]
-        for key, value in layout.place(len(raw)).items():
-            tensor.external_data.add(key=key, value=value)
-        weights.append(raw)
-    return tuple(weights)
-
-
-def _save(model: onnx.ModelProto, path: Path) -> None:
-    path.write_bytes(model.SerializeToString(deterministic=True))
+        if len(raw) >= INLINE_BYTES:
+            weights[tensor.name] = raw
+            tensor.ClearField("raw_data")
+    return weights
 
 
 @contextlib.contextmanager

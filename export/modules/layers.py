@@ -97,22 +97,23 @@ class HalfSplitRotary(nn.Module):
         self.register_buffer("sin", sin[:, 0::2].contiguous())
         self.register_buffer("first", torch.zeros(1, dtype=torch.int64))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x: [batch, positions, heads * d]. Returns the same shape, rotated.
+    def forward(self, x: Tensor, rows: Tensor | None = None) -> Tensor:
+        """x: [batch, positions, heads * d]. rows: [batch, positions] int64, of the tables; in their order where None.
+        Returns the same shape, rotated.
 
         While a graph is traced this is one com.microsoft.RotaryEmbedding, which passes over x once.
         """
         if torch.onnx.is_in_onnx_export():
             rotated: Tensor = torch.onnx.ops.symbolic(
                 "com.microsoft::RotaryEmbedding",
-                [x, self.first, self.cos, self.sin],
+                [x, self.first if rows is None else rows, self.cos, self.sin],
                 {"num_heads": self.heads},
                 dtype=x.dtype,
                 shape=x.shape,
                 version=1,
             )
             return rotated
-        cos, sin = self.cos[:, None], self.sin[:, None]
+        cos, sin = (t[:, None] if rows is None else t[rows][:, :, None] for t in (self.cos, self.sin))
         one, other = torch.unflatten(x, -1, (self.heads, -1)).chunk(2, dim=-1)
         return torch.cat([one * cos - other * sin, other * cos + one * sin], dim=-1).flatten(-2)
 

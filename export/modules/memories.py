@@ -83,6 +83,8 @@ class MemoryAttention(nn.Module):
     temporal: Tensor
     periods: Tensor
 
+    layer: type[MemoryAttentionLayer] = MemoryAttentionLayer
+
     def __init__(self, model: Any, neck: Any, grid: int) -> None:
         """model: transformers' Sam2VideoModel. neck: its feature pyramid. grid: edge of the feature map, in cells."""
         super().__init__()
@@ -99,7 +101,7 @@ class MemoryAttention(nn.Module):
         heads = int(model.config.memory_attention_num_attention_heads)
         self.rotary = HalfSplitRotary(cos.flatten(0, -2), sin.flatten(0, -2), heads)
         memory_rotary = self.rotary_of_memory(model, heads)
-        self.layers = nn.ModuleList(MemoryAttentionLayer(one, self.rotary, memory_rotary) for one in attention.layers)
+        self.layers = nn.ModuleList(self.layer(one, self.rotary, memory_rotary) for one in attention.layers)
         self.norm = attention.layer_norm
 
     def positions_in_memory(self, model: Any, grid: int) -> Tensor:

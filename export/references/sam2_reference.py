@@ -36,22 +36,16 @@ def memory_attention(model: Any, neck: Any) -> Reference:
     """Memories, then pointers split into tokens, as `_prepare_memory_conditioned_features` joins them."""
 
     def one(vision: torch.Tensor, feeds: Feeds, index: int) -> torch.Tensor:
-        memory, pointers = (torch.from_numpy(feeds[name][index]) for name in ("memory", "pointers"))
-        grid = vision.shape[-1]
-        place = _sine(model.memory_encoder, model.mem_dim, grid)
+        memory, (rows, columns) = torch.from_numpy(feeds["memory"][index]), vision.shape[-2:]
+        place = sine(model.memory_encoder, model.mem_dim, rows, columns)
         times = feeds["memory_time"][index]
         where = [place + model.memory_temporal_positional_encoding[row] for row in times.tolist()]
-        splits = model.hidden_dim // model.mem_dim
-        when = torch.zeros(len(pointers), model.mem_dim)
-        if "pointer_time" in feeds:
-            sine = get_1d_sine_pe(torch.from_numpy(feeds["pointer_time"][index]), dim=model.hidden_dim)
-            when = model.temporal_positional_encoding_projection_layer(sine)
-        tokens = pointers.reshape(len(pointers) * splits, model.mem_dim)[:, None]
+        tokens, when = pointer_tokens(model, feeds, index)
         attended: torch.Tensor = model.memory_attention(
             current_vision_features=vision.flatten(2).permute(2, 0, 1),
-            current_vision_position_embeddings=_sine(neck, model.hidden_dim, grid),
+            current_vision_position_embeddings=sine(neck, model.hidden_dim, rows, columns),
             memory=torch.cat([memory.flatten(0, 1)[:, None], tokens]),
-            memory_posision_embeddings=torch.cat([*where, when.repeat_interleave(splits, dim=0)[:, None]]),
+            memory_posision_embeddings=torch.cat([*where, when]),
             num_object_pointer_tokens=len(tokens),
         )
         return attended.squeeze(1).transpose(1, 2).reshape(vision.shape)
@@ -63,6 +57,18 @@ def memory_attention(model: Any, neck: Any) -> Reference:
         return {"image_embed": torch.cat(embeds).numpy()}
 
     return run
+
+
+def pointer_tokens(model: Any, feeds: Feeds, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """An object's pointers split into tokens, and their encoded distances in time: both [tokens, 1, 64]."""
+    pointers = torch.from_numpy(feeds["pointers"][index])
+    splits = model.hidden_dim // model.mem_dim
+    when = torch.zeros(len(pointers), model.mem_dim)
+    if "pointer_time" in feeds:
+        encoded = get_1d_sine_pe(torch.from_numpy(feeds["pointer_time"][index]), dim=model.hidden_dim)
+        when = model.temporal_positional_encoding_projection_layer(encoded)
+    tokens = pointers.reshape(len(pointers) * splits, model.mem_dim)[:, None]
+    return tokens, when.repeat_interleave(splits, dim=0)[:, None]
 
 
 def mask_decoder(model: Any) -> Reference:
@@ -203,8 +209,8 @@ def draw_mask(rng: np.random.Generator, shape: tuple[int, ...]) -> Tensor:
     return blobs.astype(np.uint8)
 
 
-def _sine(owner: Any, width: int, grid: int) -> torch.Tensor:
-    """The sine position encoding of a module, [grid * grid, 1, width]."""
-    table = owner.position_encoding(torch.Size((1, width, grid, grid)), torch.device("cpu"), torch.float32)
+def sine(owner: Any, width: int, rows: int, columns: int) -> torch.Tensor:
+    """The sine position encoding of a module, [rows * columns, 1, width]."""
+    table = owner.position_encoding(torch.Size((1, width, rows, columns)), torch.device("cpu"), torch.float32)
     encoding: torch.Tensor = table.flatten(2).permute(2, 0, 1)
     return encoding

@@ -52,12 +52,13 @@ def bundles(folder: Path) -> tuple[Bundle, Bundle]:
     from masklet.calibration.clips.clips import Clip
     from masklet.calibration.command import Request, run_calibrate
     from masklet.calibration.scoring.closed_loop import Bound
+    from masklet.export.family import Form
     from masklet.export.pipeline import export_bundle
     from masklet.runtime.bundle.precision import Precision
 
     full, low = folder / "fp32.bundle", folder / "int8.bundle"
     if not full.exists():
-        export_bundle(str(CHECKPOINT), full, image_size=SIDE)
+        export_bundle(str(CHECKPOINT), full, [Form(SIDE)])
     if not low.exists():
         clips, truths = [], []
         for seed in CALIBRATED_ON:

@@ -41,7 +41,7 @@ from masklet.runtime.streams.follow import follow
 from masklet.runtime.streams.frame_queue import Policy
 from masklet.runtime.streams.runner import Runner
 from masklet.runtime.streams.stream import Stream
-from masklet.runtime.streams.wake_up import Bell
+from masklet.runtime.streams.wake_up import WakeUp
 from masklet.runtime.tracking.video_tracker import VideoTracker
 
 STREAMS = 4
@@ -101,9 +101,9 @@ class Runs:
 
     def overlapped(self, streams: int = 1) -> float:
         """Returns the processor seconds of the thread that has the sessions."""
-        bell = Bell()
-        made = [self._stream(n, bell) for n in range(streams)]
-        runner = TimedRunner(made, bell)
+        wake_up = WakeUp()
+        made = [self._stream(n, wake_up) for n in range(streams)]
+        runner = TimedRunner(made, wake_up)
         runner.start()
         runner.wait()
         for stream in made:
@@ -111,11 +111,11 @@ class Runs:
                 raise stream.error
         return runner.seconds
 
-    def _stream(self, number: int, bell: Bell) -> Stream:
+    def _stream(self, number: int, wake_up: WakeUp) -> Stream:
         source = open_source(self._source, end=self._frames)
         tracker, prompts = VideoTracker(self._sessions), PromptBook(self._schedule, exact=True)
         sinks = self._outputs(number).open(source.fps)
-        return Stream(number + 1, source, tracker, prompts, sinks, Policy.EVERY, bell)
+        return Stream(number + 1, source, tracker, prompts, sinks, Policy.EVERY, wake_up)
 
     def _outputs(self, number: int) -> Outputs:
         return Outputs({"overlay": self._folder / f"{number}.mp4", "masks": self._folder / f"{number}.jsonl"})

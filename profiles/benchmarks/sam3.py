@@ -63,8 +63,8 @@ def export(checkpoint: str, folder: Path, name: str) -> dict[str, Any]:
     start = time.process_time()
     files = trace(stage).write(folder)
     traced = time.process_time() - start
-    tried = parity.trials(stage)
-    figures = [f for format, paths in files.items() for f in parity.compare(stage, tried, format, folder / paths[0])]
+    calls = parity.reference_calls(stage)
+    figures = [f for format, paths in files.items() for f in parity.compare(stage, calls, format, folder / paths[0])]
     parity.require(figures)
     for size in SIZES[name]:
         np.savez(feeds_file(folder, name, size), **feeds_of(stage, name, size))

@@ -36,7 +36,7 @@ from masklet.runtime.streams.counters import Counts
 from masklet.runtime.streams.frame_queue import Policy
 from masklet.runtime.streams.runner import Runner
 from masklet.runtime.streams.stream import Keeping, Stream
-from masklet.runtime.streams.wake_up import Bell
+from masklet.runtime.streams.wake_up import WakeUp
 from masklet.runtime.tracking.video_tracker import PendingResult, VideoTracker
 
 WIDTH, HEIGHT, LOOP = 320, 240, 90
@@ -160,7 +160,7 @@ def main() -> None:
     parser.add_argument("--lose-every", type=int, default=2000)
     parser.add_argument("--write", action="store_true", help="write the report beside this script")
     given = parser.parse_args()
-    images, bundle, bell = clip(), Bundle.load(given.bundle), Bell()
+    images, bundle, wake_up = clip(), Bundle.load(given.bundle), WakeUp()
     samples: list[tuple[int, float]] = []
     with tempfile.TemporaryDirectory() as scratch, Sessions.open(bundle, OnnxRuntime(1)) as sessions:
         masks, tracker = Path(scratch) / "masks.jsonl", ComingAndGoing(sessions)
@@ -172,10 +172,10 @@ def main() -> None:
             PromptBook({}, exact=False),
             Sinks([MasksJsonl(masks)]),
             Policy.NEWEST,
-            bell,
+            wake_up,
             keeping=Keeping(Path(scratch) / "state", 10.0, "soak", "camera"),
         )
-        runner = Runner([stream], bell)
+        runner = Runner([stream], wake_up)
         runner.start()
         while LoopedCamera.sent < given.frames:
             runner.wait(0.02)

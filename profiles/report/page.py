@@ -8,6 +8,7 @@ import msgspec
 from masklet.profiles.report import charts
 from masklet.profiles.report.report import Report
 from masklet.profiles.report.terminal import PERCENTILES, device_lines, headline
+from masklet.profiles.report.verdict import doubts, verdict
 from rich.text import Text
 
 STYLE = """
@@ -46,7 +47,7 @@ th:first-child, td:first-child { text-align: left } tr + tr td { border-top: 1px
 def page(report: Report) -> str:
     """The text of the page."""
     title = f"{report.bundle.family} {report.bundle.variant}"
-    lines = [Text.from_markup(line).plain for line in headline(report)]
+    lines = [*doubts(report), *(Text.from_markup(line).plain for line in headline(report)), *verdict(report)]
     body = (
         f"<h1>masklet profile: {escape(title)}</h1>",
         *(f"<p>{escape(line)}</p>" for line in lines[1:2]),

@@ -9,6 +9,7 @@ from masklet.profiles.recording.statistics import Latency
 from masklet.profiles.recording.timeline import Recorder
 from masklet.profiles.report.compare import Comparison
 from masklet.profiles.report.report import Part, Report, measurements
+from masklet.profiles.report.verdict import doubts, verdict
 from rich.console import Console
 from rich.table import Table
 
@@ -19,7 +20,11 @@ PERCENTILES = ("p50", "p90", "p95", "p99", "max")
 
 def show(report: Report, console: Console) -> None:
     """Print a report."""
+    for line in doubts(report):
+        console.print(f"[yellow]{line}[/yellow]", soft_wrap=True, highlight=False)
     for line in headline(report):
+        console.print(line, soft_wrap=True, highlight=False)
+    for line in verdict(report):
         console.print(line, soft_wrap=True, highlight=False)
     console.print(frame_tree(report.frame, report.parts))
     if report.roofline:
@@ -146,9 +151,6 @@ def device_lines(report: Report) -> Iterable[str]:
         before, after = getattr(device.before, name), getattr(device.after, name)
         if before or after:
             yield f"{name.replace('_', ' ')} before {_words(before)}, after {_words(after)}"
-    if device.busy:
-        load = _words(device.before.load_average)
-        yield f"[yellow]the machine was busy[/yellow]: load {load} on {device.cores} cores before it began"
 
 
 def _uncounted(found: Roofline) -> Iterable[str]:

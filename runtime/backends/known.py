@@ -1,5 +1,8 @@
 """The backends that can be chosen: every file in runtime/backends/engines/ that has a `BACKEND`."""
 
+from dataclasses import replace
+from functools import partial
+
 from masklet.runtime.backends import engines
 from masklet.runtime.backends.kind import BackendKind
 from masklet.runtime.discovery import find_in
@@ -9,7 +12,10 @@ from masklet.runtime.option import Option
 
 def backend_kinds() -> dict[str, BackendKind]:
     """Every backend by name."""
-    return {kind.name: kind for kind in find_in(engines, "BACKEND")}
+    found: list[BackendKind] = find_in(engines, "BACKEND")
+    single = {kind.name: kind for kind in found if not kind.made_of_others}
+    composed = (replace(kind, create=partial(kind.create, kinds=single)) for kind in found if kind.made_of_others)
+    return {kind.name: kind for kind in sorted((*single.values(), *composed), key=lambda kind: kind.name)}
 
 
 def backend_kind(name: str) -> BackendKind:

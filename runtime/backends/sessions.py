@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
 
 from masklet.runtime.backends.ort.backend import OnnxRuntime
 from masklet.runtime.backends.session import Backend, Feeds, Session
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.bundle.spec import ModelSpec, Tensor
 from masklet.runtime.errors import BundleError
+from typing_extensions import Self
 
 
 class Sessions:

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Self
 
 from masklet.runtime.bundle.limits import check_limits
-from masklet.runtime.bundle.manifest import Artifact, ArtifactFile, Manifest, read_manifest, sha256
+from masklet.runtime.bundle.manifest import Artifact, ArtifactFile, Manifest, Variant, read_manifest, sha256
 from masklet.runtime.bundle.pipelines import check_pipelines
 from masklet.runtime.bundle.spec import ModelSpec
 from masklet.runtime.errors import BundleError, SpecError
+from typing_extensions import Self
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,11 @@ class Bundle:
         return self.manifest.model
 
     @classmethod
-    def load(cls, root: str | Path, *, check_hashes: bool = True) -> Self:
+    def load(cls, root: str | Path, *, variant: str | None = None, check_hashes: bool = True) -> Self:
         """Open a bundle and check it.
 
         root:         its folder.
+        variant:      which variant of the model, by its form (`1024`, `1024x576`, `1024-foveated`); the first if None.
         check_hashes: hash every file. False saves reading large files; file sizes and the hash of the manifest are
                       checked in any case.
         Raises BundleError if the folder is not a bundle, has an unknown schema, is incomplete or was altered, or if
@@ -37,16 +38,28 @@ class Bundle:
         root = Path(root)
         bundle = cls(root, read_manifest(root))
         try:
-            check_pipelines(bundle.model)
-            check_limits(bundle.model)
+            for each in bundle.manifest.all_variants():
+                check_pipelines(each.model)
+                check_limits(each.model)
         except SpecError as error:
             raise BundleError(f"{root}: {error}; export the model again") from None
         for file in bundle.manifest.files():
             _check_file(root, file, check_hashes)
-        _check_artifacts(root, bundle.manifest)
+        for each in bundle.manifest.all_variants():
+            _check_artifacts(root, each)
         if bundle.model.concepts is not None:
             bundle.asset(bundle.model.concepts.tokenizer)
-        return bundle
+        return bundle if variant is None else bundle.variant(variant)
+
+    def variant(self, form: str) -> Self:
+        """The bundle with this variant of the model as its first one. Raises BundleError if it has no such variant."""
+        variants = self.manifest.all_variants()
+        chosen = [v for v in variants if v.model.form == form]
+        if not chosen:
+            have = ", ".join(v.model.form for v in variants)
+            raise BundleError(f"{self.root}: has no variant {form!r}, it has {have}; export it with --image-size")
+        others = [v for v in variants if v.model.form != form]
+        return type(self)(self.root, self.manifest.with_variants([*chosen, *others]))
 
     def artifact(self, stage: str, formats: Sequence[str]) -> Artifact:
         """The artifact of a stage in the first of `formats` that the bundle has."""
@@ -70,16 +83,29 @@ class Bundle:
         return self.root / name
 
 
-def _check_artifacts(root: Path, manifest: Manifest) -> None:
+@dataclass(frozen=True)
+class BundleChoice:
+    """A bundle to be loaded. root, variant, check_hashes: as `Bundle.load` takes them."""
+
+    root: Path
+    variant: str | None = None
+    check_hashes: bool = True
+
+    def load(self) -> Bundle:
+        """Open the bundle and check it. Raises BundleError."""
+        return Bundle.load(self.root, variant=self.variant, check_hashes=self.check_hashes)
+
+
+def _check_artifacts(root: Path, variant: Variant) -> None:
     """Raise BundleError for a stage without artifact, or an artifact without stage or file."""
-    stages = [stage.name for stage in manifest.model.stages]
-    for artifact in manifest.artifacts:
+    stages = [stage.name for stage in variant.model.stages]
+    for artifact in variant.artifacts:
         if artifact.stage not in stages:
             raise BundleError(f"{root}: has an artifact of {artifact.stage!r}, which is no stage of its model")
         if not artifact.files:
             raise BundleError(f"{root}: an artifact of stage {artifact.stage!r} has no file; export the model again")
     for name in stages:
-        if not any(artifact.stage == name for artifact in manifest.artifacts):
+        if not any(artifact.stage == name for artifact in variant.artifacts):
             raise BundleError(f"{root}: stage {name!r} has no artifact; export the model again")
 
 

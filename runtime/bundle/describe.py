@@ -1,6 +1,6 @@
 """What `masklet inspect` shows of a bundle."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from masklet.runtime.bundle.bundle import Bundle
@@ -12,16 +12,18 @@ from rich.table import Table
 from rich.text import Text
 
 
-def show(bundle: Bundle, banks: Mapping[str, int], *, as_json: bool) -> None:
+def show(bundle: Bundle, banks: Mapping[str, int], *, as_json: bool, placements: Sequence[object] = ()) -> None:
     """Print a bundle as tables, or its manifest and totals as JSON.
 
-    banks: memory policy -> bytes of a full memory bank for one object; the model's own policy first.
+    banks:      memory policy -> bytes of a full memory bank for one object; the model's own policy first.
+    placements: what was chosen to run its stages, for the JSON.
     """
     if as_json:
         own = next(iter(banks.values()), 0)
         sums = {"bundle_bytes": bundle_bytes(bundle), "bank_bytes_per_object": own, "bank_bytes_by_policy": banks}
         manifest: dict[str, object] = msgspec.to_builtins(bundle.manifest)
-        print(msgspec.json.format(msgspec.json.encode({**manifest, "sums": sums}), indent=2).decode())
+        said = {**manifest, "sums": sums, "placements": list(placements)}
+        print(msgspec.json.format(msgspec.json.encode(said), indent=2).decode())
         return
     console = Console(soft_wrap=False, markup=False)  # names of a manifest are no markup
     model = bundle.model
@@ -30,10 +32,11 @@ def show(bundle: Bundle, banks: Mapping[str, int], *, as_json: bool) -> None:
         f", {model.pipeline}, from {bundle.manifest.checkpoint.name}",
         sep="",
     )
-    console.print(
-        f"input {model.preprocess.side} x {model.preprocess.side} ({model.preprocess.resize}), "
-        f"{_size(bundle_bytes(bundle))} on disk"
-    )
+    height, width = model.preprocess.hw
+    console.print(f"input {width} x {height} ({model.preprocess.resize}), {_size(bundle_bytes(bundle))} on disk")
+    forms = [variant.model.form for variant in bundle.manifest.all_variants()]
+    if len(forms) > 1:
+        console.print(f"variants: {', '.join(forms)}; this is {forms[0]}, --variant shows another", highlight=False)
     if model.memory:
         console.print(
             f"full memory bank per object: {', '.join(f'{name} {_size(count)}' for name, count in banks.items())}"
@@ -52,9 +55,12 @@ def _calibration(found: Calibration) -> Text:
         if found.jf is None or found.jf_fp32 is None
         else f", J&F {found.jf:.2f}, FP32 {found.jf_fp32:.2f} (at most {found.max_drop} lost)"
     )
+    computed = [stage for stage, words in found.stages.items() if found.precision.bf16_tensors and "bf16" in words]
+    hint = f"; --precision-hint bf16 is proved for {', '.join(computed)}" if computed and found.within else ""
     verdict = Text("within") if found.within else Text("beyond", "bold red")
     rest = (
         f" its limits over {found.frames} frames: mask IoU with FP32 {found.iou:.4f} (at least {found.min_iou}){lost}"
+        f"{hint}"
     )
     return Text(f"{found.precision}, ").append_text(verdict).append(rest)
 

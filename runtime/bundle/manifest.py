@@ -1,7 +1,9 @@
 """manifest.json: what a bundle holds, where its files are, and the hashes that verify them."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 import msgspec
 from masklet.runtime.bundle.precision import Precision
@@ -9,6 +11,7 @@ from masklet.runtime.bundle.spec import ModelSpec
 from masklet.runtime.errors import BundleError, SpecError
 
 SCHEMA = 1
+PIECE = 1 << 20  # bytes that are read at once to be hashed
 MANIFEST = "manifest.json"
 SEAL = "manifest.json.sha256"  # the hash of the manifest, which holds the hashes of everything else
 
@@ -69,7 +72,7 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Accuracy lost by low precision, over the frames it was measured on; `masklet calibrate` writes it.
 
     method:       how INT8 ranges were determined.
-    stages:       precision of each stage as text, with the parts that stayed higher.
+    stages:       precision of each stage as text, first of all its name, then the parts that stayed higher.
     iou:          mean mask IoU with the FP32 pipeline.
     jf, jf_fp32:  J&F against true masks, in points of 100; None if no true masks were given.
     max_drop, min_iou: the limits that were given.
@@ -88,8 +91,23 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     within: bool
 
 
+class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Another form of a bundle's model, for frames of another size or with other memories; `ModelSpec.form` names it.
+
+    Its graphs may refer to the weights files of the first variant, and it may share whole artifacts with others.
+    """
+
+    model: ModelSpec
+    artifacts: tuple[Artifact, ...]
+    parity: tuple[Parity, ...] = ()
+
+
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The content of manifest.json. assets: files that the runtime reads besides the graphs, such as a tokenizer."""
+    """The content of manifest.json.
+
+    assets:   files that the runtime reads besides the graphs, such as a tokenizer.
+    variants: the other variants of the model: `model`, `artifacts` and `parity` are those of the first one.
+    """
 
     schema: int
     model: ModelSpec
@@ -99,10 +117,30 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     made_with: dict[str, str] = {}
     assets: tuple[ArtifactFile, ...] = ()
     calibration: Calibration | None = None
+    variants: tuple[Variant, ...] = ()
+
+    def proves(self, stage: str, precision: Precision) -> bool:
+        """Whether a stage may be computed at a precision: its graphs have it, or calibration kept it within limits."""
+        if any(a.stage == stage and a.precision == precision for a in self.artifacts):
+            return True
+        proof = self.calibration
+        return proof is not None and proof.within and proof.stages.get(stage, "").split(" ")[0] == precision
 
     def files(self) -> tuple[ArtifactFile, ...]:
         """Every file that the manifest names, without duplicates."""
-        return tuple(dict.fromkeys((*(f for a in self.artifacts for f in a.files), *self.assets)))
+        artifacts = (*self.artifacts, *(a for variant in self.variants for a in variant.artifacts))
+        return tuple(dict.fromkeys((*(f for a in artifacts for f in a.files), *self.assets)))
+
+    def all_variants(self) -> tuple[Variant, ...]:
+        """Every variant of the model, the first one included."""
+        return Variant(self.model, self.artifacts, self.parity), *self.variants
+
+    def with_variants(self, variants: Sequence[Variant]) -> Self:
+        """The same manifest of other variants, the first of them in `model`, `artifacts` and `parity`."""
+        first, *others = variants
+        return msgspec.structs.replace(
+            self, model=first.model, artifacts=first.artifacts, parity=first.parity, variants=tuple(others)
+        )
 
 
 def read_manifest(root: Path) -> Manifest:
@@ -145,8 +183,11 @@ def write_manifest(root: Path, manifest: Manifest) -> None:
 
 def sha256(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
     with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        while piece := stream.read(PIECE):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def graph_hash(artifact: Artifact) -> str:

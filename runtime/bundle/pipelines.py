@@ -37,7 +37,7 @@ TENSORS = {
     "candidate_pointers": "float32[objects, CANDIDATES, POINTER]",
     "binarize": "float32[objects]",
     "new_memory": "float32[objects, TOKENS, MEMORY]",
-    "mask": "uint8[objects, PROMPT, PROMPT]",
+    "mask": "uint8[objects, PROMPT_H, PROMPT_W]",
     "text_ids": "int64[phrases, TEXT]",
     "text_valid": "float32[phrases, TEXT]",
     "text_feat": "float32[phrases, TEXT, DETECTOR]",
@@ -57,6 +57,10 @@ TENSORS = {
     "selected_queries": "float32[phrases, selected, DETECTOR]",
     "instance_masks": "float32[phrases, selected, MASK_H, MASK_W]",
     "semantic_mask": "float32[phrases, 1, MASK_H, MASK_W]",
+}
+BLOCKS = {  # of models whose memories are sets of blocks of cells
+    "memory": "float32[objects, memories, memory_tokens, MEMORY]",
+    "memory_place": "int64[objects, memories, memory_tokens]",
 }
 LEAST = {"CANDIDATES": 2}  # a single mask, and at least one to choose from
 
@@ -105,7 +109,9 @@ VIDEO = Pipeline(
     "tracking",
     {
         "image_encoder": StageNeeds("image", "feat_s0 feat_s1 vision_feat"),
-        "memory_attention": StageNeeds("vision_feat memory memory_time pointers", "image_embed", "pointer_time"),
+        "memory_attention": StageNeeds(
+            "vision_feat memory memory_time pointers", "image_embed", "memory_place pointer_time"
+        ),
         "mask_decoder": StageNeeds(
             "image_embed point_coords point_labels mask_prompt",
             "low_res_mask iou object_score pointer",
@@ -146,14 +152,19 @@ def pipelines_of(model: ModelSpec) -> list[Pipeline]:
 
 def check_pipelines(model: ModelSpec) -> None:
     """Raise SpecError if a model lacks a stage or a tensor of its pipelines, or declares one in another form."""
-    side = model.preprocess.side
-    sizes = {"HEIGHT": side, "WIDTH": side}
+    height, width = model.preprocess.hw
+    sizes, tensors = {"HEIGHT": height, "WIDTH": width}, TENSORS | BLOCKS if model.token_memory else TENSORS
     for pipeline in pipelines_of(model):
         if missing := pipeline.missing(model):
             raise SpecError(f"the pipeline for {pipeline.task} needs the stage {missing[0]!r}, which the model lacks")
         for name, needs in pipeline.stages.items():
-            _check_stage(model, model.stage(name), needs, sizes)
+            _check_stage(model, model.stage(name), needs, tensors, sizes)
     _check_resize(model, sizes)
+    if model.token_memory and sizes["TOKENS"] != sizes["GRID_H"] * sizes["GRID_W"]:
+        raise SpecError(
+            f"memories have {sizes['TOKENS']} tokens and the map {sizes['GRID_H']} x {sizes['GRID_W']} cells: blocks "
+            "of cells need one token for each"
+        )
 
 
 def _check_resize(model: ModelSpec, sizes: Mapping[str, int]) -> None:
@@ -168,7 +179,9 @@ def _check_resize(model: ModelSpec, sizes: Mapping[str, int]) -> None:
         raise SpecError(f"an image of {sizes['HEIGHT']} px is no multiple of masks of {sizes['MASK_H']} px")
 
 
-def _check_stage(model: ModelSpec, stage: StageSpec, needs: StageNeeds, sizes: dict[str, int]) -> None:
+def _check_stage(
+    model: ModelSpec, stage: StageSpec, needs: StageNeeds, patterns: Mapping[str, str], sizes: dict[str, int]
+) -> None:
     features = {tensor.name for tensor in model.stage("image_encoder").outputs} if needs.features else set()
     for kind, tensors, wanted, possible in (
         ("take", stage.inputs, needs.takes, needs.may_take),
@@ -177,10 +190,10 @@ def _check_stage(model: ModelSpec, stage: StageSpec, needs: StageNeeds, sizes: d
         declared = {tensor.name: tensor for tensor in tensors}
         for name in wanted.split():
             if name not in declared:
-                raise SpecError(f"stage {stage.name!r} must {kind} {name!r}, {TENSORS[name]}")
+                raise SpecError(f"stage {stage.name!r} must {kind} {name!r}, {patterns[name]}")
         for name in (*wanted.split(), *possible.split()):
-            if name in declared and not _matches(TENSORS[name], declared[name], sizes):
-                raise SpecError(_mismatch(stage, declared[name], sizes))
+            if name in declared and not _matches(patterns[name], declared[name], sizes):
+                raise SpecError(_mismatch(stage, declared[name], patterns[name], sizes))
     for name in stage.input_names - {*needs.takes.split(), *needs.may_take.split()} - features:
         raise SpecError(f"stage {stage.name!r} takes {name!r}, which nothing gives to it")
 
@@ -202,8 +215,7 @@ def _matches(pattern: str, tensor: TensorSpec, sizes: dict[str, int]) -> bool:
     return True
 
 
-def _mismatch(stage: StageSpec, tensor: TensorSpec, sizes: Mapping[str, int]) -> str:
-    wanted = TENSORS[tensor.name]
+def _mismatch(stage: StageSpec, tensor: TensorSpec, wanted: str, sizes: Mapping[str, int]) -> str:
     known = [f"{name} {sizes[name]}" for name in re.findall(r"[A-Z_]+", wanted) if name in sizes]
     where = f" with {', '.join(known)}" if known else ""
     got = f"{tensor.dtype}[{', '.join(map(str, tensor.shape))}]"

@@ -124,17 +124,29 @@ class StageSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tr
 class Preprocess(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a frame becomes the input of the image encoder.
 
-    The host resizes the frame to `side` x `side` pixels and passes uint8 RGB [1, side, side, 3]. Normalisation (mean
-    and standard deviation of channel values in 0..1) and the change of layout are part of the image encoder's graph.
+    The host resizes the frame to `height` x `side` pixels and passes uint8 RGB [1, height, side, 3]. Normalisation
+    (mean and standard deviation of channel values in 0..1) and the change of layout are part of the image encoder's
+    graph.
 
-    resize: "stretch" fills the square. "longest_side" keeps the aspect ratio, with the frame at the top left; the
-            encoder then also takes `content_hw`, int64 [2], the height and width that the frame covers.
+    side:   width of the model's input in pixels, and its height too unless `height` is given.
+    resize: "stretch" fills the input. "longest_side" keeps the aspect ratio, with the frame at the top left of a
+            square; the encoder then also takes `content_hw`, int64 [2], the height and width that the frame covers.
     """
 
     side: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     resize: Literal["stretch", "longest_side"] = "stretch"
+    height: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.resize == "longest_side" and self.height not in (None, self.side):
+            raise SpecError(f"preprocess {self}: only a square input keeps the frame's aspect ratio")
+
+    @property
+    def hw(self) -> tuple[int, int]:
+        """Height and width of the model's input, in pixels."""
+        return (self.side if self.height is None else self.height), self.side
 
 
 class MemorySpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -233,6 +245,27 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                         f"tensor {tensor.name!r} is {first.dtype}{list(first.shape)} in stage {first_stage!r} but "
                         f"{tensor.dtype}{list(tensor.shape)} in {stage.name!r}; shared tensors have one shape"
                     )
+
+    @property
+    def form(self) -> str:
+        """What tells variants of one model apart: width and height of the frames, and `foveated` memories.
+
+        `1024` of square frames, `1024x576` of others, `1024-foveated` where memories are sets of tokens.
+        """
+        height, width = self.preprocess.hw
+        size = f"{width}" if width == height else f"{width}x{height}"
+        return f"{size}-foveated" if self.token_memory else size
+
+    @property
+    def token_memory(self) -> bool:
+        """Whether memories are sets of blocks of cells, `memory_place`, instead of one token for each cell."""
+        return any(stage.accepts("memory_place") for stage in self.stages)
+
+    @property
+    def feature_hw(self) -> tuple[int, int]:
+        """Rows and columns of the feature map that is attended and decoded, in cells."""
+        shape = next(t.shape for t in self.stage("image_encoder").outputs if t.name == "vision_feat")
+        return int(shape[2]), int(shape[3])
 
     def stage(self, name: str) -> StageSpec:
         """The stage of that name. Raises SpecError if the model has no such stage."""

@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from masklet.runtime.bundle.manifest import (
     Checkpoint,
     Manifest,
     Parity,
+    Variant,
     sha256,
     write_manifest,
 )
@@ -36,12 +37,23 @@ class BundleWriter:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._artifacts: list[Artifact] = []
+        self._variants: list[Variant] = []
         self._assets: list[ArtifactFile] = []
         self._hashed: dict[str, ArtifactFile] = {}
 
     def add(self, stage: str, format: str, precision: Precision, files: Sequence[str]) -> None:
         """Add an artifact whose files were written below `root`; the path of the graph comes first."""
         self._artifacts.append(Artifact(stage, format, precision, tuple(self._file(f) for f in files)))
+
+    def add_shared(self, artifacts: Iterable[Artifact]) -> None:
+        """Add artifacts of an earlier variant."""
+        self._artifacts.extend(artifacts)
+
+    def end_variant(self, model: ModelSpec, parity: Sequence[Parity]) -> Variant:
+        """Make what was added a variant of the model by itself; what is added from now on is of another one."""
+        self._variants.append(Variant(model, tuple(self._artifacts), tuple(parity)))
+        self._artifacts.clear()
+        return self._variants[-1]
 
     def add_asset(self, name: str) -> None:
         """Add a file written below `root` that the runtime reads besides the graphs."""
@@ -55,16 +67,28 @@ class BundleWriter:
         made_with: dict[str, str] | None = None,
         calibration: Calibration | None = None,
     ) -> None:
-        """Write the manifest and its hash. A bundle that is not sealed is deleted."""
+        """Write the manifest of a bundle of one variant, and its hash. A bundle that is not sealed is deleted."""
+        self.end_variant(model, parity)
+        self.seal_variants(checkpoint, made_with, calibration)
+
+    def seal_variants(
+        self,
+        checkpoint: Checkpoint,
+        made_with: dict[str, str] | None = None,
+        calibration: Calibration | None = None,
+    ) -> None:
+        """Write the manifest of all variants that were ended, in their order, and its hash."""
+        first, *others = self._variants
         manifest = Manifest(
             SCHEMA,
-            model,
+            first.model,
             checkpoint,
-            tuple(self._artifacts),
-            tuple(parity),
+            first.artifacts,
+            first.parity,
             made_with or {},
             tuple(self._assets),
             calibration,
+            tuple(others),
         )
         write_manifest(self.root, manifest)
 

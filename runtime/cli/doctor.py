@@ -10,6 +10,7 @@ import typer
 from masklet.runtime.backends.gpu.cuda import installed_adapters, open_cuda
 from masklet.runtime.backends.ov.library import computes_in, device_name, load_openvino, openvino_version
 from masklet.runtime.backends.trt.library import Backend, load_library, version_of
+from masklet.runtime.cli.placements import auto_lines
 from masklet.runtime.errors import SessionError
 from masklet.runtime.extras import extras, installed_version
 from rich.console import Console
@@ -23,7 +24,8 @@ ORT = ("onnxruntime", "onnxruntime-gpu")
 def report(*, as_json: bool = False) -> None:
     """Print what is here. Nothing missing is an error: each verb needs only its own part."""
     about = f"masklet {installed_version('masklet')}, Python {platform.python_version()}, {platform.platform()}"
-    lines = (*_onnxruntime_lines(), _openvino_line(), *_tensorrt_lines(), _gpu_line(), _gstreamer_line())
+    engines = (*_onnxruntime_lines(), _openvino_line(), *_tensorrt_lines(), *auto_lines())
+    lines = (*engines, _gpu_line(), _gstreamer_line())
     if as_json:
         plain = [Text.from_markup(line).plain for line in lines]
         packages = {name or "masklet": {p: installed_version(p) for p in own} for name, own in extras().items()}

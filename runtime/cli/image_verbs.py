@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from masklet.runtime.cli.option_groups import OptionGroup, grouped
-from masklet.runtime.cli.options import BackendOptions, BundleFolder, NoHashes, PhraseOptions, PromptOptions
+from masklet.runtime.cli.options import BackendOptions, BundleFolder, BundleOptions, PhraseOptions, PromptOptions
 
 if TYPE_CHECKING:
     from masklet.runtime.segmentation.everything import EverythingOptions
@@ -25,6 +25,7 @@ def segment(
     prompts: PromptOptions,
     phrases: PhraseOptions,
     backend: BackendOptions,
+    loading: BundleOptions,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", metavar="MASK.png", help="Palette PNG; a pixel's value is its object's id."),
@@ -36,7 +37,6 @@ def segment(
     every: Annotated[
         bool, typer.Option("--all", help="With --json: all three masks of each prompt, not only the best.")
     ] = False,
-    no_hashes: NoHashes = False,
 ) -> None:
     """Segment an image: prompted objects, or a phrase's instances."""
     from masklet.runtime.cli.segment_image import ImageOutputs, say_where, segment_image
@@ -52,9 +52,9 @@ def segment(
     if concepts:
         options = ConceptOptions.of(phrases.min_score, hotstart=0)
         opened = partial(choice.sessions, tell=say_where)
-        find_in_image(bundle, image, concepts, options, outputs, open_sessions=opened, check_hashes=not no_hashes)
+        find_in_image(loading.of(bundle), image, concepts, options, outputs, open_sessions=opened)
         return
-    segment_image(bundle, image, prompts.schedule(), outputs, backend=choice, check_hashes=not no_hashes)
+    segment_image(loading.of(bundle), image, prompts.schedule(), outputs, backend=choice)
 
 
 @dataclass(frozen=True)
@@ -88,14 +88,14 @@ def everything(
     image: Image,
     settings: EverythingSettings,
     backend: BackendOptions,
+    loading: BundleOptions,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="MASKS.json", help="COCO dataset with RLE masks.")
     ] = None,
     overlay: Picture = None,
-    no_hashes: NoHashes = False,
 ) -> None:
     """Find every mask of an image, without a prompt."""
     from masklet.runtime.cli.segment_image import everything_in_image
 
-    choice = backend.choice()
-    everything_in_image(bundle, image, settings.options(), output, overlay, backend=choice, check_hashes=not no_hashes)
+    chosen, choice = loading.of(bundle), backend.choice()
+    everything_in_image(chosen, image, settings.options(), output, overlay, backend=choice)

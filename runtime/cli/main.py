@@ -4,9 +4,9 @@ import os
 import signal
 import sys
 import warnings
-from importlib.metadata import entry_points
+from importlib.metadata import entry_points, version
 from types import FrameType
-from typing import TextIO
+from typing import Annotated, TextIO
 
 import typer
 from masklet.runtime.cli.help_panels import GroupedHelp
@@ -36,12 +36,11 @@ def app() -> typer.Typer:
     commands = typer.Typer(
         help="Segment Anything on the edge: export a checkpoint to small ONNX graphs, run them on video, measure them.",
         no_args_is_help=True,
-        add_completion=False,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    commands.callback()(_every_verb)
+    commands.callback()(_whole_program)
     verbs = {entry.name: entry for entry in entry_points(group="masklet.verbs")}
     for name in sorted(verbs, key=lambda n: (ORDER.index(n) if n in ORDER else len(ORDER), n)):
         commands.command(name, cls=GroupedHelp)(verbs[name].load())
@@ -72,8 +71,18 @@ def main() -> None:
         _end(f"internal error: {type(error).__name__}: {what}; MASKLET_DEBUG=1 shows where", INTERNAL)
 
 
-def _every_verb() -> None:
-    """Make typer keep the verb's name on the command line even if only one is installed."""
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        print(f"masklet {version('masklet')}")
+        raise typer.Exit
+
+
+def _whole_program(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Show the version and end.")
+    ] = False,
+) -> None:
+    """Options before the verb; with them typer keeps the verb's name even if only one is installed."""
 
 
 def _warn(

@@ -13,7 +13,7 @@ from masklet.runtime.bundle.manifest import MANIFEST
 from masklet.runtime.concepts.concept import Concept
 from masklet.runtime.concepts.options import ConceptOptions
 from masklet.runtime.prompts.prompt_book import PromptBook
-from masklet.runtime.prompts.prompts import Schedule
+from masklet.runtime.prompts.prompts import Removals, Schedule
 from masklet.runtime.sinks.outputs import Outputs
 from masklet.runtime.sources.opening import open_source
 from masklet.runtime.sources.password import hide_password
@@ -27,6 +27,7 @@ from masklet.runtime.streams.state import StreamState, load_state
 from masklet.runtime.streams.stream import Keeping
 from masklet.runtime.streams.supervise import Patience
 from masklet.runtime.tracking.known_policies import policy_of, policy_text
+from masklet.runtime.tracking.memory_limits import MemoryLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ class RunOptions:
     metrics: [HOST:]PORT to serve figures at; None for none.
     view:    [HOST:]PORT to serve a live view at; None for none.
     memory:  the memory policy; the model's own where None.
+    limits:  how much of its memories a frame attends to.
+    removals: the objects that leave before a frame, by frame.
     """
 
     cut: Mapping[str, Any]
@@ -50,13 +53,14 @@ class RunOptions:
     found_with: ConceptOptions
     non_overlapping: bool
     backend: BackendChoice
-    check_hashes: bool
     state: Path | None
     state_every_s: float
     metrics: str | None
     view: str | None
     log_json: bool
     memory: str | None
+    limits: MemoryLimits
+    removals: Removals
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +115,22 @@ def open_stream(
     finite = source.frames is not None
     policy = options.policy or (Policy.NEWEST if source.lossy else Policy.EVERY)
     given = () if state is None else state.given
-    prompts = PromptBook(order.schedule, exact=finite and policy is Policy.EVERY, given=given)
+    prompts = PromptBook(
+        order.schedule, exact=finite and policy is Policy.EVERY, given=given, removals=_still_to_leave(options, state)
+    )
     outputs = order.outputs if state is None else _continued(order, source, state, tell)
     check_frames_come(prompts.frames if finite else (), source)
     TrackingRequest(order.schedule, options.concepts).check_refinements(source)
     outputs.check_folders()
     return Opened(order.number, source, outputs, prompts, policy, state, keeping)
+
+
+def _still_to_leave(options: RunOptions, state: StreamState | None) -> Removals:
+    """The removals that an earlier run, if there was one, did not come to."""
+    if state is None:
+        return options.removals
+    last, backwards = state.frame_index, bool(options.cut.get("reverse"))
+    return {f: ids for f, ids in options.removals.items() if (f < last if backwards else f > last)}
 
 
 def _keeping(order: Order, bundle: Bundle, options: RunOptions) -> Keeping | None:

@@ -10,10 +10,11 @@ import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, fields
 from functools import wraps
-from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, get_args, get_type_hints
 
 import typer
 from masklet.runtime.option import Option
+from typing_extensions import Self
 
 
 class OptionGroup:
@@ -80,7 +81,7 @@ def in_panel(annotation: Any, panel: str) -> Any:
 
 
 def _annotation(one: Option, panel: str) -> Any:
-    kind: Any = Literal[*one.choices] if one.choices else one.kind
+    kind: Any = Literal[one.choices] if one.choices else one.kind
     if one.default is None and kind is not bool:
         kind = kind | None
     names = [name for name in (one.short, one.flag) if name]

@@ -2,21 +2,24 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from masklet.runtime.backends.known import backend_kinds, backend_options
 from masklet.runtime.cli.option_groups import OptionGroup, declared, parameter
-from masklet.runtime.sinks.known import sink_kinds
+from masklet.runtime.sinks.known import sink_kinds, sink_options
 from masklet.runtime.sources.known import source_options
+from typing_extensions import Self
 
 if TYPE_CHECKING:
+    from masklet.runtime.bundle.bundle import BundleChoice
     from masklet.runtime.concepts.options import ConceptOptions
     from masklet.runtime.prompts.prompts import Schedule
     from masklet.runtime.sinks.outputs import Outputs
     from masklet.runtime.sources.source import FeedOptions
     from masklet.runtime.startup.backend_choice import BackendChoice
     from masklet.runtime.startup.tracking_request import TrackingRequest
+    from masklet.runtime.tracking.memory_limits import MemoryLimits
 
 DEFAULT_BACKEND = "onnxruntime"
 MemoryOption = Annotated[
@@ -27,11 +30,33 @@ MemoryOption = Annotated[
         help="Memory policy, which says what is remembered of each object; the model's own by default.",
     ),
 ]
-BundleFolder = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A folder that `masklet export` wrote.")]
 NoHashes = Annotated[
     bool,
     typer.Option("--no-hashes", help="Do not hash the bundle's files; its manifest is checked all the same."),
 ]
+BundleFolder = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A folder that `masklet export` wrote.")]
+
+
+@dataclass(frozen=True)
+class BundleOptions(OptionGroup):
+    """Which variant of the model is loaded, and how thoroughly the bundle is checked."""
+
+    panel = "Bundle"
+    variant: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Variant of the model, such as 512, 1024x576 or 1024-foveated; `masklet inspect` lists them, and the "
+            "first one runs by default.",
+        ),
+    ] = None
+    no_hashes: NoHashes = False
+
+    def of(self, root: Path) -> "BundleChoice":
+        """The bundle in a folder, as it is to be loaded."""
+        from masklet.runtime.bundle.bundle import BundleChoice
+
+        return BundleChoice(root, self.variant, not self.no_hashes)
 
 
 def _words(flag: str, metavar: str, text: str) -> Any:
@@ -238,20 +263,57 @@ class OutputOptions(OptionGroup):
 
     panel = "Outputs"
     targets: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def parameters(cls) -> list[Any]:
-        return declared([kind.option for kind in sink_kinds()], cls.panel)
+        targets = [kind.option for kind in sink_kinds()]
+        return declared([*targets, *sink_options()], cls.panel)
 
     @classmethod
     def from_values(cls, values: dict[str, Any]) -> Self:
-        return cls({name: target for name, target in values.items() if target is not None})
+        settings = given({option.name: values.pop(option.name) for option in sink_options()}, sink_options())
+        return cls({name: target for name, target in values.items() if target is not None}, settings)
 
     def outputs(self) -> "Outputs":
         """The sinks to open."""
         from masklet.runtime.sinks.outputs import Outputs
 
-        return Outputs(self.targets)
+        return Outputs(self.targets, settings=self.settings)
+
+
+@dataclass(frozen=True)
+class MemoryOptions(OptionGroup):
+    """What is remembered of each object, and how much of it a frame attends to."""
+
+    panel = "Memory"
+    memory: MemoryOption = None
+    memory_detail: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DETAIL",
+            help="How much of each memory is kept: whole, pooled:2, pooled:4, foveated or foveated:TOKENS; of variants "
+            "exported with --foveated.",
+        ),
+    ] = None
+    memory_frames: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Attend to N recent frames at most, besides the prompted ones; the model's by default."
+        ),
+    ] = None
+    pointers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Attend to the object pointers of N recent frames at most; the model's by default."),
+    ] = None
+
+    def limits(self) -> "MemoryLimits":
+        """How much is attended. Raises PromptError."""
+        from masklet.runtime.tracking.memory_detail import MemoryDetail
+        from masklet.runtime.tracking.memory_limits import MemoryLimits
+
+        detail = None if self.memory_detail is None else MemoryDetail.parse(self.memory_detail)
+        return MemoryLimits(self.memory_frames, self.pointers, detail)
 
 
 @dataclass(frozen=True)

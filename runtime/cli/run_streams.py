@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 from masklet.runtime.backends.kind import in_one_line
-from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.bundle import Bundle, BundleChoice
 from masklet.runtime.cli.open_stream import Opened, Order, RunOptions, open_stream
 from masklet.runtime.cli.per_stream import outputs_of, path_of
 from masklet.runtime.cli.trackers import Trackers
@@ -26,9 +25,10 @@ from masklet.runtime.streams.runner import Runner
 from masklet.runtime.streams.steered_tracker import SteeredTracker
 from masklet.runtime.streams.stream import Stream
 from masklet.runtime.streams.supervise import Supervisor, progress_bar
-from masklet.runtime.streams.wake_up import Bell
+from masklet.runtime.streams.wake_up import WakeUp
 from masklet.runtime.streams.writer import OnWritten
 from masklet.runtime.tracking.known_policies import policy_of
+from masklet.runtime.tracking.memory_detail import block_memory
 from masklet.runtime.tracking.tracker import CorrectableTracker, Tracker
 from masklet.runtime.tracking.video_tracker import VideoTracker
 from masklet.runtime.view.opening import open_view
@@ -60,16 +60,17 @@ def orders(specs: Sequence[str], schedules: Sequence[Schedule], outputs: Outputs
     return wanted
 
 
-def run_streams(bundle: Path, wanted: Sequence[Order], options: RunOptions) -> None:
+def run_streams(bundle: BundleChoice, wanted: Sequence[Order], options: RunOptions) -> None:
     """Track prompted objects through sources and write what was asked for.
 
     A source that cannot be opened ends the run where it is the only one; otherwise the others run without it.
     """
-    model = Bundle.load(bundle, check_hashes=options.check_hashes)
+    model = bundle.load()
     if options.concepts:
         check_concepts(model.model, model.asset, options.concepts)
     if model.model.memory is not None or not options.concepts:
         policy_of(model.model, options.memory)  # can it be served? asked before anything is opened
+        block_memory(model.model, options.limits.detail)
     console = Console(stderr=True)
     log = Log(lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True), options.log_json)
     with ExitStack() as stack:
@@ -81,9 +82,11 @@ def run_streams(bundle: Path, wanted: Sequence[Order], options: RunOptions) -> N
         timed = None if view is None else view.times.wrap
         sessions, backend = options.backend.open(model, lambda who: log.event("backend", who), timed)
         stack.enter_context(sessions)
-        bell, trackers = Bell(), Trackers(sessions, options)
+        wake_up, trackers = WakeUp(), Trackers(sessions, options)
         sinks = [stack.enter_context(one.outputs.open(one.source.fps)) for one in opened]
-        streams = [_stream(one, into, trackers, bell, metrics, view) for one, into in zip(opened, sinks, strict=True)]
+        streams = [
+            _stream(one, into, trackers, wake_up, metrics, view) for one, into in zip(opened, sinks, strict=True)
+        ]
         delay = options.found_with.delay if options.concepts else 0
         if delay and any(one.source.frames is None for one in opened):
             log.event("delay", f"results come {delay} frames late; --hotstart 0 gives them at once")
@@ -97,7 +100,7 @@ def run_streams(bundle: Path, wanted: Sequence[Order], options: RunOptions) -> N
         wrote = [str(one.outputs) for one in opened]
         with progress_bar(console, not options.log_json) as progress:
             supervisor = Supervisor(streams, wrote, log, options.patience, progress, numbered=len(wanted) > 1)
-            interrupted = supervisor.run(Runner(streams, bell))
+            interrupted = supervisor.run(Runner(streams, wake_up))
         supervisor.close(interrupted, unopened=failed)
 
 
@@ -125,7 +128,7 @@ def open_all(
 
 
 def _stream(
-    one: Opened, outputs: Sinks, trackers: Trackers, bell: Bell, metrics: Metrics | None, view: "View | None"
+    one: Opened, outputs: Sinks, trackers: Trackers, wake_up: WakeUp, metrics: Metrics | None, view: "View | None"
 ) -> Stream:
     """An opened source as a stream, which a view, where there is one, shows and steers."""
     tracker = trackers.of(one)
@@ -139,17 +142,17 @@ def _stream(
             watched.latency_s = latency_s
 
     if watched is None:
-        return _plain_stream(one, tracker, outputs, bell, written, None)
-    pace = _pace(one, tracker, bell)
+        return _plain_stream(one, tracker, outputs, wake_up, written, None)
+    pace = _pace(one, tracker, wake_up)
     look_for = trackers.looking_for if trackers.finds_concepts else None
-    steered = SteeredTracker(tracker, one.prompts, look_for, bell.ring if pace is None else pace.step)
-    stream = _plain_stream(one, steered, Sinks([watched, outputs]), bell, written, pace)
+    steered = SteeredTracker(tracker, one.prompts, look_for, wake_up.set if pace is None else pace.step)
+    stream = _plain_stream(one, steered, Sinks([watched, outputs]), wake_up, written, pace)
     watched.attach(Steering(stream, steered, one.prompts, pace), trackers.concepts)
     return stream
 
 
 def _plain_stream(
-    one: Opened, tracker: Tracker, sinks: Sinks, bell: Bell, written: OnWritten, pace: Pace | None
+    one: Opened, tracker: Tracker, sinks: Sinks, wake_up: WakeUp, written: OnWritten, pace: Pace | None
 ) -> Stream:
     return Stream(
         one.number,
@@ -158,16 +161,16 @@ def _plain_stream(
         one.prompts,
         sinks,
         one.policy,
-        bell,
+        wake_up,
         keeping=one.keeping,
         on_written=written,
         pace=pace,
     )
 
 
-def _pace(one: Opened, tracker: CorrectableTracker, bell: Bell) -> Pace | None:
+def _pace(one: Opened, tracker: CorrectableTracker, wake_up: WakeUp) -> Pace | None:
     """Of a file, which waits at its first frame where there is nothing to track yet; other sources wait for nobody."""
     if one.source.frames is None or one.policy is not Policy.EVERY:
         return None
     idle = isinstance(tracker, VideoTracker) and not tracker.object_ids and not one.prompts.frames
-    return Pace(bell, one.source.fps, paused=idle)
+    return Pace(wake_up, one.source.fps, paused=idle)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import typer
-from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.bundle import BundleChoice
 from masklet.runtime.errors import PromptError, SinkError
 from masklet.runtime.pixels.geometry import U8, boxes_xyxy
 from masklet.runtime.pixels.overlay import draw
@@ -54,11 +54,11 @@ def check_output(path: Path | None, suffix: str) -> None:
 
 
 def segment_image(
-    bundle: Path, image: Path, schedule: Schedule, outputs: ImageOutputs, *, backend: BackendChoice, check_hashes: bool
+    bundle: BundleChoice, image: Path, schedule: Schedule, outputs: ImageOutputs, *, backend: BackendChoice
 ) -> None:
     """Segment prompted objects in one image and write what was asked for."""
     prompts = _of_the_image(schedule)
-    model = Bundle.load(bundle, check_hashes=check_hashes)
+    model = bundle.load()
     pixels = read_image(image)
     with backend.sessions(model, say_where) as sessions:
         predictor = ImagePredictor(sessions)
@@ -118,19 +118,18 @@ def _say(result: FrameResult, outputs: ImageOutputs) -> None:
 
 
 def everything_in_image(
-    bundle: Path,
+    bundle: BundleChoice,
     image: Path,
     options: EverythingOptions,
     output: Path | None,
     overlay: Path | None,
     *,
     backend: BackendChoice,
-    check_hashes: bool,
 ) -> None:
     """Find every mask of an image, with a progress bar, and write a COCO dataset and a picture."""
     check_output(output, ".json")
     check_output(overlay, ".png")
-    model = Bundle.load(bundle, check_hashes=check_hashes)
+    model = bundle.load()
     pixels = read_image(image)
     columns = (TextColumn("points"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)

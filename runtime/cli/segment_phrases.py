@@ -5,43 +5,40 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import typer
 from masklet.runtime.backends.sessions import Sessions
-from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.bundle import Bundle, BundleChoice
 from masklet.runtime.cli.segment_image import ImageOutputs, write_outputs
 from masklet.runtime.concepts.concept import Concept
 from masklet.runtime.concepts.detector import check_concepts
 from masklet.runtime.concepts.options import ConceptOptions
-from masklet.runtime.concepts.predictor import ConceptPredictor, Found
+from masklet.runtime.concepts.predictor import ConceptPredictor, Found, as_frame_result
 from masklet.runtime.errors import PromptError
-from masklet.runtime.pixels.geometry import boxes_xyxy
-from masklet.runtime.results import Finding, FrameResult
+from masklet.runtime.results import FrameResult
 from masklet.runtime.sinks.json_lines import object_records
 from masklet.runtime.sources.image_files import read_image
 
 
 def find_in_image(
-    bundle: Path,
+    bundle: BundleChoice,
     image: Path,
     concepts: Sequence[Concept],
     options: ConceptOptions,
     outputs: ImageOutputs,
     *,
     open_sessions: Callable[[Bundle], Sessions],
-    check_hashes: bool,
 ) -> None:
     """Find every instance of concepts in one image and write what was asked for."""
     if outputs.every:
         raise PromptError("--all is for points, boxes and masks: a phrase has one mask an instance")
-    model = Bundle.load(bundle, check_hashes=check_hashes)
+    model = bundle.load()
     check_concepts(model.model, model.asset, concepts)
     pixels = read_image(image)
     with open_sessions(model) as sessions:
         predictor = ConceptPredictor(sessions, options)
         predictor.set_image(pixels)
         found = predictor.find(concepts)
-    result = as_result(found, (pixels.shape[0], pixels.shape[1]))
+    result = as_frame_result(found, (pixels.shape[0], pixels.shape[1]))
     write_outputs(outputs, pixels, result)
     if outputs.json:
         typer.echo(json.dumps(_document(image, result, found)))
@@ -51,15 +48,6 @@ def find_in_image(
             typer.echo(
                 f"{one.concept.name}: {len(one)} found, presence {one.presence:.2f}" + (scores and f": {scores}")
             )
-
-
-def as_result(found: Sequence[Found], hw: tuple[int, int]) -> FrameResult:
-    """The instances of all concepts as the objects of a frame, numbered from 1. hw: height and width of the image."""
-    count = sum(map(len, found))
-    masks = np.concatenate([one.masks for one in found]) if count else np.zeros((0, *hw), np.bool_)
-    scores = np.concatenate([one.scores for one in found]) if count else np.zeros(0, np.float32)
-    findings = tuple(Finding(one.concept.name, one.presence) for one in found for _ in range(len(one)))
-    return FrameResult(0, 0.0, np.arange(1, count + 1), masks, boxes_xyxy(masks), scores, findings)
 
 
 def _document(image: Path, result: FrameResult, found: Sequence[Found]) -> dict[str, Any]:

@@ -46,13 +46,13 @@ class Trackers:
             return self._prompted()
         if self._options.state is not None:
             raise StateError(NO_STATE)
-        memory = self._options.memory
-        return ConceptTracker(self._sessions, concepts, self._detector.options, self._detector, memory)
+        memory, limits = self._options.memory, self._options.limits
+        return ConceptTracker(self._sessions, concepts, self._detector.options, self._detector, memory, limits)
 
     @cached_property
     def _detector(self) -> ConceptDetector:
         return ConceptDetector(self._sessions, self._options.found_with)
 
     def _prompted(self) -> VideoTracker:
-        options = TrackerOptions(non_overlapping=self._options.non_overlapping)
+        options = TrackerOptions(non_overlapping=self._options.non_overlapping, limits=self._options.limits)
         return VideoTracker(self._sessions, options, self._options.memory)

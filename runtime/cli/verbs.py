@@ -7,9 +7,9 @@ from masklet.runtime.cli.option_groups import grouped
 from masklet.runtime.cli.options import (
     BackendOptions,
     BundleFolder,
+    BundleOptions,
     CameraOptions,
-    MemoryOption,
-    NoHashes,
+    MemoryOptions,
     OutputOptions,
     PromptOptions,
     ReversibleFrameOptions,
@@ -35,12 +35,18 @@ def run(
     frames: ReversibleFrameOptions,
     camera: CameraOptions,
     watching: StreamOptions,
+    memory: MemoryOptions,
     backend: BackendOptions,
-    memory: MemoryOption = None,
+    loading: BundleOptions,
+    removals: Annotated[
+        list[str],
+        typer.Option(
+            "--remove", metavar="ID@FRAME", help="Stop tracking an object before a frame; may be given several times."
+        ),
+    ] = [],  # noqa: B006 typer copies the default
     non_overlapping: Annotated[
         bool, typer.Option("--non-overlapping", help="Give each pixel to one object at most.")
     ] = False,
-    no_hashes: NoHashes = False,
 ) -> None:
     """Track objects through videos, cameras and streams.
 
@@ -52,6 +58,7 @@ def run(
     """
     from masklet.runtime.cli.open_stream import RunOptions
     from masklet.runtime.cli.run_streams import orders, run_streams
+    from masklet.runtime.prompts.syntax import parse_removals
 
     options = RunOptions(
         cut=frames.cut(),
@@ -62,30 +69,36 @@ def run(
         found_with=phrases.found_with(),
         non_overlapping=non_overlapping,
         backend=backend.choice(),
-        check_hashes=not no_hashes,
         state=watching.state,
         state_every_s=watching.state_every,
         metrics=watching.metrics,
         view=watching.view,
         log_json=watching.log_json,
-        memory=memory,
+        memory=memory.memory,
+        limits=memory.limits(),
+        removals=parse_removals(removals),
     )
     schedules = [prompts.schedule_of(n, len(sources), frames.first) for n in range(1, len(sources) + 1)]
-    run_streams(bundle, orders(sources, schedules, outputs.outputs(), options), options)
+    run_streams(loading.of(bundle), orders(sources, schedules, outputs.outputs(), options), options)
 
 
+@grouped
 def inspect(
     bundle: BundleFolder,
+    loading: BundleOptions,
     json: Annotated[bool, typer.Option("--json", help="Print the manifest and the sums as JSON.")] = False,
-    no_hashes: NoHashes = False,
 ) -> None:
-    """Show a bundle's stages, shapes, sizes, precision and parity."""
-    from masklet.runtime.bundle.bundle import Bundle
+    """Show a bundle's stages, shapes, sizes, precision and parity, and what `--backend auto` chose for it."""
+    from masklet.runtime.backends.placement.kept import kept_placements
     from masklet.runtime.bundle.describe import show
+    from masklet.runtime.cli.placements import show_placements
     from masklet.runtime.tracking.known_policies import bank_sizes
 
-    loaded = Bundle.load(bundle, check_hashes=not no_hashes)
-    show(loaded, bank_sizes(loaded.model), as_json=json)
+    loaded = loading.of(bundle).load()
+    placements = kept_placements(loaded)
+    show(loaded, bank_sizes(loaded.model), as_json=json, placements=placements)
+    if not json:
+        show_placements(placements)
 
 
 def doctor(json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False) -> None:

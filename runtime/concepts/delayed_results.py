@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Self
 
 import cv2
 import numpy as np
 from masklet.runtime.concepts.overlaps import BLANK, apart
 from masklet.runtime.pixels.geometry import F32, BoolArray, aligned_parts, draw_part
 from masklet.runtime.results import Finding, Frame, FrameResult
+from typing_extensions import Self
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,10 +1,10 @@
 """The constants of the rules for detecting and tracking the instances of a concept, each with a name."""
 
 from dataclasses import dataclass, fields
-from typing import Self
 
 import numpy as np
 from masklet.runtime.errors import PromptError
+from typing_extensions import Self
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """ConceptPredictor: set an image once, then find every instance of phrases and exemplars in it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,8 @@ from masklet.runtime.concepts.concept import Concept, concepts_of
 from masklet.runtime.concepts.detector import ConceptDetector, Detections
 from masklet.runtime.concepts.options import ConceptOptions
 from masklet.runtime.errors import PromptError
-from masklet.runtime.pixels.geometry import F32, U8, BoolArray, Resizer, logits_to_source, masks_to_source
+from masklet.runtime.pixels.geometry import F32, U8, BoolArray, Resizer, boxes_xyxy, logits_to_source, masks_to_source
+from masklet.runtime.results import Finding, FrameResult
 from masklet.runtime.segmentation.image_predictor import Embedding
 
 
@@ -87,3 +88,12 @@ class ConceptPredictor:
             semantic = logits_to_source(found.semantic, hw, self._side) > 0
         masks = masks_to_source(found.logits, hw)
         return Found(concept, found.presence, found.scores, masks, boxes.astype(np.float32), semantic)
+
+
+def as_frame_result(found: Sequence[Found], hw: tuple[int, int]) -> FrameResult:
+    """The instances of all concepts as the objects of a frame, numbered from 1. hw: height and width of the image."""
+    count = sum(map(len, found))
+    masks = np.concatenate([one.masks for one in found]) if count else np.zeros((0, *hw), np.bool_)
+    scores = np.concatenate([one.scores for one in found]) if count else np.zeros(0, np.float32)
+    findings = tuple(Finding(one.concept.name, one.presence) for one in found for _ in range(len(one)))
+    return FrameResult(0, 0.0, np.arange(1, count + 1), masks, boxes_xyxy(masks), scores, findings)

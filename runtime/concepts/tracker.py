@@ -27,6 +27,7 @@ from masklet.runtime.results import Frame, FrameResult
 from masklet.runtime.sources.source import Source
 from masklet.runtime.tracking.known_policies import Memory
 from masklet.runtime.tracking.masklets import Decoded, Masklets
+from masklet.runtime.tracking.memory_limits import MemoryLimits
 from masklet.runtime.tracking.snapshot import ObjectSnapshot, TrackerSnapshot
 
 FIRST_ALONE = (
@@ -81,10 +82,11 @@ class ConceptTracker:
         options: ConceptOptions | None = None,
         detector: ConceptDetector | None = None,
         memory: Memory = None,
+        limits: MemoryLimits | None = None,
     ) -> None:
         """detector: may be shared by the trackers of several streams; a phrase is then encoded once for all.
 
-        memory: the memory policy, as VideoTracker takes it.
+        memory: the memory policy, as VideoTracker takes it. limits: how much of its memories a frame attends to.
         """
         self._sessions = sessions if isinstance(sessions, Sessions) else Sessions.open(sessions)
         self._options = options or ConceptOptions()
@@ -94,7 +96,7 @@ class ConceptTracker:
             raise SpecError(
                 f"{model.family}/{model.variant} has no tracker: it finds concepts in images only, not in videos"
             )
-        self._masklets = Masklets(self._sessions, memory)
+        self._masklets = Masklets(self._sessions, memory, limits)
         self._look_for(self._checked(concepts_of(concepts)))
 
     @property

@@ -1,11 +1,12 @@
 """Binary masks with one bit per pixel: boxes, areas and pairwise overlap without a pass over full frames."""
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from masklet.runtime.pixels.geometry import F32, BoolArray
+from typing_extensions import Self
 
 U64 = npt.NDArray[np.uint64]
 I64 = npt.NDArray[np.int64]

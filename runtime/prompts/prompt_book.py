@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from masklet.runtime.errors import PromptError
 from masklet.runtime.prompts.prompt_records import PromptRecord
-from masklet.runtime.prompts.prompts import Prompt, Schedule
+from masklet.runtime.prompts.prompts import Prompt, Removals, Schedule
 
 
 class PromptBook:
@@ -15,6 +15,7 @@ class PromptBook:
     given: (frame, object id) of prompts that were given before a restart.
     live:  the prompts that were given while the stream ran, in their order.
     names: what a user calls objects, by id. Both are replaced, never changed, so that any thread may read them.
+    removals: the objects that leave before a frame, by frame.
     """
 
     def __init__(
@@ -25,6 +26,7 @@ class PromptBook:
         given: Iterable[tuple[int, int]] = (),
         live: Iterable[PromptRecord] = (),
         names: Mapping[int, str] | None = None,
+        removals: Removals | None = None,
     ) -> None:
         self.live = tuple(live)
         self.names: Mapping[int, str] = names or {}
@@ -33,11 +35,12 @@ class PromptBook:
         left = {f: {i: p for i, p in objects.items() if (f, i) not in known} for f, objects in schedule.items()}
         self._pending: Schedule = {frame: objects for frame, objects in sorted(left.items()) if objects}
         self._exact = exact
+        self._leaving = dict(removals or {})
 
     @property
     def frames(self) -> list[int]:
-        """The frames with prompts that are still to be given."""
-        return list(self._pending)
+        """The frames with prompts that are still to be given, or before which objects are still to leave."""
+        return sorted({*self._pending, *self._leaving})
 
     @property
     def highest_id(self) -> int:
@@ -48,15 +51,21 @@ class PromptBook:
 
     def due(self, index: int) -> dict[int, Prompt]:
         """The prompts for a frame, by object id; they then count as given."""
-        frames = [f for f in self._pending if (f == index if self._exact else f <= index)]
         prompts: dict[int, Prompt] = {}
-        for frame in frames:
+        for frame in self._due_frames(self._pending, index):
             objects = self._pending.pop(frame)
             prompts.update(objects)
             self.given += [(frame, object_id) for object_id in objects]
         return prompts
 
+    def leaving(self, index: int) -> list[int]:
+        """The objects that leave before a frame; they then count as removed."""
+        return [i for frame in self._due_frames(self._leaving, index) for i in self._leaving.pop(frame)]
+
+    def _due_frames(self, frames: Iterable[int], index: int) -> list[int]:
+        return [frame for frame in frames if (frame == index if self._exact else frame <= index)]
+
     def check_used(self) -> None:
         """Raise PromptError, at the end of a stream, if the frame of a prompt did not come."""
-        if self._pending:
-            raise PromptError(f"prompts for frame {min(self._pending)} were not used: that frame did not come")
+        if self.frames:
+            raise PromptError(f"prompts for frame {self.frames[0]} were not used: that frame did not come")

@@ -1,12 +1,11 @@
 """Prompts as plain data: what a prompts file, the state of a stream and the control API hold of them."""
 
-from typing import Self
-
 import msgspec
 import numpy as np
 from masklet.runtime.errors import MaskletError, PromptError
 from masklet.runtime.pixels.coco_rle import CocoRle
 from masklet.runtime.prompts.prompts import Box, Mask, Points, Prompt, ScheduledPrompt, with_points
+from typing_extensions import Self
 
 
 class PromptShape(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):

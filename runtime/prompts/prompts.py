@@ -7,12 +7,13 @@ labels of their own (sam2_video_predictor.py, add_new_points_or_box). A mask can
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from masklet.runtime.errors import PromptError
 from masklet.runtime.pixels.geometry import F32, BoolArray, Fit, to_model_points
+from typing_extensions import Self
 
 I64 = npt.NDArray[np.int64]
 
@@ -105,6 +106,7 @@ class Mask:
 
 
 Prompt = Points | Box | Mask
+Removals = dict[int, list[int]]  # the objects that leave before a frame, by frame index
 Schedule = dict[int, dict[int, Prompt]]  # frame index -> object id -> prompt
 
 

@@ -5,12 +5,13 @@
 
 ID defaults to 1 and FRAME to the first frame that is run; if both are left out, the colon may be left out, too. In a
 mask file every non-zero pixel belongs to the object; `#VALUE` selects the pixels of one value (palette index) instead,
-for files with several objects.
+for files with several objects. Clicks on an object that is tracked already correct it; boxes and masks segment it anew.
 """
 
 import re
 import warnings
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import numpy.typing as npt
 from masklet.runtime.errors import MaskletWarning, PromptError
 from masklet.runtime.pixels.geometry import BoolArray
 from masklet.runtime.prompts.prompt_file import read_prompt_file
-from masklet.runtime.prompts.prompts import Box, Mask, Points, Prompt, Schedule, ScheduledPrompt, schedule
+from masklet.runtime.prompts.prompts import Box, Mask, Points, Prompt, Removals, Schedule, ScheduledPrompt, schedule
 
 MOST_OBJECTS = 16  # values of a mask file that are taken for as many objects
 _PREFIX = re.compile(r"(?P<id>\d{1,10})?(?:@(?P<frame>\d{1,15}))?:(?P<rest>.*)", re.DOTALL | re.ASCII)
@@ -48,7 +49,35 @@ def parse_prompts(
     ]
     typed = [_parse(option, text, read, first) for option, texts, read in forms for text in texts]
     filed = [record.scheduled() for file in files for record in read_prompt_file(Path(file)).prompts]
-    return schedule([*filed, *typed])
+    return schedule([*filed, *_as_corrections(typed, filed)])
+
+
+def parse_removals(texts: Iterable[str]) -> Removals:
+    """Read the values of --remove, ID@FRAME. Raises PromptError naming the value."""
+    removals: Removals = {}
+    for text in texts:
+        match = re.fullmatch(r"(\d{1,10})@(\d{1,15})", text, re.ASCII)
+        if match is None:
+            raise PromptError(f"--remove {text}: expected ID@FRAME, such as 2@120")
+        removals.setdefault(int(match[2]), []).append(int(match[1]))
+    return removals
+
+
+def _as_corrections(typed: list[ScheduledPrompt], filed: list[ScheduledPrompt]) -> list[ScheduledPrompt]:
+    """Mark clicks that correct: those on an object that is prompted on other frames, too, as in Meta's predictor.
+
+    The first of them begins the object all the same: what is not tracked yet cannot be corrected. Boxes and masks
+    segment the object anew.
+    """
+    frames: dict[int, set[int]] = {}
+    for item in (*typed, *filed):
+        frames.setdefault(item.object_id, set()).add(item.frame)
+    return [
+        replace(item, prompt=replace(item.prompt, corrects=True))
+        if isinstance(item.prompt, Points) and len(frames[item.object_id]) > 1
+        else item
+        for item in typed
+    ]
 
 
 def _parse(option: str, text: str, read: Callable[[str], Prompt], first: int) -> ScheduledPrompt:

@@ -7,11 +7,11 @@ import numpy as np
 from masklet.runtime.bundle.spec import PromptPolicy
 from masklet.runtime.pixels.geometry import F32, BoolArray
 
-Choice = Literal["auto", "single", "best", "all"]
-CHOICES: tuple[str, ...] = get_args(Choice)
+MaskChoice = Literal["auto", "single", "best", "all"]
+CHOICES: tuple[str, ...] = get_args(MaskChoice)
 
 
-def choose(masks: F32, ious: F32, kinds: Sequence[Choice], policy: PromptPolicy) -> tuple[F32, F32]:
+def choose(masks: F32, ious: F32, kinds: Sequence[MaskChoice], policy: PromptPolicy) -> tuple[F32, F32]:
     """Choose the masks of each prompt from its candidates.
 
     masks: [N, 4, h, w] logits: the single mask, then the three.

@@ -25,7 +25,7 @@ from masklet.runtime.pixels.geometry import (
     resize_mask,
 )
 from masklet.runtime.prompts.prompts import I64, PADDING, Mask, Prompt, check_prompt, encode_points, point_count
-from masklet.runtime.segmentation.candidates import CHOICES, Choice, choose
+from masklet.runtime.segmentation.candidates import CHOICES, MaskChoice, choose
 
 LOGIT_LIMIT = 32.0  # logits are clamped to this before they are used as a prompt (sip 424)
 FINER = 4  # a mask prompt is resized to this factor times the edge of the decoder's masks (sam2_base.py 424)
@@ -96,7 +96,7 @@ class ImagePredictor:
         self,
         prompts: Prompt | Sequence[Prompt],
         *,
-        choice: Choice = "auto",
+        choice: MaskChoice = "auto",
         earlier: F32 | None = None,
         logits: bool = False,
     ) -> Prediction:
@@ -118,7 +118,7 @@ class ImagePredictor:
         return Prediction(self._masks(low_res) if enlarged is None else enlarged > 0, scores, low_res, enlarged)
 
     def predict_each(
-        self, images: Iterable[U8 | Embedding], prompts: Iterable[Sequence[Prompt]], *, choice: Choice = "auto"
+        self, images: Iterable[U8 | Embedding], prompts: Iterable[Sequence[Prompt]], *, choice: MaskChoice = "auto"
     ) -> Iterator[Prediction]:
         """Set each image in turn and predict its prompts. Images may differ in size and in their number of prompts."""
         for image, given in zip(images, prompts, strict=True):
@@ -200,7 +200,7 @@ class ImagePredictor:
             feeds["image_embed"] = np.repeat(feeds["vision_feat"], count, axis=0)
         return self._sessions.run(DECODER, feeds)
 
-    def _kinds(self, prompts: Sequence[Prompt], choice: Choice) -> list[Choice]:
+    def _kinds(self, prompts: Sequence[Prompt], choice: MaskChoice) -> list[MaskChoice]:
         if choice != "auto":
             return [choice] * len(prompts)
         multimask = (self._policy.multimask(point_count(prompt), first_prompt=True) for prompt in prompts)

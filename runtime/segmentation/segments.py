@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any
 
 import cv2
 import numpy as np
 from masklet.runtime.pixels.geometry import F32, U8, BoolArray, boxes_xyxy
 from masklet.runtime.pixels.overlay import TINT, colour
 from masklet.runtime.segmentation.crops import Crop
+from typing_extensions import Self
 
 
 @dataclass(frozen=True, slots=True, eq=False)

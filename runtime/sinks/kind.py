@@ -1,10 +1,10 @@
 """What a kind of output declares of itself, so that a command line can offer it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from masklet.runtime.option import Option
 from masklet.runtime.sinks.output_file import check_parent
@@ -34,10 +34,12 @@ class Opening:
 
     fps:  frames per second of the source as delivered.
     keep: bytes of a file that is there to append after; None to replace it.
+    settings: values of the options that kinds of sinks declare, by name; what was not given is left out.
     """
 
     fps: float
     keep: int | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class SinkKind:
     on_resume: what becomes of an output that is there when a stream goes on.
     check:     raises SinkError for a target that cannot be written, before any work is done.
     order:     of the sinks; a frame is written to the lowest first.
+    options:   what else can be asked of it.
     """
 
     option: Option
@@ -56,6 +59,7 @@ class SinkKind:
     on_resume: OnResume
     check: Callable[[Target], None] = check_path
     order: int = 100
+    options: tuple[Option, ...] = ()
 
     @property
     def name(self) -> str:

@@ -4,12 +4,13 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Self
+from typing import Any
 
 from masklet.runtime.errors import SinkError
 from masklet.runtime.sinks.kind import OnResume, Opening, SinkKind, Target
 from masklet.runtime.sinks.known import sink_kinds
 from masklet.runtime.sinks.sink import Sinks
+from typing_extensions import Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,10 +19,12 @@ class Outputs:
 
     targets: the target of each output by the name of its kind; outputs that are not named are left out.
     keep:    bytes of a file to append after, for kinds that continue a file after a restart; None to replace it.
+    settings: values of the options that kinds of sinks declare, by name; what was not given is left out.
     """
 
     targets: Mapping[str, Target] = field(default_factory=dict)
     keep: int | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Target | None:
         return self.targets.get(name)
@@ -31,7 +34,7 @@ class Outputs:
         with ExitStack() as on_failure:
             sinks = []
             for kind, target in self._chosen():
-                sinks.append(kind.open(target, Opening(fps, self.keep)))
+                sinks.append(kind.open(target, Opening(fps, self.keep, self.settings)))
                 on_failure.callback(sinks[-1].close)
             on_failure.pop_all()
         return Sinks(sinks)

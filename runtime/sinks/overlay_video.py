@@ -20,17 +20,21 @@ if TYPE_CHECKING:
 
 FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 FRAGMENTED = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}  # playable without the end of the file
+HARDWARE = {"h264_nvenc": "/dev/nvidia0", "h264_v4l2m2m": "/dev/video11"}  # encoders, and the device of each
+QUALITY: dict[str, dict[str, str]] = {"mpeg4": {"q:v": "3"}, "h264_nvenc": {"preset": "p1", "cq": "23"}}
 KEY_FRAME_S = 1.0  # a run that is killed loses at most this much, and what the encoder holds
 
 
 class OverlayVideo(Closing):
     """H.264 (MPEG-4 where FFmpeg has no x264) in .mp4, .m4v, .mov or .mkv.
 
+    encoder: FFmpeg's name of a video encoder; "auto" takes the hardware's where there is one, x264 elsewhere.
+    preset:  of x264: "ultrafast" costs the least time and gives the largest file, "medium" the smallest.
     fps: frames per second of the video. Sides of odd length grow by one pixel, as the pixel format needs it.
     Raises SinkError for another suffix, a path that cannot be written, a full disk, or frames that change their size.
     """
 
-    def __init__(self, path: str | Path, fps: float) -> None:
+    def __init__(self, path: str | Path, fps: float, *, encoder: str = "auto", preset: str = "superfast") -> None:
         self._path = Path(path)
         container_format = FORMATS.get(self._path.suffix.lower())
         if container_format is None:
@@ -40,11 +44,12 @@ class OverlayVideo(Closing):
         self._format = container_format
         self._rate = Fraction(fps).limit_denominator(1001)  # exact for 30000/1001 and the like
         self._file = OutputFile(self._path)
+        self._wanted, self._preset = encoder, preset
         self._encoder: _Encoder | None = None
 
     def write(self, frame: Frame, result: FrameResult) -> None:
         if self._encoder is None:
-            self._encoder = _Encoder(self._file, self._format, self._rate, frame.hw)
+            self._encoder = _Encoder(self._file, self._format, self._rate, frame.hw, self._wanted, self._preset)
         if frame.hw != self._encoder.hw:
             sizes = [f"{width}x{height}" for height, width in (frame.hw, self._encoder.hw)]
             raise SinkError(f"{self._path}: a frame of {sizes[0]} pixels comes after frames of {sizes[1]}")
@@ -83,13 +88,36 @@ def whole_fragments(path: Path) -> int:
                 end = at
 
 
+def choose_encoder(wanted: str, path: Path) -> str:
+    """The encoder to use: the wanted one, or with "auto" the hardware's, x264, or MPEG-4, whichever is there first.
+
+    Raises SinkError where this FFmpeg has no such encoder.
+    """
+    import av
+
+    if wanted != "auto":
+        if wanted not in av.codecs_available:
+            raise SinkError(f"{path}: this FFmpeg has no encoder {wanted}; leave --overlay-encoder out")
+        return wanted
+    there = [name for name, device in HARDWARE.items() if name in av.codecs_available and Path(device).exists()]
+    return next((name for name in (*there, "libx264") if name in av.codecs_available), "mpeg4")
+
+
 class _Encoder:
     """Images of one size into a container that is written to a file.
 
     hw: height and width in pixels; broken: an error has cut the file off.
     """
 
-    def __init__(self, file: OutputFile, container_format: str, rate: Fraction, hw: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        file: OutputFile,
+        container_format: str,
+        rate: Fraction,
+        hw: tuple[int, int],
+        wanted: str,
+        preset: str,
+    ) -> None:
         import av
 
         self.hw = hw
@@ -98,12 +126,12 @@ class _Encoder:
         self._container = av.open(
             file, "w", format=container_format, options={} if container_format == "matroska" else FRAGMENTED
         )
-        codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
+        codec = choose_encoder(wanted, self._path)
         stream = cast("VideoStream", self._container.add_stream(codec, rate=rate))
         stream.height, stream.width = (side + side % 2 for side in hw)
         stream.pix_fmt = "yuv420p"
         stream.codec_context.gop_size = max(1, round(KEY_FRAME_S * rate))
-        stream.options = {"preset": "superfast", "crf": "20"} if codec == "libx264" else {"q:v": "3"}
+        stream.options = {"preset": preset, "crf": "20"} if codec == "libx264" else dict(QUALITY.get(codec, {}))
         self._stream = stream
 
     def write(self, image: npt.NDArray[np.uint8] | None) -> None:

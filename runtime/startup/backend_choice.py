@@ -6,6 +6,7 @@ from typing import Any
 
 from masklet.runtime.backends.kind import BackendKind, in_one_line
 from masklet.runtime.backends.known import backend_kind, backend_options, owners
+from masklet.runtime.backends.placement.backend import PlacedStages
 from masklet.runtime.backends.session import ChosenBackend, Session
 from masklet.runtime.backends.sessions import Sessions
 from masklet.runtime.bundle.bundle import Bundle
@@ -59,6 +60,8 @@ class BackendChoice:
         Engines that were built where they could not run are compared with their graphs before they are used.
         """
         backend = self._create()
+        if isinstance(backend, PlacedStages):
+            backend.tell = tell
         if backend.engine_machine is not None:
             checked = require_checked(bundle, self.name, backend.engine_machine, self._create)
             if checked is not None:

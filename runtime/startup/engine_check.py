@@ -6,19 +6,17 @@ A detector of concepts is run once on a phrase and an exemplar, and its stages a
 it finds in a synthetic picture is no mask to hold an engine to.
 """
 
-import hashlib
 import math
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 
 import numpy as np
+from masklet.runtime.backends.engine_checks import keep_check, unchecked_artifacts
 from masklet.runtime.backends.ort.backend import OnnxRuntime
 from masklet.runtime.backends.output_error import output_error
 from masklet.runtime.backends.session import Backend, Feeds, Session, SessionAround
 from masklet.runtime.backends.sessions import Sessions
-from masklet.runtime.backends.trt.fingerprint import Fingerprint, engines
-from masklet.runtime.backends.user_cache import cache_folder
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.bundle.spec import Tensor
 from masklet.runtime.concepts.concept import Concept, Exemplar
@@ -138,19 +136,13 @@ def require_checked(bundle: Bundle, backend_name: str, machine: str, open_backen
 
     machine: names GPU, driver and TensorRT. Raises SessionError where the engines' masks are not those of the graphs.
     """
-    used = [a for stage in bundle.model.stages for a in engines(bundle, stage.name, backend_name)]
-    if not any(Fingerprint.of(engine).not_run for engine in used):
-        return None
-    key = hashlib.sha256("".join([machine, *sorted(a.files[0].sha256 for a in used)]).encode()).hexdigest()
-    note = cache_folder("engine-checks") / key
-    if note.is_file():
+    used = unchecked_artifacts(bundle, backend_name, machine)
+    if not used:
         return None
     found = check_engines(bundle, open_backend())
     if not found.passed:
-        raise SessionError(f"{bundle.root}: the engines do not compute what their graphs do: {found}; {REMEDY}")
-    with suppress(OSError):  # where nothing can be kept, the next run checks again
-        note.parent.mkdir(parents=True, exist_ok=True)
-        note.write_text(f"{found}\n")
+        raise SessionError(f"{bundle.root}: the engines differ from their graphs: {found}; {REMEDY}")
+    keep_check(used, machine, str(found))
     return str(found)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from masklet.runtime.sources.source import Source
 from masklet.runtime.streams.frame_queue import Captured, FrameQueue, Policy
-from masklet.runtime.streams.wake_up import Bell
+from masklet.runtime.streams.wake_up import WakeUp
 
 STOP_S = 6.0  # how long to wait for a read that hangs in a driver; a little more than the time-out of a device
 
@@ -19,10 +19,10 @@ class Capture:
     """
 
     def __init__(
-        self, source: Source, policy: Policy, bell: Bell, clock: Callable[[], float] = time.perf_counter
+        self, source: Source, policy: Policy, wake_up: WakeUp, clock: Callable[[], float] = time.perf_counter
     ) -> None:
-        self._source, self._bell, self._clock = source, bell, clock
-        self._queue = FrameQueue(policy, bell)
+        self._source, self._wake_up, self._clock = source, wake_up, clock
+        self._queue = FrameQueue(policy, wake_up)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._read, name=f"capture {source.name}", daemon=True)
         self.error: Exception | None = None
@@ -77,7 +77,7 @@ class Capture:
         finally:
             _close(frames)
             self._over.set()
-            self._bell.ring()
+            self._wake_up.set()
 
 
 def _close(frames: object) -> None:

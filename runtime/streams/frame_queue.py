@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from masklet.runtime.results import Frame
-from masklet.runtime.streams.wake_up import Bell
+from masklet.runtime.streams.wake_up import WakeUp
 
 AHEAD = 4  # frames decoded ahead with EVERY
 
@@ -33,11 +33,11 @@ class Captured:
 class FrameQueue:
     """A bounded queue; one thread puts, another takes. Counts frames that came and frames that were dropped.
 
-    bell: rung when a frame comes.
+    wake_up: set when a frame comes.
     """
 
-    def __init__(self, policy: Policy, bell: Bell) -> None:
-        self._policy, self._bell = policy, bell
+    def __init__(self, policy: Policy, wake_up: WakeUp) -> None:
+        self._policy, self._wake_up = policy, wake_up
         self._limit = AHEAD if policy is Policy.EVERY else 1
         self._frames: deque[Captured] = deque()
         self._changed = threading.Condition()
@@ -57,7 +57,7 @@ class FrameQueue:
                 self._frames.popleft()
                 self.dropped += 1
             self._frames.append(captured)
-        self._bell.ring()
+        self._wake_up.set()
         return True
 
     def take(self) -> Captured | None:

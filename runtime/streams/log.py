@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Any
 
 from masklet.runtime.sources.password import hide_password
@@ -19,7 +19,7 @@ class Log:
         self, write: Callable[[str], None], as_json: bool = False, now: Callable[[], datetime] | None = None
     ) -> None:
         self._write, self._as_json = write, as_json
-        self._now = now or (lambda: datetime.now(UTC))
+        self._now = now or (lambda: datetime.now(timezone.utc))
 
     def event(self, what: str, detail: str = "", *, stream: int | None = None, **fields: Any) -> None:
         """Log an event. fields: figures, for JSON only."""

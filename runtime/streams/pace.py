@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from masklet.runtime.streams.wake_up import Bell
+from masklet.runtime.streams.wake_up import WakeUp
 
 
 class Pace:
@@ -15,9 +15,9 @@ class Pace:
     """
 
     def __init__(
-        self, bell: Bell, fps: float, *, paused: bool = False, clock: Callable[[], float] = time.perf_counter
+        self, wake_up: WakeUp, fps: float, *, paused: bool = False, clock: Callable[[], float] = time.perf_counter
     ) -> None:
-        self._bell, self._clock, self._interval_s = bell, clock, 1.0 / fps
+        self._wake_up, self._clock, self._interval_s = wake_up, clock, 1.0 / fps
         self._lock = threading.Lock()
         self._paused, self._steps = paused, int(paused)
         self._real_time = False
@@ -35,7 +35,7 @@ class Pace:
 
     @property
     def due(self) -> bool:
-        """Whether a frame may pass now. Where time alone is in its way, the bell will ring."""
+        """Whether a frame may pass now. Where time alone is in its way, a timer wakes the runner."""
         with self._lock:
             if self._paused:
                 return self._steps > 0
@@ -57,21 +57,21 @@ class Pace:
         """Pause, or go on."""
         with self._lock:
             self._paused, self._steps = paused, 0
-        self._bell.ring()
+        self._wake_up.set()
 
     def step(self, frames: int = 1) -> None:
         """Let so many frames pass while paused; those asked for before are not added."""
         with self._lock:
             self._steps = max(self._steps, frames)
-        self._bell.ring()
+        self._wake_up.set()
 
     def run_in_real_time(self, real_time: bool) -> None:
         """Keep to the source's rate, or run as fast as frames are tracked."""
         with self._lock:
             self._real_time = real_time
-        self._bell.ring()
+        self._wake_up.set()
 
     def _wake(self) -> None:
         with self._lock:
             self._timer = None
-        self._bell.ring()
+        self._wake_up.set()

@@ -4,9 +4,9 @@ import threading
 from collections.abc import Sequence
 
 from masklet.runtime.streams.stream import Stream
-from masklet.runtime.streams.wake_up import Bell
+from masklet.runtime.streams.wake_up import WakeUp
 
-LOOK_S = 0.25  # without a bell, the streams are checked after this time
+LOOK_S = 0.25  # without a wake_up, the streams are checked after this time
 
 
 class Runner:
@@ -16,8 +16,8 @@ class Runner:
     others continue. It is not the main thread, so that Ctrl-C, which reaches the main thread, never interrupts a frame.
     """
 
-    def __init__(self, streams: Sequence[Stream], bell: Bell) -> None:
-        self._streams, self._bell = streams, bell
+    def __init__(self, streams: Sequence[Stream], wake_up: WakeUp) -> None:
+        self._streams, self._wake_up = streams, wake_up
         self._stopped, self._over = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="sessions", daemon=True)
 
@@ -41,7 +41,7 @@ class Runner:
     def stop(self) -> None:
         """End all streams after the current frame; finished results are written."""
         self._stopped.set()
-        self._bell.ring()
+        self._wake_up.set()
 
     def _run(self) -> None:
         try:
@@ -63,7 +63,7 @@ class Runner:
                     alive.remove(stream)
                     stream.finish(stopped=False)
             if alive and not worked:
-                self._bell.wait(LOOK_S)
+                self._wake_up.wait(LOOK_S)
         for stream in alive:
             stream.source.stop()
         for stream in alive:

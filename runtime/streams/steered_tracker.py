@@ -100,6 +100,9 @@ class SteeredTracker:
             due[-1] = self._tracker.current()
         return due
 
+    def remove(self, object_id: int) -> None:
+        self._tracker.remove(object_id)
+
     def late(self) -> Sequence[Pending]:
         with self._lock:
             self._ended = True

@@ -17,7 +17,7 @@ from masklet.runtime.streams.frame_queue import Captured, Policy
 from masklet.runtime.streams.pace import Pace
 from masklet.runtime.streams.sightings import Sightings
 from masklet.runtime.streams.state import StreamState, save_state
-from masklet.runtime.streams.wake_up import Bell
+from masklet.runtime.streams.wake_up import WakeUp
 from masklet.runtime.streams.writer import Done, OnWritten, Writer
 from masklet.runtime.tracking.tracker import Pending, Tracker
 
@@ -53,7 +53,7 @@ class Stream:
         prompts: PromptBook,
         sinks: Sinks,
         policy: Policy,
-        bell: Bell,
+        wake_up: WakeUp,
         *,
         keeping: Keeping | None = None,
         on_written: OnWritten = lambda captured, at_s: None,
@@ -63,10 +63,10 @@ class Stream:
         self.number, self.source = number, source
         self.error: Exception | None = None
         self._tracker, self._prompts, self._keeping, self._clock = tracker, prompts, keeping, clock
-        self._capture = Capture(source, policy, bell, clock)
+        self._capture = Capture(source, policy, wake_up, clock)
         self.sightings = Sightings(lambda what, details: source.tell(what, details))
-        self._writer = Writer(Sinks([sinks, self.sightings]), bell, on_written, clock)
-        self._bell, self._pace = bell, pace
+        self._writer = Writer(Sinks([sinks, self.sightings]), wake_up, on_written, clock)
+        self._wake_up, self._pace = wake_up, pace
         self._latest: Frame | None = None
         self._behind: deque[Captured] = deque()  # processed frames whose results are still delayed
         self._kept_s = clock()
@@ -128,7 +128,7 @@ class Stream:
     def fail(self, error: Exception) -> None:
         """End the stream with an error, unless it already has one."""
         self.error = self.error or error
-        self._bell.ring()
+        self._wake_up.set()
 
     def finish(self, *, stopped: bool) -> None:
         """Stop capturing, write finished results and the state. stopped: ended before the end of the source."""
@@ -145,6 +145,8 @@ class Stream:
                 self.error = error
 
     def _step(self, captured: Captured) -> None:
+        for object_id in set(self._prompts.leaving(captured.frame.index)) & set(self._tracker.object_ids):
+            self._tracker.remove(object_id)
         prompts = self._prompts.due(captured.frame.index)
         self._behind.append(captured)
         self._put(self._tracker.advance(captured.frame, prompts))

@@ -1,18 +1,18 @@
-"""A bell: one thread waits for it, others ring it."""
+"""Wakes a thread that waits for work of others."""
 
 import threading
 
 
-class Bell:
-    """Rung whenever there may be work. A ring between two calls of `wait` is not lost: the next returns at once."""
+class WakeUp:
+    """Set whenever there may be work. One set between two calls of `wait` is not lost: the next returns at once."""
 
     def __init__(self) -> None:
-        self._rung = threading.Event()
+        self._event = threading.Event()
 
-    def ring(self) -> None:
-        self._rung.set()
+    def set(self) -> None:
+        self._event.set()
 
     def wait(self, timeout_s: float) -> None:
-        """Return when it was rung since the last return, or after `timeout_s` seconds."""
-        self._rung.wait(timeout_s)
-        self._rung.clear()
+        """Return when it was set since the last return, or after `timeout_s` seconds."""
+        self._event.wait(timeout_s)
+        self._event.clear()

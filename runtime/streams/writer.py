@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from masklet.runtime.errors import MaskletError
 from masklet.runtime.sinks.sink import Sinks
 from masklet.runtime.streams.frame_queue import Captured
-from masklet.runtime.streams.wake_up import Bell
+from masklet.runtime.streams.wake_up import WakeUp
 from masklet.runtime.tracking.tracker import Pending
 
 BEHIND = 4  # maximum number of results waiting for the writer
@@ -36,9 +36,9 @@ class Writer:
     """
 
     def __init__(
-        self, sinks: Sinks, bell: Bell, on_written: OnWritten, clock: Callable[[], float] = time.perf_counter
+        self, sinks: Sinks, wake_up: WakeUp, on_written: OnWritten, clock: Callable[[], float] = time.perf_counter
     ) -> None:
-        self._sinks, self._bell, self._on_written, self._clock = sinks, bell, on_written, clock
+        self._sinks, self._wake_up, self._on_written, self._clock = sinks, wake_up, on_written, clock
         self._items: queue.Queue[Done | After | None] = queue.Queue()
         self._thread = threading.Thread(target=self._write_all, name="writer", daemon=True)
         self.error: Exception | None = None
@@ -73,7 +73,7 @@ class Writer:
             except Exception as error:
                 self.error = self.error or error
                 self.dropped += isinstance(item, Done)
-            self._bell.ring()
+            self._wake_up.set()
 
     def _write(self, item: Done | After) -> None:
         if not isinstance(item, Done):

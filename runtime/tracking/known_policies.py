@@ -10,6 +10,7 @@ import msgspec
 from masklet.runtime.bundle.spec import MemorySpec, ModelSpec
 from masklet.runtime.errors import PolicyError, PromptError
 from masklet.runtime.tracking import policies
+from masklet.runtime.tracking.memory_detail import usual_tokens
 from masklet.runtime.tracking.memory_policy import MemoryPolicy, PolicyOptions
 from masklet.runtime.tracking.policies.sam2 import Sam2Options
 from masklet.runtime.tracking.policies.sam3 import Sam3Options
@@ -63,7 +64,9 @@ def bank_bytes(model: ModelSpec, memory: Memory = None) -> int:
     slots = policy_of(model, memory).slots
     attention = {t.name: t for t in model.stage("memory_attention").inputs}
     sizes = {"objects": 1, "memories": slots.memories, "pointers": slots.pointers}
-    return attention["memory"].nbytes(sizes) + attention["pointers"].nbytes(sizes)
+    sizes["memory_tokens"] = usual_tokens(*model.feature_hw) if model.token_memory else 0
+    kept = ("memory", "memory_place", "pointers")
+    return sum(attention[name].nbytes(sizes) for name in kept if name in attention)
 
 
 def bank_sizes(model: ModelSpec) -> dict[str, int]:

@@ -27,6 +27,8 @@ from masklet.runtime.results import Frame, check_frame
 from masklet.runtime.tracking.camera_motion import CameraMotion, CameraMove
 from masklet.runtime.tracking.known_policies import Memory
 from masklet.runtime.tracking.memory_bank import MemoryBank
+from masklet.runtime.tracking.memory_detail import block_memory
+from masklet.runtime.tracking.memory_limits import MemoryLimits
 from masklet.runtime.tracking.memory_policy import Seen
 from masklet.runtime.tracking.snapshot import TrackerSnapshot
 
@@ -55,11 +57,14 @@ class Masklets:
     """Objects of one stream, from frame to frame. sessions: shared; the memories in `bank` are this stream's own.
 
     memory: the memory policy; the model's own where None.
+    limits: how much of its memories a frame attends to.
     """
 
-    def __init__(self, sessions: Sessions, memory: Memory = None) -> None:
+    def __init__(self, sessions: Sessions, memory: Memory = None, limits: MemoryLimits | None = None) -> None:
         self.sessions, self.model = sessions, sessions.model
-        self.bank = MemoryBank(self.model, memory)
+        limits = limits or MemoryLimits()
+        self._blocks = block_memory(self.model, limits.detail)
+        self.bank = MemoryBank(self.model, memory, limits, None if self._blocks is None else self._blocks.tokens)
         self.time = -1
         self._resize = Resizer(self.model.preprocess.side)
         self._frame: Frame | None = None
@@ -165,17 +170,18 @@ class Masklets:
 
     def remember(self, decoded: Decoded, low_res: Tensor) -> None:
         """Encode masks [objects, 1, h, w], which need not be the decoded ones, and keep them with the pointers."""
-        memory = self.sessions.run(
-            "memory_encoder",
-            {
-                "vision_feat": self.features["vision_feat"],
-                "low_res_mask": low_res,
-                "object_score": decoded.score,
-                "binarize": np.full(len(low_res), decoded.prompted, np.float32),
-            },
-        )["new_memory"]
+        feeds = {
+            "vision_feat": self.features["vision_feat"],
+            "low_res_mask": low_res,
+            "object_score": decoded.score,
+            "binarize": np.full(len(low_res), decoded.prompted, np.float32),
+        }
+        memories = self.sessions.run("memory_encoder", feeds)["new_memory"]
         for row, (object_id, seen) in enumerate(zip(decoded.object_ids, decoded.seen, strict=True)):
-            self.bank.keep(object_id, seen, decoded.pinned, memory[row], decoded.pointer[row])
+            memory, blocks = memories[row], None
+            if self._blocks is not None:
+                memory, blocks = self._blocks(memory)
+            self.bank.keep(object_id, seen, decoded.pinned, memory, decoded.pointer[row], blocks)
 
     def snapshot(self) -> TrackerSnapshot:
         """What is remembered after the last frame, for a tracker of the same model to go on from."""

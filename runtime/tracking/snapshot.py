@@ -17,12 +17,17 @@ class SlotsSnapshot:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ObjectSnapshot:
-    """The memories of one object. state: what the memory policy knows of it after the last frame."""
+    """The memories of one object.
+
+    state:  what the memory policy knows of it after the last frame.
+    blocks: of memories that are sets of tokens; None for others.
+    """
 
     object_id: int
     spatial: SlotsSnapshot
     pointers: SlotsSnapshot
     state: dict[str, Any]
+    blocks: SlotsSnapshot | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -29,6 +29,10 @@ class Tracker(Protocol):
         """Take the next frame; returns the results that are due, in the order of their frames."""
         ...
 
+    def remove(self, object_id: int) -> None:
+        """Stop tracking an object. Raises PromptError where there is none of that id."""
+        ...
+
     def late(self) -> Sequence[Pending]:
         """The results that are still to come after the last frame."""
         ...
@@ -47,10 +51,6 @@ class CorrectableTracker(Tracker, Protocol):
 
     def refine(self, object_id: int, prompt: Prompt) -> FrameResult:
         """Prompt an object on the frame that was last given. Raises PromptError where that does not go together."""
-        ...
-
-    def remove(self, object_id: int) -> None:
-        """Stop tracking an object. Raises PromptError where there is none of that id."""
         ...
 
     def object_snapshot(self, object_id: int) -> ObjectSnapshot:

@@ -12,6 +12,7 @@ from masklet.runtime.prompts.prompts import Mask, Prompt
 from masklet.runtime.results import Frame, FrameResult
 from masklet.runtime.tracking.known_policies import Memory
 from masklet.runtime.tracking.masklets import Decoded, Masklets
+from masklet.runtime.tracking.memory_limits import MemoryLimits
 from masklet.runtime.tracking.snapshot import ObjectSnapshot, TrackerSnapshot
 
 
@@ -25,6 +26,7 @@ class TrackerOptions:
     pin_corrections:       a corrected frame counts as prompted from then on, as in SAM 2.1's training
                            (add_all_frames_to_correct_as_cond); otherwise as a recent one.
     forget_around_prompts: recent memories near a newly prompted frame are let go (vp 956).
+    limits:                how much of its memories a frame attends to.
     batch:                 objects that share one call of a stage; bounds the memory of the calls.
     """
 
@@ -33,6 +35,7 @@ class TrackerOptions:
     non_overlapping_memory: bool = False
     pin_corrections: bool = True
     forget_around_prompts: bool = False
+    limits: MemoryLimits | None = None
     batch: int = 8
 
 
@@ -87,9 +90,10 @@ class VideoTracker:
     def __init__(
         self, sessions: Bundle | Sessions, options: TrackerOptions | None = None, memory: Memory = None
     ) -> None:
-        self._masklets = Masklets(sessions if isinstance(sessions, Sessions) else Sessions.open(sessions), memory)
-        self._bank = self._masklets.bank
         self._options = options or TrackerOptions()
+        opened = sessions if isinstance(sessions, Sessions) else Sessions.open(sessions)
+        self._masklets = Masklets(opened, memory, self._options.limits)
+        self._bank = self._masklets.bank
         self._shown: dict[int, _Shown] = {}
 
     @property
@@ -172,11 +176,13 @@ class VideoTracker:
         pinned = without_memory or self._options.pin_corrections
         if isinstance(prompt, Mask):
             mask = resize_mask(prompt.mask, self._masklets.mask_side)
-            return self._masklets.from_masks([object_id], mask[None], pinned=pinned)
-        earlier = None if shown is None else shown.low_res
-        decoded = self._masklets.from_points(
-            object_id, prompt, earlier=earlier, with_memory=not without_memory, pinned=pinned
-        )
+            decoded = self._masklets.from_masks([object_id], mask[None], pinned=pinned)
+        else:
+            earlier = None if shown is None else shown.low_res
+            decoded = self._masklets.from_points(
+                object_id, prompt, earlier=earlier, with_memory=not without_memory, pinned=pinned
+            )
+        # Holes of a mask that was given are filled as well (vp 766: of every output, however it came about).
         decoded.low_res = self._filled(decoded.low_res)
         return decoded
 

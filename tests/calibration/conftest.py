@@ -29,12 +29,13 @@ def lowered(factory: pytest.TempPathFactory, bundle: Path, scene: Scene, precisi
     from masklet.calibration.clips.clips import Clip
     from masklet.calibration.command import Request, run_calibrate
     from masklet.calibration.scoring.closed_loop import Bound
+    from masklet.runtime.bundle.bundle import BundleChoice
     from masklet.runtime.bundle.precision import Precision
 
     def make(path: Path) -> None:
         prompts = parse_prompts(points=scene.points, negatives=[], boxes=[], masks=[])
         request = Request(
-            bundle=bundle,
+            bundle=BundleChoice(bundle),
             output=path,
             precision=Precision(precision),
             method="percentile",
@@ -43,7 +44,6 @@ def lowered(factory: pytest.TempPathFactory, bundle: Path, scene: Scene, precisi
             seed=0,
             threads=1,
             force=True,
-            check_hashes=True,
         )
         run_calibrate(request, [Clip(str(scene.frames), prompts, {})], [])
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from command_pages import commands
 from field_lists import with_lists
+from format_pages import FORMATS, structs
 from name_pages import public_names
 from repository_links import relink
 
@@ -17,10 +18,9 @@ ROOT = Path(__file__).parent.parent.parent
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
-    line = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
+    line = [sys.executable, "-P", "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
     done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, env={"NO_MKDOCS_2_WARNING": "1"})
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stderr == ""
     return folder
 
 
@@ -43,6 +43,13 @@ def test_every_public_name_has_a_page_with_its_public_members(site: Path) -> Non
         assert len(shown.split(f"from masklet.runtime import {name}")[1].split()) > 20, f"{name} has no text"
 
 
+def test_every_json_file_has_a_page_with_all_its_fields(site: Path) -> None:
+    for one in FORMATS:
+        shown = text_of(site / "reference" / "formats" / f"{one.name.replace('.', '-')}.html")
+        for kind in structs(one.content):
+            assert [name for name in kind.__struct_encode_fields__ if name not in shown] == []
+
+
 def test_no_page_fetches_anything_from_elsewhere(site: Path) -> None:
     loaded = re.compile(r"""<(?:script|img|link)[^>]+(?:src|href)="((?:https?:)?//[^"]+)""")
     assert {url for page in site.rglob("*.html") for url in loaded.findall(page.read_text())} == set()
@@ -52,6 +59,7 @@ def test_no_page_fetches_anything_from_elsewhere(site: Path) -> None:
     ("link", "leads"),
     [
         ("../../profiles/benchmarks/nano.md#a", "../figures/nano.md#a"),
+        ("../notebooks/profile.ipynb", "../notebooks/profile.md"),
         ("../../runtime/", "https://host/tree/main/runtime"),
         ("../../runtime/errors.py", "https://host/blob/main/runtime/errors.py"),
         ("other.md", "other.md"),

@@ -181,6 +181,20 @@ def test_a_model_that_cannot_be_had(source: str, cli: Cli, tmp_path: Path, monke
     assert f"{source}: no such folder, and cannot be downloaded" in refused(cli, source, tmp_path)
 
 
+def test_a_hub_that_cannot_be_reached_is_one_line(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library tries again five times, and would give an account of each."""
+    import huggingface_hub.constants
+
+    waited: list[float] = []
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr("time.sleep", waited.append)
+    err = refused(cli, "masklet/there-is-no-such-model", tmp_path)
+    assert len(waited) >= 1, "it was tried again"
+    assert err.count("\n") == 1
+    assert "there-is-no-such-model: no such folder, and cannot be downloaded" in err
+
+
 def test_a_folder_that_cannot_be_written(cli: Cli, nano_checkpoint: Path, tmp_path: Path) -> None:
     code, _, err = cli("export", nano_checkpoint, "-o", tmp_path / "missing" / "bundle")
     assert code == 2

@@ -67,7 +67,7 @@ def test_a_wrong_weight_is_found_and_named(nano_bundle: Path, model: Any, tmp_pa
     weight = next(t for t in graph.graph.initializer if list(t.dims) == [1, 1, 4, 4])
     weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight) * np.float32(1.01), weight.name))
     (tmp_path / "mask_prompt_encoder.onnx").write_bytes(graph.SerializeToString())
-    figures = parity.compare(stage, parity.trials(stage), "onnx", tmp_path / "mask_prompt_encoder.onnx")
+    figures = parity.compare(stage, parity.reference_calls(stage), "onnx", tmp_path / "mask_prompt_encoder.onnx")
     with pytest.raises(ExportError, match=r"stage 'mask_prompt_encoder' \(onnx\), output 'mask_prompt': .* tolerance"):
         parity.require(figures)
     assert {f.output: f.relative > 1e-3 for f in figures} == {"mask_prompt": True, "low_res_mask": False}
@@ -105,7 +105,7 @@ def test_not_a_number_in_any_output_of_any_stage_is_found(
     else:
         with_nan(graph, output)
     (tmp_path / "graph.onnx").write_bytes(graph.SerializeToString())
-    figures = parity.compare(stage, parity.trials(stage), "onnx", tmp_path / "graph.onnx")
+    figures = parity.compare(stage, parity.reference_calls(stage), "onnx", tmp_path / "graph.onnx")
     assert [f.output for f in figures if not np.isfinite(f.relative)] == [output]
     with pytest.raises(ExportError, match=f"output '{output}': the graph or the checkpoint gives NaN"):
         parity.require(figures)
@@ -118,10 +118,10 @@ def test_not_a_number_is_beyond_every_tolerance() -> None:
 
 def test_feeds_that_rounding_alone_decides_are_drawn_again(model: Any) -> None:
     stage = stage_of(model, "mask_decoder")
-    tried = parity.trials(stage)
-    assert len(tried) == 9
-    assert all(stage.decided(trial.wanted) for trial in tried)
-    tie = dict(tried[0].wanted)
+    calls = parity.reference_calls(stage)
+    assert len(calls) == 9
+    assert all(stage.decided(call.wanted) for call in calls)
+    tie = dict(calls[0].wanted)
     tie["candidate_ious"] = np.full_like(tie["candidate_ious"], 0.5)
     assert not stage.decided(tie)
 

@@ -22,8 +22,8 @@ AS_REFERENCE = TrackerOptions(fill_hole_area=0, pin_corrections=False)
 
 
 @pytest.fixture(scope="module")
-def sessions() -> Iterator[Sessions]:
-    with opened(CHECKPOINT, threads=1) as exported:
+def sessions(trained_bundle: Path) -> Iterator[Sessions]:
+    with opened(trained_bundle, threads=1) as exported:
         yield exported
 
 

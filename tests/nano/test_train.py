@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from crew import Crew
+from gradient_sharing import Worker
 from recipe import CLIP_EVERY, Moment, Recipe
 from state import NAME, load
 from train import SLOWEST_STEP_S, Budget, main, train
@@ -93,7 +93,7 @@ def test_lessons_follow_the_budget() -> None:
     assert Moment(0.999, 1000).rate < 0.05 < Moment(0.2, 1000).rate
 
 
-def test_a_crew_shares_the_mean_gradient() -> None:
+def test_workers_share_the_mean_gradient() -> None:
     board, barrier = torch.zeros(2, 6), threading.Barrier(2)
     found: dict[int, tuple[list[torch.Tensor | None], float]] = {}
 
@@ -101,8 +101,8 @@ def test_a_crew_shares_the_mean_gradient() -> None:
         used, one_sided, unused = (torch.zeros(size, requires_grad=True) for size in (2, 2, 1))
         used.grad = torch.full((2,), float(rank))
         one_sided.grad = torch.full((2,), 4.0) if rank else None
-        crew = Crew(rank, 2, board, barrier)  # type: ignore[arg-type]
-        figure = crew.share([used, one_sided, unused], 10.0 * rank)
+        worker = Worker(rank, 2, board, barrier)  # type: ignore[arg-type]
+        figure = worker.share([used, one_sided, unused], 10.0 * rank)
         found[rank] = [part.grad for part in (used, one_sided, unused)], figure
 
     members = [threading.Thread(target=member, args=(rank,)) for rank in range(2)]

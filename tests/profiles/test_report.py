@@ -11,6 +11,7 @@ from masklet.profiles.model.graph_cost import GraphCost
 from masklet.profiles.model.roofline import roofline, usual_sizes
 from masklet.profiles.recording.phases import PHASES
 from masklet.profiles.report.report import measurements, read_report
+from masklet.profiles.report.verdict import doubts, verdict
 from masklet.runtime.errors import MaskletError
 from recorded import STAGES, report, times
 
@@ -116,3 +117,30 @@ def test_a_share_is_unknown_where_an_operator_was_not_counted() -> None:
 def test_the_roofline_is_of_the_sizes_that_most_calls_had() -> None:
     assert usual_sizes(FRAMES)["memory_attention"] == {"objects": 2, "memories": 7}
     assert usual_sizes([*FRAMES[2:], times(4, objects=3)])["mask_decoder"] == {"objects": 3}
+
+
+def test_the_verdict_names_the_largest_part_and_what_to_try() -> None:
+    """Of each frame the encoder takes 40 to 90 of some 100 ms, and memory attention 30 to 36."""
+    found = report(FRAMES)
+    where, what = verdict(found)
+    largest, next_one = sorted((part.share for part in found.parts.values()), reverse=True)[:2]
+    assert where == f"{largest:.0%} of the time runs image_encoder; next: memory_attention, {next_one:.0%}"
+    assert "smaller --image-size" in what
+
+
+def test_a_slow_sink_is_named_by_its_outputs() -> None:
+    found = report(FRAMES)
+    slow = msgspec.structs.replace(found.phases["sink"], share=0.9)
+    found = msgspec.structs.replace(
+        found,
+        phases=found.phases | {"sink": slow},
+        source=msgspec.structs.replace(found.source, outputs="overlay, masks"),
+    )
+    where, what = verdict(found)
+    assert where.startswith("90% of the time writes the outputs (overlay, masks); next: image_encoder")
+    assert "--overlay-preset ultrafast" in what
+
+
+def test_shares_beyond_the_limit_are_doubted() -> None:
+    """The memory encoder of these frames reaches five times what the machine allows."""
+    assert any(line.startswith("memory_encoder reaches 500% of its limit") for line in doubts(report(FRAMES)))

@@ -6,10 +6,10 @@ background's in which the object's scores more, ties counted half (Mann and Whit
 """
 
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import Self
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]

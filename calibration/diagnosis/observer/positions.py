@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from math import isqrt
-from typing import Self
 
 import cv2
 import numpy as np
@@ -16,6 +15,7 @@ from masklet.runtime.backends.ort.backend import OnnxRuntime
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.bundle.spec import Tensor
 from masklet.runtime.errors import CalibrationError
+from typing_extensions import Self
 
 F32 = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]

@@ -1,10 +1,10 @@
 """A picture cut out along a mask, and how it is pasted elsewhere."""
 
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 from masklet.calibration.diagnosis.transformations.true_clip import U8, BoolArray
+from typing_extensions import Self
 
 
 @dataclass(frozen=True, eq=False)

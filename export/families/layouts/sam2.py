@@ -1,14 +1,18 @@
 """Files of SAM 2 and SAM 2.1 in Meta's names (github.com/facebookresearch/sam2)."""
 
-from importlib.resources import files
 from typing import Any, NamedTuple
 
 from masklet.export.checkpoints.layout import Layout, Shapes, count
-from masklet.export.checkpoints.name_map import NameMap
 from masklet.export.checkpoints.settings import Settings
+from masklet.export.families.layouts.name_tables import names
 from masklet.runtime.errors import ExportError
 
 TRUNK = "image_encoder.trunk"
+HEADS = (
+    names("sam2_heads")
+    + names("prompt_encoder").under("sam_prompt_encoder.", "prompt_encoder.")
+    + names("mask_decoder").under("sam_mask_decoder.", "mask_decoder.")
+)
 
 
 class Hidden(NamedTuple):
@@ -147,10 +151,7 @@ def _hidden(width: int, blocks: list[int], settings: Settings) -> Hidden:
 LAYOUT = Layout(
     name="sam2",
     marks=(f"{TRUNK}.pos_embed_window", "maskmem_tpos_enc", "memory_attention.layers.0.cross_attn_image.q_proj.weight"),
-    names=sum(
-        (NameMap.read(files(__package__) / f"{name}.toml") for name in ("sam2_memory", "sam_heads")),
-        NameMap.read(files(__package__) / "sam2.toml"),
-    ),
+    names=names("sam2") + names("sam2_memory") + HEADS,
     configure=configure,
     settings=True,
 )

@@ -37,4 +37,5 @@ BACKEND = BackendKind(
     extra="openvino",
     options=(DEVICE, HINT),
     on_cpu=lambda settings: settings.get("openvino_device", "CPU").upper() == "CPU",
+    forms={"f32": {}, "bf16": {"precision_hint": "bf16"}},
 )

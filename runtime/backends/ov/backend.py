@@ -17,11 +17,11 @@ from masklet.runtime.backends.ov.model_cache import model_cache
 from masklet.runtime.backends.ov.session import OpenVinoSession
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.bundle.manifest import Artifact, graph_hash
+from masklet.runtime.bundle.precision import Precision
 from masklet.runtime.bundle.spec import StageSpec
 from masklet.runtime.errors import SessionError
 
 Hint = Literal["f32", "bf16", "f16"]
-PRECISIONS: dict[str, str] = {"f32": "fp32", "bf16": "bf16", "f16": "fp16"}
 
 
 class OpenVino:
@@ -46,7 +46,8 @@ class OpenVino:
         self._device, self._hint = device, hint
         self._threads = threads or _cores()
         self.ran_on: dict[str, str] = {}
-        self.engine_machine: str | None = None
+        # On the CPU f32 is exact, and what is lower is proved; elsewhere drivers take part.
+        self.engine_machine = None if device == "CPU" else f"{self}, {device_name(self._core, device)}, {hint}"
 
     def __str__(self) -> str:
         """Itself, and where it runs."""
@@ -62,18 +63,15 @@ class OpenVino:
         machine = device_name(self._core, self._device)
         cache = model_cache(graph_hash(graph), openvino_version(), self._device, self._hint, machine)
         session = self.open_graph(bundle.path(graph), stage, cache)
-        self.ran_on[stage.name] = f"{self}, {self.artifact(bundle, stage).precision}{self._unproved()}"
+        precision = computed_precision(graph.precision, self._hint)
+        proved = bundle.manifest.proves(stage.name, precision)
+        advice = f" (not proved for this bundle; masklet calibrate --precision {precision})"
+        self.ran_on[stage.name] = f"{self}, {precision}{'' if proved else advice}"
         return session
 
     def open_graph(self, path: Path, stage: StageSpec, cache: Path | None = None) -> OpenVinoSession:
         """Open a graph of a stage. cache: where its compiled models are kept on disk."""
         return OpenVinoSession(stage, StageGraph(stage, path, self._core, self._device, self._config(), cache))
-
-    def _unproved(self) -> str:
-        precision = PRECISIONS[self._hint]
-        if self._hint == "f32":
-            return ""
-        return f" (not proved for this bundle; masklet calibrate --precision {precision})"
 
     def _graph(self, bundle: Bundle, stage: StageSpec) -> Artifact:
         return bundle.artifact(stage.name, self.formats)
@@ -92,12 +90,13 @@ class OpenVino:
         return config
 
 
-def computed_precision(graph: str, hint: str) -> str:
-    """The precision of a graph that is computed under a hint, as manifests name it."""
+def computed_precision(graph: Precision, hint: Hint) -> Precision:
+    """The precision of a graph that is computed under a hint."""
     if hint == "f32":
         return graph
-    lower = PRECISIONS[hint]
-    return lower if graph in ("fp32", lower) else f"{graph.removesuffix('-fp16')}-{lower}"
+    if hint == "f16":
+        return Precision.INT8_FP16 if graph.int8_layers else Precision.FP16
+    return Precision.INT8_BF16 if graph.int8_layers else Precision.BF16
 
 
 def _cores() -> int:

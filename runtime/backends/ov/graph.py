@@ -67,12 +67,10 @@ class StageGraph:
         """Whether compiling takes seconds and more, as for GPUs and NPUs."""
         return self._device != "CPU"
 
-    def compile(
-        self, sizes: Mapping[str, int] | None = None, *, on_disk: bool = False, hint: str | None = None
-    ) -> CompiledGraph:
+    def compile(self, sizes: Mapping[str, int] | None = None, *, on_disk: bool = False) -> CompiledGraph:
         """Compile for the given size of each symbol, which is fastest; for all of them where None.
 
-        on_disk: look in the cache on disk, and keep it there. hint: another precision than the graph's own.
+        on_disk: look in the cache on disk, and keep it there.
         """
         model, config = self._model, dict(self._config)
         if sizes is not None:
@@ -80,8 +78,6 @@ class StageGraph:
             model.reshape({t.name: list(t.sized(sizes)) for t in self.spec.inputs})
         if on_disk and self.cache is not None:
             config["CACHE_DIR"] = str(self.cache)
-        if hint is not None:
-            config["INFERENCE_PRECISION_HINT"] = hint
         try:
             compiled = self._core.compile_model(model, self._device, config)
         except (RuntimeError, MemoryError) as error:

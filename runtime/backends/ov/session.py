@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from threading import Lock
 
-from masklet.runtime.backends.ov.dynamic_check import dynamic_is_right
+from masklet.runtime.backends.ov.dynamic_model import DynamicModel
 from masklet.runtime.backends.ov.graph import CompiledGraph, StageGraph
 from masklet.runtime.backends.ov.shapes import RecentShapes, Shape
 from masklet.runtime.backends.session import Feeds
@@ -22,8 +22,7 @@ class OpenVinoSession:
         self._graph: StageGraph | None = graph
         self._shapes = RecentShapes()
         self._of_shape: dict[Shape, CompiledGraph] = {}
-        self._dynamic: CompiledGraph | None = None
-        self._fixed_only = False
+        self._dynamic: DynamicModel | None = None
         self._lock = Lock()
         if not spec.symbols():
             self._specialised(graph, (), {})
@@ -37,22 +36,24 @@ class OpenVinoSession:
         with self._lock:
             if self._graph is None:
                 raise SessionError(f"stage {self._spec.name!r} was closed")
-            return self._compiled(self._graph, sizes).run(feeds, sizes)
+            return self._run(self._graph, feeds, sizes)
 
     def close(self) -> None:
         with self._lock:
             self._graph = self._dynamic = None
             self._of_shape.clear()
 
-    def _compiled(self, graph: StageGraph, sizes: Mapping[str, int]) -> CompiledGraph:
+    def _run(self, graph: StageGraph, feeds: Feeds, sizes: Mapping[str, int]) -> dict[str, Tensor]:
         shape = tuple(sizes.values())
         worth = self._shapes.is_worth(shape)
         if shape in self._of_shape:
-            return self._of_shape[shape]
-        if not worth and self._dynamic is None and not self._fixed_only:
-            self._fixed_only = not dynamic_is_right(graph)
-            self._dynamic = None if self._fixed_only else graph.compile(on_disk=True)
-        return self._dynamic if self._dynamic and not worth else self._specialised(graph, shape, sizes)
+            return self._of_shape[shape].run(feeds, sizes)
+        if not worth:
+            self._dynamic = self._dynamic or DynamicModel(graph)
+            outputs = self._dynamic.run(feeds, sizes)
+            if outputs is not None:
+                return outputs
+        return self._specialised(graph, shape, sizes).run(feeds, sizes)
 
     def _specialised(self, graph: StageGraph, shape: Shape, sizes: Mapping[str, int]) -> CompiledGraph:
         leaves = self._shapes.keep(shape)

@@ -2,13 +2,13 @@
 
 import platform
 from collections.abc import Iterable
-from enum import StrEnum
-from typing import Self
 
 import msgspec
 from masklet.runtime.backends.gpu.cuda.protocol import DeviceFacts
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.bundle.manifest import Artifact
+from masklet.runtime.str_enum import StrEnum
+from typing_extensions import Self
 
 ANY = "any"
 _NOT_RUN = "built, not run"

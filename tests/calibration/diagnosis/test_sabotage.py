@@ -25,10 +25,11 @@ DAMAGED_BY = {
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """The checkpoint that ships, for 256 px."""
+    from masklet.export.family import Form
     from masklet.export.pipeline import export_bundle
 
     def make(path: Path) -> None:
-        export_bundle(str(CHECKPOINT), path, image_size=SIDE)
+        export_bundle(str(CHECKPOINT), path, [Form(SIDE)])
 
     return Bundle.load(made_once(tmp_path_factory, "trained-256.bundle", make))
 

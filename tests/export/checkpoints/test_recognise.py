@@ -202,5 +202,5 @@ def test_a_family_that_is_named(weights: dict[str, torch.Tensor], nano_yaml: Pat
 
 
 def test_options_of_files_are_for_files(tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match="are for a file of weights"):
+    with pytest.raises(ExportError, match="need a file of weights"):
         open_checkpoint(str(tmp_path), FileOptions(family="sam2"))

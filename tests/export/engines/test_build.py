@@ -27,7 +27,7 @@ from masklet.export.engines.progress import Steps
 from masklet.export.engines.shapes import optimization_profiles
 from masklet.runtime.backends.trt.library import load_library
 from masklet.runtime.backends.trt.log import Messages
-from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.bundle import Bundle, BundleChoice
 from masklet.runtime.bundle.spec import StageSpec
 from masklet.runtime.cli.main import _stop
 from masklet.runtime.errors import ExportError, SessionError
@@ -45,7 +45,7 @@ def built(nano_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle that was built once, by the command line's own function."""
     root = Path(shutil.copytree(nano_bundle, tmp_path_factory.mktemp("engines") / "nano.bundle"))
     cache = root.parent / "timing.cache"
-    run_build(BuildRequest(root, "tensorrt-rtx", "rtx-4090", (), BuildOptions(timing_cache=cache)))
+    run_build(BuildRequest(BundleChoice(root), "tensorrt-rtx", "rtx-4090", (), BuildOptions(timing_cache=cache)))
     assert cache.stat().st_size > 0
     return root
 
@@ -195,7 +195,9 @@ def test_ctrl_c_ends_a_build_and_leaves_the_bundle(
 ) -> None:
     """A real signal, which comes in the midst of the building, and the handler that `masklet` has for it."""
     root = Path(shutil.copytree(nano_bundle, tmp_path / "nano.bundle"))
-    request = BuildRequest(root, "tensorrt-rtx", "rtx-4090", ("mask_decoder", "memory_encoder"), BuildOptions())
+    request = BuildRequest(
+        BundleChoice(root), "tensorrt-rtx", "rtx-4090", ("mask_decoder", "memory_encoder"), BuildOptions()
+    )
     before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
     built: list[str] = []
 
@@ -242,7 +244,7 @@ class Gpu:
 
     def run(self, root: Path, *stages: str) -> None:
         self.built.clear()
-        run_build(BuildRequest(root, "tensorrt", "l4", stages, BuildOptions()))
+        run_build(BuildRequest(BundleChoice(root), "tensorrt", "l4", stages, BuildOptions()))
 
     def _build(self, library: object, backend: object, stage: StageSpec, *how: object) -> Engine:
         self.built.append(stage.name)

@@ -12,7 +12,7 @@ from masklet.runtime.backends.gpu.device_memory import DeviceMemory
 from masklet.runtime.backends.ort.backend import OnnxRuntime
 from masklet.runtime.backends.trt.fingerprint import BuildFlag
 from masklet.runtime.backends.trt.library import Backend, load_library
-from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.bundle import Bundle, BundleChoice
 from masklet.runtime.errors import SessionError
 from masklet.runtime.startup.backend_choice import BackendChoice
 from masklet.runtime.startup.engine_check import check_engines
@@ -43,7 +43,9 @@ def built(nano_bundle: Path, tmp_path: Path, backend: Backend, *, strip_weights:
     from masklet.export.engines.command import BuildRequest, run_build
 
     root = Path(shutil.copytree(nano_bundle, tmp_path / "nano.bundle"))
-    run_build(BuildRequest(root, backend, None, (), BuildOptions(tf32=False, strip_weights=strip_weights)))
+    run_build(
+        BuildRequest(BundleChoice(root), backend, None, (), BuildOptions(tf32=False, strip_weights=strip_weights))
+    )
     return Bundle.load(root)
 
 

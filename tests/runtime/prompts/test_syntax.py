@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from masklet.runtime.errors import MaskletWarning, PromptError
 from masklet.runtime.prompts.prompts import Box, Mask, Points, Schedule
-from masklet.runtime.prompts.syntax import parse_prompts, read_mask
+from masklet.runtime.prompts.syntax import parse_prompts, parse_removals, read_mask
 from PIL import Image
 
 
@@ -190,3 +190,16 @@ def test_bad_mask_files_are_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
     with pytest.raises(PromptError, match="no such mask file"):
         read_mask(tmp_path)
+
+
+def test_later_clicks_correct_and_boxes_begin_anew() -> None:
+    plan = parse(points=["1:1,2", "2@5:3,4"], negatives=["1@9:5,6"], boxes=["1@12:0,0,9,9"])
+    assert [plan[frame][1].corrects for frame in (0, 9, 12)] == [True, True, False]
+    assert not plan[5][2].corrects
+
+
+def test_removals_are_read() -> None:
+    assert parse_removals(["2@30", "1@30", "7@4"]) == {30: [2, 1], 4: [7]}
+    for wrong in ("2", "@3", "a@3", "2@-1", "2@3:1,1"):
+        with pytest.raises(PromptError, match=rf"--remove {wrong}: expected ID@FRAME, such as 2@120"):
+            parse_removals([wrong])

@@ -335,3 +335,20 @@ def test_colours_of_the_first_objects_differ() -> None:
     colours = np.array([colour(n) for n in range(1, 11)], float)
     distances = np.linalg.norm(colours[:, None] - colours[None], axis=2)
     assert (distances + 1e3 * np.eye(10)).min() > 40
+
+
+@pytest.mark.parametrize(("encoder", "codec"), [("auto", "h264"), ("libx264", "h264"), ("mpeg4", "mpeg4")])
+def test_the_overlays_encoder_can_be_chosen(tmp_path: Path, encoder: str, codec: str) -> None:
+    path = tmp_path / "overlay.mp4"
+    with OverlayVideo(path, 10, encoder=encoder, preset="ultrafast") as sink:
+        for index in range(3):
+            sink.write(*moving(index))
+    with av.open(str(path)) as video:
+        assert video.streams.video[0].codec_context.name == codec
+
+
+def test_an_encoder_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    sink = OverlayVideo(tmp_path / "overlay.mp4", 10, encoder="h266_none")
+    with pytest.raises(SinkError, match="this FFmpeg has no encoder h266_none; leave --overlay-encoder out"):
+        sink.write(*moving(0))
+    sink.close()

@@ -263,4 +263,4 @@ def test_a_file_can_be_run_like_a_camera(cli: Cli, nano_bundle: Path, folder: Pa
 def test_threads_are_gone_after_a_run(cli: Cli, nano_bundle: Path, folder: Path) -> None:
     before = threading.active_count()
     assert cli("run", nano_bundle, folder, *CLICK, "--end", 2)[0] == 0
-    assert threading.active_count() <= before
+    assert threading.active_count() <= before, threading.enumerate()

@@ -7,7 +7,7 @@ from fake_feeds import frames
 from hypothesis import given
 from hypothesis import strategies as st
 from masklet.runtime.streams.frame_queue import AHEAD, Captured, FrameQueue, Policy
-from masklet.runtime.streams.wake_up import Bell
+from masklet.runtime.streams.wake_up import WakeUp
 from masklet.runtime.streams.watchdog import Watchdog
 
 FRAMES = [Captured(frame, frame.time_s) for frame in frames(60)]
@@ -21,7 +21,7 @@ def taken(queue: FrameQueue) -> list[int]:
 
 
 def test_the_newest_frame_replaces_the_one_that_waits() -> None:
-    queue = FrameQueue(Policy.NEWEST, Bell())
+    queue = FrameQueue(Policy.NEWEST, WakeUp())
     for captured in FRAMES[:5]:
         assert queue.put(captured)
     assert taken(queue) == [4]
@@ -29,7 +29,7 @@ def test_the_newest_frame_replaces_the_one_that_waits() -> None:
 
 
 def test_every_frame_makes_the_source_wait() -> None:
-    queue = FrameQueue(Policy.EVERY, Bell())
+    queue = FrameQueue(Policy.EVERY, WakeUp())
     source = threading.Thread(target=lambda: [queue.put(captured) for captured in FRAMES])
     source.start()
     found: list[int] = []
@@ -43,7 +43,7 @@ def test_every_frame_makes_the_source_wait() -> None:
 
 @pytest.mark.parametrize("policy", Policy)
 def test_closing_drops_what_waits_and_frees_the_source(policy: Policy) -> None:
-    queue = FrameQueue(policy, Bell())
+    queue = FrameQueue(policy, WakeUp())
     source = threading.Thread(target=lambda: [queue.put(captured) for captured in FRAMES])
     source.start()
     while not len(queue):
@@ -58,7 +58,7 @@ def test_closing_drops_what_waits_and_frees_the_source(policy: Policy) -> None:
 
 @given(st.lists(st.booleans(), max_size=60))
 def test_what_came_was_taken_or_dropped_and_stays_in_order(puts: list[bool]) -> None:
-    queue = FrameQueue(Policy.NEWEST, Bell())
+    queue = FrameQueue(Policy.NEWEST, WakeUp())
     coming, found = iter(FRAMES), list[int]()
     for put in puts:
         if put:

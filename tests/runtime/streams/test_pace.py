@@ -4,11 +4,11 @@ import time
 
 from fake_feeds import Clock
 from masklet.runtime.streams.pace import Pace
-from masklet.runtime.streams.wake_up import Bell
+from masklet.runtime.streams.wake_up import WakeUp
 
 
 def test_a_paused_stream_passes_the_frames_that_are_asked_for() -> None:
-    pace = Pace(Bell(), 10.0, paused=True)
+    pace = Pace(WakeUp(), 10.0, paused=True)
     assert pace.due, "the first frame is to be seen"
     pace.took()
     assert not pace.due
@@ -26,11 +26,11 @@ def test_a_paused_stream_passes_the_frames_that_are_asked_for() -> None:
 
 
 def test_real_time_keeps_to_the_rate_and_rings_when_it_is_time() -> None:
-    clock, bell = Clock(), Bell()
-    pace = Pace(bell, 10.0, clock=clock)
+    clock, wake_up = Clock(), WakeUp()
+    pace = Pace(wake_up, 10.0, clock=clock)
     assert pace.due
     pace.run_in_real_time(True)
-    bell.wait(0)
+    wake_up.wait(0)
     passed = []
     for _ in range(60):
         if pace.due:
@@ -40,5 +40,5 @@ def test_real_time_keeps_to_the_rate_and_rings_when_it_is_time() -> None:
     assert passed[-1] - passed[0] == 0.5
     assert len(passed) == 6, "ten a second"
     began_s = time.perf_counter()
-    bell.wait(5)
+    wake_up.wait(5)
     assert time.perf_counter() - began_s < 2, "the timer rings"

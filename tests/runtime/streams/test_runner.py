@@ -19,7 +19,7 @@ from masklet.runtime.streams.frame_queue import Policy
 from masklet.runtime.streams.runner import Runner
 from masklet.runtime.streams.state import load_state
 from masklet.runtime.streams.stream import Keeping, Stream
-from masklet.runtime.streams.wake_up import Bell
+from masklet.runtime.streams.wake_up import WakeUp
 from masklet.runtime.tracking.video_tracker import VideoTracker
 
 CLICK = Points.click(1, 1)
@@ -49,17 +49,17 @@ def stream(
     source: Source,
     tracker: FakeTracker,
     sink: Noted,
-    bell: Bell,
+    wake_up: WakeUp,
     policy: Policy = Policy.EVERY,
     schedule: Schedule | None = None,
     keeping: Keeping | None = None,
 ) -> Stream:
     prompts = PromptBook(schedule or {}, exact=policy is Policy.EVERY)
-    return Stream(1, source, cast(VideoTracker, tracker), prompts, Sinks([sink]), policy, bell, keeping=keeping)
+    return Stream(1, source, cast(VideoTracker, tracker), prompts, Sinks([sink]), policy, wake_up, keeping=keeping)
 
 
-def run(streams: Sequence[Stream], bell: Bell) -> None:
-    runner = Runner(streams, bell)
+def run(streams: Sequence[Stream], wake_up: WakeUp) -> None:
+    runner = Runner(streams, wake_up)
     runner.start()
     runner.wait(30)
     assert not runner.running
@@ -70,9 +70,9 @@ def run(streams: Sequence[Stream], bell: Bell) -> None:
 
 
 def test_every_frame_of_a_file_is_run_and_written_in_order() -> None:
-    bell, tracker, sink = Bell(), FakeTracker(), Noted()
-    one = stream(ListSource("clip", frames(50)), tracker, sink, bell)
-    run([one], bell)
+    wake_up, tracker, sink = WakeUp(), FakeTracker(), Noted()
+    one = stream(ListSource("clip", frames(50)), tracker, sink, wake_up)
+    run([one], wake_up)
     assert one.error is None
     assert sink.frames == [index for _, index in tracker.seen] == list(range(50))
     assert one.counts.processed == 50
@@ -99,29 +99,31 @@ def test_streams_that_have_frames_take_turns() -> None:
         def finish(self, *, stopped: bool) -> None: ...
 
     turns: list[str] = []
-    runner = Runner([cast(Stream, AlwaysReady(*each)) for each in (("a", 3), ("b", 5), ("c", 4))], Bell())
+    runner = Runner([cast(Stream, AlwaysReady(*each)) for each in (("a", 3), ("b", 5), ("c", 4))], WakeUp())
     runner.start()
     runner.wait(10)
     assert "".join(turns) == "abc" * 3 + "bc" + "b"
 
 
 def test_streams_do_not_mix_their_frames() -> None:
-    bell = Bell()
+    wake_up = WakeUp()
     sinks = [Noted() for _ in range(3)]
-    streams = [stream(ListSource(str(n), frames(20 + n)), FakeTracker(), sinks[n], bell) for n in range(3)]
-    run(streams, bell)
+    streams = [stream(ListSource(str(n), frames(20 + n)), FakeTracker(), sinks[n], wake_up) for n in range(3)]
+    run(streams, wake_up)
     assert [sink.frames for sink in sinks] == [list(range(20 + n)) for n in range(3)]
 
 
 @pytest.mark.parametrize("where", ["source", "tracker", "sink"])
 def test_one_streams_fault_does_not_stop_the_others(where: str) -> None:
-    bell, good, bad = Bell(), Noted(), Noted(fails_at=7 if where == "sink" else None)
+    wake_up, good, bad = WakeUp(), Noted(), Noted(fails_at=7 if where == "sink" else None)
     items: list[Frame | Exception] = [*frames(30)]
     if where == "source":
         items[7] = SourceError("bad: torn off")
-    faulty = stream(ListSource("bad", items), FakeTracker("bad", fails_at=7 if where == "tracker" else None), bad, bell)
-    sound = stream(ListSource("good", frames(30)), FakeTracker("good"), good, bell)
-    run([faulty, sound], bell)
+    faulty = stream(
+        ListSource("bad", items), FakeTracker("bad", fails_at=7 if where == "tracker" else None), bad, wake_up
+    )
+    sound = stream(ListSource("good", frames(30)), FakeTracker("good"), good, wake_up)
+    run([faulty, sound], wake_up)
     assert faulty.error is not None
     assert sound.error is None
     assert good.frames == list(range(30))
@@ -131,10 +133,10 @@ def test_one_streams_fault_does_not_stop_the_others(where: str) -> None:
 
 
 def test_a_slow_sink_holds_back_its_own_stream_alone() -> None:
-    bell, gate, quick = Bell(), threading.Event(), Noted()
-    held = stream(ListSource("held", frames(30)), FakeTracker(), Noted(gate=gate), bell)
-    free = stream(ListSource("free", frames(30)), FakeTracker(), quick, bell)
-    runner = Runner([held, free], bell)
+    wake_up, gate, quick = WakeUp(), threading.Event(), Noted()
+    held = stream(ListSource("held", frames(30)), FakeTracker(), Noted(gate=gate), wake_up)
+    free = stream(ListSource("free", frames(30)), FakeTracker(), quick, wake_up)
+    runner = Runner([held, free], wake_up)
     runner.start()
     for _ in range(1000):
         if len(quick.frames) == 30:
@@ -152,10 +154,10 @@ def test_an_interrupted_wait_does_not_take_the_runner_for_ended() -> None:
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGALRM, interrupt)
-    bell, gate = Bell(), threading.Event()
+    wake_up, gate = WakeUp(), threading.Event()
     sink = Noted(gate=gate)
-    one = stream(ListSource("held", frames(3)), FakeTracker(), sink, bell)
-    runner = Runner([one], bell)
+    one = stream(ListSource("held", frames(3)), FakeTracker(), sink, wake_up)
+    runner = Runner([one], wake_up)
     runner.start()
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.05)
@@ -179,9 +181,9 @@ def test_stopping_writes_what_was_run_and_drops_the_rest(policy: Policy) -> None
                 yield Frame(index, index / 10, frames(1)[0].image)
                 index += 1
 
-    bell, tracker, sink = Bell(), FakeTracker(), Noted()
-    one = stream(Endless("endless", frames(1), finite=False), tracker, sink, bell, policy)
-    runner = Runner([one], bell)
+    wake_up, tracker, sink = WakeUp(), FakeTracker(), Noted()
+    one = stream(Endless("endless", frames(1), finite=False), tracker, sink, wake_up, policy)
+    runner = Runner([one], wake_up)
     runner.start()
     while one.counts.processed < 20:
         runner.wait(0.001)
@@ -198,25 +200,25 @@ def test_stopping_writes_what_was_run_and_drops_the_rest(policy: Policy) -> None
 def test_reconnects_corrupt_and_dropped_frames_add_up() -> None:
     steps: list[Step] = [None if n % 7 == 3 else picture(n % 256) for n in range(100)]
     camera = FakeCamera(steps, steps, SourceError("refused"), steps)
-    bell, tracker, sink = Bell(), FakeTracker(), Noted()
-    one = stream(camera.open(), tracker, sink, bell, Policy.NEWEST)
-    run([one], bell)
+    wake_up, tracker, sink = WakeUp(), FakeTracker(), Noted()
+    one = stream(camera.open(), tracker, sink, wake_up, Policy.NEWEST)
+    run([one], wake_up)
     counts = one.counts
     assert (counts.captured, counts.corrupt, counts.reconnects) == (300, 3 * 14, 2)
     assert sink.frames == sorted(set(sink.frames))
 
 
 def test_a_prompt_of_a_file_is_given_on_its_very_frame() -> None:
-    bell, tracker = Bell(), FakeTracker()
-    one = stream(ListSource("clip", frames(5)), tracker, Noted(), bell, schedule={0: {1: CLICK}, 3: {2: CLICK}})
-    run([one], bell)
+    wake_up, tracker = WakeUp(), FakeTracker()
+    one = stream(ListSource("clip", frames(5)), tracker, Noted(), wake_up, schedule={0: {1: CLICK}, 3: {2: CLICK}})
+    run([one], wake_up)
     assert {frame: list(prompts) for frame, prompts in tracker.prompts.items()} == {0: [1], 3: [2]}
 
 
 def test_a_prompt_of_a_file_whose_frame_did_not_come_is_an_error() -> None:
-    bell = Bell()
-    one = stream(ListSource("clip", frames(5)), FakeTracker(), Noted(), bell, schedule={9: {1: CLICK}})
-    run([one], bell)
+    wake_up = WakeUp()
+    one = stream(ListSource("clip", frames(5)), FakeTracker(), Noted(), wake_up, schedule={9: {1: CLICK}})
+    run([one], wake_up)
     assert isinstance(one.error, PromptError)
 
 
@@ -230,10 +232,12 @@ def test_a_prompt_of_a_camera_waits_for_the_next_frame_that_is_run() -> None:
 
 @pytest.mark.parametrize(("fails_at", "last"), [(None, 29), (12, 11)])
 def test_the_state_is_that_of_the_last_frame_that_was_written(tmp_path: Path, fails_at: int | None, last: int) -> None:
-    bell, path = Bell(), tmp_path / "state"
+    wake_up, path = WakeUp(), tmp_path / "state"
     keeping, sink = Keeping(path, 0.0, "bundle", "clip"), Noted(fails_at=fails_at)
-    one = stream(ListSource("clip", frames(30)), FakeTracker(), sink, bell, schedule={3: {1: CLICK}}, keeping=keeping)
-    run([one], bell)
+    one = stream(
+        ListSource("clip", frames(30)), FakeTracker(), sink, wake_up, schedule={3: {1: CLICK}}, keeping=keeping
+    )
+    run([one], wake_up)
     state = load_state(path, "bundle", "clip", "sam2", print)
     assert state is not None
     assert state.frame_index == sink.frames[-1] == last
@@ -242,12 +246,12 @@ def test_the_state_is_that_of_the_last_frame_that_was_written(tmp_path: Path, fa
 
 
 def test_a_state_that_cannot_be_written_is_told_and_stops_nothing(tmp_path: Path) -> None:
-    bell, told, sink = Bell(), list[str](), Noted()
+    wake_up, told, sink = WakeUp(), list[str](), Noted()
     source = ListSource("clip", frames(10))
     source.tell = lambda what, detail: told.append(what)
     keeping = Keeping(tmp_path / "gone" / "state", 0.0, "bundle", "clip")
-    one = stream(source, FakeTracker(), sink, bell, keeping=keeping)
-    run([one], bell)
+    one = stream(source, FakeTracker(), sink, wake_up, keeping=keeping)
+    run([one], wake_up)
     assert one.error is None
     assert sink.frames == list(range(10))
     assert set(told) == {"unsaved"}

@@ -14,7 +14,7 @@ from masklet.runtime.backends.sessions import Sessions
 from masklet.runtime.bundle.spec import Tensor
 from masklet.runtime.prompts.prompts import Box, Points, Prompt
 from masklet.runtime.results import Frame
-from masklet.runtime.segmentation.candidates import Choice
+from masklet.runtime.segmentation.candidates import MaskChoice
 from masklet.runtime.segmentation.image_predictor import ImagePredictor
 from masklet.runtime.tracking.video_tracker import TrackerOptions, VideoTracker
 from reference_video import MetaSam3Tracker, ReferenceTracker, agreement
@@ -135,7 +135,7 @@ def test_candidates_of_an_image_are_those_of_transformers(
     embeddings = model.get_image_embeddings(pixels_of(image))
     earlier = predictor.predict(PROMPTS["click"][0], choice="best").low_res[:, 0]
     assert np.abs(earlier).max() < 32  # beyond it they would be clamped
-    kinds: tuple[Choice, ...] = ("all", "single")
+    kinds: tuple[MaskChoice, ...] = ("all", "single")
     for kind, logits in product(kinds, (None, earlier)):
         masks_in = None if logits is None else torch.from_numpy(logits)[None]
         with torch.inference_mode():

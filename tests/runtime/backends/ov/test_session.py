@@ -2,17 +2,18 @@
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import onnx
 import pytest
 from masklet.runtime.backends.ort.backend import OnnxRuntime
 from masklet.runtime.backends.output_error import output_error
-from masklet.runtime.backends.ov import dynamic_check
+from masklet.runtime.backends.ov import dynamic_model
 from masklet.runtime.backends.ov.backend import OpenVino, computed_precision
-from masklet.runtime.backends.ov.dynamic_check import dynamic_is_right
-from masklet.runtime.backends.ov.session import OpenVinoSession
+from masklet.runtime.backends.ov.dynamic_model import DynamicModel
 from masklet.runtime.backends.ov.shapes import RecentShapes
 from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.precision import Precision
 from masklet.runtime.bundle.spec import StageSpec, Tensor, TensorSpec
 from masklet.runtime.errors import SessionError, SpecError
 from onnx import TensorProto, helper
@@ -86,7 +87,7 @@ def test_only_shapes_that_come_again_get_a_model() -> None:
     assert recent([1, 2, 2, 2] + [3] * 9)[-1], "what came often lately takes the place of what did not"
 
 
-def test_models_of_shapes_are_bounded(nano_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_models_of_shapes_are_bounded(nano_bundle: Path) -> None:
     bundle = Bundle.load(nano_bundle)
     session = OpenVino(1).open(bundle, bundle.model.stage("mask_prompt_encoder"))
     mask = bundle.model.stage("mask_prompt_encoder").inputs[0]
@@ -124,33 +125,33 @@ def test_a_wrong_dynamic_model_is_not_used(tmp_path: Path) -> None:
         assert output_error(session.run(feeds)["y"], reference.run(feeds)["y"]).relative < 1e-5
 
 
-def test_the_check_of_a_dynamic_model_is_kept(
-    nano_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A note of an earlier check is believed, also one of a process that died over it; a damaged one is not."""
+def test_what_came_of_the_comparison_is_kept(nano_bundle: Path, tmp_path: Path) -> None:
+    """On disk, by which sizes are 1: the next process believes it, also where one died over it, but no damaged note."""
     bundle = Bundle.load(nano_bundle)
-    stage = bundle.model.stage("mask_prompt_encoder")
+    stage = bundle.model.stage("memory_attention")
     path = bundle.path(bundle.artifact(stage.name, ("onnx",)))
+    feeds, note = attention_feeds(stage, (1, 2, 3)), tmp_path / dynamic_model.NOTE
 
-    def opened() -> OpenVinoSession:
-        return OpenVino(1).open_graph(path, stage, tmp_path)
+    def dynamic() -> DynamicModel:
+        graph = OpenVino(1).open_graph(path, stage, tmp_path)._graph
+        assert graph is not None
+        return DynamicModel(graph)
 
-    graph = opened()._graph
-    assert graph is not None
-    assert dynamic_is_right(graph)
-    note = tmp_path / dynamic_check.NOTE
-    assert note.read_text() == "agrees\n"
-    monkeypatch.setattr(dynamic_check, "_agrees", lambda graph: pytest.fail("checked twice"))
-    assert dynamic_is_right(graph)
-    for left in ("begun", "differs", "\0"):
-        note.write_text(left)
-        assert not dynamic_is_right(graph)
+    wanted = dynamic().run(feeds, stage.check(feeds))
+    assert wanted is not None
+    assert msgspec.json.decode(note.read_bytes()) == {"1nn": "agrees"}
+    for left, is_used in (("agrees", True), ("begun", False), ("differs", False)):
+        note.write_bytes(msgspec.json.encode({"1nn": left}))
+        assert (dynamic().run(feeds, stage.check(feeds)) is not None) == is_used
+    note.write_bytes(b"{")
+    again = dynamic().run(feeds, stage.check(feeds))
+    assert again is not None
+    np.testing.assert_array_equal(again["image_embed"], wanted["image_embed"])
 
 
 def test_precisions_by_name() -> None:
-    assert [computed_precision(graph, "bf16") for graph in ("fp32", "int8", "int8-fp16")] == [
-        "bf16",
-        "int8-bf16",
-        "int8-bf16",
-    ]
-    assert computed_precision("int8", "f32") == "int8"
+    assert computed_precision(Precision.FP32, "bf16") is Precision.BF16
+    assert computed_precision(Precision.INT8, "bf16") is computed_precision(Precision.INT8_FP16, "bf16")
+    assert computed_precision(Precision.INT8, "bf16") is Precision.INT8_BF16
+    assert computed_precision(Precision.INT8, "f32") is Precision.INT8
+    assert computed_precision(Precision.FP32, "f16") is Precision.FP16

@@ -19,7 +19,7 @@ _LOOK_EVERY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Crew:
+class Worker:
     """This process's place among `size`: rank 0 logs and saves. board: [size, parameters + 1], shared."""
 
     rank: int = 0
@@ -28,7 +28,7 @@ class Crew:
     barrier: Barrier | None = None
 
     def share(self, parameters: Iterable[Tensor], figure: float) -> float:
-        """Replace gradients by their mean over the crew; return the mean of a figure.
+        """Replace gradients by their mean over all workers; return the mean of a figure.
 
         A parameter whose gradient is zero everywhere keeps none, so that the optimizer leaves it alone.
         """
@@ -62,34 +62,34 @@ def _watch(parent: int) -> None:
     os._exit(1)
 
 
-def _member(rank: int, parent: int, crew: tuple[int, Tensor, Barrier], job: Callable[[Crew], None]) -> None:
+def _member(rank: int, parent: int, shared: tuple[int, Tensor, Barrier], job: Callable[[Worker], None]) -> None:
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
-    size, board, barrier = crew
+    size, board, barrier = shared
     try:
-        job(Crew(rank, size, board, barrier))
+        job(Worker(rank, size, board, barrier))
     finally:
         barrier.abort()
 
 
-def together(size: int, parameters: int, job: Callable[[Crew], None]) -> None:
+def together(size: int, parameters: int, job: Callable[[Worker], None]) -> None:
     """Run a job in `size` processes, this one included; it must be picklable.
 
     parameters: an upper bound of the number of values shared in a step.
     """
     if size == 1:
-        job(Crew())
+        job(Worker())
         return
     context = processes.get_context("spawn")
     board = torch.zeros(size, parameters + 1).share_memory_()  # type: ignore[no-untyped-call]
     barrier = context.Barrier(size)
-    crew = (size, board, barrier)
+    shared = (size, board, barrier)
     others = [
-        context.Process(target=_member, args=(rank, os.getpid(), crew, job), daemon=True) for rank in range(1, size)
+        context.Process(target=_member, args=(rank, os.getpid(), shared, job), daemon=True) for rank in range(1, size)
     ]
     for other in others:
         other.start()
     try:
-        job(Crew(0, size, board, barrier))
+        job(Worker(0, size, board, barrier))
     finally:
         for other in others:
             other.join(timeout=60)
