@@ -1,6 +1,5 @@
 """The command `masklet diagnose`: checks first, then the clip and its transformations, then reports."""
 
-import importlib.util
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,28 +19,30 @@ from masklet.calibration.diagnosis.report.terminal import show
 from masklet.calibration.diagnosis.transformations.davis_folder import check_folder
 from masklet.calibration.diagnosis.transformations.transformation import Transformation
 from masklet.calibration.diagnosis.transformations.true_clip import open_true_clip
-from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.bundle import Bundle, BundleChoice
 from masklet.runtime.errors import CalibrationError
 from masklet.runtime.prompts.prompts import Schedule
 from masklet.runtime.sinks.output_file import check_writable, write_whole
 from masklet.runtime.tracking.known_policies import policy_of
+from masklet.runtime.tracking.memory_detail import block_memory
+from masklet.runtime.tracking.memory_limits import MemoryLimits
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-NEEDED = ("onnx", "onnxruntime", "jinja2")
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """What to diagnose, and where the reports go.
 
-    against, against_memory: what to compare with; None for the same bundle, the same policy, or for nothing where both
-    are. truth: of the clip's true masks. shares: whether attention's are measured.
+    limits: how much of memories is attended. against, against_memory: what to compare with; None for the same bundle,
+    the same policy, or for nothing where both are. truth: of the clip's true masks. shares: whether attention's are
+    measured.
     """
 
-    bundle: Path
+    bundle: BundleChoice
     memory: str | None
-    against: Path | None
+    limits: MemoryLimits
+    against: BundleChoice | None
     against_memory: str | None
     truth: Path | None
     transformations: Sequence[Transformation]
@@ -51,12 +52,10 @@ class Request:
     shares: bool
     seed: int
     threads: int | None
-    check_hashes: bool
 
 
 def run_diagnose(request: Request, clip: Clip) -> None:
     """Diagnose, print, write the reports."""
-    _require_extra()
     compared = _compared(request)
     clip, schedule = _checked(request, clip)
     objects = sorted({i for prompts in schedule.values() for i in prompts})
@@ -74,7 +73,7 @@ def run_diagnose(request: Request, clip: Clip) -> None:
                 pictures=first and request.html is not None,
                 write=request.write if first else None,
             )
-            with ObservedBundle(bundle, memory=memory, threads=request.threads, shares=request.shares) as observed:
+            with _observed(request, bundle, memory) as observed:
                 side, found = diagnose(observed, plan, progress)
             sides.append(side)
             shown = shown or found
@@ -92,17 +91,20 @@ def run_diagnose(request: Request, clip: Clip) -> None:
 
 def _compared(request: Request) -> list[tuple[Bundle, str | None]]:
     """The bundle and, where there is one, what it is compared with, each with its memory policy."""
-    bundle = Bundle.load(request.bundle, check_hashes=request.check_hashes)
+    bundle = request.bundle.load()
     compared = [(bundle, request.memory)]
     if request.against is not None or request.against_memory is not None:
-        other = bundle
-        if request.against is not None:
-            other = Bundle.load(request.against, check_hashes=request.check_hashes)
+        other = bundle if request.against is None else request.against.load()
         compared.append((other, request.memory if request.against_memory is None else request.against_memory))
     for each, memory in compared:
         Layout.of(each)
         policy_of(each.model, memory)
+        block_memory(each.model, request.limits.detail)
     return compared
+
+
+def _observed(request: Request, bundle: Bundle, memory: str | None) -> ObservedBundle:
+    return ObservedBundle(bundle, memory=memory, limits=request.limits, threads=request.threads, shares=request.shares)
 
 
 def _checked(request: Request, clip: Clip) -> tuple[Clip, Schedule]:
@@ -126,12 +128,6 @@ def _checked(request: Request, clip: Clip) -> tuple[Clip, Schedule]:
             f"{clip.first_frame}, the first, alone"
         )
     return clip, schedule
-
-
-def _require_extra() -> None:
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        raise CalibrationError(f"diagnosing needs {', '.join(missing)}; pip install 'masklet[calibrate]'")
 
 
 def _write(request: Request, report: Report, films: dict[str, list[Film]]) -> None:

@@ -19,7 +19,8 @@ from masklet.runtime.closing import Closing
 from masklet.runtime.prompts.prompts import Prompt, Schedule
 from masklet.runtime.results import Frame
 from masklet.runtime.tracking.known_policies import policy_of, policy_text
-from masklet.runtime.tracking.video_tracker import VideoTracker
+from masklet.runtime.tracking.memory_limits import MemoryLimits
+from masklet.runtime.tracking.video_tracker import TrackerOptions, VideoTracker
 
 FRAME_S = 1 / 30  # frames have no time of their own here: nothing depends on it
 
@@ -36,6 +37,7 @@ class ObservedBundle(Closing):
     """A bundle whose stages are open under observation. Use it in a `with` block.
 
     memory:  the memory policy, by name; the model's own where None. Raises PolicyError.
+    limits:  how much of its memories a frame attends to.
     shares:  whether attention shares are computed.
     backend: what opens the stages with their inner tensors; InnerTensors where None.
     """
@@ -45,12 +47,14 @@ class ObservedBundle(Closing):
         bundle: Bundle,
         *,
         memory: str | None = None,
+        limits: MemoryLimits | None = None,
         threads: int | None = None,
         shares: bool = False,
         backend: Backend | None = None,
     ) -> None:
         self.bundle, self.layout, self.shares = bundle, Layout.of(bundle), shares
-        self.memory, self.policy = memory, policy_text(policy_of(bundle.model, memory))
+        self.policy = policy_text(policy_of(bundle.model, memory))
+        self._memory, self._options = memory, TrackerOptions(limits=limits)
         self.observer = Observer()
         self.sessions = Sessions.open(bundle, backend or InnerTensors(threads, shares=shares), self.observer.wrap)
 
@@ -83,6 +87,10 @@ class ObservedBundle(Closing):
             {i: followed.pictures for i, followed in following.items()},
         )
 
+    def tracker(self) -> VideoTracker:
+        """A tracker on the observed stages."""
+        return VideoTracker(self.sessions, self._options, self._memory)
+
     def close(self) -> None:
         """Close the stages."""
         self.sessions.close()
@@ -93,7 +101,7 @@ class _Followed:
 
     def __init__(self, object_id: int, observed: ObservedBundle, truth: bool, pictures: bool) -> None:
         self._object_id, self._observed, self._truth, self._pictured = object_id, observed, truth, pictures
-        self._tracker = VideoTracker(observed.sessions, memory=observed.memory)
+        self._tracker = observed.tracker()
         self._measured = ObjectMeasures(observed.layout, object_id)
         self._last: BoolArray | None = None
         self.measures: list[FrameMeasures] = []

@@ -20,7 +20,7 @@ class Picture:
     """A small picture, packed, since there are as many as frames.
 
     in_sight: whether the truth has the object; None without a truth. size: width and height in pixels. truth, found:
-    bits. maps: what cells score, 0..255, [grid, grid].
+    bits. maps: what cells score, 0..255, [rows, columns].
     """
 
     frame: int
@@ -33,7 +33,7 @@ class Picture:
 
     @classmethod
     def of(cls, frame: Frame, truth: BoolArray | None, found: BoolArray, maps: Mapping[Position, F32]) -> Self:
-        """A frame with its masks [H, W] and the scores [grid, grid] of each position."""
+        """A frame with its masks [H, W] and the scores [rows, columns] of each position."""
         scale = min(1.0, EDGE / max(frame.hw))
         size = max(1, round(frame.hw[1] * scale)), max(1, round(frame.hw[0] * scale))
         small = np.asarray(cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -54,6 +54,7 @@ def bundles(folder: Path) -> tuple[Bundle, Bundle]:
     from masklet.calibration.scoring.closed_loop import Bound
     from masklet.export.family import Form
     from masklet.export.pipeline import export_bundle
+    from masklet.runtime.bundle.bundle import BundleChoice
     from masklet.runtime.bundle.precision import Precision
 
     full, low = folder / "fp32.bundle", folder / "int8.bundle"
@@ -66,7 +67,7 @@ def bundles(folder: Path) -> tuple[Bundle, Bundle]:
             clips.append(Clip(str(frames), prompts, {}))
             truths.append(masks)
         request = Request(
-            bundle=full,
+            bundle=BundleChoice(full),
             output=low,
             precision=Precision.INT8,
             method="percentile",
@@ -75,7 +76,6 @@ def bundles(folder: Path) -> tuple[Bundle, Bundle]:
             seed=0,
             threads=None,
             force=False,
-            check_hashes=True,
         )
         run_calibrate(request, clips, truths)
     return Bundle.load(full), Bundle.load(low)

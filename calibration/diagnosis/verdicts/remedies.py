@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-import numpy as np
 from masklet.calibration.diagnosis.measures.measures import FrameMeasures
 from masklet.calibration.diagnosis.observer.positions import Position
 from masklet.calibration.diagnosis.verdicts.verdict import Verdict
@@ -70,8 +69,8 @@ def _light(verdict: Verdict, measures: Sequence[FrameMeasures]) -> str:
 
 def _size(verdict: Verdict, at: Circumstances) -> str:
     area = next(m.area for m in at.measures if m.frame == verdict.since)
-    shape = next(t for t in at.bundle.model.stage("image_encoder").outputs if t.name == "vision_feat").shape
-    cells = area * int(np.prod([int(edge) for edge in shape[-2:]]))
+    rows, columns = at.bundle.model.feature_hw
+    cells = area * rows * columns
     if cells >= FEW_CELLS:
         return ""
     side = at.bundle.model.preprocess.side
