@@ -82,13 +82,13 @@ def calibrate(
     n-th.
     """
     require_extra("calibrate", "calibrating")
-    from masklet.calibration.command import Request, run_calibrate
+    from masklet.calibration.calibrate_bundle import CalibrationRequest, run_calibrate
     from masklet.calibration.scoring.closed_loop import Bound
     from masklet.runtime.bundle.precision import Precision as BundlePrecision
 
     if proof.truth and len(proof.truth) != len(sources):
         raise CalibrationError(f"{len(sources)} sources and {len(proof.truth)} of --truth: give one for each, or none")
-    request = Request(
+    request = CalibrationRequest(
         bundle=loading.of(bundle),
         output=output,
         precision=BundlePrecision(precision.value),

@@ -105,7 +105,8 @@ def _export_variant(
     if twin:
         writer.add_shared(a for a in twin.artifacts if a.stage in shared)
     own = (stage for stage in stages if stage.spec.name not in shared)
-    figures = _export_stages(own, writer, weights, spec.form if done else "", progress)
+    total = len(spec.stages) - len(shared)
+    figures = _export_stages(own, total, writer, weights, spec.form if done else "", progress)
     same = tuple(f for f in twin.parity if f.stage in shared) if twin else ()
     return writer.end_variant(spec, (*same, *figures))
 
@@ -125,18 +126,26 @@ def _add_tokenizer(name: str, source: str, spec: ModelSpec, writer: BundleWriter
 
 
 def _export_stages(
-    stages: Iterable[ExportStage], writer: BundleWriter, weights: SharedWeights, form: str, progress: Progress
+    stages: Iterable[ExportStage],
+    total: int,
+    writer: BundleWriter,
+    weights: SharedWeights,
+    form: str,
+    progress: Progress,
 ) -> tuple[Parity, ...]:
-    """Write and compare every stage. The graphs of a stage are compared while the next one is traced, since tracing
-    uses one core only; at most one stage is behind, so memory is bounded."""
+    """Write and compare every stage, `total` of them.
+
+    The graphs of a stage are compared while the next one is traced, since tracing uses one core only; at most one stage
+    is behind, so memory is bounded.
+    """
     figures: list[Parity] = []
     with ThreadPoolExecutor(max_workers=1) as beside:
         comparing: Future[list[Parity]] | None = None
-        for stage in stages:
-            name = stage.spec.name
-            progress(f"{name}: tracing")
+        for number, stage in enumerate(stages, start=1):
+            name, place = stage.spec.name, f"stage {number} of {total}"
+            progress(f"{place}, {name}: tracing")
             files = trace(stage).write(writer.root, weights, form)
-            progress(f"{name}: running the checkpoint's own modules")
+            progress(f"{place}, {name}: running the checkpoint's own modules")
             calls = parity.reference_calls(stage)
             for format, paths in files.items():
                 writer.add(name, format, Precision.FP32, paths)

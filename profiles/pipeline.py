@@ -35,7 +35,7 @@ Progress = Callable[[str, int, int | None], None]  # called with a description, 
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ProfileRequest:
     """What to profile.
 
     wanted:  what to track. cut: which frames, as `open_source` takes them.
@@ -66,7 +66,7 @@ class Profile:
     interrupted: bool
 
 
-def profile(bundle: Bundle, request: Request, progress: Progress, tell: Callable[[str], None]) -> Profile:
+def profile(bundle: Bundle, request: ProfileRequest, progress: Progress, tell: Callable[[str], None]) -> Profile:
     """Profile a bundle. tell: called with a description of the backend.
 
     Raises MaskletError if the request cannot be fulfilled, before any work if possible.
@@ -79,7 +79,7 @@ def profile(bundle: Bundle, request: Request, progress: Progress, tell: Callable
         _check(request, source, warmup)
         sweep = request.sweep and check_sweep(request.sweep, model, source.frames)
         sessions, backend = request.backend.open(bundle, tell, request.wrap(recorder))
-        with sessions, request.outputs.open(source.fps) as sinks:
+        with sessions, request.outputs.open(source.fps, request.wanted.schedule) as sinks:
             interrupted = _follow(request.wanted, sessions, recorder, source, sinks, progress)
         frames, size, name = recorder.frames_recorded, source.size, source.name  # the name has no password
         _check_measured(frames, warmup, source)
@@ -100,7 +100,7 @@ def profile(bundle: Bundle, request: Request, progress: Progress, tell: Callable
     return Profile(report, frames, interrupted)
 
 
-def default_warmup(model: ModelSpec, request: Request) -> int:
+def default_warmup(model: ModelSpec, request: ProfileRequest) -> int:
     """Number of frames until the memory bank is full and results come: earlier frames cost less."""
     full = model.memory.recent_frames + 1 if model.memory else IMAGE_WARMUP
     return max(full, request.wanted.found_with.delay) if request.wanted.concepts else full
@@ -162,7 +162,7 @@ def _follow(
     return False
 
 
-def _sweep(bundle: Bundle, request: Request, sweep: Sweep, progress: Progress) -> Growth:
+def _sweep(bundle: Bundle, request: ProfileRequest, sweep: Sweep, progress: Progress) -> Growth:
     """Run a sweep from the first prompted frame on, with its prompts."""
     schedule = request.wanted.schedule
     prompted = min(schedule)
@@ -180,7 +180,7 @@ def _sweep(bundle: Bundle, request: Request, sweep: Sweep, progress: Progress) -
         return grow(tracker, recorder, frames, prompts, sweep)
 
 
-def _check_wanted(request: Request, bundle: Bundle) -> None:
+def _check_wanted(request: ProfileRequest, bundle: Bundle) -> None:
     """Refuse what cannot be tracked."""
     request.wanted.check_given()
     request.wanted.check_model(bundle)
@@ -188,7 +188,7 @@ def _check_wanted(request: Request, bundle: Bundle) -> None:
         raise PromptError("--sweep goes through numbers of prompted objects; leave it out with --text")
 
 
-def _check(request: Request, source: Source, warmup: int) -> None:
+def _check(request: ProfileRequest, source: Source, warmup: int) -> None:
     """Refuse a source that has too few frames to measure, if it knows their number."""
     request.wanted.check_source(source)
     request.outputs.check_folders()

@@ -61,8 +61,8 @@ def profile(
     On a GPU each stage is waited for, so that its time is its own. With --text a phrase is encoded once, before the
     first frame, and in none of them.
     """
-    from masklet.profiles.command import Reports, run_compare, run_profile
-    from masklet.profiles.pipeline import Request
+    from masklet.profiles.pipeline import ProfileRequest
+    from masklet.profiles.profile_bundle import Reports, run_compare, run_profile
 
     given = [word for word in (bundle and str(bundle), source, *(sizes or ())) if word is not None]
     if report.compare is not None:
@@ -74,7 +74,7 @@ def profile(
         run_compare(report.compare, report.json)
         return
     folder, clip, sweep = _words(given, report.sweep or [])
-    request = Request(
+    request = ProfileRequest(
         clip,
         phrases.wanted(prompts.schedule(frames.first)),
         outputs.outputs(),

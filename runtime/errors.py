@@ -29,6 +29,10 @@ class SourceError(MaskletError):
     """Frames cannot be read from a source."""
 
 
+class MasksError(MaskletError):
+    """Masks on disk, written or true ones, cannot be read."""
+
+
 class SinkError(MaskletError):
     """Results cannot be written."""
 

@@ -9,7 +9,7 @@ from typing import Any
 import onnx
 import pytest
 from masklet.export.engines.build import BuildOptions
-from masklet.export.engines.command import BuildRequest, run_build
+from masklet.export.engines.build_bundle import BuildRequest, run_build
 from masklet.runtime.bundle.bundle import Bundle, BundleChoice
 
 PRODUCTS = ("Conv", "ConvTranspose", "MatMul", "Gemm")

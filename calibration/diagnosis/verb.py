@@ -84,10 +84,10 @@ def diagnose(
     """
     require_extra("calibrate", "diagnosing")
     from masklet.calibration.clips.clips import Clip
-    from masklet.calibration.diagnosis.command import Request, run_diagnose
+    from masklet.calibration.diagnosis.diagnose_bundle import DiagnosisRequest, run_diagnose
     from masklet.calibration.diagnosis.transformations.transformation import parse_transformations
 
-    request = Request(
+    request = DiagnosisRequest(
         bundle=loading.of(bundle),
         memory=memory.memory,
         limits=memory.limits(),

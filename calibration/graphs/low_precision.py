@@ -18,7 +18,7 @@ FUSED = "onnx-ort"
 WORTH_HALVING = 4096  # minimum number of elements of a constant to store it as FP16
 
 
-class Choice(msgspec.Struct, frozen=True):
+class StagePrecision(msgspec.Struct, frozen=True):
     """The precision of a stage. kept: groups of its nodes, such as `blocks.3`, that stay at the higher precision."""
 
     precision: Precision
@@ -28,8 +28,8 @@ class Choice(msgspec.Struct, frozen=True):
         return self.precision + (f" but for {', '.join(self.kept)}" if self.kept else "")
 
 
-FULL = Choice(Precision.FP32)
-Choices = Mapping[str, Choice]  # by stage
+FULL = StagePrecision(Precision.FP32)
+StagePrecisions = Mapping[str, StagePrecision]  # by stage
 
 
 class Lowered(msgspec.Struct, frozen=True):
@@ -45,7 +45,7 @@ class Lowered(msgspec.Struct, frozen=True):
     fp32_tensors: dict[str, float]
 
 
-def lower(bundle: Bundle, stage: str, choice: Choice, seen: Mapping[str, Magnitudes], method: str) -> Lowered:
+def lower(bundle: Bundle, stage: str, choice: StagePrecision, seen: Mapping[str, Magnitudes], method: str) -> Lowered:
     """Make the graphs of a stage at a precision. seen: magnitudes of its tensors. method: for INT8, of METHODS."""
     models = load_graphs(bundle, stage)
     plain = models[PLAIN]

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import msgspec
 from masklet.calibration.clips.clips import Clip
-from masklet.calibration.graphs.low_precision import FULL, Choice
+from masklet.calibration.graphs.low_precision import FULL, StagePrecision
 from masklet.calibration.report.provenance import Provenance, provenance
 from masklet.calibration.scoring.closed_loop import Bound, Evaluation, Figures
-from masklet.calibration.search.search import Search, Trial
-from masklet.calibration.search.variants import StageFigures
+from masklet.calibration.search.lowered_stages import StageFigures
+from masklet.calibration.search.search import Attempt, Search
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.bundle.describe import graph_bytes
 from masklet.runtime.bundle.manifest import Calibration
@@ -41,7 +41,7 @@ class Report(msgspec.Struct, frozen=True):
     figures: Figures
     stages: dict[str, StageFigures]
     alone: dict[str, Figures]
-    trials: list[Trial]
+    trials: list[Attempt]
     fp32_tensors: dict[str, dict[str, float]]
     curve: list[tuple[int, float]]
     frames_iou: list[tuple[int, int, float]]
@@ -81,18 +81,18 @@ class Report(msgspec.Struct, frozen=True):
         )
 
 
-def report(
+def make_report(
     bundle: Bundle,
     search: Search,
-    chosen: dict[str, Choice],
+    chosen: dict[str, StagePrecision],
     *,
     method: str,
     seed: int,
     clips: Sequence[Clip],
 ) -> Report:
     """Compare the chosen stages with FP32 and make the report."""
-    variants = search.variants
-    stages = variants.compare(chosen)
+    lowered = search.lowered
+    stages = lowered.compare(chosen)
     evaluation: Evaluation = search.evaluation(chosen)
     fp32_bytes = graph_bytes(bundle)
     saved = sum(found.fp32_bytes - found.bytes for found in stages.values())
@@ -100,7 +100,7 @@ def report(
         family=bundle.model.family,
         variant=bundle.model.variant,
         checkpoint=bundle.manifest.checkpoint.name,
-        precision=variants.precision,
+        precision=lowered.precision,
         method=method,
         seed=seed,
         sources=[clip.source for clip in clips],
@@ -112,11 +112,11 @@ def report(
         stages=stages,
         alone=search.alone,
         trials=search.trials,
-        fp32_tensors=variants.fp32_tensors({s: c for s, c in chosen.items() if c != FULL}),
+        fp32_tensors=lowered.fp32_tensors({s: c for s, c in chosen.items() if c != FULL}),
         curve=evaluation.curve(),
         frames_iou=[(*place, iou) for place, iou in evaluation.by_frame()],
         bytes=fp32_bytes - saved,
         fp32_bytes=fp32_bytes,
-        made_with=variants.made_with(),
+        made_with=lowered.made_with(),
         measured=provenance(),
     )

@@ -12,6 +12,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from name_pages import name_pages
 from notebooks import notebook_pages
+from pipeline_pages import pipeline_pages
 from repository_links import FIGURES, figure_pages, relink
 from rooms import picture, table
 
@@ -20,7 +21,8 @@ ROOT = Path(__file__).parent.parent.parent
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the generated pages, and the picture of the rooms."""
-    for pages in (command_pages(), name_pages(), format_pages(), notebook_pages(), figure_pages(ROOT)):
+    written = (command_pages(), name_pages(), format_pages(), pipeline_pages(), notebook_pages(), figure_pages(ROOT))
+    for pages in written:
         for uri, content in pages.items():
             files.append(File.generated(config, uri, content=content))
     files.append(File.generated(config, "explanation/rooms.svg", content=picture(ROOT)))

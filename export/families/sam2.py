@@ -174,26 +174,7 @@ def declare(
             ),
             outputs=(image_embed,),
         ),
-        StageSpec(
-            "mask_decoder",
-            inputs=(
-                image_embed,
-                feat_s0,
-                feat_s1,
-                TensorSpec("point_coords", ("objects", "points", 2)),
-                TensorSpec("point_labels", ("objects", "points"), "int64"),
-                mask_prompt,
-                *(TensorSpec(flag, ("objects",)) for flag in ("has_mask", "multimask", "memoryless")),
-            ),
-            outputs=(
-                low_res_mask,
-                TensorSpec("iou", ("objects", 1)),
-                object_score,
-                TensorSpec("pointer", ("objects", channels)),
-                TensorSpec("candidate_masks", ("objects", candidates, 4 * grid, 4 * grid)),
-                TensorSpec("candidate_ious", ("objects", candidates)),
-            ),
-        ),
+        _declare_decoder((image_embed, feat_s0, feat_s1), mask_prompt, low_res_mask, object_score, candidates),
         StageSpec(
             "memory_encoder",
             inputs=(
@@ -208,6 +189,35 @@ def declare(
             "mask_prompt_encoder",
             inputs=(TensorSpec("mask", ("objects", MASK_STRIDE * grid, MASK_STRIDE * grid), "uint8"),),
             outputs=(mask_prompt, low_res_mask),
+        ),
+    )
+
+
+def _declare_decoder(
+    features: tuple[TensorSpec, ...],
+    mask_prompt: TensorSpec,
+    low_res_mask: TensorSpec,
+    object_score: TensorSpec,
+    candidates: int,
+) -> StageSpec:
+    """The mask decoder. features: what the image and the memories give it. candidates: masks, the single one first."""
+    channels, edges = features[0].shape[1], low_res_mask.shape[2:]
+    return StageSpec(
+        "mask_decoder",
+        inputs=(
+            *features,
+            TensorSpec("point_coords", ("objects", "points", 2)),
+            TensorSpec("point_labels", ("objects", "points"), "int64"),
+            mask_prompt,
+            *(TensorSpec(flag, ("objects",)) for flag in ("has_mask", "multimask", "memoryless")),
+        ),
+        outputs=(
+            low_res_mask,
+            TensorSpec("iou", ("objects", 1)),
+            object_score,
+            TensorSpec("pointer", ("objects", channels)),
+            TensorSpec("candidate_masks", ("objects", candidates, *edges)),
+            TensorSpec("candidate_ious", ("objects", candidates)),
         ),
     )
 

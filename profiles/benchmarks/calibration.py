@@ -95,8 +95,8 @@ def accuracy(given: argparse.Namespace) -> str:
     from masklet.calibration.clips.truth import open_truth
     from masklet.calibration.recording.record import record
     from masklet.calibration.scoring.closed_loop import Bound, evaluate
+    from masklet.calibration.search.lowered_stages import LoweredStages
     from masklet.calibration.search.search import Search
-    from masklet.calibration.search.variants import Variants
     from masklet.runtime.bundle.bundle import Bundle
     from masklet.runtime.bundle.precision import Precision
     from masklet.runtime.prompts.syntax import parse_prompts
@@ -118,10 +118,10 @@ def accuracy(given: argparse.Namespace) -> str:
         for title, precision, method, strict in RUNS:
             kept = folder / f"{title}.row"
             if not kept.exists():
-                variants = Variants(bundle, recording, Precision(precision), method, folder / title, given.threads)
+                lowered = LoweredStages(bundle, recording, Precision(precision), method, folder / title, given.threads)
                 search = Search(
-                    variants,
-                    lambda _, choices, v=variants: evaluate(v.open(choices), clips, masks, lambda _: None),  # type: ignore[misc]
+                    lowered,
+                    lambda _, choices, v=lowered: evaluate(v.open(choices), clips, masks, lambda _: None),  # type: ignore[misc]
                     Bound(0.5, SEARCHED if strict else 0.0),
                 )
                 kept.write_text(_accuracy_row(title, precision, search, strict))
@@ -143,7 +143,7 @@ def accuracy(given: argparse.Namespace) -> str:
 
 
 def _accuracy_row(title: str, precision: str, search: Any, strict: bool) -> str:
-    chosen = search.variants.lowest()
+    chosen = search.lowered.lowest()
     if strict:
         chosen = search.run()
     else:
@@ -151,7 +151,7 @@ def _accuracy_row(title: str, precision: str, search: Any, strict: bool) -> str:
     figures = search.evaluation(chosen).figures
     higher = [f"{stage}: {choice}" for stage, choice in chosen.items() if str(choice) != precision]
     higher = [words for words in higher if not words.startswith("mask_prompt_encoder")]
-    size, full = search.variants.sizes(chosen)
+    size, full = search.lowered.sizes(chosen)
     return (
         f"| {title} | {'; '.join(higher)} | {size / 1e6:.1f} | {size / full:.2f} | {figures.iou:.4f} | "
         f"{figures.least_iou:.3f} | {figures.jf:.2f} | {figures.drop:+.2f} | {figures.lost}, {figures.gained} |"

@@ -49,8 +49,8 @@ NAMES = [position.value for position in Position]
 
 def bundles(folder: Path) -> tuple[Bundle, Bundle]:
     """The checkpoint at 256 px in FP32 and, calibrated within the bounds that are usual, in INT8."""
+    from masklet.calibration.calibrate_bundle import CalibrationRequest, run_calibrate
     from masklet.calibration.clips.clips import Clip
-    from masklet.calibration.command import Request, run_calibrate
     from masklet.calibration.scoring.closed_loop import Bound
     from masklet.export.family import Form
     from masklet.export.pipeline import export_bundle
@@ -66,7 +66,7 @@ def bundles(folder: Path) -> tuple[Bundle, Bundle]:
             frames, masks, prompts = scene_on_disk(folder / f"scene{seed}", seed)
             clips.append(Clip(str(frames), prompts, {}))
             truths.append(masks)
-        request = Request(
+        request = CalibrationRequest(
             bundle=BundleChoice(full),
             output=low,
             precision=Precision.INT8,

@@ -8,6 +8,7 @@ engine's size nor its time depends. --write keeps the tables in engines.md besid
 
 import argparse
 import datetime
+import shutil
 import tempfile
 import time
 from collections import defaultdict
@@ -15,8 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-from masklet.calibration.graphs.low_precision import Choice, lower, lowest_groups
+from masklet.calibration.graphs.low_precision import StagePrecision, lower, lowest_groups
 from masklet.calibration.graphs.ranges import Magnitudes
 from masklet.calibration.graphs.stage_graph import write_graphs
 from masklet.export.engines.build import BuildOptions, Engine, build_engine
@@ -84,12 +84,15 @@ def lowered(bundle: Bundle, precision: Precision, destination: Path) -> Bundle:
     seen: dict[str, Magnitudes] = defaultdict(lambda: RANGE)
     with write_bundle(destination) as writer:
         for stage in bundle.model.stages:
-            choice = Choice(precision) if lowest_groups(bundle, stage.name, precision) else Choice(Precision.FP16)
+            fits = lowest_groups(bundle, stage.name, precision)
+            choice = StagePrecision(precision if fits else Precision.FP16)
             found = lower(bundle, stage.name, choice, seen, "max")
             for format, files in write_graphs(stage.name, found.models, writer.root).items():
                 writer.add(stage.name, format, choice.precision, files)
-        model = msgspec.structs.replace(bundle.model, concepts=None)  # its tokenizer is not taken along
-        writer.seal(model, bundle.manifest.checkpoint)
+        for asset in bundle.manifest.assets:
+            shutil.copyfile(bundle.root / asset.path, writer.root / asset.path)
+            writer.add_asset(asset.path)
+        writer.seal(bundle.model, bundle.manifest.checkpoint)
     return Bundle.load(destination)
 
 

@@ -49,20 +49,20 @@ def show(bundle: Bundle, banks: Mapping[str, int], *, as_json: bool, placements:
     console.print(_tensor_table(model))
 
 
-def _calibration(found: Calibration) -> Text:
+def _calibration(calibration: Calibration) -> Text:
     lost = (
         ""
-        if found.jf is None or found.jf_fp32 is None
-        else f", J&F {found.jf:.2f}, FP32 {found.jf_fp32:.2f} (at most {found.max_drop} lost)"
+        if calibration.jf is None or calibration.jf_fp32 is None
+        else f", J&F {calibration.jf:.2f}, FP32 {calibration.jf_fp32:.2f} (at most {calibration.max_drop} lost)"
     )
-    computed = [stage for stage, words in found.stages.items() if found.precision.bf16_tensors and "bf16" in words]
-    hint = f"; --precision-hint bf16 is proved for {', '.join(computed)}" if computed and found.within else ""
-    verdict = Text("within") if found.within else Text("beyond", "bold red")
-    rest = (
-        f" its limits over {found.frames} frames: mask IoU with FP32 {found.iou:.4f} (at least {found.min_iou}){lost}"
-        f"{hint}"
-    )
-    return Text(f"{found.precision}, ").append_text(verdict).append(rest)
+    computed = [
+        stage for stage, words in calibration.stages.items() if calibration.precision.bf16_tensors and "bf16" in words
+    ]
+    hint = f"; --precision-hint bf16 is proved for {', '.join(computed)}" if computed and calibration.within else ""
+    verdict = Text("within") if calibration.within else Text("beyond", "bold red")
+    kept = f"mask IoU with FP32 {calibration.iou:.4f} (at least {calibration.min_iou})"
+    rest = f" its limits over {calibration.frames} frames: {kept}{lost}{hint}"
+    return Text(f"{calibration.precision}, ").append_text(verdict).append(rest)
 
 
 def bundle_bytes(bundle: Bundle) -> int:

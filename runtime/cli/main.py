@@ -19,6 +19,7 @@ ORDER = [
     "export",
     "frame",
     "run",
+    "annotate",
     "segment",
     "everything",
     "calibrate",

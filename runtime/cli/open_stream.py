@@ -84,6 +84,7 @@ class Opened:
     number: int
     source: Source
     outputs: Outputs
+    schedule: Schedule
     prompts: PromptBook
     policy: Policy
     state: StreamState | None
@@ -122,7 +123,7 @@ def open_stream(
     check_frames_come(prompts.frames if finite else (), source)
     TrackingRequest(order.schedule, options.concepts).check_refinements(source)
     outputs.check_folders()
-    return Opened(order.number, source, outputs, prompts, policy, state, keeping)
+    return Opened(order.number, source, outputs, order.schedule, prompts, policy, state, keeping)
 
 
 def _still_to_leave(options: RunOptions, state: StreamState | None) -> Removals:

@@ -83,7 +83,7 @@ def run_streams(bundle: BundleChoice, wanted: Sequence[Order], options: RunOptio
         sessions, backend = options.backend.open(model, lambda who: log.event("backend", who), timed)
         stack.enter_context(sessions)
         wake_up, trackers = WakeUp(), Trackers(sessions, options)
-        sinks = [stack.enter_context(one.outputs.open(one.source.fps)) for one in opened]
+        sinks = [stack.enter_context(one.outputs.open(one.source.fps, one.schedule)) for one in opened]
         streams = [
             _stream(one, into, trackers, wake_up, metrics, view) for one, into in zip(opened, sinks, strict=True)
         ]

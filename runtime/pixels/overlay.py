@@ -23,6 +23,11 @@ def colour(object_id: int) -> Colour:
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
+def css_colour(object_id: int) -> str:
+    """The same as a web page has it."""
+    return "#{:02x}{:02x}{:02x}".format(*colour(object_id))
+
+
 @lru_cache(maxsize=64)
 def _tint(object_id: int) -> U8:
     """The tinted value of each channel value: [1, 256, 3] uint8, a table for cv2.LUT."""

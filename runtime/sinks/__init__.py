@@ -1,1 +1,1 @@
-"""Where results go: JSON lines, palette PNGs, overlay video."""
+"""Outputs of a run: JSON lines, palette PNGs, overlay video."""

@@ -15,14 +15,15 @@ from masklet.runtime.sinks.output_file import OutputFile
 
 
 class MasksJsonl(Closing):
-    """One JSON object a line, a line a frame; pycocotools reads the masks.
+    """One JSON object per line, one line per frame; pycocotools reads the masks.
 
     {"frame": 0, "time_s": 0.0, "objects": [{"id": 1, "score": 0.93, "bbox": [x, y, w, h],
      "segmentation": {"size": [h, w], "counts": "<COCO RLE>"}}]}
 
-    An object out of sight stays in the list, with an empty mask and the box [0, 0, 0, 0]. Objects of a phrase also have
-    "phrase" and "presence", and are in the list while they are in sight.
-    keep: go on after so many bytes of a file that is there, rather than replace it.
+    An object that is not visible stays in the list, with an empty mask and the box [0, 0, 0, 0]. Objects of a phrase
+    also have "phrase" and "presence", and are in the list only while they are visible.
+
+    keep: continue an existing file after this number of bytes, instead of replacing it.
     """
 
     def __init__(self, path: str | Path, keep: int | None = None) -> None:
@@ -30,7 +31,7 @@ class MasksJsonl(Closing):
 
     @property
     def written(self) -> int:
-        """Bytes in the file, with what was kept."""
+        """Bytes in the file, including those that were kept."""
         return self._file.written
 
     def write(self, frame: Frame, result: FrameResult) -> None:
@@ -49,7 +50,7 @@ class MasksJsonl(Closing):
 
 @dataclass(frozen=True, slots=True)
 class WrittenMasks:
-    """How far masks were written: bytes of whole lines, and the last frame in them, None where there is none."""
+    """How far masks were written: bytes of complete lines, and the last frame in them; None if there is none."""
 
     size: int = 0
     frame: int | None = None
@@ -62,9 +63,9 @@ class _LineHead(msgspec.Struct):
 
 
 def written_masks(path: Path, up_to: int | None) -> WrittenMasks:
-    """Look through a file that `MasksJsonl` wrote. up_to: the last frame that counts; None for all.
+    """Read a file that `MasksJsonl` wrote. up_to: last frame that counts; None for all.
 
-    A line that is not whole, or is none of its lines, ends what counts.
+    Reading ends at the first line that is incomplete or not in this format.
     """
     there = WrittenMasks()
     with path.open("rb") as file:
@@ -82,14 +83,14 @@ def written_masks(path: Path, up_to: int | None) -> WrittenMasks:
 
 
 def object_records(result: FrameResult) -> list[dict[str, Any]]:
-    """The objects of a frame as MasksJsonl writes them: id, score, bbox (x, y, w, h in pixels), COCO RLE.
+    """The objects of a frame as written by MasksJsonl: id, score, bbox (x, y, w, h in pixels), COCO RLE.
 
-    With findings also phrase and presence, null where there is none.
+    Results with findings also have phrase and presence, which may be null.
     """
     from pycocotools import mask as coco
 
     count, height, width = result.masks.shape
-    columns = np.empty((count, width, height), np.uint8)  # COCO counts runs down the columns
+    columns = np.empty((count, width, height), np.uint8)  # COCO run lengths go down the columns
     for mask, turned in zip(result.masks, columns, strict=True):
         cv2.transpose(mask.view(np.uint8), dst=turned)
     runs = coco.encode(columns.transpose(2, 1, 0)) if count else []
@@ -104,7 +105,7 @@ def object_records(result: FrameResult) -> list[dict[str, Any]]:
                 "segmentation": {"size": [height, width], "counts": run["counts"].decode("ascii")},
             }
         )
-    for record, finding in zip(records, result.findings, strict=False):  # none where no phrase was asked for
+    for record, finding in zip(records, result.findings, strict=False):  # empty without a phrase
         presence = None if finding.presence is None else round(finding.presence, 5)
         record.update(phrase=finding.phrase, presence=presence)
     return records

@@ -1,4 +1,4 @@
-"""What a kind of output declares of itself, so that a command line can offer it."""
+"""The declaration of a kind of output, from which the command line offers it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,13 +10,14 @@ from masklet.runtime.option import Option
 from masklet.runtime.sinks.output_file import check_parent
 
 if TYPE_CHECKING:
+    from masklet.runtime.prompts.prompts import Schedule
     from masklet.runtime.sinks.sink import Sink
 
-Target = Path | str  # what the option was given: a file, a folder, or an address
+Target = Path | str  # value of the option: a file, a folder, or an address
 
 
 class OnResume(Enum):
-    """What becomes of an output that is there when a stream goes on after a restart."""
+    """What happens to an existing output when a stream resumes after a restart."""
 
     APPEND = "the file is continued"
     NEXT_PART = "the file stays, and a new one begins beside it"
@@ -24,7 +25,7 @@ class OnResume(Enum):
 
 
 def check_path(target: Target) -> None:
-    """Raise SinkError where the folder that is to hold an output does not exist."""
+    """Raise SinkError if the folder of an output does not exist."""
     check_parent(Path(target))
 
 
@@ -33,24 +34,26 @@ class Opening:
     """How a sink is opened.
 
     fps:  frames per second of the source as delivered.
-    keep: bytes of a file that is there to append after; None to replace it.
+    keep: bytes of an existing file after which to append; None to replace it.
     settings: values of the options that kinds of sinks declare, by name; what was not given is left out.
+    prompts: the prompts of the run by frame and object, for sinks that show them.
     """
 
     fps: float
     keep: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    prompts: "Schedule" = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class SinkKind:
     """An output of `masklet run`.
 
-    option:    what the command line offers; its value is the target, and its name is the output's name.
-    open:      opens the sink on a target. Raises SinkError, one line.
-    on_resume: what becomes of an output that is there when a stream goes on.
-    check:     raises SinkError for a target that cannot be written, before any work is done.
-    order:     of the sinks; a frame is written to the lowest first.
+    option:    the option of the command line; its value is the target, its name is the name of the output.
+    open:      opens the sink for a target. Raises SinkError, one line.
+    on_resume: what happens to an existing output when a stream resumes.
+    check:     raises SinkError, before any work, for a target that cannot be written.
+    order:     order of the sinks; a frame is written to the lowest first.
     options:   what else can be asked of it.
     """
 

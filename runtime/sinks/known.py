@@ -1,4 +1,4 @@
-"""The outputs that can be asked for."""
+"""Finds the kinds of output."""
 
 from masklet.runtime.discovery import find_in
 from masklet.runtime.option import Option
@@ -7,7 +7,7 @@ from masklet.runtime.sinks.kind import SinkKind
 
 
 def sink_kinds() -> list[SinkKind]:
-    """Every file in runtime/sinks/kinds/ that has a `SINK`, in the order in which a frame is written to them."""
+    """The `SINK` of every file in runtime/sinks/kinds/, in the order in which a frame is written to them."""
     found: list[SinkKind] = find_in(kinds, "SINK")
     return sorted(found, key=lambda kind: (kind.order, kind.name))
 

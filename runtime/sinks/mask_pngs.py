@@ -1,4 +1,4 @@
-"""Masks as palette PNGs, one per frame, as DAVIS has them."""
+"""Masks as palette PNGs in the format of DAVIS, one per frame."""
 
 from pathlib import Path
 
@@ -10,9 +10,9 @@ from masklet.runtime.sinks.output_file import OutputFile, check_parent
 
 
 class MaskPngs(Closing):
-    """A palette PNG a frame, as DAVIS has them: FOLDER/00042.png, pixel value = object id, 0 where there is none.
+    """One palette PNG per frame in the format of DAVIS: FOLDER/00042.png, pixel value = object id, 0 for background.
 
-    Where masks overlap, the object with the higher score has the pixel. Makes the folder; its parent must be there.
+    Where masks overlap, the object with the higher score gets the pixel. Creates the folder; its parent must exist.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -21,7 +21,7 @@ class MaskPngs(Closing):
         try:
             self._folder.mkdir(exist_ok=True)
         except OSError as error:
-            raise SinkError(f"{folder}: cannot be made a folder: {error.strerror}") from None
+            raise SinkError(f"{folder}: the folder cannot be created: {error.strerror}") from None
 
     def write(self, frame: Frame, result: FrameResult) -> None:
         encoded = palette_png(result, self._folder)
@@ -38,4 +38,4 @@ class MaskPngs(Closing):
             file.close()
 
     def close(self) -> None:
-        """Nothing is held between frames."""
+        """Does nothing: no file is open between frames."""

@@ -1,4 +1,4 @@
-"""Files that results are written to, as they come or whole, with the errors of a full or broken disk as one line."""
+"""Output files, written incrementally or as a whole; errors of a full or broken disk become one line."""
 
 import os
 import tempfile
@@ -9,16 +9,16 @@ from masklet.runtime.errors import SinkError
 
 
 def check_parent(path: Path) -> None:
-    """Raise SinkError where the folder that is to hold `path` is not there."""
+    """Raise SinkError if the folder of `path` does not exist."""
     if not path.parent.is_dir():
-        raise SinkError(f"{path}: there is no folder {path.parent}; make it first")
+        raise SinkError(f"{path}: there is no folder {path.parent}; create it first")
 
 
 def check_writable(path: Path) -> None:
-    """Raise SinkError where a file cannot be written at `path`; leaves nothing behind."""
+    """Raise SinkError if a file cannot be written at `path`; leaves no file."""
     check_parent(path)
     if path.is_dir():
-        raise SinkError(f"{path}: is a folder; name a file")
+        raise SinkError(f"{path}: is a folder; give a file")
     if _is_special(path):
         return
     try:
@@ -29,7 +29,7 @@ def check_writable(path: Path) -> None:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all; a pipe or device takes it as it is. Raises SinkError where that fails."""
+    """Write a file completely or not at all; write directly to a pipe or device. Raises SinkError if that fails."""
     try:
         if _is_special(path):
             path.write_bytes(data)
@@ -52,11 +52,11 @@ STANDARD_OUTPUT = Path("-")
 
 
 class OutputFile:
-    """A file open for writing, unbuffered: what `write` has taken survives the process. An old file is replaced.
+    """An unbuffered file for writing: data passed to `write` survives the process. An existing file is replaced.
 
     path: "-" for standard output.
-    keep: go on after so many bytes of a file that is there, rather than replace it.
-    Raises SinkError at once where it cannot be opened, and from `write` where the disk is full.
+    keep: continue an existing file after this number of bytes, instead of replacing it.
+    Raises SinkError if the file cannot be opened, and from `write` if the disk is full.
     """
 
     def __init__(self, path: Path, keep: int | None = None) -> None:
@@ -73,7 +73,7 @@ class OutputFile:
             raise SinkError(f"{path}: cannot be written: {error.strerror}") from None
 
     def write(self, data: bytes) -> int:
-        """Write all of the data; a disk that fills up may take a part of it."""
+        """Write all of the data; if the disk becomes full, a part may have been written."""
         rest = memoryview(data)
         try:
             while len(rest):
@@ -85,7 +85,7 @@ class OutputFile:
         return len(data)
 
     def drop_after(self, size: int) -> None:
-        """Cut off what was written beyond `size` bytes; a pipe or a device keeps it."""
+        """Truncate the file to `size` bytes; has no effect on a pipe or a device."""
         with suppress(OSError):
             os.ftruncate(self._file.fileno(), size)
             self._file.seek(size)

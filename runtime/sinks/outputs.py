@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from masklet.runtime.errors import SinkError
+from masklet.runtime.prompts.prompts import Schedule
 from masklet.runtime.sinks.kind import OnResume, Opening, SinkKind, Target
 from masklet.runtime.sinks.known import sink_kinds
 from masklet.runtime.sinks.sink import Sinks
@@ -15,11 +16,11 @@ from typing_extensions import Self
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """Where results go.
+    """The outputs of a stream.
 
-    targets: the target of each output by the name of its kind; outputs that are not named are left out.
-    keep:    bytes of a file to append after, for kinds that continue a file after a restart; None to replace it.
-    settings: values of the options that kinds of sinks declare, by name; what was not given is left out.
+    targets: target of each output, by name of its kind; outputs that are not named are left out.
+    keep:    for kinds that continue a file after a restart: bytes after which to append; None to replace the file.
+    settings: values of the options that kinds of sink declare, by name; only those that were given.
     """
 
     targets: Mapping[str, Target] = field(default_factory=dict)
@@ -29,12 +30,15 @@ class Outputs:
     def __getitem__(self, name: str) -> Target | None:
         return self.targets.get(name)
 
-    def open(self, fps: float) -> Sinks:
-        """Open a sink for each output. Raises SinkError where one cannot be opened; those that were are closed."""
+    def open(self, fps: float, prompts: Schedule | None = None) -> Sinks:
+        """Open a sink for each output. If one cannot be opened, closes the others and raises SinkError.
+
+        prompts: prompts of the run, for sinks that show them.
+        """
         with ExitStack() as on_failure:
             sinks = []
             for kind, target in self._chosen():
-                sinks.append(kind.open(target, Opening(fps, self.keep, self.settings)))
+                sinks.append(kind.open(target, Opening(fps, self.keep, self.settings, prompts or {})))
                 on_failure.callback(sinks[-1].close)
             on_failure.pop_all()
         return Sinks(sinks)
@@ -45,7 +49,7 @@ class Outputs:
             kind.check(target)
 
     def spare(self, source: str) -> None:
-        """Raise SinkError where an output is the source itself, which opening it would empty."""
+        """Raise SinkError if an output is the source itself, because opening the output would delete its content."""
         for _, target in self._chosen():
             path = Path(target)
             if path.is_file() and Path(source).exists() and path.samefile(source):
@@ -56,7 +60,7 @@ class Outputs:
         return replace(self, targets={name: change(target) for name, target in self.targets.items()})
 
     def chosen(self, on_resume: OnResume) -> dict[str, Target]:
-        """The targets of the outputs that are resumed in one way."""
+        """The targets of the outputs with this kind of resuming."""
         return {kind.name: target for kind, target in self._chosen() if kind.on_resume is on_resume}
 
     def __str__(self) -> str:

@@ -12,39 +12,51 @@ import numpy.typing as npt
 from masklet.runtime.closing import Closing
 from masklet.runtime.errors import SinkError
 from masklet.runtime.pixels.overlay import draw
+from masklet.runtime.prompts.prompts import Schedule
 from masklet.runtime.results import Frame, FrameResult
 from masklet.runtime.sinks.output_file import OutputFile
+from masklet.runtime.sinks.prompt_marks import draw_prompts
 
 if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
-FRAGMENTED = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}  # playable without the end of the file
-HARDWARE = {"h264_nvenc": "/dev/nvidia0", "h264_v4l2m2m": "/dev/video11"}  # encoders, and the device of each
+FRAGMENTED = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}  # playable even without the end of the file
+HARDWARE = {"h264_nvenc": "/dev/nvidia0", "h264_v4l2m2m": "/dev/video11"}  # hardware encoders and their devices
 QUALITY: dict[str, dict[str, str]] = {"mpeg4": {"q:v": "3"}, "h264_nvenc": {"preset": "p1", "cq": "23"}}
-KEY_FRAME_S = 1.0  # a run that is killed loses at most this much, and what the encoder holds
+KEY_FRAME_S = 1.0  # a killed run loses at most this much, plus the frames inside the encoder
 
 
 class OverlayVideo(Closing):
-    """H.264 (MPEG-4 where FFmpeg has no x264) in .mp4, .m4v, .mov or .mkv.
+    """H.264 (MPEG-4 if FFmpeg has no x264) in .mp4, .m4v, .mov or .mkv.
 
-    encoder: FFmpeg's name of a video encoder; "auto" takes the hardware's where there is one, x264 elsewhere.
-    preset:  of x264: "ultrafast" costs the least time and gives the largest file, "medium" the smallest.
-    fps: frames per second of the video. Sides of odd length grow by one pixel, as the pixel format needs it.
-    Raises SinkError for another suffix, a path that cannot be written, a full disk, or frames that change their size.
+    fps:     frames per second of the video. Odd sides grow by one pixel, as the pixel format requires.
+    encoder: FFmpeg's name of a video encoder; "auto" selects a hardware encoder if there is one, otherwise x264.
+    preset:  preset of x264, from "ultrafast" (least time, largest file) to "medium" (smallest file).
+    prompts: by frame and object, drawn on their frames.
+    Raises SinkError for another suffix, a path that cannot be written, a full disk, or frames of different sizes.
     """
 
-    def __init__(self, path: str | Path, fps: float, *, encoder: str = "auto", preset: str = "superfast") -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        fps: float,
+        *,
+        encoder: str = "auto",
+        preset: str = "superfast",
+        prompts: Schedule | None = None,
+    ) -> None:
         self._path = Path(path)
         container_format = FORMATS.get(self._path.suffix.lower())
         if container_format is None:
-            raise SinkError(f"{path}: an overlay video ends in {', '.join(FORMATS)}")
+            raise SinkError(f"{path}: the name of an overlay video must end in {', '.join(FORMATS)}")
         if not 0 < fps < 1e4:
             raise SinkError(f"{path}: cannot be written at {fps} frames/s")
         self._format = container_format
         self._rate = Fraction(fps).limit_denominator(1001)  # exact for 30000/1001 and the like
         self._file = OutputFile(self._path)
         self._wanted, self._preset = encoder, preset
+        self._prompts = dict(prompts or {})
         self._encoder: _Encoder | None = None
 
     def write(self, frame: Frame, result: FrameResult) -> None:
@@ -53,10 +65,13 @@ class OverlayVideo(Closing):
         if frame.hw != self._encoder.hw:
             sizes = [f"{width}x{height}" for height, width in (frame.hw, self._encoder.hw)]
             raise SinkError(f"{self._path}: a frame of {sizes[0]} pixels comes after frames of {sizes[1]}")
-        self._encoder.write(draw(frame.image, result))
+        canvas = draw(frame.image, result)
+        if frame.index in self._prompts:
+            draw_prompts(canvas, self._prompts.pop(frame.index))
+        self._encoder.write(canvas)
 
     def close(self) -> None:
-        """Write what the encoder still holds. A video without a frame is no video: its file is removed."""
+        """Write the frames that are still in the encoder. A video without any frame is deleted."""
         encoder, self._encoder = self._encoder, None
         try:
             if encoder is not None:
@@ -70,9 +85,9 @@ class OverlayVideo(Closing):
 
 
 def whole_fragments(path: Path) -> int:
-    """Where the last whole fragment of an MP4 ends, in bytes; players may stumble over the head of another.
+    """The end of the last complete fragment of an MP4, in bytes; an incomplete one may confuse players.
 
-    Boxes follow each other, each with its length in front (ISO/IEC 14496-12, 4.2); a fragment ends with an mdat.
+    A file is a sequence of boxes, each starting with its length (ISO/IEC 14496-12, 4.2); a fragment ends with an mdat.
     """
     at = end = 0
     size = path.stat().st_size
@@ -89,24 +104,25 @@ def whole_fragments(path: Path) -> int:
 
 
 def choose_encoder(wanted: str, path: Path) -> str:
-    """The encoder to use: the wanted one, or with "auto" the hardware's, x264, or MPEG-4, whichever is there first.
+    """The encoder to use: the given one, or for "auto" the first available of hardware, x264 and MPEG-4.
 
-    Raises SinkError where this FFmpeg has no such encoder.
+    Raises SinkError if this FFmpeg does not have the encoder.
     """
     import av
 
     if wanted != "auto":
         if wanted not in av.codecs_available:
-            raise SinkError(f"{path}: this FFmpeg has no encoder {wanted}; leave --overlay-encoder out")
+            raise SinkError(f"{path}: this FFmpeg has no encoder {wanted}; leave out --overlay-encoder")
         return wanted
     there = [name for name, device in HARDWARE.items() if name in av.codecs_available and Path(device).exists()]
     return next((name for name in (*there, "libx264") if name in av.codecs_available), "mpeg4")
 
 
 class _Encoder:
-    """Images of one size into a container that is written to a file.
+    """Encodes images of one size into a container file.
 
-    hw: height and width in pixels; broken: an error has cut the file off.
+    hw:     height and width in pixels.
+    broken: an error has truncated the file.
     """
 
     def __init__(
@@ -135,7 +151,7 @@ class _Encoder:
         self._stream = stream
 
     def write(self, image: npt.NDArray[np.uint8] | None) -> None:
-        """Encode an image [H, W, 3] uint8 RGB, None for the end, and write what the encoder lets go of."""
+        """Encode an image [H, W, 3] uint8 RGB, or None for the end, and write the packets that the encoder returns."""
         from av import VideoFrame
         from av.error import FFmpegError
 
@@ -166,6 +182,6 @@ class _Encoder:
             try:
                 self._container.close()
             except (SinkError, FFmpegError):
-                if not self.broken:  # otherwise the disk that was full takes no end either
+                if not self.broken:  # a full disk cannot take the end of the file either
                     self.broken = True
                     raise

@@ -1,7 +1,7 @@
-"""What a sink is: it takes the results of a run, frame by frame.
+"""The Sink protocol: takes the results of a run, frame by frame.
 
-Every sink opens its output when it is made, so that a wrong path is found before any work is done; an existing file
-is replaced. Whatever ends a run early, what was written up to there stays readable.
+Every sink opens its output when it is made, so that a wrong path is found before any work; an existing file is
+replaced. If a run ends early, everything written up to then stays readable.
 """
 
 from collections.abc import Sequence
@@ -16,10 +16,10 @@ class Sink(Protocol):
     """Takes the results of a run, frame by frame."""
 
     def write(self, frame: Frame, result: FrameResult) -> None:
-        """Take the result of a frame. Raises SinkError where it cannot be written."""
+        """Write the result of a frame. Raises SinkError if it cannot be written."""
 
     def close(self) -> None:
-        """Write what is left and close; a second call does nothing."""
+        """Write the rest and close; a second call does nothing."""
 
 
 class Sinks(Closing):
@@ -33,7 +33,7 @@ class Sinks(Closing):
             sink.write(frame, result)
 
     def close(self) -> None:
-        """Close all of them, then raise the first error that one of them met."""
+        """Close all sinks, then raise the first error, if any."""
         errors: list[MaskletError] = []
         for sink in self._sinks:
             try:

@@ -1,1 +1,1 @@
-"""Where frames come from: files, folders, cameras, streams, standard input."""
+"""Sources of frames: files, folders, cameras, streams, standard input."""

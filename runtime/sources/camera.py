@@ -1,4 +1,4 @@
-"""V4L2 cameras by OpenCV; PyAV's wheels are built without V4L2."""
+"""V4L2 cameras, read by OpenCV; PyAV's wheels are built without V4L2."""
 
 import os
 import stat
@@ -19,12 +19,13 @@ FOURCC = {"yuyv422": "YUYV", "uyvy422": "UYVY", "mjpeg": "MJPG", "nv12": "NV12",
 def open_camera(
     path: str, cut: Cut, options: FeedOptions, capture: Opener = cv2.VideoCapture, needs_device: bool = True
 ) -> LiveSource:
-    """Open a camera. path: such as /dev/video0. Raises SourceError where it is not there or will not do as asked.
+    """Open a camera. Raises SourceError if it does not exist or does not support the options.
 
-    needs_device: off, for tests with a `capture` that stands in for a camera.
+    path:         such as /dev/video0.
+    needs_device: False for tests with a `capture` that imitates a camera.
     """
     if options.pixel_format not in (None, *FOURCC):
-        raise SourceError(f"{path}: pixel format {options.pixel_format!r} is none of {', '.join(FOURCC)}")
+        raise SourceError(f"{path}: unknown pixel format {options.pixel_format!r}; expected one of {', '.join(FOURCC)}")
 
     def connect() -> OpenCvDevice:
         if needs_device:
@@ -32,7 +33,7 @@ def open_camera(
         opened = capture(path, cv2.CAP_V4L2, _wishes(options))
         if not opened.isOpened():
             opened.release()
-            raise SourceError(f"{path}: cannot be opened as a camera; another program may have it, or it is no camera")
+            raise SourceError(f"{path}: cannot be opened as a camera; it may be in use, or is not a camera")
         try:
             _check_granted(path, opened, options)
         except SourceError:
@@ -48,17 +49,17 @@ def _check_device(path: Path) -> None:
         mode = path.stat().st_mode
     except FileNotFoundError:
         cameras = sorted(str(p) for p in Path("/dev").glob("video*"))
-        raise SourceError(f"{path}: no such camera; there is {', '.join(cameras) or 'none'}") from None
+        raise SourceError(f"{path}: no such camera; cameras: {', '.join(cameras) or 'none'}") from None
     except OSError as error:
         raise SourceError(f"{path}: {error.strerror}") from None
     if not os.access(path, os.R_OK | os.W_OK):
-        raise SourceError(f"{path}: permission denied; its group, mostly `video`, may open it")
+        raise SourceError(f"{path}: permission denied; add the user to its group, usually `video`")
     if not stat.S_ISCHR(mode):
         raise SourceError(f"{path}: is not a device")
 
 
 def _wishes(options: FeedOptions) -> list[int]:
-    """OpenCV's property, value pairs. The format comes first: what sizes there are depends on it."""
+    """OpenCV's property, value pairs. The format comes first: the available sizes depend on it."""
     wishes: list[int] = []
     if options.pixel_format is not None:
         wishes += [cv2.CAP_PROP_FOURCC, _code(FOURCC[options.pixel_format])]
@@ -70,15 +71,15 @@ def _wishes(options: FeedOptions) -> list[int]:
 
 
 def _check_granted(path: str, capture: VideoCapture, options: FeedOptions) -> None:
-    """A driver answers a wish that it cannot fulfil with its nearest, without a word."""
+    """Raise SourceError if the driver chose other settings: it silently uses the nearest ones that it supports."""
     size = (round(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), round(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)))
     if options.size not in (None, size):
         width, height = options.size or size
-        raise SourceError(f"{path}: cannot send {width}x{height} pixels; the nearest it has is {size[0]}x{size[1]}")
+        raise SourceError(f"{path}: does not support {width}x{height} pixels; the nearest size is {size[0]}x{size[1]}")
     if options.pixel_format is not None:
         code = round(capture.get(cv2.CAP_PROP_FOURCC))
         if code != _code(FOURCC[options.pixel_format]):
-            raise SourceError(f"{path}: cannot send {options.pixel_format}; it offers {_letters(code)}")
+            raise SourceError(f"{path}: does not support {options.pixel_format}; it offers {_letters(code)}")
 
 
 def _code(letters: str) -> int:

@@ -1,4 +1,4 @@
-"""GStreamer pipelines by OpenCV, and the one for the cameras on a Jetson's CSI connector."""
+"""GStreamer pipelines, read by OpenCV, and the pipeline for cameras on a Jetson's CSI connector."""
 
 import re
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from masklet.runtime.sources.opencv_device import OpenCvDevice, VideoCapture
 from masklet.runtime.sources.source import Cut, FeedOptions
 
 CSI_SIZE, CSI_RATE = (1920, 1080), 30.0
-# One frame waits at most: an older one is of no use to a feed.
+# At most one frame waits: older ones are useless for a live source.
 _SINK = "videoconvert ! video/x-raw,format=BGR ! appsink drop=true max-buffers=1 sync=false"
 
 
@@ -26,31 +26,31 @@ def open_pipeline(
     capture: Callable[[str, int], VideoCapture] = cv2.VideoCapture,
     available: Callable[[], bool] = has_gstreamer,
 ) -> LiveSource:
-    """Open csi://N or gst:PIPELINE. Raises SourceError where this OpenCV has no GStreamer or the pipeline fails."""
+    """Open csi://N or gst:PIPELINE. Raises SourceError if OpenCV has no GStreamer or the pipeline fails."""
     pipeline = csi_pipeline(spec, options) if spec.startswith("csi:") else gst_pipeline(spec, options)
     if not available():
         raise SourceError(
-            f"{spec}: this OpenCV was built without GStreamer (PyPI's wheels are); install Debian's or JetPack's "
-            f"python3-opencv in its place, or serve the pipeline over RTSP"
+            f"{spec}: OpenCV was built without GStreamer, as all wheels on PyPI; install python3-opencv of Debian or "
+            f"JetPack instead, or serve the pipeline over RTSP"
         )
 
     def connect() -> OpenCvDevice:
         opened = capture(pipeline, cv2.CAP_GSTREAMER)
         if not opened.isOpened():
             opened.release()
-            raise SourceError(f"{spec}: GStreamer cannot play it; try it with gst-launch-1.0: {pipeline}")
+            raise SourceError(f"{spec}: GStreamer cannot run it; try it with gst-launch-1.0: {pipeline}")
         return OpenCvDevice(spec, opened)
 
     return LiveSource(spec, connect, cut)
 
 
 def csi_pipeline(spec: str, options: FeedOptions) -> str:
-    """The pipeline of csi://N: Argus captures into the GPU's memory, nvvidconv brings it to the host's."""
+    """The pipeline of csi://N: Argus captures into GPU memory, nvvidconv copies to host memory."""
     sensor = re.fullmatch(r"csi:(?://)?(\d+)", spec)
     if sensor is None:
         raise SourceError(f"{spec}: expected csi://N, the number of a CSI camera, such as csi://0")
     if options.pixel_format is not None:
-        raise SourceError(f"{spec}: Argus delivers NV12 and nothing else; leave --pixel-format out")
+        raise SourceError(f"{spec}: Argus delivers NV12 only; leave out --pixel-format")
     width, height = options.size or CSI_SIZE
     rate = options.rate or CSI_RATE
     return (
@@ -61,10 +61,10 @@ def csi_pipeline(spec: str, options: FeedOptions) -> str:
 
 
 def gst_pipeline(spec: str, options: FeedOptions) -> str:
-    """The pipeline of gst:PIPELINE, with a sink for it where it has none."""
+    """The pipeline of gst:PIPELINE, with a sink appended if it has none."""
     pipeline = spec.removeprefix("gst:").strip()
     if not pipeline:
         raise SourceError("gst: expected a pipeline, such as gst:v4l2src ! videoconvert")
     if options != FeedOptions():
-        raise SourceError(f"{spec}: size, rate and format belong into the pipeline, as caps")
+        raise SourceError(f"{spec}: put size, rate and format into the pipeline, as caps")
     return pipeline if "appsink" in pipeline else f"{pipeline} ! {_SINK}"

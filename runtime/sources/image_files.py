@@ -13,21 +13,21 @@ from masklet.runtime.results import Frame
 from masklet.runtime.sources.source import U8, Cut, Source
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-RATE = 30.0  # images carry no time; they are shown at this many a second
+RATE = 30.0  # images have no time; frames per second of a folder
 
 
 def is_image(path: Path) -> bool:
-    """Whether the name says that it is an image; hidden files are none (macOS leaves "._name.jpg" behind)."""
+    """Whether the name is that of an image; hidden files do not count (macOS creates "._name.jpg")."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
 def list_images(folder: Path) -> list[Path]:
-    """The images of a folder in natural order: 2.jpg before 10.jpg. Raises SourceError where it has none."""
+    """The images of a folder in natural order: 2.jpg before 10.jpg. Raises SourceError if it has none."""
     entries = list(folder.iterdir())
     images = sorted((p for p in entries if is_image(p) and p.is_file()), key=_natural)
     if not images:
         have = f"{len(entries)} entries, but no image" if entries else "nothing"
-        raise SourceError(f"{folder}: holds {have}; wanted files {', '.join(SUFFIXES)}")
+        raise SourceError(f"{folder}: contains {have}; expected files {', '.join(SUFFIXES)}")
     return images
 
 
@@ -37,7 +37,7 @@ def _natural(path: Path) -> list[tuple[int, int, str]]:
 
 
 class ImageFiles(Source):
-    """Images of one size, in the order given; a frame's index is its place in it."""
+    """Images of one size, in the given order; the index of a frame is its position in the order."""
 
     def __init__(self, name: str, paths: Sequence[Path], cut: Cut) -> None:
         self._paths = paths
@@ -49,7 +49,7 @@ class ImageFiles(Source):
             image = read_image(self._paths[index])
             if image.shape[:2] != self._hw:
                 first, this = (f"{path.name} is {hw[1]}x{hw[0]}" for path, hw in self._sizes(index, image))
-                raise SourceError(f"{self.name}: images differ in size: {first}, {this} pixels; wanted one size")
+                raise SourceError(f"{self.name}: images differ in size: {first}, {this} pixels; all must have one size")
             yield Frame(index, index / RATE, self.cut.shrink(image))
 
     def _sizes(self, index: int, image: U8) -> list[tuple[Path, tuple[int, ...]]]:
@@ -57,10 +57,10 @@ class ImageFiles(Source):
 
 
 def read_image(path: Path) -> U8:
-    """Read an image as [H, W, 3] uint8 RGB, upright as its EXIF tag says.
+    """Read an image as [H, W, 3] uint8 RGB, rotated according to its EXIF tag.
 
-    Grey and palette become RGB, 16 bits become the upper 8, transparency is dropped. Raises SourceError
-    naming the file where it cannot be decoded.
+    Grey and palette images become RGB, 16 bits become the upper 8, transparency is dropped. Raises SourceError, naming
+    the file, if it cannot be decoded.
     """
     try:
         data = np.fromfile(path, np.uint8)
@@ -72,15 +72,15 @@ def read_image(path: Path) -> U8:
         raise SourceError(f"{path}: cannot be decoded: {error.err}") from None
     if image is None:
         raise SourceError(
-            f"{path}: cannot be decoded as an image of {data.size} bytes; it is cut off, another format, or one with "
-            "numbers other than 8 or 16 bits"
+            f"{path}: {data.size} bytes cannot be decoded as an image; the file is truncated, of another format, or "
+            "has values other than 8 or 16 bits"
         )
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 @contextmanager
 def _silent_opencv() -> Iterator[None]:
-    """OpenCV writes of broken images on stderr, beside the one line that the user gets."""
+    """Suppress OpenCV's own messages about broken images; the user gets one line from masklet."""
     level = logging.setLogLevel(logging.LOG_LEVEL_SILENT)
     try:
         yield

@@ -1,4 +1,4 @@
-"""What a kind of source declares of itself, so that the right reader is found for a SOURCE of the command line."""
+"""The declaration of a kind of source, by which the reader for a SOURCE of the command line is found."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SourceKind:
-    """A way to get frames.
+    """A kind of source.
 
-    form:    what a user writes, for messages: "rtsp://HOST/PATH".
+    form:    how a user writes it, for messages: "rtsp://HOST/PATH".
     matches: whether a SOURCE is of this kind; it opens nothing and loads no reader.
-    open:    connects to it. Raises SourceError, one line without any password, where frames cannot be read.
-    feed:    whether it is a camera, a stream or standard input, to which FeedOptions apply, rather than files.
-    options: what can be asked of this kind alone; the values come in `FeedOptions.settings`.
-    order:   kinds with a lower number are asked first.
+    open:    opens it. Raises SourceError, one line without any password, if frames cannot be read.
+    feed:    True for cameras, streams and standard input, to which FeedOptions apply; False for files.
+    options: options of this kind only; their values are in `FeedOptions.settings`.
+    order:   kinds with a lower number are tried first.
     """
 
     form: str

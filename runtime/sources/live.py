@@ -1,4 +1,4 @@
-"""A feed that may be lost and found again: connect, read, back off, connect anew."""
+"""A live source that reconnects after a loss, with increasing pauses."""
 
 import threading
 import time
@@ -12,18 +12,18 @@ from masklet.runtime.errors import SourceError
 from masklet.runtime.results import Frame
 from masklet.runtime.sources.source import U8, Cut, Source
 
-FIRST_S, LONGEST_S = 0.5, 30.0  # back-off: the first pause, and where doubling ends
-SAME_ASPECT = 0.02  # two sizes whose aspect ratios differ by less are one picture at two resolutions
-CORRUPT_AT_START = 100  # frames without a readable one among them, after which a connection is none
+FIRST_S, LONGEST_S = 0.5, 30.0  # first and longest pause before reconnecting; pauses double
+SAME_ASPECT = 0.02  # two sizes whose aspect ratios differ by less show the same picture at two resolutions
+CORRUPT_AT_START = 100  # if so many first frames are corrupt, the connection has failed
 
 
 class LostError(SourceError):
-    """A camera or stream that was there is gone, or silent for too long."""
+    """A connected camera or stream was lost, or was silent for too long."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
-    """What a device delivers. image: [H, W, 3] uint8 RGB; time_s: by the device's own clock, None where it has none."""
+    """A picture from a device. image: [H, W, 3] uint8 RGB; time_s: by the device's own clock, None without a clock."""
 
     image: U8
     time_s: float | None
@@ -36,22 +36,24 @@ class Device(Protocol):
     def rate(self) -> float: ...
 
     def read(self) -> Picture | None:
-        """Wait for the next picture; None for one that is corrupt. Raises LostError, at its time-out at the latest."""
+        """Wait for the next picture; None for a corrupt one. Raises LostError, after its time-out at the latest."""
         ...
 
     def close(self) -> None: ...
 
 
 class LiveSource(Source):
-    """Frames of a device, for as long as it takes.
+    """Frames of a device, with reconnection.
 
-    A frame's index counts what the device sent, with what was corrupt; while it was lost, nothing is counted. Its
-    time is that of the device's clock where it has one, else that of its arrival, from the first frame on; across a
-    loss, the clock here bridges the gap. A device that comes back with another resolution is scaled to the first
-    one, for prompts, masks and videos have one frame of reference; another aspect ratio ends the feed.
+    The index of a frame counts all frames that the device sent, including corrupt ones; nothing is counted during an
+    outage. The time of a frame is from the device's clock if it has one, otherwise its time of arrival, counted from
+    the first frame; an outage is measured by the local clock. If a device returns with another resolution, frames are
+    scaled to the first one, because prompts, masks and videos need one frame of reference; another aspect ratio ends
+    the source.
 
-    connect: opens the device. Raises SourceError; the first time it is called here, so that the error is seen.
-    clock:   seconds; wait: pauses so many seconds, less where `stop` is called.
+    connect: opens the device; raises SourceError. The first call is in the constructor, so that the error is seen.
+    clock:   returns seconds.
+    wait:    pauses for a number of seconds, less if `stop` is called.
     """
 
     lossy = True
@@ -66,7 +68,7 @@ class LiveSource(Source):
         wait: Callable[[float], object] | None = None,
     ) -> None:
         if cut.reverse:
-            raise SourceError(f"{name}: a feed cannot be read backwards")
+            raise SourceError(f"{name}: a live source cannot be read backwards")
         self._connect, self._clock = connect, clock
         self._stopped = threading.Event()
         self._wait = wait or self._stopped.wait
@@ -104,13 +106,13 @@ class LiveSource(Source):
         self._stopped.set()
 
     def close(self) -> None:
-        """Let go of a device that no iteration has taken over; one that has lets go of it itself, at its end."""
+        """Release a device that was not iterated over; an iteration releases its device at its end."""
         self.stop()
         if self._waiting is not None:
             self._disconnect()
 
     def _pictures(self) -> Iterator[Picture | None]:
-        """What comes, None for what is corrupt, across losses, until `stop`."""
+        """All pictures, None for corrupt ones, across outages, until `stop`."""
         first, self._waiting = self._waiting, None
         yield from [None] * self._corrupt_at_start
         if first is not None:
@@ -146,7 +148,7 @@ class LiveSource(Source):
             device.close()
 
     def _first_picture(self, name: str, device: Device) -> tuple[int, Picture]:
-        """The first picture that is whole, and how many came before it that were not."""
+        """The number of corrupt pictures at the start, and the first one that can be decoded."""
         try:
             for corrupt in range(CORRUPT_AT_START):
                 picture = device.read()
@@ -158,7 +160,7 @@ class LiveSource(Source):
             raise
 
     def _time_s(self, picture: Picture) -> float:
-        """Seconds from the first frame of the feed; never less than the frame before."""
+        """Seconds since the first frame; never less than for the previous frame."""
         now_s = self._clock() - self._origin_s
         if self._device_began_s is None:
             self._began_s, self._device_began_s = now_s, picture.time_s
@@ -185,5 +187,5 @@ class LiveSource(Source):
             now_h, now_w = self._latest_hw
             raise SourceError(
                 f"{self.name}: it sent {width}x{height} pixels and now sends {now_w}x{now_h}, another aspect ratio; "
-                f"set the camera back, or start anew with prompts for its new picture"
+                f"restore the setting of the camera, or start again with prompts for the new picture"
             )

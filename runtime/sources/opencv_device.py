@@ -1,4 +1,4 @@
-"""What cameras and pipelines have in common: OpenCV reads them."""
+"""A device read by OpenCV: a camera or a pipeline."""
 
 from typing import Any, Protocol
 
@@ -10,7 +10,7 @@ DEFAULT_RATE = 30.0
 
 
 class VideoCapture(Protocol):
-    """The part of cv2.VideoCapture that is used, for tests to stand in for."""
+    """The part of cv2.VideoCapture that is used; tests imitate it."""
 
     def isOpened(self) -> bool: ...  # noqa: N802 OpenCV's name
 
@@ -22,7 +22,7 @@ class VideoCapture(Protocol):
 
 
 class OpenCvDevice:
-    """An opened capture as a device; OpenCV hands over BGR, and drops what it cannot decode without telling."""
+    """An opened capture as a device. OpenCV delivers BGR, and silently drops frames that it cannot decode."""
 
     def __init__(self, name: str, capture: VideoCapture) -> None:
         self._name, self._capture = name, capture
@@ -31,7 +31,7 @@ class OpenCvDevice:
     def read(self) -> Picture | None:
         came, image = self._capture.read()
         if not came:
-            raise LostError(f"{self._name}: it is gone, or sends nothing")
+            raise LostError(f"{self._name}: the device is gone or sends nothing")
         if image.size == 0:
             return None
         return Picture(np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8), None)

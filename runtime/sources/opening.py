@@ -23,8 +23,9 @@ def open_source(
 ) -> Source:
     """Open a video file, a folder of images, a single image, a camera or a stream.
 
-    feed: what is asked of a camera, or told of raw frames. The other arguments are those of `Cut`. A camera or
-    stream is connected to at once. Raises SourceError, one line, where frames cannot be read from it.
+    feed: options of a camera, or the format of raw frames. The other arguments are those of `Cut`. A camera or stream
+          is connected at once.
+    Raises SourceError, one line, if frames cannot be read.
     """
     cut, feed = Cut(start, end, stride, max_side, reverse), feed or FeedOptions()
     try:
@@ -36,7 +37,7 @@ def open_source(
 
 
 def kind_of(spec: str) -> SourceKind:
-    """The kind of a SOURCE. Raises SourceError, without any password in it, where there is none."""
+    """The kind of a SOURCE. Raises SourceError, without passwords, if there is none."""
     known = source_kinds()
     found = next((kind for kind in known if kind.matches(spec)), None)
     if found is not None:

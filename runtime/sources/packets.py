@@ -1,4 +1,4 @@
-"""When the frames of a video file are shown, read from its packets without decoding any."""
+"""The presentation times of the frames of a video file, read from its packets without decoding."""
 
 from __future__ import annotations
 
@@ -20,12 +20,11 @@ if TYPE_CHECKING:
 class PacketTable:
     """The times of a track's packets, in units of its time base.
 
-    times:      [N] int64, ascending: frame i is shown at times[i]. Empty where packets carry no time (raw
-                H.264).
-    key_frames: indices of the frames at which decoding can begin, ascending.
-    key_starts: for each of them, where to seek to; its decoding time, as some containers index by that.
-    count:      packets of frames that are shown.
-    hidden:     packets of frames that an edit list leaves out.
+    times:      [N] int64, ascending: frame i is shown at times[i]. Empty if packets have no time (raw H.264).
+    key_frames: indices of the frames at which decoding can start, ascending.
+    key_starts: position to seek to for each of them: its decoding time, since some containers index by that.
+    count:      number of packets of frames that are shown.
+    hidden:     number of packets of frames that an edit list leaves out.
     """
 
     times: npt.NDArray[np.int64]
@@ -35,30 +34,30 @@ class PacketTable:
     hidden: int
 
     def index(self, pts: int | None, last: int) -> int:
-        """The index of a decoded frame; the one after `last` where its time does not tell."""
+        """The index of a decoded frame; the one after `last` if its time is unknown."""
         if pts is None or not len(self.times):
             return last + 1
         return int(np.searchsorted(self.times, pts))
 
     def seek_target(self, frame: int) -> int | None:
-        """Where to seek to so that decoding reaches the frame; None for the start of the file."""
+        """The position to seek to before decoding the frame; None for the start of the file."""
         key = bisect_right(self.key_frames, frame) - 1
         return self.key_starts[key] if key > 0 else None
 
 
 def read_packets(container: InputContainer) -> Iterator[Packet[VideoStream]]:
-    """The packets of the first video track, up to the end or to where the file is cut off."""
+    """The packets of the first video track, to the end or to where the file is truncated."""
     from av.error import FFmpegError
 
     packets = container.demux(container.streams.video[0])
     while True:
         try:
             packet = next(packets, None)
-        except (FFmpegError, IndexError):  # IndexError: PyAV's for a packet of a track that the header does not list
+        except (FFmpegError, IndexError):  # PyAV: IndexError for a packet of a track that the header does not list
             return
         if packet is None:
             return
-        if packet.size:  # an empty one tells a decoder that the end has come
+        if packet.size:  # an empty packet marks the end for the decoder
             yield packet
 
 

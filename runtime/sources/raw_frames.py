@@ -1,4 +1,4 @@
-"""Raw frames from standard input, such as FFmpeg's `-f rawvideo -` writes them."""
+"""Raw frames from standard input, in the format of FFmpeg's `-f rawvideo -`."""
 
 import os
 import select
@@ -13,9 +13,9 @@ from masklet.runtime.results import Frame
 from masklet.runtime.sources.source import U8, Cut, FeedOptions, Source
 
 DEFAULT_RATE = 30.0
-LOOK_S = 0.2  # how long a silent pipe is waited for before looking whether to stop
+LOOK_S = 0.2  # time to wait for a silent pipe before checking whether to stop
 
-# pixel format -> rows of bytes a frame has for each row of pixels, bytes a pixel, OpenCV's conversion to RGB
+# pixel format -> rows of bytes per row of pixels, bytes per pixel, OpenCV's conversion to RGB
 _LAYOUTS: dict[str, tuple[float, int, int | None]] = {
     "rgb24": (1, 3, None),
     "bgr24": (1, 3, cv2.COLOR_BGR2RGB),
@@ -29,23 +29,23 @@ _LAYOUTS: dict[str, tuple[float, int, int | None]] = {
 
 
 class RawFrames(Source):
-    """Frames of one size and format, one after the other, timed by their rate.
+    """Consecutive frames of one size and format, timed by their rate.
 
-    A pipe that ends within a frame has one corrupt frame. descriptor: where to read; standard input where None.
+    A pipe that ends inside a frame has one corrupt frame. descriptor: file descriptor; None for standard input.
     """
 
     def __init__(self, name: str, cut: Cut, options: FeedOptions, descriptor: int | None = None) -> None:
         if options.size is None:
-            raise SourceError("raw frames need --size WIDTHxHEIGHT, and --pixel-format where it is not rgb24")
+            raise SourceError("raw frames need --size WIDTHxHEIGHT, and --pixel-format if it is not rgb24")
         if cut.reverse:
             raise SourceError(f"{name}: cannot be read backwards")
         layout = options.pixel_format or "rgb24"
         if layout not in _LAYOUTS:
-            raise SourceError(f"{name}: pixel format {layout!r} is none of {', '.join(_LAYOUTS)}")
+            raise SourceError(f"{name}: unknown pixel format {layout!r}; expected one of {', '.join(_LAYOUTS)}")
         width, height = options.size
         rows, pixel_bytes, self._conversion = _LAYOUTS[layout]
         if (rows != 1 and (width % 2 or height % 2)) or (layout == "yuyv422" and width % 2):
-            raise SourceError(f"{name}: {layout} has colours for pairs of pixels; {width}x{height} is odd")
+            raise SourceError(f"{name}: {layout} has one colour per pair of pixels; {width}x{height} is odd")
         self._shape = (round(height * rows), width, pixel_bytes)
         self._descriptor = sys.stdin.fileno() if descriptor is None else descriptor
         self._rate = options.rate or DEFAULT_RATE

@@ -1,4 +1,4 @@
-"""RTSP streams by PyAV, over TCP."""
+"""RTSP streams over TCP, read by PyAV."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.error import FFmpegError
 
-TIMEOUT_S = 5.0  # of connecting, and of waiting for a packet
+TIMEOUT_S = 5.0  # for connecting, and for each packet
 DEFAULT_RATE = 30.0
-_DELAY = {"fflags": "nobuffer", "flags": "low_delay"}  # what FFmpeg would collect ahead is late for a camera
+_DELAY = {"fflags": "nobuffer", "flags": "low_delay"}  # frames that FFmpeg buffers would be late
 
 
 def open_rtsp(url: str, name: str, cut: Cut, options: FeedOptions, timeout_s: float = TIMEOUT_S) -> LiveSource:
     """Connect to an RTSP server. name: the address without its password. Raises SourceError."""
     if options != FeedOptions():
-        raise SourceError(f"{name}: an RTSP server decides on size, rate and format; --max-side shrinks its frames")
+        raise SourceError(f"{name}: an RTSP server decides size, rate and format; --max-side shrinks its frames")
     return LiveSource(name, lambda: RtspStream(url, name, timeout_s), cut)
 
 
 class RtspStream:
-    """One connection. TCP, since a lost UDP packet smears the picture up to the next key frame."""
+    """One connection, over TCP: a lost UDP packet would damage the picture up to the next key frame."""
 
     def __init__(self, url: str, name: str, timeout_s: float) -> None:
         import av
@@ -41,13 +41,13 @@ class RtspStream:
                 url, options={"rtsp_transport": "tcp", **_DELAY}, timeout=(timeout_s, timeout_s)
             )
         except av.error.FFmpegError as error:
-            silent = time.monotonic() - began_s >= timeout_s  # FFmpeg calls an answer that did not come invalid data
+            silent = time.monotonic() - began_s >= timeout_s  # FFmpeg reports a missing answer as invalid data
             raise self._silent() if silent else self._refused(error) from None
         if not self._container.streams.video:
             self._container.close()
             raise SourceError(f"{name}: the server sends no video")
         stream = self._container.streams.video[0]
-        stream.thread_type = "SLICE"  # threads a frame would hold back as many frames
+        stream.thread_type = "SLICE"  # frame threads would delay frames by their number
         self.rate = float(stream.average_rate or stream.guessed_rate or DEFAULT_RATE)
         self._pictures = self._decoded()
 
@@ -85,7 +85,7 @@ class RtspStream:
         from av import error as kinds
 
         if isinstance(error, (kinds.HTTPUnauthorizedError, kinds.HTTPForbiddenError)):
-            return SourceError(f"{self._name}: the server refuses user and password; wanted rtsp://USER:PASSWORD@HOST")
+            return SourceError(f"{self._name}: the server refuses user or password; give rtsp://USER:PASSWORD@HOST")
         if isinstance(error, kinds.HTTPNotFoundError):
             return SourceError(f"{self._name}: the server has no such stream; check the path")
         return self._lost(error)

@@ -1,7 +1,7 @@
-"""What a source is: frames of a video, a folder or a camera, one at a time.
+"""The Source base class: frames of a video, a folder or a camera, one at a time.
 
-Frames are delivered in the order of the source, or backwards, one at a time. With `max_side` they are shrunk;
-prompts, masks and boxes then count in the pixels of the frames as delivered.
+Frames are delivered in the order of the source, or backwards. With `max_side` they are shrunk; prompts, masks and boxes
+are in the pixels of delivered frames.
 """
 
 from abc import abstractmethod
@@ -17,16 +17,18 @@ from masklet.runtime.errors import SourceError
 from masklet.runtime.results import Frame
 
 U8 = npt.NDArray[np.uint8]
-Tell = Callable[[str, str], None]  # is told what happened, in one word, and the particulars
+Tell = Callable[[str, str], None]  # called with an event, one word, and its details
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
     """Which frames of a source are delivered, and how large.
 
-    start, end: frame indices, end exclusive and None for all; stride: every n-th from start on; reverse: the
-    same frames from the last to the first; max_side: the longer side in pixels is at most this. Raises
-    SourceError for values that leave nothing.
+    start, end: frame indices; end is exclusive, None for all.
+    stride:     every n-th frame from start on.
+    max_side:   maximum of the longer side in pixels.
+    reverse:    the same frames from the last to the first.
+    Raises SourceError for values that leave no frame.
     """
 
     start: int = 0
@@ -37,25 +39,25 @@ class Cut:
 
     def __post_init__(self) -> None:
         if self.start < 0 or (self.end is not None and self.end <= self.start):
-            raise SourceError(f"frames {self.start} to {self.end} are none; wanted 0 <= start < end")
+            raise SourceError(f"empty frame range {self.start} to {self.end}; expected 0 <= start < end")
         if self.stride < 1:
             raise SourceError(f"stride {self.stride} is below 1")
         if self.max_side is not None and self.max_side < 1:
             raise SourceError(f"max_side {self.max_side} is below 1 pixel")
 
     def indices(self, total: int) -> range:
-        """The frame indices that come from a source of `total` frames, in their order."""
+        """The delivered frame indices of a source of `total` frames, in order."""
         last = total if self.end is None else min(self.end, total)
         forward = range(self.start, last, self.stride)
         return forward[::-1] if self.reverse else forward
 
     def takes(self, index: int) -> bool:
-        """Whether the frame is delivered, if the source has it."""
+        """Whether a frame is delivered if the source has it."""
         before_end = self.end is None or index < self.end
         return index >= self.start and before_end and (index - self.start) % self.stride == 0
 
     def delivered_hw(self, hw: tuple[int, int]) -> tuple[int, int]:
-        """Height and width after shrinking; the aspect ratio is kept to the pixel, and nothing is enlarged."""
+        """Height and width after shrinking; the aspect ratio is kept to the pixel, and frames are never enlarged."""
         longer = max(hw)
         if self.max_side is None or longer <= self.max_side:
             return hw
@@ -63,7 +65,7 @@ class Cut:
         return height, width
 
     def shrink(self, image: U8) -> U8:
-        """image: [H, W, 3] uint8. Returns it at its delivered size; an area filter keeps it free of aliasing."""
+        """Shrink an image [H, W, 3] uint8 to its delivered size, with an area filter against aliasing."""
         hw = image.shape[:2]
         height, width = self.delivered_hw((hw[0], hw[1]))
         if (height, width) == hw:
@@ -73,12 +75,12 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class FeedOptions:
-    """What is asked of a camera, and what raw frames are.
+    """Options of a camera, and the format of raw frames.
 
-    size:         width and height in pixels; a camera's own choice where None.
-    rate:         frames per second; the same.
-    pixel_format: as FFmpeg names it (yuyv422, mjpeg, nv12, rgb24, ...); the same.
-    settings:     values of the options that one kind of source declares, by name; what was not given is left out.
+    size:         width and height in pixels; None for the camera's own choice.
+    rate:         frames per second; None for the camera's own choice.
+    pixel_format: FFmpeg's name (yuyv422, mjpeg, nv12, rgb24, ...); None for the camera's own choice.
+    settings:     values of the options that one kind of source declares, by name; only those that were given.
     """
 
     size: tuple[int, int] | None = None
@@ -88,13 +90,13 @@ class FeedOptions:
 
     def __post_init__(self) -> None:
         if self.size is not None and min(self.size) < 1:
-            raise SourceError(f"a size of {self.size[0]}x{self.size[1]} pixels is none")
+            raise SourceError(f"size {self.size[0]}x{self.size[1]}: width and height must be at least 1 pixel")
         if self.rate is not None and not 0 < self.rate <= 1000:
-            raise SourceError(f"{self.rate} frames/s is not within 0..1000")
+            raise SourceError(f"rate {self.rate}: must be above 0 and at most 1000 frames/s")
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """Read WIDTHxHEIGHT in pixels. Raises SourceError."""
+    """Parse WIDTHxHEIGHT in pixels. Raises SourceError."""
     width, _, height = text.lower().partition("x")
     if not (width.isdecimal() and height.isdecimal()):
         raise SourceError(f"--size {text}: expected WIDTHxHEIGHT in pixels, such as 1280x720")
@@ -102,16 +104,16 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 class Source(Closing):
-    """Frames of one video, folder or feed; iterate over it, in a `with` block.
+    """Frames of a video, a folder or a live source; iterate over it, in a `with` block.
 
-    name:    as it was given, for messages.
-    size:    width and height of the frames as delivered, in pixels.
-    fps:     delivered frames per second of the source's time.
-    frames:  how many will be delivered, None where nobody knows.
-    corrupt: frames that could not be decoded so far and were left out.
-    reconnects: how often a lost camera or stream was found again.
-    lossy:   whether frames that are not taken in time are of no more use.
-    tell:    is told when a camera or stream is lost, found again, or changes.
+    name:       as given, without password, for messages.
+    size:       width and height of delivered frames, in pixels.
+    fps:        delivered frames per second of the source's time.
+    frames:     number of frames that will be delivered; None if unknown.
+    corrupt:    number of frames that could not be decoded and were left out.
+    reconnects: number of reconnections to a lost camera or stream.
+    lossy:      whether frames that are not taken in time are useless, as for cameras.
+    tell:       called with an event and its details when a camera or stream is lost, found again, or changes.
     """
 
     lossy = False
@@ -134,35 +136,35 @@ class Source(Closing):
         return None if self._total is None else len(self.cut.indices(self._total))
 
     def begins_with(self, index: int) -> bool:
-        """Whether what is due on a frame is due on the first one that comes."""
+        """Whether something for frame `index` is for the first delivered frame."""
         if self._total is None:
             return index <= self.cut.start
         return index == self.cut.indices(self._total)[0]
 
     @property
     def range(self) -> str:
-        """The delivered frames in words."""
+        """The delivered frames, as text."""
         last = "on" if self._total is None else f"to {max(self.cut.indices(self._total))}"
         every = "" if self.cut.stride == 1 else f", every {self.cut.stride}."
         return f"frames {self.cut.start} {last}{every}"
 
     def will_yield(self, index: int) -> bool:
-        """Whether the frame is among those that come, as far as is known before."""
+        """Whether the frame will be delivered, as far as is known in advance."""
         return self.cut.takes(index) and (self._total is None or index < self._total)
 
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]:
-        """Deliver the frames, from the first on. Raises SourceError where none can be read."""
+        """Deliver the frames, from the first one on. Raises SourceError if none can be read."""
 
     def stop(self) -> None:
-        """Ask another thread's iteration to end where it waits for frames; files keep nobody waiting."""
+        """Ask the iteration of another thread to end while it waits for frames; files never wait."""
 
     def go_on(self, index: int, time_s: float) -> None:
-        """Number frames from `index` and time them from `time_s` on, as they went on before a restart (feeds only)."""
+        """Continue frame numbers from `index` and times from `time_s`, after a restart (live sources only)."""
 
     def close(self) -> None:
-        """Let go of files and devices. Files are open only while frames are read."""
+        """Release files and devices. Files are open only while frames are read."""
 
 
 def _nobody(what: str, particulars: str) -> None:
-    """Takes no notice."""
+    """Ignore an event."""

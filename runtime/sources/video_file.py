@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from av import VideoFrame
     from av.container import InputContainer
 
-DEFAULT_RATE = 30.0  # frames a second, for files that do not say
-REVERSE_BYTES = 128 << 20  # of the frames held at most while reading backwards
+DEFAULT_RATE = 30.0  # frames per second, for files without a rate
+REVERSE_BYTES = 128 << 20  # maximum size of the frames held while reading backwards
 
-_NO_VIDEO = ("tty",)  # FFmpeg takes any text file for a drawing in characters
+_NO_VIDEO = ("tty",)  # FFmpeg decodes any text file as a drawing in characters
 _UPRIGHT = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
 
 
 class VideoFile(Source):
-    """The first video track of a file, upright as its display matrix says.
+    """The first video track of a file, rotated according to its display matrix.
 
-    Opening it reads the times of all packets, without decoding: so the number of frames is exact, a frame
-    keeps its index where an earlier one is corrupt, and reading can begin at any frame. A file that is cut
-    off delivers what it has; the frames that its header promised beyond that count as corrupt.
+    Opening it reads the times of all packets, without decoding. So the number of frames is exact, a frame keeps its
+    index if an earlier one is corrupt, and reading can start at any frame. A truncated file delivers the frames that it
+    has; missing frames that its header announced count as corrupt.
     """
 
     def __init__(self, name: str, path: Path, cut: Cut) -> None:
@@ -45,7 +45,7 @@ class VideoFile(Source):
             self._cut_off = max(0, stream.frames - self._packets.count - self._packets.hidden)
         self._timed = len(self._packets.times) > 0
         if cut.reverse and not self._timed:
-            raise SourceError(f"{name}: cannot be read backwards, since its packets carry no time; put it in an MP4")
+            raise SourceError(f"{name}: cannot be read backwards, since its packets have no time; convert it to MP4")
         self._hw = self._first_hw()
         super().__init__(name, cut, self._hw, rate, self._packets.count)
 
@@ -63,7 +63,7 @@ class VideoFile(Source):
             raise SourceError(f"{self.name}: none of {self.range} can be decoded")
 
     def _time_s(self, index: int) -> float:
-        """Seconds from the first frame of the file."""
+        """Seconds since the first frame of the file."""
         if not self._timed:
             return index / (self.fps * self.cut.stride)
         times = self._packets.times
@@ -77,21 +77,21 @@ class VideoFile(Source):
                 return
 
     def _backwards(self, wanted: range) -> Iterator[tuple[int, U8]]:
-        """Decoders only go forwards: decode runs of frames, the last run first, and turn each around."""
+        """Decode runs of frames, the last run first, and reverse each; decoders can only go forwards."""
         height, width = self.cut.delivered_hw(self._hw)
         run = max(1, REVERSE_BYTES // (height * width * 3))
         for first in range(0, len(wanted), run):
             yield from reversed(list(self._forwards(wanted[first : first + run][::-1])))
 
     def _decode(self, first: int) -> Iterator[tuple[int, VideoFrame]]:
-        """Index and frame of what can be decoded, in the order of time, from frame `first` on."""
+        """Index and frame of every decodable frame, in order of time, from frame `first` on."""
         from av.error import FFmpegError
 
         last = -1
         with self._opened() as container:
             target = self._packets.seek_target(first)
             if target is not None:
-                with suppress(FFmpegError):  # without an index to seek by, it reads from the start to the same frame
+                with suppress(FFmpegError):  # without an index to seek, it reads from the start
                     container.seek(target, stream=container.streams.video[0])
             for frame in _frames(container):
                 index = self._packets.index(frame.pts, last)
@@ -113,11 +113,11 @@ class VideoFile(Source):
         for _, frame in self._decode(0):
             height, width, _ = _upright(frame).shape
             return height, width
-        raise SourceError(f"{self.name}: no frame of it can be decoded; it is damaged or cut off")
+        raise SourceError(f"{self.name}: no frame can be decoded; the file is damaged or truncated")
 
     @contextmanager
     def _opened(self) -> Iterator[InputContainer]:
-        """The file, open. No protocol but `file`, so that a playlist cannot reach out of the machine."""
+        """The open file. Only the protocol `file` is allowed, so that a playlist cannot access the network."""
         import av
 
         try:
@@ -126,23 +126,23 @@ class VideoFile(Source):
             raise SourceError(f"{self.name}: permission denied") from None
         except av.error.FFmpegError as error:
             raise SourceError(
-                f"{self.name}: cannot be read as a video: {error.strerror}; it is damaged, cut off or no video"
+                f"{self.name}: cannot be read as a video: {error.strerror}; it is damaged, truncated or not a video"
             ) from None
         with container:
             if not container.streams.video or container.format.name in _NO_VIDEO:
-                raise SourceError(f"{self.name}: holds no video; give a video, an image or a folder of images")
+                raise SourceError(f"{self.name}: contains no video; give a video, an image or a folder of images")
             if container.streams.video[0].codec_context is None:
                 raise SourceError(f"{self.name}: FFmpeg has no decoder for its video; convert it to H.264")
             yield container
 
 
 def _frames(container: InputContainer) -> Iterator[VideoFrame]:
-    """The frames that decode, up to the end or to where the file is cut off; damaged ones are left out."""
+    """All decodable frames, to the end or to where the file is truncated."""
     from av.error import FFmpegError
 
     stream = container.streams.video[0]
     stream.thread_type = "AUTO"
-    for packet in chain(read_packets(container), (None,)):  # None empties the decoder
+    for packet in chain(read_packets(container), (None,)):  # None flushes the decoder
         try:
             frames = stream.codec_context.decode(packet)
         except FFmpegError:
@@ -151,7 +151,7 @@ def _frames(container: InputContainer) -> Iterator[VideoFrame]:
 
 
 def _upright(frame: VideoFrame) -> U8:
-    """A decoded frame as [H, W, 3] uint8 RGB, turned by its display matrix."""
+    """A decoded frame as [H, W, 3] uint8 RGB, rotated by its display matrix."""
     image = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
     turn = _UPRIGHT.get(round(frame.rotation) % 360)  # PyAV counts degrees counterclockwise
     return image if turn is None else np.asarray(cv2.rotate(image, turn), np.uint8)

@@ -42,7 +42,7 @@ SURE = 80.0  # a logit
 
 @dataclass
 class EngineCheck:
-    """What a check found.
+    """The result of a check.
 
     relative:  ||engine - graph|| / ||graph|| of each stage, its worst output; infinite where one is not finite.
     maskless:  stages that are judged by `relative`, since no mask speaks for them.
@@ -84,15 +84,15 @@ class GraphsOfEngines(OnnxRuntime):
 class ComparedSession(SessionAround):
     """A stage's graph, whose engine is run on the same feeds beside it; the graph's outputs go on."""
 
-    def __init__(self, graph: Session, engine: Session, found: EngineCheck) -> None:
+    def __init__(self, graph: Session, engine: Session, check: EngineCheck) -> None:
         super().__init__(graph)
-        self._engine, self._found = engine, found
+        self._engine, self._check = engine, check
 
     def run(self, feeds: Feeds) -> dict[str, Tensor]:
         wanted, stage = super().run(feeds), self.spec.name
         for output, got in self._engine.run(feeds).items():
             error = output_error(got, wanted[output]).relative
-            self._found.relative[stage] = max(self._found.relative.get(stage, 0.0), error)
+            self._check.relative[stage] = max(self._check.relative.get(stage, 0.0), error)
         return wanted
 
     def close(self) -> None:
@@ -104,14 +104,14 @@ class SureOfOne(SessionAround):
 
     def run(self, feeds: Feeds) -> dict[str, Tensor]:
         out = super().run(feeds)
-        found = np.full_like(out["detection_logits"], -SURE)
-        found[:, 0] = SURE
-        return {**out, "detection_logits": found, "presence_logit": np.full_like(out["presence_logit"], SURE)}
+        logits = np.full_like(out["detection_logits"], -SURE)
+        logits[:, 0] = SURE
+        return {**out, "detection_logits": logits, "presence_logit": np.full_like(out["presence_logit"], SURE)}
 
 
 def check_engines(bundle: Bundle, backend: Backend, frames: int = FRAMES) -> EngineCheck:
     """Compare a bundle's engines with its graphs over a clip of so many frames. backend: opens the engines."""
-    found = EngineCheck()
+    check = EngineCheck()
     model, graphs = bundle.model, GraphsOfEngines()
     with ExitStack() as opened:
         engine_of: dict[str, Session] = {}
@@ -119,31 +119,31 @@ def check_engines(bundle: Bundle, backend: Backend, frames: int = FRAMES) -> Eng
         for stage in model.stages:
             engine = opened.enter_context(closing(backend.open(bundle, stage)))
             graph = opened.enter_context(closing(graphs.open(bundle, stage)))
-            engine_of[stage.name], compared[stage.name] = engine, ComparedSession(graph, engine, found)
+            engine_of[stage.name], compared[stage.name] = engine, ComparedSession(graph, engine, check)
         if DECODER in compared:
             wanted = list(_masks(Sessions(model, compared), frames))
-            found.iou = min(map(_iou, _masks(Sessions(model, engine_of), frames), wanted))
+            check.iou = min(map(_iou, _masks(Sessions(model, engine_of), frames), wanted))
         if model.concepts is not None:
-            masked = set(found.relative)
+            masked = set(check.relative)
             _find(Sessions(model, {**compared, "detector": SureOfOne(compared["detector"])}, bundle.asset))
-            found.maskless = set(found.relative) - masked
-    found.not_run = set(compared) - set(found.relative)
-    return found
+            check.maskless = set(check.relative) - masked
+    check.not_run = set(compared) - set(check.relative)
+    return check
 
 
 def require_checked(bundle: Bundle, backend_name: str, machine: str, open_backend: Callable[[], Backend]) -> str | None:
-    """Check engines that were built and never run, once on each machine; returns what was found the first time.
+    """Check engines that were built and never run, once on each machine; returns the result the first time.
 
     machine: names GPU, driver and TensorRT. Raises SessionError where the engines' masks are not those of the graphs.
     """
     used = unchecked_artifacts(bundle, backend_name, machine)
     if not used:
         return None
-    found = check_engines(bundle, open_backend())
-    if not found.passed:
-        raise SessionError(f"{bundle.root}: the engines differ from their graphs: {found}; {REMEDY}")
-    keep_check(used, machine, str(found))
-    return str(found)
+    check = check_engines(bundle, open_backend())
+    if not check.passed:
+        raise SessionError(f"{bundle.root}: the engines differ from their graphs: {check}; {REMEDY}")
+    keep_check(used, machine, str(check))
+    return str(check)
 
 
 def clip(frames: int = FRAMES) -> Iterator[Frame]:

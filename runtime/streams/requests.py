@@ -36,7 +36,7 @@ class LookFor:
     concepts: tuple[Concept, ...]
 
 
-Request = PromptObject | RemoveObject | UndoLast | LookFor
+StreamRequest = PromptObject | RemoveObject | UndoLast | LookFor
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from masklet.runtime.prompts.prompt_book import PromptBook
 from masklet.runtime.prompts.prompt_records import PromptRecord
 from masklet.runtime.prompts.prompts import Prompt
 from masklet.runtime.results import Frame
-from masklet.runtime.streams.requests import Effect, LookFor, PromptObject, RemoveObject, Request
+from masklet.runtime.streams.requests import Effect, LookFor, PromptObject, RemoveObject, StreamRequest
 from masklet.runtime.tracking.snapshot import ObjectSnapshot, TrackerSnapshot
 from masklet.runtime.tracking.tracker import CorrectableTracker, Pending
 
@@ -25,7 +25,7 @@ class EndedError(PromptError):
     """A stream that has ended was asked for something."""
 
 
-Asked = tuple[Request, "Future[Effect]"]
+Asked = tuple[StreamRequest, "Future[Effect]"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,7 +76,7 @@ class SteeredTracker:
         """Whether there is a request to undo."""
         return bool(self._undoable)
 
-    def ask(self, request: Request) -> "Future[Effect]":
+    def ask(self, request: StreamRequest) -> "Future[Effect]":
         """Have something done with the next frame; any thread may ask.
 
         The future ends with a MaskletError where it cannot be done, which changes nothing. Raises EndedError where

@@ -7,7 +7,7 @@ from masklet.runtime.concepts.concept import Concept, Exemplar
 from masklet.runtime.errors import MaskletError, PromptError
 from masklet.runtime.prompts.prompt_records import PromptShape
 from masklet.runtime.prompts.prompts import Box, Prompt, check_prompt
-from masklet.runtime.streams.requests import Effect, LookFor, PromptObject, RemoveObject, Request, UndoLast
+from masklet.runtime.streams.requests import Effect, LookFor, PromptObject, RemoveObject, StreamRequest, UndoLast
 from masklet.runtime.view.messages import (
     AddObject,
     CorrectObject,
@@ -89,7 +89,7 @@ async def set_playback(stream: WatchedStream, body: SetPlayback) -> None:
         pace.step(body.step)
 
 
-async def _ask(stream: WatchedStream, request: Request) -> Done:
+async def _ask(stream: WatchedStream, request: StreamRequest) -> Done:
     """Ask the stream's tracker, and wait for the frame that answers."""
     answer = asyncio.wrap_future(stream.steering.tracker.ask(request))
     try:
@@ -122,7 +122,10 @@ def _check_tracked(stream: WatchedStream, object_id: int) -> None:
 
 
 def _rename(stream: WatchedStream, object_id: int, name: str) -> None:
-    """Names are one line of what can be printed."""
-    clean = "".join(c for c in " ".join(name.split()) if unicodedata.category(c)[0] != "C")
     book = stream.steering.book
-    book.names = {i: n for i, n in {**book.names, object_id: clean}.items() if n}
+    book.names = {i: n for i, n in {**book.names, object_id: printable(name)}.items() if n}
+
+
+def printable(name: str) -> str:
+    """A name as one line of what can be printed."""
+    return "".join(c for c in " ".join(name.split()) if unicodedata.category(c)[0] != "C")

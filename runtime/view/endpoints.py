@@ -67,7 +67,8 @@ def document(title: str, version: str, endpoints: Sequence[Endpoint]) -> dict[st
     }
 
 
-MEDIA = ("image/jpeg", "image/png", "application/zip", "application/json")
+FRAME = "application/octet-stream"  # a frame as `pack_message` has it
+MEDIA = (FRAME, "image/jpeg", "application/zip", "application/json")
 
 
 def _parameter(name: str) -> dict[str, Any]:

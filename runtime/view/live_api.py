@@ -13,6 +13,7 @@ from masklet.runtime.view.messages import (
     Json,
     Metrics,
     RenameObject,
+    Session,
     SetPhrases,
     SetPlayback,
     State,
@@ -28,19 +29,20 @@ OBJECT = f"{ONE}/objects/{{object_id}}"
 
 
 class LiveApi:
-    """Answers for streams by their numbers. state: of all of them. run: runs something beside the event loop."""
+    """Answers for streams by their numbers. state: of all of them. beside: does something in another thread."""
 
     def __init__(
         self,
         streams: Mapping[int, WatchedStream],
         state: Callable[[], State],
-        run: Callable[[Callable[[], bytes]], Awaitable[bytes]],
+        beside: Callable[[Callable[[], bytes]], Awaitable[bytes]],
     ) -> None:
-        self._streams, self._state, self._run = streams, state, run
+        self._streams, self._state, self._beside = streams, state, beside
 
     def endpoints(self) -> list[Endpoint]:
         """Everything that can be asked for."""
         return [
+            Endpoint("GET", "/api/session", "What this page is for.", self.get_session, answer=Session),
             Endpoint("GET", "/api/streams", "Every stream.", self.list_streams, answer=list[ViewedStream]),
             Endpoint("GET", ONE, "One stream.", self.get_stream, answer=ViewedStream),
             Endpoint("GET", f"{ONE}/objects", "Its objects.", self.list_objects, answer=list[ViewedObject]),
@@ -57,6 +59,9 @@ class LiveApi:
             Endpoint("GET", f"{ONE}/snapshot", "Picture, masks, prompts.", self.get_snapshot, answer="application/zip"),
             Endpoint("GET", "/api/metrics", "Backend, memory, stages.", self.get_metrics, answer=Metrics),
         ]
+
+    async def get_session(self) -> Session:
+        return Session("live")
 
     async def list_streams(self) -> list[ViewedStream]:
         return self._state().streams
@@ -93,14 +98,14 @@ class LiveApi:
 
     async def get_picture(self, stream: int) -> bytes:
         shown = self._shown(stream)
-        return await self._run(lambda: shown.jpeg(max(shown.frame.hw)))
+        return await self._beside(lambda: shown.jpeg(max(shown.frame.hw)))
 
     async def get_prompts(self, stream: int) -> bytes:
         return self._prompts(stream).encode()
 
     async def get_snapshot(self, stream: int) -> bytes:
         shown, prompts = self._shown(stream), self._prompts(stream)
-        return await self._run(lambda: snapshot(shown, prompts))
+        return await self._beside(lambda: snapshot(shown, prompts))
 
     async def get_metrics(self) -> Metrics:
         return self._state().metrics

@@ -49,6 +49,12 @@ class SetPlayback(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     real_time: bool | None = None
 
 
+class Session(msgspec.Struct, frozen=True):
+    """What the page is for: `live` for running streams, `annotation` for a clip."""
+
+    mode: str
+
+
 class Done(msgspec.Struct, frozen=True, omit_defaults=True):
     """A request took effect. frame: the first frame that shows it; object: the object that it was about."""
 

@@ -44,18 +44,23 @@ class ShownFrame:
         }
 
     def message(self, side: int) -> bytes:
-        """What a viewer is sent: four bytes with the length of the JSON, little end first, the JSON, and the JPEG.
+        """What a viewer is sent, as `pack_message` has it.
 
         side: longer side of the picture in pixels; 0 for none. Called by one thread at a time.
         """
         if side not in self._made:
-            head = msgspec.json.encode(self.line())
-            self._made[side] = len(head).to_bytes(4, "little") + head + (self.jpeg(side) if side else b"")
+            self._made[side] = pack_message(self.line(), self.jpeg(side) if side else b"")
         return self._made[side]
 
     def jpeg(self, side: int) -> bytes:
         """The picture, shrunk to a longer side, never enlarged."""
         return encode_jpeg(shrunk(self.frame.image, side))
+
+
+def pack_message(line: dict[str, Any], jpeg: bytes) -> bytes:
+    """Four bytes with the length of the JSON, little end first, the JSON, and the JPEG."""
+    head = msgspec.json.encode(line)
+    return len(head).to_bytes(4, "little") + head + jpeg
 
 
 def shrunk(image: "np.ndarray[Any, np.dtype[np.uint8]]", side: int) -> "np.ndarray[Any, np.dtype[np.uint8]]":

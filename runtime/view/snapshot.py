@@ -4,14 +4,12 @@ import io
 import zipfile
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-import cv2
 import msgspec
-import numpy as np
 from masklet.runtime.errors import SinkError
 from masklet.runtime.pixels.overlay import draw
 from masklet.runtime.pixels.palette import palette_png
+from masklet.runtime.pixels.png import png
 from masklet.runtime.prompts.prompt_file import PromptFile
 from masklet.runtime.view.shown_frame import ShownFrame
 
@@ -22,8 +20,8 @@ def snapshot(shown: ShownFrame, prompts: PromptFile) -> bytes:
     In masks.png a pixel's value is its object's id; it is left out where an id is above 255.
     """
     files = {
-        "picture.png": encode_png(shown.frame.image),
-        "overlay.png": encode_png(draw(shown.frame.image, shown.result)),
+        "picture.png": png(shown.frame.image),
+        "overlay.png": png(draw(shown.frame.image, shown.result)),
         "result.json": msgspec.json.format(msgspec.json.encode(shown.line()), indent=1),
         "prompts.json": prompts.encode(),
     }
@@ -34,9 +32,3 @@ def snapshot(shown: ShownFrame, prompts: PromptFile) -> bytes:
         for name, data in files.items():
             zipped.writestr(name, data)
     return archive.getvalue()
-
-
-def encode_png(image: "np.ndarray[Any, np.dtype[np.uint8]]") -> bytes:
-    """An image [H, W, 3] uint8 RGB as PNG."""
-    _, encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 3])
-    return encoded.tobytes()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from masklet.runtime.concepts.concept import Concept
 from masklet.runtime.errors import MaskletError
-from masklet.runtime.pixels.overlay import colour
+from masklet.runtime.pixels.overlay import css_colour
 from masklet.runtime.prompts.prompt_book import PromptBook
 from masklet.runtime.results import Frame, FrameResult
 from masklet.runtime.streams.pace import Pace
@@ -125,7 +125,7 @@ class WatchedStream:
             ViewedObject(
                 id=i,
                 name=names.get(i, ""),
-                colour="#{:02x}{:02x}{:02x}".format(*colour(i)),
+                colour=css_colour(i),
                 score=round(one.score, 4),
                 visible=not one.unseen,
                 unseen=one.unseen,

@@ -26,15 +26,15 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> list[Scene]:
 
 def lowered(factory: pytest.TempPathFactory, bundle: Path, scene: Scene, precision: str) -> Path:
     """The bundle of the checkpoint that ships with every stage at a lower precision, whatever that costs."""
+    from masklet.calibration.calibrate_bundle import CalibrationRequest, run_calibrate
     from masklet.calibration.clips.clips import Clip
-    from masklet.calibration.command import Request, run_calibrate
     from masklet.calibration.scoring.closed_loop import Bound
     from masklet.runtime.bundle.bundle import BundleChoice
     from masklet.runtime.bundle.precision import Precision
 
     def make(path: Path) -> None:
         prompts = parse_prompts(points=scene.points, negatives=[], boxes=[], masks=[])
-        request = Request(
+        request = CalibrationRequest(
             bundle=BundleChoice(bundle),
             output=path,
             precision=Precision(precision),

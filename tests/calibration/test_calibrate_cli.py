@@ -11,7 +11,7 @@ import onnx
 import pytest
 from calibration_scenes import Scene
 from command_line import Cli, process_words
-from masklet.calibration import command
+from masklet.calibration import calibrate_bundle as command
 from masklet.calibration.clips.truth import open_truth
 from masklet.calibration.recording import instrumented_sessions as watch
 from masklet.calibration.recording import record
@@ -117,7 +117,7 @@ def test_it_goes_on_after_an_interruption_and_comes_to_the_same(
     trained_bundle: Path, scenes: list[Scene], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from masklet.calibration.clips.clips import Clip
-    from masklet.calibration.graphs.low_precision import Choice, lower
+    from masklet.calibration.graphs.low_precision import StagePrecision, lower
     from masklet.calibration.graphs.stage_graph import write_graphs
     from masklet.runtime.prompts.syntax import parse_prompts
 
@@ -142,9 +142,8 @@ def test_it_goes_on_after_an_interruption_and_comes_to_the_same(
     for one, other in zip(whole.feeds("mask_decoder", 99), again.feeds("mask_decoder", 99), strict=True):
         assert all(np.array_equal(one[name], other[name]) for name in one)
     for part, recording in (("a", whole), ("b", again)):
-        low = lower(
-            bundle, "memory_attention", Choice(Precision.INT8), recording.statistics["memory_attention"], "percentile"
-        )
+        magnitudes = recording.statistics["memory_attention"]
+        low = lower(bundle, "memory_attention", StagePrecision(Precision.INT8), magnitudes, "percentile")
         write_graphs("memory_attention", low.models, tmp_path / part)
     for path in tmp_path.glob("a/memory_attention.*"):
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name

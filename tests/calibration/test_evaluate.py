@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from masklet.calibration.clips.truth import open_truth
-from masklet.calibration.graphs.low_precision import FULL, Choice, Choices
+from masklet.calibration.graphs.low_precision import FULL, StagePrecision, StagePrecisions
 from masklet.calibration.scoring.accuracy import Accuracy
 from masklet.calibration.scoring.closed_loop import Bound, Evaluation, Figures, lost_by_fp32
 from masklet.calibration.scoring.scores import FrameScore
@@ -97,25 +97,25 @@ def test_a_truth_that_is_none(tmp_path: Path, text: str) -> None:
 
 
 class Stand:
-    """Variants of a model whose IoU falls by a known amount for each low group."""
+    """LoweredStages of a model whose IoU falls by a known amount for each low group."""
 
     precision = Precision.INT8
     costs = {"encoder": {"a": 0.001, "b": 0.02, "c": 0.002, "d": 0.009}, "attention": {"x": 0.004, "y": 0.001}}  # noqa: RUF012
 
-    def lowest(self) -> dict[str, Choice]:
-        return {**dict.fromkeys(self.costs, Choice(Precision.INT8)), "prompts": FULL}
+    def lowest(self) -> dict[str, StagePrecision]:
+        return {**dict.fromkeys(self.costs, StagePrecision(Precision.INT8)), "prompts": FULL}
 
     def groups(self, stage: str) -> list[str]:
         return list(self.costs[stage])
 
-    def relative_error(self, stage: str, choice: Choice) -> float:
+    def relative_error(self, stage: str, choice: StagePrecision) -> float:
         return sum(self._low(stage, choice))
 
-    def _low(self, stage: str, choice: Choice) -> Iterable[float]:
+    def _low(self, stage: str, choice: StagePrecision) -> Iterable[float]:
         groups = self.costs.get(stage, {})
         return [cost for group, cost in groups.items() if choice != FULL and group not in choice.kept]
 
-    def judge(self, why: str, choices: Choices) -> Evaluation:
+    def judge(self, why: str, choices: StagePrecisions) -> Evaluation:
         lost = sum(sum(self._low(stage, choice)) for stage, choice in choices.items())
         return Evaluation([score(0, 1 - lost)], [])
 
@@ -123,14 +123,14 @@ class Stand:
 @pytest.mark.parametrize(
     ("min_iou", "expected"),
     [
-        (0.95, {"encoder": Choice(Precision.INT8), "attention": Choice(Precision.INT8)}),
-        (0.98, {"encoder": Choice(Precision.INT8, ("b",)), "attention": Choice(Precision.INT8)}),
-        (0.99, {"encoder": Choice(Precision.INT8, ("b", "d")), "attention": Choice(Precision.INT8)}),
-        (0.9985, {"encoder": FULL, "attention": Choice(Precision.INT8, ("x",))}),
+        (0.95, {"encoder": StagePrecision(Precision.INT8), "attention": StagePrecision(Precision.INT8)}),
+        (0.98, {"encoder": StagePrecision(Precision.INT8, ("b",)), "attention": StagePrecision(Precision.INT8)}),
+        (0.99, {"encoder": StagePrecision(Precision.INT8, ("b", "d")), "attention": StagePrecision(Precision.INT8)}),
+        (0.9985, {"encoder": FULL, "attention": StagePrecision(Precision.INT8, ("x",))}),
         (0.9999, {"encoder": FULL, "attention": FULL}),
     ],
 )
-def test_the_search_raises_no_more_than_it_must(min_iou: float, expected: dict[str, Choice]) -> None:
+def test_the_search_raises_no_more_than_it_must(min_iou: float, expected: dict[str, StagePrecision]) -> None:
     stand = Stand()
     search = Search(stand, stand.judge, Bound(0.5, min_iou))  # type: ignore[arg-type]
     chosen = search.run()

@@ -13,7 +13,7 @@ from calibration_scenes import Scene
 from masklet.calibration.clips.clips import Clip
 from masklet.calibration.graphs.fp16 import LARGEST, islands, overflowing, rounded, to_half
 from masklet.calibration.graphs.int8 import LEVELS, quantised_weight, weighted_nodes
-from masklet.calibration.graphs.low_precision import Choice, Lowered, lower, lowest_groups
+from masklet.calibration.graphs.low_precision import Lowered, StagePrecision, lower, lowest_groups
 from masklet.calibration.graphs.stage_graph import initializers, load_graphs, write_graphs
 from masklet.calibration.recording.record import Recording, record
 from masklet.export.engines.layers import operand_types
@@ -47,7 +47,7 @@ def recording(bundle: Bundle, scenes: list[Scene], tmp_path_factory: pytest.Temp
 @pytest.fixture(scope="module")
 def lowered(bundle: Bundle, recording: Recording) -> dict[tuple[str, str], Lowered]:
     return {
-        (stage, precision): lower(bundle, stage, Choice(precision), recording.statistics[stage], "percentile")
+        (stage, precision): lower(bundle, stage, StagePrecision(precision), recording.statistics[stage], "percentile")
         for stage in LOWERED
         for precision in PRECISIONS
     }
@@ -163,7 +163,7 @@ def test_the_same_input_gives_the_same_bytes(bundle: Bundle, recording: Recordin
         for precision in PRECISIONS:
             (folder / precision).mkdir()
             seen = recording.statistics["memory_attention"]
-            found = lower(bundle, "memory_attention", Choice(precision), seen, "entropy")
+            found = lower(bundle, "memory_attention", StagePrecision(precision), seen, "entropy")
             write_graphs("memory_attention", found.models, folder / precision)
         written.append([path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()])
     assert written[0] == written[1]
@@ -173,7 +173,9 @@ def test_kept_groups_stay(bundle: Bundle, recording: Recording) -> None:
     groups = lowest_groups(bundle, "image_encoder", Precision.INT8)
     assert "blocks.0" in groups
     whole, part = (
-        lower(bundle, "image_encoder", Choice(Precision.INT8, kept), recording.statistics["image_encoder"], "max")
+        lower(
+            bundle, "image_encoder", StagePrecision(Precision.INT8, kept), recording.statistics["image_encoder"], "max"
+        )
         for kept in ((), ("blocks.0", "blocks.5"))
     )
     counts = [sum(n.op_type == "QuantizeLinear" for n in each.models["onnx"].graph.node) for each in (whole, part)]

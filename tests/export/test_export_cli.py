@@ -16,6 +16,7 @@ from command_line import process_words
 from masklet.export import verbs
 from masklet.export.checkpoints.pretrained import fingerprint
 from masklet.export.families.sam2 import FAMILY, FOURIER
+from masklet.export.pipeline import export_bundle
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.cli.main import main
 from safetensors.torch import load_file, save_file
@@ -228,3 +229,11 @@ def wait_for_a_graph(folder: Path, process: "subprocess.Popen[bytes]") -> None:
             return
         time.sleep(0.1)
     raise TimeoutError("the export wrote no graph")
+
+
+def test_progress_counts_the_stages(nano_checkpoint: Path, tmp_path: Path) -> None:
+    steps: list[str] = []
+    exported = export_bundle(str(nano_checkpoint), tmp_path / "bundle", progress=steps.append)
+    names = [stage.name for stage in exported.variants[0].model.stages]
+    wanted = [f"stage {n} of {len(names)}, {name}: tracing" for n, name in enumerate(names, start=1)]
+    assert [step for step in steps if "tracing" in step] == wanted

@@ -76,7 +76,7 @@ BAD: list[tuple[str, tuple[object, ...]]] = [
     ("12 frames leave nothing to measure after 12 of warm-up", ("--warmup", 12)),
     ("7 frames leave nothing to measure after 7 of warm-up", ("--end", 7)),
     ("there is no folder", ("--json", "no/such/folder/p.json")),
-    ("is a folder; name a file", ("--html", "/")),
+    ("is a folder; give a file", ("--html", "/")),
     ("cannot be written", ("--trace", "/proc/p.json")),
     ("--sweep objects=none: expected objects=1,2,4", ("--sweep", "objects=none")),
     ("the model attends to 7 at most", ("--sweep", "memory=9")),

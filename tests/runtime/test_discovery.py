@@ -117,5 +117,5 @@ def test_options_belong_to_their_backend_and_source(toys: Path, monkeypatch: pyt
 
 def test_what_was_opened_is_closed_where_a_later_output_fails(tmp_path: Path) -> None:
     masks = tmp_path / "masks.jsonl"
-    with pytest.raises(SinkError, match="cannot be made a folder"):
+    with pytest.raises(SinkError, match="the folder cannot be created"):
         Outputs({"masks": masks, "pngs": masks}).open(10.0)

@@ -6,7 +6,7 @@ MASKLET_MUTATIONS=20000 gives the long form.
 import json
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -42,9 +42,17 @@ from tokenizers import Tokenizer
 COUNT = int(os.environ.get("MASKLET_MUTATIONS", "6000"))
 SEED = 2026
 MODELS = (
-    *("sam2.1", "sam2.1 with candidate pointers", "sam2.0", "edgetam"),
+    *("sam2.1", "sam2.1 with candidate pointers", "sam2.1 and foveated", "sam2.0", "edgetam"),
     *("sam", "sam-hq", "sam3", "sam3 tracker", "sam3 lite detector"),
 )
+
+
+def variants(name: str) -> list[ModelSpec]:
+    """The declarations of a small model's variants."""
+    if name == "sam2.1 and foveated":
+        model = random_model(nano_config())
+        return [sam2.FAMILY.spec(model), sam2.FAMILY.spec(model, token_memory=True)]
+    return [declared(name)]
 
 
 def declared(name: str) -> ModelSpec:
@@ -66,20 +74,22 @@ def declared(name: str) -> ModelSpec:
     return sam.FAMILY.spec(random_sam(sam_config(hq=name == "sam-hq")))
 
 
-def written(model: ModelSpec, root: Path) -> Path:
-    """A bundle with everything but the graphs, of which there is one byte each, and an engine's entry."""
+def written(models: Sequence[ModelSpec], root: Path) -> Path:
+    """A bundle of variants with everything but the graphs, of which there is one byte each."""
     with write_bundle(root) as writer:
-        for stage in model.stages:
-            for format in ("onnx", "onnx-ort"):
-                (writer.root / f"{stage.name}.{format}").write_bytes(b"x")
-                writer.add(stage.name, format, Precision.FP32, [f"{stage.name}.{format}"])
+        for model in models:
+            for stage in model.stages:
+                for format in ("onnx", "onnx-ort"):
+                    (writer.root / f"{stage.name}.{format}").write_bytes(b"x")
+                    writer.add(stage.name, format, Precision.FP32, [f"{stage.name}.{format}"])
+            parity = [Parity(s.name, "onnx", t.name, 1e-6, 1e-5) for s in model.stages for t in s.outputs]
+            writer.end_variant(model, parity)
         if model.concepts is not None:
             tokenizer = Tokenizer.from_str(sam3_tokenizer().backend_tokenizer.to_str())
             tokenizer.enable_padding(length=32)
             tokenizer.save(str(writer.root / model.concepts.tokenizer))
             writer.add_asset(model.concepts.tokenizer)
-        parity = [Parity(s.name, "onnx", t.name, 1e-6, 1e-5) for s in model.stages for t in s.outputs]
-        writer.seal(model, Checkpoint("small", "0" * 64), parity, {"masklet": "0"})
+        writer.seal_variants(Checkpoint("small", "0" * 64), {"masklet": "0"})
     return root
 
 
@@ -92,6 +102,12 @@ def frames() -> Iterator[Frame]:
     rng = np.random.default_rng(0)
     for index in range(3):
         yield Frame(index, index / 30, rng.integers(0, 256, (36, 52, 3), np.uint8))
+
+
+def run_all(bundle: Bundle) -> None:
+    """Run every variant of a bundle's model."""
+    for variant in bundle.manifest.all_variants():
+        run(bundle.variant(variant.model.form))
 
 
 def run(bundle: Bundle) -> None:
@@ -126,11 +142,11 @@ def run(bundle: Bundle) -> None:
 
 @pytest.fixture(params=MODELS)
 def root(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    return written(declared(request.param), tmp_path / "some.bundle")
+    return written(variants(request.param), tmp_path / "some.bundle")
 
 
 def test_a_sound_bundle_runs(root: Path) -> None:
-    run(Bundle.load(root))
+    run_all(Bundle.load(root))
 
 
 def test_a_damaged_bundle_is_refused_or_runs(root: Path) -> None:
@@ -152,7 +168,7 @@ def loaded_and_run(root: Path, *, inspected: bool) -> bool:
     bundle, message = None, ""
     try:
         bundle = Bundle.load(root)
-        run(bundle)
+        run_all(bundle)
         if inspected:
             show(bundle, bank_sizes(bundle.model), as_json=False)
     except MaskletError as error:

@@ -1,1 +1,1 @@
-"""One light file per kind of output, with a `SINK` in it; a file here is found by itself."""
+"""Kinds of output, one light file each. Every file with a `SINK` is found by itself."""

@@ -29,7 +29,7 @@ def open_overlay(target: Target, opening: Opening) -> "Sink":
     from masklet.runtime.sinks.overlay_video import OverlayVideo
 
     encoder, preset = (opening.settings.get(option.name, option.default) for option in (ENCODER, PRESET))
-    return OverlayVideo(target, opening.fps, encoder=encoder, preset=preset)
+    return OverlayVideo(target, opening.fps, encoder=encoder, preset=preset, prompts=opening.prompts)
 
 
 SINK = SinkKind(

@@ -1,1 +1,1 @@
-"""One light file per kind of source, with a `SOURCE` in it; a file here is found by itself. Readers load when used."""
+"""Kinds of source, one light file each. Every file with a `SOURCE` is found by itself; readers are loaded when used."""

@@ -16,9 +16,9 @@ from built_engines import layers_of_engines
 from command_line import Cli
 from engines import with_engines
 from fake_cuda import FACTS, FakeCuda
-from masklet.export.engines import command
+from masklet.export.engines import build_bundle as command
 from masklet.export.engines.build import BuildOptions, Engine, _failure, build_engine
-from masklet.export.engines.command import BuildRequest, run_build
+from masklet.export.engines.build_bundle import BuildRequest, run_build
 from masklet.export.engines.device_profile import DeviceProfile, device_profile
 from masklet.export.engines.layers import layers_from_log, operand_types
 from masklet.export.engines.memory import TACTIC_BYTES, activation_bytes
@@ -106,7 +106,7 @@ def test_what_does_not_fit_is_not_built(nano_bundle: Path, cli: Cli, tmp_path: P
         (["--device", "nonsense"], "no device profile 'nonsense'; known: a100"),
         (["--device", "jetson-thor", "--force"], "does not build for compute capability 11.0, it builds for 7.5, 8.0"),
         (["--stage", "nonsense"], "no stage 'nonsense'"),
-        (["--timing-cache", "."], "is a folder; name a file"),
+        (["--timing-cache", "."], "is a folder; give a file"),
     ],
 )
 def test_bad_input_is_one_line(nano_bundle: Path, cli: Cli, options: list[str], said: str) -> None:
@@ -132,7 +132,7 @@ def test_switches_that_this_tensorrt_does_not_have(
     def no_gpu() -> None:
         raise SessionError("no driver")
 
-    monkeypatch.setattr("masklet.export.engines.command.open_cuda", no_gpu)
+    monkeypatch.setattr("masklet.export.engines.build_bundle.open_cuda", no_gpu)
     code, out, err = cli("build", nano_bundle, "--backend", backend, *option)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert said in err

@@ -40,7 +40,7 @@ def built(nano_bundle: Path, tmp_path: Path, backend: Backend, *, strip_weights:
     except SessionError as error:
         pytest.skip(str(error))
     from masklet.export.engines.build import BuildOptions
-    from masklet.export.engines.command import BuildRequest, run_build
+    from masklet.export.engines.build_bundle import BuildRequest, run_build
 
     root = Path(shutil.copytree(nano_bundle, tmp_path / "nano.bundle"))
     run_build(

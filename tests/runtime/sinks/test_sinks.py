@@ -18,10 +18,12 @@ from hypothesis.extra.numpy import arrays
 from masklet.runtime.errors import SinkError
 from masklet.runtime.pixels.geometry import boxes_xyxy
 from masklet.runtime.pixels.overlay import colour, draw
+from masklet.runtime.prompts.prompts import Box, Mask, Points, Schedule
 from masklet.runtime.results import Frame, FrameResult
 from masklet.runtime.sinks.json_lines import MasksJsonl, object_records
 from masklet.runtime.sinks.mask_pngs import MaskPngs
 from masklet.runtime.sinks.overlay_video import OverlayVideo, whole_fragments
+from masklet.runtime.sinks.prompt_marks import draw_prompts
 from masklet.runtime.sinks.sink import Sink, Sinks
 from masklet.runtime.sources.opening import open_source
 from PIL import Image
@@ -212,13 +214,13 @@ def test_wrong_paths_are_found_before_the_run(tmp_path: Path) -> None:
     (tmp_path / "folder.mp4").mkdir()
     (tmp_path / "file").write_text("")
     wrong: list[tuple[Callable[[], object], str]] = [
-        (lambda: MasksJsonl(tmp_path / "no" / "masks.jsonl"), f"there is no folder {tmp_path / 'no'}; make it first"),
+        (lambda: MasksJsonl(tmp_path / "no" / "masks.jsonl"), f"there is no folder {tmp_path / 'no'}; create it first"),
         (lambda: OverlayVideo(tmp_path / "no" / "a.mp4", 25), "there is no folder"),
         (lambda: MaskPngs(tmp_path / "no" / "pngs"), "there is no folder"),
         (lambda: MasksJsonl(tmp_path), "cannot be written: Is a directory"),
         (lambda: OverlayVideo(tmp_path / "folder.mp4", 25), "cannot be written: Is a directory"),
-        (lambda: MaskPngs(tmp_path / "file"), "cannot be made a folder: File exists"),
-        (lambda: OverlayVideo(tmp_path / "a.gif", 25), "ends in .mp4, .m4v, .mov, .mkv"),
+        (lambda: MaskPngs(tmp_path / "file"), "the folder cannot be created: File exists"),
+        (lambda: OverlayVideo(tmp_path / "a.gif", 25), "must end in .mp4, .m4v, .mov, .mkv"),
         (lambda: OverlayVideo(tmp_path / "a.mp4", 0), "0 frames/s"),
         (lambda: OverlayVideo(tmp_path / "a.mp4", float("nan")), "nan frames/s"),
     ]
@@ -246,6 +248,7 @@ from masklet.runtime.errors import SinkError
 from masklet.runtime.sinks.mask_pngs import MaskPngs
 from masklet.runtime.sinks.json_lines import MasksJsonl
 from masklet.runtime.sinks.overlay_video import OverlayVideo
+from masklet.runtime.sinks.prompt_marks import draw_prompts
 from masklet.runtime.sinks.sink import Sinks
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
@@ -349,6 +352,36 @@ def test_the_overlays_encoder_can_be_chosen(tmp_path: Path, encoder: str, codec:
 
 def test_an_encoder_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     sink = OverlayVideo(tmp_path / "overlay.mp4", 10, encoder="h266_none")
-    with pytest.raises(SinkError, match="this FFmpeg has no encoder h266_none; leave --overlay-encoder out"):
+    with pytest.raises(SinkError, match="this FFmpeg has no encoder h266_none; leave out --overlay-encoder"):
         sink.write(*moving(0))
     sink.close()
+
+
+def test_prompts_are_drawn_on_their_frames(tmp_path: Path) -> None:
+    """A click on frame 1 changes that frame around its place, and no other frame."""
+
+    def pictures(prompts: Schedule) -> list[Any]:
+        path = tmp_path / "overlay.mp4"
+        with OverlayVideo(path, 10, prompts=prompts) as sink:
+            for index in range(3):
+                sink.write(*moving(index))
+        with av.open(str(path)) as video:
+            return [frame.to_ndarray(format="rgb24").astype(int) for frame in video.decode(video=0)]
+
+    plain, marked = pictures({}), pictures({1: {1: Points.click(20, 30)}})
+    changed = [np.abs(a - b).max(axis=2) > 60 for a, b in zip(plain, marked, strict=True)]
+    assert [bool(each.any()) for each in changed] == [False, True, False]
+    rows, columns = np.nonzero(changed[1])
+    assert (abs(rows - 30).max() <= 8, abs(columns - 20).max() <= 8) == (True, True)
+
+
+def test_every_form_of_prompt_is_drawn() -> None:
+    mask = np.zeros((64, 96), np.bool_)
+    mask[20:40, 50:80] = True
+    for prompt in (Box(10, 10, 40, 50), Box(10, 10, 40, 50, Points.click(20, 20, positive=False)), Mask(mask)):
+        canvas = np.full((64, 96, 3), 90, np.uint8)
+        draw_prompts(canvas, {2: prompt})
+        rows, columns = np.nonzero((canvas != 90).any(axis=2))
+        low, high = ((9, 9), (51, 41)) if isinstance(prompt, Box) else ((20, 50), (39, 79))
+        assert (rows.min(), columns.min()) >= low
+        assert (rows.max(), columns.max()) <= high

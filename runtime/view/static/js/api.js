@@ -34,6 +34,9 @@ export async function call(method, path, body) {
   return answer.status === 204 ? null : answer.json();
 }
 
+// The bytes that a path answers with.
+export const fetchBytes = async (path) => (await fetched("GET", path)).arrayBuffer();
+
 // Download what a path answers with, under a name.
 export async function download(path, name) {
   const url = URL.createObjectURL(await (await fetched("GET", path)).blob());

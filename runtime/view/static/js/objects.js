@@ -41,9 +41,8 @@ export class ObjectList {
   update(row, one, view) {
     row.dot.style.background = one.colour;
     if (!row.input) say(row.name, view.nameOf(one.id));
-    const where = one.visible ? "in sight" : `lost for ${one.unseen} frame${one.unseen === 1 ? "" : "s"}`;
-    say(row.about, [one.phrase && one.name ? one.phrase : "", where, `score ${one.score.toFixed(2)}`].filter(Boolean).join(" · "));
-    row.about.classList.toggle("lost", !one.visible);
+    say(row.about, one.about ?? standing(one));
+    row.about.classList.toggle("lost", one.lost ?? !one.visible);
     row.item.setAttribute("aria-selected", String(view.selected === one.id));
     row.see.querySelector("use").setAttribute("href", view.hidden.has(one.id) ? "#i-hidden" : "#i-eye");
   }
@@ -78,4 +77,11 @@ export class ObjectList {
     row.name.replaceWith(input);
     input.select();
   }
+}
+
+// What the list says of an object of a stream.
+function standing(one) {
+  const phrase = one.phrase && one.name ? [one.phrase] : [];
+  if (!one.visible) return [...phrase, `lost for ${one.unseen} frame${one.unseen === 1 ? "" : "s"}`].join(" · ");
+  return [...phrase, "in sight", `score ${one.score.toFixed(2)}`].join(" · ");
 }

@@ -41,7 +41,7 @@ export function chip(text, kind) {
   $("chip").className = `chip ${kind}`;
 }
 
-function showFacts(facts) {
+export function showFacts(facts) {
   const list = $("facts");
   if (list.childElementCount !== 2 * facts.length)
     list.replaceChildren(...facts.flatMap(([name]) => [element("dt", {}, name), element("dd")]));

@@ -38,10 +38,7 @@ export class Connection {
       else if (message.type === "ended") this.over = true;
       return;
     }
-    const length = new DataView(data).getUint32(0, true);
-    const head = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 4, length)));
-    head.jpeg = data.byteLength > 4 + length ? new Blob([new Uint8Array(data, 4 + length)], { type: "image/jpeg" }) : null;
-    this.on.frame(head);
+    this.on.frame(parseFrame(data));
   }
 
   // Which streams to see: number to the longer side of the picture in pixels.
@@ -69,10 +66,18 @@ export class Connection {
   }
 }
 
+// A frame's JSON with its picture as `jpeg`: four bytes of length, the JSON, the JPEG.
+export function parseFrame(data) {
+  const length = new DataView(data).getUint32(0, true);
+  const frame = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 4, length)));
+  frame.jpeg = data.byteLength > 4 + length ? new Blob([new Uint8Array(data, 4 + length)], { type: "image/jpeg" }) : null;
+  return frame;
+}
+
 // Why the socket was refused: a browser does not say, but the API does.
 async function whyNot() {
   try {
-    const answer = await fetch("/api/streams", { headers: token ? { Authorization: `Bearer ${token}` } : {} });
+    const answer = await fetch("/api/session", { headers: token ? { Authorization: `Bearer ${token}` } : {} });
     return answer.ok ? null : (await answer.json()).error;
   } catch {
     return null;

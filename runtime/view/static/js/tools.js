@@ -17,8 +17,10 @@ const LONG_PRESS_MS = 500; // on a touch screen, what the right button is elsewh
 
 export class Tools {
   // on.click(xy, positive), on.box(corners), on.mask(rle), on.exemplar(corners, positive), on.tool(id)
-  constructor(stage, on) {
+  // offered: ids of the tools that the page has.
+  constructor(stage, offered, on) {
     this.stage = stage;
+    this.offered = TOOLS.filter((tool) => offered.includes(tool.id));
     this.on = on;
     this.brush = new Brush(stage, $("paint"));
     this.buttons = new Map();
@@ -29,7 +31,7 @@ export class Tools {
 
   build() {
     const bar = $("tools");
-    for (const tool of TOOLS) {
+    for (const tool of this.offered) {
       const button = element(
         "button",
         { type: "button", title: `${tool.does} (${tool.key.toUpperCase()})`, onclick: () => this.choose(tool.id) },
@@ -45,9 +47,9 @@ export class Tools {
     bar.append(element("div", { className: "gap" }), this.sizeLabel, this.use);
   }
 
-  // Whether the example tool makes sense: only where the model looks for phrases.
-  offerExemplars(offered) {
-    this.buttons.get("exemplar").hidden = !offered;
+  // Show a tool, or do not where it makes no sense.
+  offer(id, offered) {
+    this.buttons.get(id).hidden = !offered;
   }
 
   choose(id) {

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 import onnx
-from masklet.calibration.graphs.low_precision import FULL, Choice, Choices, lower, lowest_groups
+from masklet.calibration.graphs.low_precision import FULL, StagePrecision, StagePrecisions, lower, lowest_groups
 from masklet.calibration.graphs.stage_graph import PLAIN, write_graphs
 from masklet.calibration.recording.record import Recording
 from masklet.runtime.backends.ort.backend import OnnxRuntime
@@ -40,7 +40,7 @@ class StageFigures(msgspec.Struct, frozen=True):
     parity:            largest difference of each output over the inputs.
     """
 
-    choice: Choice
+    choice: StagePrecision
     bytes: int
     fp32_bytes: int
     ms: float | None
@@ -77,7 +77,7 @@ class _Made:
         return sum((self.folder / name).stat().st_size for name in {n for names in self.files.values() for n in names})
 
 
-class Variants:
+class LoweredStages:
     """Stages at chosen precisions, in a folder of their own.
 
     precision: the low precision.
@@ -91,13 +91,13 @@ class Variants:
         self._method = method
         self._folder = folder
         self._runtime = OnnxRuntime(threads)
-        self._made: dict[tuple[str, Choice], _Made] = {}
+        self._made: dict[tuple[str, StagePrecision], _Made] = {}
         self._full: dict[str, Session] = {}
 
-    def lowest(self) -> dict[str, Choice]:
+    def lowest(self) -> dict[str, StagePrecision]:
         """Every stage at the low precision, except those that were not run or have nothing to convert."""
         return {
-            stage.name: Choice(self.precision) if self.groups(stage.name) else FULL
+            stage.name: StagePrecision(self.precision) if self.groups(stage.name) else FULL
             for stage in self.bundle.model.stages
         }
 
@@ -107,32 +107,32 @@ class Variants:
             return []
         return lowest_groups(self.bundle, stage, self.precision)
 
-    def open(self, choices: Choices) -> Sessions:
+    def open(self, choices: StagePrecisions) -> Sessions:
         """Open the chosen stages, to measure their accuracy."""
         opened = {stage.name: self._session(stage.name, choices[stage.name]) for stage in self.bundle.model.stages}
         return Sessions(self.bundle.model, opened, self.bundle.asset)
 
-    def relative_error(self, stage: str, choice: Choice) -> float:
+    def relative_error(self, stage: str, choice: StagePrecision) -> float:
         """The largest relative difference between the outputs of a stage and FP32, on recorded inputs."""
         full, low = self._session(stage, FULL), self._session(stage, choice)
         return max((error.relative for error in self._errors(stage, full, low, FEEDS // 2).values()), default=0.0)
 
-    def sizes(self, choices: Choices) -> tuple[int, int]:
+    def sizes(self, choices: StagePrecisions) -> tuple[int, int]:
         """Size in bytes of the chosen stages, and of FP32."""
         full = {s: sum({f.path: f.bytes for a in self._artifacts(s) for f in a.files}.values()) for s in choices}
         low = {stage: full[stage] if c == FULL else self._make(stage, c).bytes for stage, c in choices.items()}
         return sum(low.values()), sum(full.values())
 
-    def compare(self, choices: Choices, clock: Clock = time.perf_counter_ns) -> dict[str, StageFigures]:
+    def compare(self, choices: StagePrecisions, clock: Clock = time.perf_counter_ns) -> dict[str, StageFigures]:
         """Compare every stage with FP32."""
         return {stage: self._compared(stage, choice, clock) for stage, choice in choices.items()}
 
-    def fp32_tensors(self, choices: Choices) -> dict[str, dict[str, float]]:
+    def fp32_tensors(self, choices: StagePrecisions) -> dict[str, dict[str, float]]:
         """By stage, the tensors that stay FP32 because they may overflow in FP16, with their magnitude."""
         found = {stage: self._make(stage, c).fp32_tensors for stage, c in choices.items() if c != FULL}
         return {stage: tensors for stage, tensors in found.items() if tensors}
 
-    def write(self, writer: BundleWriter, choices: Choices) -> None:
+    def write(self, writer: BundleWriter, choices: StagePrecisions) -> None:
         """Write the chosen stages into a new bundle, with the other files of the FP32 bundle."""
         for stage, choice in choices.items():
             if choice == FULL:
@@ -152,7 +152,7 @@ class Variants:
         """Versions of the packages used."""
         return {**self.bundle.manifest.made_with, **{name: importlib.metadata.version(name) for name in MADE_WITH}}
 
-    def _make(self, stage: str, choice: Choice) -> _Made:
+    def _make(self, stage: str, choice: StagePrecision) -> _Made:
         if (stage, choice) not in self._made:
             folder = self._folder / f"{len(self._made):03d}-{stage}"
             shutil.rmtree(folder, ignore_errors=True)
@@ -164,7 +164,7 @@ class Variants:
             self._made[stage, choice] = _Made(files, folder, found.fp32_tensors)
         return self._made[stage, choice]
 
-    def _session(self, stage: str, choice: Choice) -> Session:
+    def _session(self, stage: str, choice: StagePrecision) -> Session:
         if choice == FULL:
             if stage not in self._full:
                 self._full[stage] = self._runtime.open(self.bundle, self.bundle.model.stage(stage))
@@ -174,7 +174,7 @@ class Variants:
             return self._open(stage, choice, made.folder, {PLAIN: (MEASURED,)})
         return self._open(stage, choice, made.folder, made.files)
 
-    def _open(self, stage: str, choice: Choice, folder: Path, files: Mapping[str, tuple[str, ...]]) -> Session:
+    def _open(self, stage: str, choice: StagePrecision, folder: Path, files: Mapping[str, tuple[str, ...]]) -> Session:
         """Open a stage from the folder that it was made in, as if from a bundle with only that stage."""
         artifacts = tuple(
             Artifact(stage, format, choice.precision, tuple(ArtifactFile(name, "", 0) for name in names))
@@ -183,7 +183,7 @@ class Variants:
         manifest = msgspec.structs.replace(self.bundle.manifest, artifacts=artifacts)
         return self._runtime.open(Bundle(folder, manifest), self.bundle.model.stage(stage))
 
-    def _compared(self, stage: str, choice: Choice, clock: Clock) -> StageFigures:
+    def _compared(self, stage: str, choice: StagePrecision, clock: Clock) -> StageFigures:
         size, full_size = self.sizes({stage: choice})
         full = self._session(stage, FULL)
         if choice == FULL:

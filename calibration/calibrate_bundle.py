@@ -11,14 +11,14 @@ import msgspec
 import typer
 from masklet.calibration.clips.clips import Clip, check_clips
 from masklet.calibration.clips.truth import open_truth
-from masklet.calibration.graphs.low_precision import FULL, Choice, Choices
+from masklet.calibration.graphs.low_precision import FULL, StagePrecision, StagePrecisions
 from masklet.calibration.recording.record import Recording, record
 from masklet.calibration.report.page import page
-from masklet.calibration.report.report import Report, report
+from masklet.calibration.report.report import Report, make_report
 from masklet.calibration.report.terminal import show
 from masklet.calibration.scoring.closed_loop import Bound, Evaluation, Figures, evaluate, lost_by_fp32
+from masklet.calibration.search.lowered_stages import LoweredStages
 from masklet.calibration.search.search import Search
-from masklet.calibration.search.variants import Variants
 from masklet.runtime.bundle.bundle import Bundle, BundleChoice
 from masklet.runtime.bundle.manifest import Parity
 from masklet.runtime.bundle.precision import Precision
@@ -30,7 +30,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class CalibrationRequest:
     """The options of a calibration."""
 
     bundle: BundleChoice
@@ -44,7 +44,7 @@ class Request:
     force: bool
 
 
-def run_calibrate(request: Request, clips: Sequence[Clip], truths: Sequence[Path]) -> None:
+def run_calibrate(request: CalibrationRequest, clips: Sequence[Clip], truths: Sequence[Path]) -> None:
     """Calibrate, report, write. Ctrl-C keeps the recording, and the same command resumes from it.
 
     truths: true masks of each clip; empty if there are none.
@@ -60,26 +60,26 @@ def run_calibrate(request: Request, clips: Sequence[Clip], truths: Sequence[Path
         recording = record(
             bundle, clips, folder / "recording", seed=request.seed, threads=request.threads, progress=progress
         )
-        found, search = _search(bundle, recording, clips, request, folder, progress)
-        _write_reports(request.output, found, page(found, search.evaluation(_choices(found)).worst))
-        show(found)
-        _check_gate(found, request)
-        _write(bundle, search.variants, found, request)
-    typer.echo(f"{request.output}: {found.precision}, {found.bytes / found.fp32_bytes:.2f} of the size")
+        report, search = _search(bundle, recording, clips, request, folder, progress)
+        _write_reports(request.output, report, page(report, search.evaluation(_choices(report)).worst))
+        show(report)
+        _check_gate(report, request)
+        _write(bundle, search.lowered, report, request)
+    typer.echo(f"{request.output}: {report.precision}, {report.bytes / report.fp32_bytes:.2f} of the size")
 
 
 def _search(
     bundle: Bundle,
     recording: Recording,
     clips: Sequence[Clip],
-    request: Request,
+    request: CalibrationRequest,
     folder: Path,
     progress: Callable[[str, int, int | None], None],
 ) -> tuple[Report, Search]:
-    variants = Variants(bundle, recording, request.precision, request.method, folder / "variants", request.threads)
+    lowered = LoweredStages(bundle, recording, request.precision, request.method, folder / "lowered", request.threads)
     masks = [recording.masks(number) for number in range(len(clips))]
 
-    def judge(why: str, choices: Choices) -> Evaluation:
+    def judge(why: str, choices: StagePrecisions) -> Evaluation:
         done = 0
 
         def told(frames: int) -> None:
@@ -87,50 +87,50 @@ def _search(
             done += frames
             progress(why, done, recording.frames)
 
-        found = evaluate(variants.open(choices), clips, masks, told)
-        _check_proof(found.figures, request)
-        return found
+        evaluation = evaluate(lowered.open(choices), clips, masks, told)
+        _check_proof(evaluation.figures, request)
+        return evaluation
 
-    search = Search(variants, judge, request.bound)
+    search = Search(lowered, judge, request.bound)
     if request.search:
         chosen = search.run()
     else:
-        chosen = variants.lowest()
+        chosen = lowered.lowest()
         search.attempt("every stage low", chosen)
     if all(choice == FULL for choice in chosen.values()) and not request.force:
         raise CalibrationError(
             f"{request.bundle.root}: no stage can be {request.precision} within the limits; allow more with --max-drop "
             "or --min-iou, or try --precision fp16"
         )
-    return report(bundle, search, chosen, method=request.method, seed=request.seed, clips=clips), search
+    return make_report(bundle, search, chosen, method=request.method, seed=request.seed, clips=clips), search
 
 
-def _write(bundle: Bundle, variants: Variants, found: Report, request: Request) -> None:
-    full = [p for p in bundle.manifest.parity if found.stages[p.stage].choice == FULL]
-    low: list[Parity] = [p for stage in found.stages.values() for p in stage.parity]
+def _write(bundle: Bundle, lowered: LoweredStages, report: Report, request: CalibrationRequest) -> None:
+    full = [p for p in bundle.manifest.parity if report.stages[p.stage].choice == FULL]
+    low: list[Parity] = [p for stage in report.stages.values() for p in stage.parity]
     with write_bundle(request.output, replace=request.force) as writer:
-        variants.write(writer, _choices(found))
+        lowered.write(writer, _choices(report))
         manifest = bundle.manifest
-        writer.seal(manifest.model, manifest.checkpoint, [*full, *low], found.made_with, found.summary())
+        writer.seal(manifest.model, manifest.checkpoint, [*full, *low], report.made_with, report.summary())
 
 
-def _choices(found: Report) -> dict[str, Choice]:
-    return {stage: each.choice for stage, each in found.stages.items()}
+def _choices(report: Report) -> dict[str, StagePrecision]:
+    return {stage: each.choice for stage, each in report.stages.items()}
 
 
-def _check_gate(found: Report, request: Request) -> None:
-    if found.within or request.force:
+def _check_gate(report: Report, request: CalibrationRequest) -> None:
+    if report.within or request.force:
         return
-    figures, bound = found.figures, found.bound
+    figures, bound = report.figures, report.bound
     lost = "" if figures.drop is None else f" and {figures.drop:.2f} points of J&F lost, at most {bound.max_drop}"
     advice = "" if request.search else "leave out --no-search, "
     raise CalibrationError(
         f"{request.output} was not written: mask IoU with FP32 is {figures.iou:.4f}, minimum {bound.min_iou}{lost}; "
-        f"the worst stage is {found.worst_stage}; {advice}allow more loss, or write it in any case with --force"
+        f"the worst stage is {report.worst_stage}; {advice}allow more loss, or write it in any case with --force"
     )
 
 
-def _check_proof(figures: Figures, request: Request) -> None:
+def _check_proof(figures: Figures, request: CalibrationRequest) -> None:
     """Refuse clips on which FP32 lost the objects: agreement with nothing proves nothing."""
     why = lost_by_fp32(figures)
     if why is None:
@@ -153,8 +153,8 @@ def _check_full(bundle: Bundle) -> None:
         )
 
 
-def _write_reports(output: Path, found: Report, html: str) -> None:
-    json = msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n"
+def _write_reports(output: Path, report: Report, html: str) -> None:
+    json = msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n"
     for suffix, data in ((".report.json", json), (".report.html", html.encode())):
         write_whole(output.with_suffix(suffix), data)
 

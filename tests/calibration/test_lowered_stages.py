@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 from calibration_scenes import Scene
 from masklet.calibration.clips.clips import Clip
-from masklet.calibration.graphs.low_precision import Choice
+from masklet.calibration.graphs.low_precision import StagePrecision
 from masklet.calibration.recording.record import record
-from masklet.calibration.search.variants import Variants
+from masklet.calibration.search.lowered_stages import LoweredStages
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.bundle.precision import Precision
 from masklet.runtime.errors import CalibrationError
 from masklet.runtime.prompts.syntax import parse_prompts
 from poisoned import Poisoned
 
-FP16 = Choice(Precision.FP16)
+FP16 = StagePrecision(Precision.FP16)
 
 
 def test_not_a_number_in_any_output_of_any_stage_is_found(
@@ -27,15 +27,15 @@ def test_not_a_number_in_any_output_of_any_stage_is_found(
     prompts = parse_prompts(points=scenes[0].points, negatives=(), boxes=(), masks=())
     clip = Clip(str(scenes[0].frames), prompts, {"end": 3})
     recording = record(bundle, [clip], tmp_path / "recording", seed=0, threads=1, progress=lambda *_: None)
-    variants = Variants(bundle, recording, Precision.FP16, "percentile", tmp_path / "variants", threads=1)
-    opened, spoilt = variants._open, partial(Poisoned, first_only=True)
-    lowered = [stage for stage in bundle.model.stages if variants.lowest()[stage.name] == FP16]
-    assert {stage.name for stage in lowered} == {"image_encoder", "memory_attention", "mask_decoder", "memory_encoder"}
-    for stage in lowered:
-        assert isfinite(variants.compare({stage.name: FP16})[stage.name].worst)
+    lowered = LoweredStages(bundle, recording, Precision.FP16, "percentile", tmp_path / "lowered", threads=1)
+    opened, spoilt = lowered._open, partial(Poisoned, first_only=True)
+    stages = [stage for stage in bundle.model.stages if lowered.lowest()[stage.name] == FP16]
+    assert {stage.name for stage in stages} == {"image_encoder", "memory_attention", "mask_decoder", "memory_encoder"}
+    for stage in stages:
+        assert isfinite(lowered.compare({stage.name: FP16})[stage.name].worst)
         for tensor in stage.outputs:
-            monkeypatch.setattr(variants, "_open", lambda *given, output=tensor.name: spoilt(opened(*given), output))
-            assert variants.relative_error(stage.name, FP16) == float("inf")
-            with pytest.raises(CalibrationError, match=f"'{stage.name}' at fp16: output '{tensor.name}' holds NaN"):
-                variants.compare({stage.name: FP16})
+            monkeypatch.setattr(lowered, "_open", lambda *given, output=tensor.name: spoilt(opened(*given), output))
+            assert lowered.relative_error(stage.name, FP16) == float("inf")
+            with pytest.raises(CalibrationError, match=f"'{stage.name}' at fp16: output '{tensor.name}' has NaN"):
+                lowered.compare({stage.name: FP16})
         monkeypatch.undo()

@@ -31,7 +31,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class DiagnosisRequest:
     """What to diagnose, and where the reports go.
 
     limits: how much of memories is attended. against, against_memory: what to compare with; None for the same bundle,
@@ -54,7 +54,7 @@ class Request:
     threads: int | None
 
 
-def run_diagnose(request: Request, clip: Clip) -> None:
+def run_diagnose(request: DiagnosisRequest, clip: Clip) -> None:
     """Diagnose, print, write the reports."""
     compared = _compared(request)
     clip, schedule = _checked(request, clip)
@@ -89,7 +89,7 @@ def run_diagnose(request: Request, clip: Clip) -> None:
     _write(request, report, shown)
 
 
-def _compared(request: Request) -> list[tuple[Bundle, str | None]]:
+def _compared(request: DiagnosisRequest) -> list[tuple[Bundle, str | None]]:
     """The bundle and, where there is one, what it is compared with, each with its memory policy."""
     bundle = request.bundle.load()
     compared = [(bundle, request.memory)]
@@ -103,11 +103,11 @@ def _compared(request: Request) -> list[tuple[Bundle, str | None]]:
     return compared
 
 
-def _observed(request: Request, bundle: Bundle, memory: str | None) -> ObservedBundle:
+def _observed(request: DiagnosisRequest, bundle: Bundle, memory: str | None) -> ObservedBundle:
     return ObservedBundle(bundle, memory=memory, limits=request.limits, threads=request.threads, shares=request.shares)
 
 
-def _checked(request: Request, clip: Clip) -> tuple[Clip, Schedule]:
+def _checked(request: DiagnosisRequest, clip: Clip) -> tuple[Clip, Schedule]:
     """Refuse what cannot be done before any work is; returns the clip with its truth, and its prompts."""
     for path in (request.html, request.json):
         if path is not None:
@@ -130,7 +130,7 @@ def _checked(request: Request, clip: Clip) -> tuple[Clip, Schedule]:
     return clip, schedule
 
 
-def _write(request: Request, report: Report, films: dict[str, list[Film]]) -> None:
+def _write(request: DiagnosisRequest, report: Report, films: dict[str, list[Film]]) -> None:
     if request.json is not None:
         write_whole(request.json, msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
     if request.html is not None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import typer
-from masklet.profiles.pipeline import Profile, Request, no_roofline, profile
+from masklet.profiles.pipeline import Profile, ProfileRequest, no_roofline, profile
 from masklet.profiles.report.compare import Comparison, compare
 from masklet.profiles.report.page import page
 from masklet.profiles.report.report import read_report
@@ -50,7 +50,7 @@ class Reports:
                 write_whole(path, form())
 
 
-def run_profile(bundle: BundleChoice, request: Request, reports: Reports) -> None:
+def run_profile(bundle: BundleChoice, request: ProfileRequest, reports: Reports) -> None:
     """Profile, print, write. Ctrl-C ends the run, reports the frames measured so far and exits with 130."""
     reports.check()
     opened = bundle.load()

@@ -1,0 +1,43 @@
+"""The verb `masklet annotate`. Imports here stay light, as in `verbs`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from masklet.runtime.cli.option_groups import grouped
+from masklet.runtime.cli.options import BackendOptions, BundleFolder, FrameOptions, MemoryOption, NoHashes
+
+
+@grouped
+def annotate(
+    bundle: BundleFolder,
+    clip: Annotated[str, typer.Argument(metavar="CLIP", help="A video, a folder of images, an image.")],
+    frames: FrameOptions,
+    backend: BackendOptions,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FOLDER",
+            help="Where prompts.json and masks.jsonl are saved, and taken up again; CLIP.annotation by default.",
+        ),
+    ] = None,
+    truth: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MASKS", help="True masks to compare with: a folder of palette PNGs, or masks as JSON lines."
+        ),
+    ] = None,
+    port: Annotated[str, typer.Option(metavar="[HOST:]PORT", help="Where the page is served.")] = "8000",
+    memory: MemoryOption = None,
+    no_hashes: NoHashes = False,
+) -> None:
+    """Annotate a clip in the browser: click on any frame, track both ways, correct.
+
+    Everything is saved as it is done; the same command opens it again. Ctrl-C ends it.
+    """
+    from masklet.runtime.cli.annotate_clip import annotate_clip
+
+    folder = output or Path(clip.rstrip("/")).with_suffix(".annotation")
+    annotate_clip(bundle, clip, folder, port, frames.cut(), backend.choice(), memory, truth, not no_hashes)

@@ -1,0 +1,1 @@
+"""Masks on disk by frame and object: those that a run wrote, and true ones."""
