@@ -1,6 +1,7 @@
 """The data of a run: a frame from a source, and the objects tracked on it."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -101,3 +102,25 @@ class FrameResult:
 
     def __len__(self) -> int:
         return len(self.object_ids)
+
+    def to_supervision(self) -> Any:
+        """The objects in sight as supervision's `Detections`: xyxy, mask, confidence and tracker_id.
+
+        Those of phrases also have class_id, the place of their phrase among the result's phrases in alphabetical order,
+        and data["class_name"]. Raises MaskletError where supervision is not installed.
+        """
+        try:
+            from supervision import Detections
+        except ImportError:
+            raise MaskletError("to_supervision() needs supervision; pip install 'masklet[supervision]'") from None
+        seen = np.flatnonzero(self.boxes_xyxy[:, 2] > self.boxes_xyxy[:, 0])
+        named = [self.findings[row].phrase or "object" for row in seen] if self.findings else []
+        classes = sorted(set(named))
+        return Detections(
+            xyxy=self.boxes_xyxy[seen],
+            mask=self.masks[seen],
+            confidence=self.scores[seen],
+            class_id=np.array([classes.index(name) for name in named], int) if named else None,
+            tracker_id=self.object_ids[seen],
+            data={"class_name": np.array(named)} if named else {},
+        )
