@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 from masklet.runtime.backends.kind import in_one_line
+from masklet.runtime.backends.stage_times import StageTimes
 from masklet.runtime.bundle.bundle import Bundle, BundleChoice
 from masklet.runtime.cli.open_stream import Opened, Order, RunOptions, open_stream
 from masklet.runtime.cli.per_stream import outputs_of, path_of
@@ -75,15 +76,18 @@ def run_streams(bundle: BundleChoice, wanted: Sequence[Order], options: RunOptio
     log = Log(lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True), options.log_json)
     with ExitStack() as stack:
         metrics = stack.enter_context(Metrics(*parse_address(options.metrics))) if options.metrics else None
-        view = stack.enter_context(open_view("--view", options.view)) if options.view else None
+        times = StageTimes()
+        view = stack.enter_context(open_view("--view", options.view, times)) if options.view else None
         opened, failed = open_all(model, wanted, options, log, stack)
         if not opened:
             return
-        timed = None if view is None else view.times.wrap
-        sessions, backend = options.backend.open(model, lambda who: log.event("backend", who), timed)
+        timed = view is not None or any(one.outputs.times_stages for one in opened)
+        sessions, backend = options.backend.open(
+            model, lambda who: log.event("backend", who), times.wrap if timed else None
+        )
         stack.enter_context(sessions)
         wake_up, trackers = WakeUp(), Trackers(sessions, options)
-        sinks = [stack.enter_context(one.outputs.open(one.source.fps, one.schedule)) for one in opened]
+        sinks = [stack.enter_context(one.outputs.open(one.source.fps, one.schedule, times.since)) for one in opened]
         streams = [
             _stream(one, into, trackers, wake_up, metrics, view) for one, into in zip(opened, sinks, strict=True)
         ]

@@ -34,10 +34,11 @@ class FrameSlots:
             self._array[slot] = arrived[1]
         self._drop(leaving)
 
-    def put(self, time: int, value: Tensor) -> None:
-        """Set the value of the current frame."""
-        self._keep_beside(value)
-        self._present = time, value
+    def put(self, time: int, value: Tensor | None) -> None:
+        """Set the value of the current frame; None removes it."""
+        if value is not None:
+            self._keep_beside(value)
+        self._present = None if value is None else (time, value)
 
     def drop_since(self, since: int, pinned: Collection[int]) -> None:
         """Drop the stored frames from `since` on that are not pinned, except the current one."""

@@ -172,19 +172,33 @@ class Masklets:
         return self._decoded(object_ids, {**out, **given, **sure}, False, prompted=True, pinned=pinned)
 
     def remember(self, decoded: Decoded, low_res: Tensor) -> None:
-        """Encode masks [objects, 1, h, w], which may differ from the decoded ones, and store them with the pointers."""
-        feeds = {
-            "vision_feat": self.features["vision_feat"],
-            "low_res_mask": low_res,
-            "object_score": decoded.score,
-            "binarize": np.full(len(low_res), decoded.prompted, np.float32),
-        }
-        memories = self.sessions.run("memory_encoder", feeds)["new_memory"]
-        for row, (object_id, seen) in enumerate(zip(decoded.object_ids, decoded.seen, strict=True)):
-            memory, blocks = memories[row], None
-            if self._blocks is not None:
+        """Encode masks [objects, 1, h, w], which may differ from the decoded ones, and store them with the pointers.
+
+        Only frames which the memory policy keeps are encoded.
+        """
+        noted = zip(decoded.object_ids, decoded.seen, strict=True)
+        rows = [n for n, (object_id, seen) in enumerate(noted) if self.bank.note(object_id, seen, decoded.pinned)]
+        memories = dict(zip(rows, self._encoded(decoded, low_res, rows), strict=True)) if rows else {}
+        for row, object_id in enumerate(decoded.object_ids):
+            memory, blocks = memories.get(row), None
+            if self._blocks is not None and memory is not None:
                 memory, blocks = self._blocks(memory)
-            self.bank.keep(object_id, seen, decoded.pinned, memory, decoded.pointer[row], blocks)
+            self.bank.keep(object_id, memory, decoded.pointer[row], blocks)
+
+    def _encoded(self, decoded: Decoded, low_res: Tensor, rows: list[int]) -> Tensor:
+        """Memories [rows, tokens, channels] of some rows of a batch."""
+        masks, score = low_res, decoded.score
+        if len(rows) < len(low_res):
+            masks, score = np.asarray(low_res)[rows], score[rows]
+        return self.sessions.run(
+            "memory_encoder",
+            {
+                "vision_feat": self.features["vision_feat"],
+                "low_res_mask": masks,
+                "object_score": score,
+                "binarize": np.full(len(rows), decoded.prompted, np.float32),
+            },
+        )["new_memory"]
 
     def snapshot(self) -> TrackerSnapshot:
         """The state after the last frame, from which a tracker of the same model can continue."""
@@ -219,21 +233,24 @@ class Masklets:
         return decoded
 
     def _choose(self, decoded: Decoded, out: Mapping[str, Tensor]) -> None:
-        """Replace the decoder's choice of candidates by that of the memory policy, if it makes one."""
+        """Replace the decoder's masks by those that the memory policy chooses, if it chooses any."""
         pairs = zip(decoded.object_ids, decoded.seen, strict=True)
         choices = [self.bank.choose(object_id, seen) for object_id, seen in pairs]
         if all(choice is None for choice in choices):
             return
         low_res, pointers = np.array(decoded.low_res), list(decoded.pointer)
         for row, choice in enumerate(choices):
-            seen = decoded.seen[row]
-            if choice is None or seen.candidates is None or seen.candidate_ious is None:
+            if choice is None:
                 continue
-            low_res[row, 0] = seen.candidates[choice]
-            pointers[row] = out["candidate_pointers"][row][1 + choice]
-            iou = float(seen.candidate_ious[choice])
-            effective = iou * _surely_visible(seen.score)
-            decoded.seen[row] = replace(seen, mask=low_res[row, 0], iou=iou, effective_iou=effective)
+            seen = decoded.seen[row]
+            if choice.candidate is not None and seen.candidates is not None and seen.candidate_ious is not None:
+                low_res[row, 0] = seen.candidates[choice.candidate]
+                pointers[row] = out["candidate_pointers"][row][1 + choice.candidate]
+                iou = float(seen.candidate_ious[choice.candidate])
+                seen = replace(seen, iou=iou, effective_iou=iou * float(_surely_visible(seen.score)))
+            if choice.mask is not None:
+                low_res[row, 0] = choice.mask
+            decoded.seen[row] = replace(seen, mask=low_res[row, 0])
         decoded.low_res, decoded.pointer = low_res, np.stack(pointers)
 
     def _attend(self, object_ids: list[int]) -> Tensor:

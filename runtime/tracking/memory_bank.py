@@ -19,7 +19,7 @@ from masklet.runtime.errors import PromptError, StateError
 from masklet.runtime.tracking.frame_slots import FrameSlots
 from masklet.runtime.tracking.known_policies import Memory, policy_of, policy_text
 from masklet.runtime.tracking.memory_limits import MemoryLimits
-from masklet.runtime.tracking.memory_policy import Attended, ObjectState, Seen
+from masklet.runtime.tracking.memory_policy import Attended, Choice, ObjectState, Seen
 from masklet.runtime.tracking.snapshot import ObjectSnapshot, TrackerSnapshot
 
 
@@ -82,34 +82,36 @@ class MemoryBank:
                 of.state, of.present = of.present, None
             self._settle(of)
 
-    def choose(self, object_id: int, seen: Seen) -> int | None:
-        """The candidate that the policy chooses on the current frame; None for the decoder's choice."""
+    def choose(self, object_id: int, seen: Seen) -> Choice | None:
+        """What the policy chooses on the current frame; None for the decoder's choice."""
         return self.policy.choose(self._objects[object_id].state, seen)
 
-    def keep(
-        self,
-        object_id: int,
-        seen: Seen,
-        pinned: bool,
-        memory: Tensor,
-        pointer: Tensor,
-        blocks: Tensor | None = None,
-    ) -> None:
-        """Store the current frame of an object; its first frame adds the object.
+    def note(self, object_id: int, seen: Seen, pinned: bool) -> bool:
+        """Update the policy's state with the current frame of an object; returns whether to keep a memory of the frame.
 
-        memory:  [tokens, channels].
-        pointer: [channels].
-        pinned:  whether the frame stays, as prompted frames do.
-        blocks:  [tokens] int64, for memories that are sets of tokens.
+        The first frame of an object adds the object.
+
+        pinned: whether the frame stays, as prompted frames do.
         """
         if object_id not in self._objects:
             self._admit(object_id, self.policy.start())
         of = self._objects[object_id]
+        of.present = self.policy.after(of.state, seen, pinned)
+        memories, _ = self.policy.kept(of.present, self._time + 1)
+        return self._time in memories
+
+    def keep(self, object_id: int, memory: Tensor | None, pointer: Tensor, blocks: Tensor | None = None) -> None:
+        """Store the current frame of an object, in place of what was stored of it; call `note` first.
+
+        memory:  [tokens, channels]; None if none is kept.
+        pointer: [channels].
+        blocks:  [tokens] int64, for memories that are sets of tokens.
+        """
+        of = self._objects[object_id]
         of.spatial.put(self._time, memory)
-        if of.blocks is not None and blocks is not None:
+        if of.blocks is not None:
             of.blocks.put(self._time, blocks)
         of.pointers.put(self._time, pointer)
-        of.present = self.policy.after(of.state, seen, pinned)
 
     def forget(self, object_id: int) -> None:
         """Drop an object and its memories."""

@@ -42,6 +42,17 @@ class Seen:
     camera: CameraMove | None = None
 
 
+class Choice(NamedTuple):
+    """What a policy uses instead of the decoder's choice.
+
+    candidate: index of a candidate; None for the decoder's choice.
+    mask:      [h, w] logits that replace the candidate's mask; None keeps it.
+    """
+
+    candidate: int | None
+    mask: Tensor | None = None
+
+
 class Slots(NamedTuple):
     """The maximum number of frames kept for one object: of spatial memories, and of pointers."""
 
@@ -120,8 +131,8 @@ class MemoryPolicy(ABC, Generic[State, Options]):
         """Whether it needs the motion of the camera."""
         return False
 
-    def choose(self, state: State, seen: Seen) -> int | None:
-        """Index of the chosen candidate on a frame without a prompt; None for the decoder's choice."""
+    def choose(self, state: State, seen: Seen) -> Choice | None:
+        """What is used on a frame without a prompt; None for the decoder's choice."""
         return None
 
     def kept(self, state: State, now: int) -> tuple[set[int], set[int]]:

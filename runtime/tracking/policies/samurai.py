@@ -15,7 +15,7 @@ import numpy as np
 from masklet.runtime.bundle.spec import Tensor
 from masklet.runtime.tracking.box_motion import NOWHERE, BoxMotion, Corners, overlap
 from masklet.runtime.tracking.mask_boxes import box_of
-from masklet.runtime.tracking.memory_policy import Attended, MemoryPolicy, ObjectState, Seen, check_range
+from masklet.runtime.tracking.memory_policy import Attended, Choice, MemoryPolicy, ObjectState, Seen, check_range
 
 ENLARGED = 4  # factor from low-resolution pixels to the pixels of the authors' code
 
@@ -82,7 +82,7 @@ class Samurai(MemoryPolicy[SamuraiState, SamuraiOptions]):
     def follows_camera(self) -> bool:
         return self.options.camera_motion
 
-    def choose(self, state: SamuraiState, seen: Seen) -> int | None:
+    def choose(self, state: SamuraiState, seen: Seen) -> Choice | None:
         """The candidate with the largest weighted sum of motion score and predicted IoU (B 452-476)."""
         if seen.candidates is None or seen.candidate_ious is None or seen.score <= self.options.min_object_score:
             return None
@@ -93,7 +93,7 @@ class Samurai(MemoryPolicy[SamuraiState, SamuraiOptions]):
             motion = np.array([overlap(expected, _corners(mask)) for mask in seen.candidates], np.float32)
             weight = self.options.motion_weight
             best = int(np.argmax(weight * motion + (1 - weight) * seen.candidate_ious))
-        return None if seen.score > 0 and best == int(np.argmax(seen.candidate_ious)) else best
+        return None if seen.score > 0 and best == int(np.argmax(seen.candidate_ious)) else Choice(best)
 
     def after(self, state: SamuraiState, seen: Seen, pinned: bool) -> SamuraiState:
         step = self._step(state, seen)
