@@ -28,9 +28,9 @@ def find_in_image(
     *,
     open_sessions: Callable[[Bundle], Sessions],
 ) -> None:
-    """Find every instance of concepts in one image and write what was asked for."""
+    """Find every instance of concepts in one image and write the requested outputs."""
     if outputs.every:
-        raise PromptError("--all is for points, boxes and masks: a phrase has one mask an instance")
+        raise PromptError("--all is for points, boxes and masks; an instance of a phrase has one mask")
     model = bundle.load()
     check_concepts(model.model, model.asset, concepts)
     pixels = read_image(image)
@@ -51,7 +51,7 @@ def find_in_image(
 
 
 def _document(image: Path, result: FrameResult, found: Sequence[Found]) -> dict[str, Any]:
-    """The line that --json prints; a concept is in it whether or not anything of it was found."""
+    """The line that --json prints; it contains every concept, also those without an instance."""
     concepts = [{"phrase": one.concept.name, "presence": round(one.presence, 5), "found": len(one)} for one in found]
     height, width = result.masks.shape[1:]
     return {"image": image.name, "size": [height, width], "concepts": concepts, "objects": object_records(result)}

@@ -1,4 +1,4 @@
-"""The trackers of a run's streams: they share sessions, and a detector of concepts where one is needed."""
+"""The trackers of a run's streams: they share sessions, and a concept detector if one is needed."""
 
 from functools import cached_property
 
@@ -20,16 +20,16 @@ class Trackers:
 
     @property
     def finds_concepts(self) -> bool:
-        """Whether the model can look for phrases."""
+        """Whether the model can find phrases."""
         return self._sessions.model.concepts is not None
 
     @property
     def concepts(self) -> tuple[Concept, ...] | None:
-        """What streams begin to look for; None where the model cannot."""
+        """The concepts that streams look for at their start; None if the model cannot find concepts."""
         return self._options.concepts if self.finds_concepts else None
 
     def of(self, one: Opened) -> CorrectableTracker:
-        """The tracker with which a stream begins, or goes on from its state."""
+        """The tracker with which a stream starts, or continues from its state."""
         if self._options.concepts:
             return self.looking_for(self._options.concepts)
         tracker = self._prompted()
@@ -38,9 +38,9 @@ class Trackers:
         return tracker
 
     def looking_for(self, concepts: tuple[Concept, ...]) -> CorrectableTracker:
-        """A tracker that finds concepts, or of prompted objects alone where there is none.
+        """A tracker that finds concepts, or tracks prompted objects only if there are no concepts.
 
-        Raises PromptError for a concept that cannot be looked for, StateError where its state would have to be kept.
+        Raises PromptError for a concept that cannot be found, StateError if its state would have to be saved.
         """
         if not concepts:
             return self._prompted()

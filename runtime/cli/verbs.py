@@ -56,9 +56,9 @@ def run(
 
     Objects are prompted, or found as instances of a phrase.
 
-    Text finds, points refine: with --text, prompts count from the second frame on, and name objects by their ids.
-    With several sources, a prompt STREAM/[ID][@FRAME]:... is for that one, any other for every one, and {stream} in
-    a path stands for the number.
+    With --text, points refine the instances: they apply from the second frame on and name objects by their ids.
+    With several sources, a prompt STREAM/[ID][@FRAME]:... is for one stream and any other prompt for all of them, and
+    {stream} in a path stands for the stream's number.
     """
     from masklet.runtime.cli.open_stream import RunOptions
     from masklet.runtime.cli.run_streams import orders, run_streams
@@ -107,7 +107,7 @@ def inspect(
 
 
 def doctor(json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False) -> None:
-    """Say what is installed here, and what is missing for what."""
+    """Show what is installed on this machine, and which features lack a package."""
     from masklet.runtime.cli.doctor import report
 
     report(as_json=json)

@@ -89,12 +89,12 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(cli: Cli, nano_bundle: Path
     broken.write_text(cut_off + '{"frame": 99, "ti')  # a line that was being written
     code, _, err = cli(*words)
     assert code == 0, err
-    assert "goes on after frame" in err
+    assert "continues after frame" in err
     assert broken.read_text() == whole.read_text(), "the same ids, scores and masks, each frame once"
     overlay = tmp_path / "o.mp4"
     code, _, err = cli(*words, "--overlay", overlay)
     assert code == 0, "a service that restarts on failure would otherwise never end"
-    assert "was run to its end; nothing is left to do" in err
+    assert "was run to its end, nothing is left to do" in err
     assert broken.read_text() == whole.read_text()
     assert not overlay.exists()
 

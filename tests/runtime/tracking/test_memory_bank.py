@@ -270,5 +270,5 @@ def test_bytes_are_those_of_the_arrays() -> None:
 
 def test_an_unknown_object_cannot_be_forgotten() -> None:
     bank = MemoryBank(model(MemorySpec(recent_frames=1, prompted_frames=1, pointers=2)))
-    with pytest.raises(PromptError, match="no object 3 is tracked; there are none"):
+    with pytest.raises(PromptError, match="no object 3 is tracked; tracked objects: none"):
         bank.forget(3)
