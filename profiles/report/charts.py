@@ -88,15 +88,17 @@ def cost_by_memories(report: Report) -> str | None:
 def roof(found: Roofline, colour: Mapping[str, str]) -> str:
     """Achieved arithmetic over arithmetic intensity, below the roofline of the machine."""
     machine = found.machine
-    knee = machine.gflops / machine.gbytes
-    intensities = [stage.intensity for stage in found.stages.values() if stage.intensity] + [knee]
-    reached = [stage.gflops for stage in found.stages.values() if stage.gflops] + [machine.gflops]
+    roofs = {peak: name for peak, name in ((machine.gflops, ""), (machine.bf16_gflops, " in bf16")) if peak}
+    intensities = [stage.intensity for stage in found.stages.values() if stage.intensity]
+    intensities += [peak / machine.gbytes for peak in roofs]
+    reached = [stage.gflops for stage in found.stages.values() if stage.gflops] + [*roofs]
     x = Axis(min(intensities) / 4, max(intensities) * 6, "FLOP per byte", log=True)
     chart = Chart(x, Axis(min(reached) / 4, max(reached) * 3, "GFLOP/s", log=True), height=300)
     slope_from = max(x.low, chart.y.low / machine.gbytes)
-    slope = [(slope_from, slope_from * machine.gbytes), (knee, machine.gflops), (x.high, machine.gflops)]
-    chart.line(slope, "var(--text)", "roof")
-    chart.text(x.high, machine.gflops, f"{machine.gflops:.0f} GFLOP/s", "note end", dx=-2, dy=-6)
+    for peak, name in roofs.items():
+        slope = [(slope_from, slope_from * machine.gbytes), (peak / machine.gbytes, peak), (x.high, peak)]
+        chart.line(slope, "var(--text)", "roof")
+        chart.text(x.high, peak, f"{peak:.0f} GFLOP/s{name}", "note end", dx=-2, dy=-6)
     names = []
     for name, stage in found.stages.items():
         if stage.intensity and stage.gflops and stage.share is not None:

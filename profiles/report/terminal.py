@@ -92,7 +92,10 @@ def roofline_table(found: Roofline) -> Table:
     """Every stage compared with the peaks of the machine."""
     machine = found.machine
     threads = "all cores" if machine.threads is None else f"{machine.threads} threads"
-    title = f"Roofline: {machine.gflops:.0f} GFLOP/s, {machine.gbytes:.1f} GB/s measured here with numpy, {threads}"
+    low = "" if machine.bf16_gflops is None else f" ({machine.bf16_gflops:.0f} in bf16, with OpenVINO)"
+    title = (
+        f"Roofline: {machine.gflops:.0f} GFLOP/s{low}, {machine.gbytes:.1f} GB/s measured here with numpy, {threads}"
+    )
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for name in ("stage", "at"):
         table.add_column(name)

@@ -18,6 +18,13 @@ from masklet.runtime.cli.options import (
 )
 from masklet.runtime.cli.stream_options import StreamOptions
 
+Leaving = Annotated[
+    list[str],
+    typer.Option(
+        "--remove", metavar="ID@FRAME", help="Stop tracking an object before a frame; may be given several times."
+    ),
+]
+
 
 @grouped
 def run(
@@ -40,12 +47,7 @@ def run(
     speed: SpeedOptions,
     backend: BackendOptions,
     loading: BundleOptions,
-    removals: Annotated[
-        list[str],
-        typer.Option(
-            "--remove", metavar="ID@FRAME", help="Stop tracking an object before a frame; may be given several times."
-        ),
-    ] = [],  # noqa: B006 typer copies the default
+    removals: Leaving = [],  # noqa: B006 typer copies the default
     non_overlapping: Annotated[
         bool, typer.Option("--non-overlapping", help="Give each pixel to one object at most.")
     ] = False,
