@@ -77,7 +77,9 @@ class OpenVino:
         return self._open(path, stage, self._hint, cache)
 
     def _open(self, path: Path, stage: StageSpec, hint: Hint, cache: Path | None) -> OpenVinoSession:
-        return OpenVinoSession(stage, StageGraph(stage, path, self._core, self._device, self._config(hint), cache))
+        return OpenVinoSession(
+            stage, StageGraph(stage, path, self._core, self._device, self._config(stage, hint), cache)
+        )
 
     def _graph(self, bundle: Bundle, stage: StageSpec) -> Artifact:
         return bundle.artifact(stage.name, self.formats)
@@ -88,7 +90,7 @@ class OpenVino:
         any_proved = any(bundle.manifest.proves(stage, precision) for stage, precision in low.items())
         return "f32" if any_proved and not bundle.manifest.proves(graph.stage, low[graph.stage]) else self._hint
 
-    def _config(self, hint: Hint) -> dict[str, Any]:
+    def _config(self, stage: StageSpec, hint: Hint) -> dict[str, Any]:
         config: dict[str, Any] = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"}
         if self._device != "CPU":
             return config
@@ -97,8 +99,11 @@ class OpenVino:
             "ENABLE_HYPER_THREADING": True,  # or it takes fewer than it was asked for
             "ENABLE_CPU_PINNING": False,  # or two processes take turns on the same cores
         }
-        if self._threads == 1:
-            config["SNIPPETS_MODE"] = "DISABLE"  # one thread in bf16: OpenVINO 2026.4 crashes on a chain of three Gemms
+        # Attention that is fused into one kernel pays where there are many heads and windows, as in encoders; with one
+        # object and eight tokens there is too little to deal out. And with one thread in bf16 a chain of three Gemms
+        # crashes the compiler of OpenVINO 2026.4.
+        if stage.symbols() or self._threads == 1:
+            config["SNIPPETS_MODE"] = "DISABLE"
         return config
 
 
