@@ -13,7 +13,7 @@ from masklet.runtime.errors import PromptError
 from masklet.runtime.tracking.box_motion import BoxMotion, Corners
 from masklet.runtime.tracking.mask_boxes import box_of
 
-LEAST_IOU = 0.75  # of the mask that was found with the one that was expected, for an object to wait
+LEAST_IOU = 0.8  # of the mask that was found with the one that was expected, for an object to wait
 LEAST_MOVE = 0.25  # pixels of a low-resolution mask; a smaller move leaves it as it is
 
 
