@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ sys.path[:0] = [str(HERE), str(HERE.parents[1] / "tests"), str(HERE.parents[1] /
 
 import cv2  # noqa: E402
 import numpy as np  # noqa: E402
+from masklet.calibration.report.provenance import cpu_name  # noqa: E402
 from masklet.runtime.backends.ort.backend import OnnxRuntime  # noqa: E402
 from masklet.runtime.backends.sessions import Sessions  # noqa: E402
 from masklet.runtime.bundle.bundle import Bundle  # noqa: E402
@@ -32,7 +34,6 @@ from masklet.runtime.bundle.spec import Tensor  # noqa: E402
 from masklet.runtime.tracking.memory_detail import BlockMemory, MemoryDetail  # noqa: E402
 from masklet.runtime.tracking.memory_limits import MemoryLimits  # noqa: E402
 from masklet.runtime.tracking.video_tracker import TrackerOptions, VideoTracker  # noqa: E402
-from stages import cpu_name  # noqa: E402
 
 CHECKPOINT = HERE.parents[1] / "demos" / "nano" / "checkpoint"
 PAGE = HERE / "tune.md"
@@ -107,12 +108,13 @@ def attention(given: argparse.Namespace) -> str:
         feeds = {f"exact, {n}": feeds_of(whole.model, None, n, rng) for n in (1, 7)}
         feeds |= {f"{d}, 7": feeds_of(tokens.model, d, 7, rng) for d in DETAILS}
         calls: dict[str, Callable[[], Any]] = {
-            name: (lambda f=f, s=exact if name.startswith("exact") else blocks: s.run(f)) for name, f in feeds.items()
+            name: partial((exact if name.startswith("exact") else blocks).run, f) for name, f in feeds.items()
         }
         found = turns(calls, given.rounds)
     one = found["exact, 1"]
     lines = [
-        f"SAM 2.1 hiera-tiny, random weights, {size} px, one object of {OBJECT:.0%} of the picture, {POINTERS} pointers; "
+        f"SAM 2.1 hiera-tiny, random weights, {size} px, one object of {OBJECT:.0%} of the picture, {POINTERS} "
+        "pointers; "
         f"ONNX Runtime FP32, {given.threads} threads, medians of {given.rounds}, taking turns.",
         "",
         "| memory, memories | tokens | ms | of one whole memory |",
@@ -163,7 +165,8 @@ def memory(given: argparse.Namespace) -> str:
     lines = [
         f"nano exported at {given.size} px, {given.clips} held-out clips of each kind, two objects, one click each.",
         "",
-        f"| memory | tokens kept | {' | '.join(f'{kind} J&F' for kind in kinds)} | {' | '.join(f'lost, {k}' for k in kinds)} |",
+        f"| memory | tokens kept | {' | '.join(f'{kind} J&F' for kind in kinds)} | "
+        f"{' | '.join(f'lost, {k}' for k in kinds)} |",
         f"| --- | ---: |{' ---: |' * 2 * len(kinds)}",
     ]
     for name, jf in rows.items():

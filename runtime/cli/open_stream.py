@@ -42,7 +42,10 @@ class RunOptions:
     view:    [HOST:]PORT to serve a live view at; None for none.
     memory:  the memory policy; the model's own where None.
     limits:  how much of its memories a frame attends to.
-    update_interval: prompted objects that move as expected are segmented every n-th frame.
+    update_interval: prompted objects that move as expected are segmented every n-th frame; None for every frame, or as
+             the bundle is tuned.
+    target_fps: frames per second that a tuned bundle keeps to; None for its settings throughout.
+    untuned: a bundle's tuned settings are left out.
     removals: the objects that leave before a frame, by frame.
     """
 
@@ -61,7 +64,9 @@ class RunOptions:
     log_json: bool
     memory: str | None
     limits: MemoryLimits
-    update_interval: int
+    update_interval: int | None
+    target_fps: float | None
+    untuned: bool
     removals: Removals
 
 

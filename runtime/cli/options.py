@@ -326,13 +326,24 @@ class SpeedOptions(OptionGroup):
 
     panel = "Speed"
     update_interval: Annotated[
-        int,
+        int | None,
         typer.Option(
             min=1,
             help="Segment objects that move as expected every n-th frame only, and move their masks along in between; "
-            'such an object has "stale" in the JSON lines.',
+            'such an object has "stale" in the JSON lines. 1 if absent.',
         ),
-    ] = 1
+    ] = None
+    target_fps: Annotated[
+        float | None,
+        typer.Option(
+            min=0.01,
+            help="Of a tuned bundle: keep to that many frames per second when objects join, with fewer memories and "
+            "rarer updates; every change is logged.",
+        ),
+    ] = None
+    untuned: Annotated[
+        bool, typer.Option("--untuned", help="Leave out the settings that `masklet tune` wrote into the bundle.")
+    ] = False
 
 
 @dataclass(frozen=True)

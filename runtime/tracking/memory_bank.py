@@ -48,7 +48,7 @@ class MemoryBank:
     """The memories of every object of one stream. What is read or kept is that of the frame of the last `begin`.
 
     memory: the policy; the model's own where None.
-    limits: how much of what the policy chooses is attended.
+    limits: how much of what the policy chooses is attended; may change between two frames.
     tokens: of each spatial memory, for models whose memories are sets of tokens.
     Raises PromptError for ids that it does not know.
     """
@@ -60,7 +60,7 @@ class MemoryBank:
         limits: MemoryLimits = MemoryLimits(),
         tokens: int | None = None,
     ) -> None:
-        self.policy, self._limits = policy_of(model, memory), limits
+        self.policy, self.limits = policy_of(model, memory), limits
         self._spec = self.policy.spec
         self._inputs = {t.name: t for t in model.stage("memory_attention").inputs}
         self._tokens = tokens
@@ -232,7 +232,7 @@ class MemoryBank:
         for slots in of.memories:
             slots.begin(self._time, memories)
         of.pointers.begin(self._time, pointers)
-        of.attended = self._limits.cut(self.policy.attended(of.state, self._time), of.state.pinned)
+        of.attended = self.limits.cut(self.policy.attended(of.state, self._time), of.state.pinned)
 
 
 def _gathered(attended: Sequence[tuple[Tensor, list[int]]]) -> tuple[Tensor, list[list[int]]]:
