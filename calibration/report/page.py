@@ -181,9 +181,10 @@ def _shown(report: Report, worst: Worst) -> tuple[str, str, str, str]:
     clip, frame = (-number for number in worst.place)
     source = "/".join(Path(report.sources[clip]).parts[-2:])
     name = f"{source}, frame {frame}: IoU {1 - worst.difference:.3f}"
-    return name, _picture(worst.full), _picture(worst.low), _picture(worst.differ)
+    return name, picture(worst.full), picture(worst.low), picture(worst.differ)
 
 
-def _picture(image: U8) -> str:
+def picture(image: U8) -> str:
+    """An RGB image as the address of a JPEG within the page."""
     encoded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])[1]
     return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode()

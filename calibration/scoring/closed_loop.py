@@ -150,11 +150,21 @@ def evaluate(
     sessions: Sessions, clips: Sequence[Clip], fp32: Sequence[MaskLines], progress: Callable[[int], None]
 ) -> Evaluation:
     """Run sessions over clips. fp32: masks of the FP32 pipeline for each clip. progress: called with frames done."""
+    return judge(clips, fp32, lambda clip: run(sessions, clip), progress)
+
+
+def judge(
+    clips: Sequence[Clip],
+    fp32: Sequence[MaskLines],
+    frames: Callable[[Clip], Iterable[tuple[Frame, FrameResult]]],
+    progress: Callable[[int], None],
+) -> Evaluation:
+    """Compare the results of clips with those of the FP32 pipeline. frames: runs a clip."""
     scores: list[FrameScore] = []
     worst: list[Worst] = []
     for number, clip in enumerate(clips):
         score = scorer(number, clip)
-        for frame, low in run(sessions, clip):
+        for frame, low in frames(clip):
             full = fp32[number].result(frame.index, frame.hw)
             found = list(score(frame, full, low))
             scores += found

@@ -125,14 +125,15 @@ def on_another(track: Track, labels: Tensor, own: int) -> Tensor:
 def count(track: Track, labels: Tensor, own: int, away: int) -> Counts:
     """Count one object of a clip."""
     scored = [accuracy(track.found[frame], track.true[frame]) for frame in track.later()]
-    ghosts = track.found[track.absent].any(axis=(1, 2))
+    absent = int(track.absent.sum())
+    ghosts = int(track.found[track.absent].any(axis=(1, 2)).sum())
     returns = [max(accuracy(track.found[f], track.true[f]).J for f in frames) for frames in track.returns()]
     others = on_another(track, labels, own)
     return Counts(
         len(scored),
         sum((one.J + one.F) / 2 for one in scored),
-        len(ghosts),
-        int(ghosts.sum()),
+        absent,
+        ghosts,
         len(returns),
         sum(best >= RECOVERED for best in returns),
         int(np.sum(others[1:] & ~others[:-1])),
@@ -178,8 +179,8 @@ def table(rows: Sequence[Mapping[str, Any]], policies: Sequence[str]) -> list[st
     lines += ["", "| away, frames | " + " | ".join(policies) + " |", "| ---: |" + " ---: |" * len(policies)]
     for away in ABSENCES:
         absent = [row for row in rows if row["away"] == away]
-        cells = [[row for row in absent if row["policy"] == policy] for policy in policies]
-        shares = [_share(sum(r["found"] for r in c), sum(r["returns"] for r in c)) for c in cells]
+        groups = [[row for row in absent if row["policy"] == policy] for policy in policies]
+        shares = [_share(sum(r["found"] for r in group), sum(r["returns"] for r in group)) for group in groups]
         lines.append(f"| {away} | {' | '.join(shares)} |")
     return lines
 

@@ -42,7 +42,10 @@ class RunOptions:
     view:    [HOST:]PORT to serve a live view at; None for no view.
     memory:  the memory policy; None for the model's.
     limits:  how many memories a frame attends to.
-    update_interval: prompted objects that move as expected are segmented every n-th frame.
+    update_interval: prompted objects that move as expected are segmented every n-th frame; None for every frame, or
+             as the bundle was tuned.
+    target_fps: frames per second that a tuned bundle keeps; None for its settings throughout.
+    untuned: ignore the bundle's tuned settings.
     removals: the objects that are removed before a frame, by frame.
     """
 
@@ -61,7 +64,9 @@ class RunOptions:
     log_json: bool
     memory: str | None
     limits: MemoryLimits
-    update_interval: int
+    update_interval: int | None
+    target_fps: float | None
+    untuned: bool
     removals: Removals
 
 

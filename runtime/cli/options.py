@@ -328,13 +328,24 @@ class SpeedOptions(OptionGroup):
 
     panel = "Speed"
     update_interval: Annotated[
-        int,
+        int | None,
         typer.Option(
             min=1,
             help="Segment objects that move as expected only on every n-th frame, and shift their masks in between; "
-            'such an object has "stale" in the JSON lines.',
+            'such an object has "stale" in the JSON lines. Default: 1, or as the bundle was tuned.',
         ),
-    ] = 1
+    ] = None
+    target_fps: Annotated[
+        float | None,
+        typer.Option(
+            min=0.01,
+            help="For a tuned bundle: keep this many frames per second as objects join, with fewer memories and "
+            "rarer updates; every change is logged.",
+        ),
+    ] = None
+    untuned: Annotated[
+        bool, typer.Option("--untuned", help="Ignore the settings that `masklet tune` wrote into the bundle.")
+    ] = False
 
 
 @dataclass(frozen=True)

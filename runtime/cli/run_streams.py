@@ -11,6 +11,7 @@ from masklet.runtime.bundle.bundle import Bundle, BundleChoice
 from masklet.runtime.cli.open_stream import Opened, Order, RunOptions, open_stream
 from masklet.runtime.cli.per_stream import outputs_of, path_of
 from masklet.runtime.cli.trackers import Trackers
+from masklet.runtime.cli.tuned_options import with_tuning
 from masklet.runtime.concepts.detector import check_concepts
 from masklet.runtime.concepts.tracker import NO_STATE
 from masklet.runtime.errors import SourceError, StateError
@@ -67,13 +68,14 @@ def run_streams(bundle: BundleChoice, wanted: Sequence[Order], options: RunOptio
     If a source cannot be opened, the others run without it; the run ends if it is the only one.
     """
     model = bundle.load()
+    console = Console(stderr=True)
+    log = Log(lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True), options.log_json)
+    options = with_tuning(options, model, lambda line: log.event("tuned", line))
     if options.concepts:
         check_concepts(model.model, model.asset, options.concepts)
     if model.model.memory is not None or not options.concepts:
         policy_of(model.model, options.memory)  # check that the model supports it before anything is opened
         block_memory(model.model, options.limits.detail)
-    console = Console(stderr=True)
-    log = Log(lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True), options.log_json)
     with ExitStack() as stack:
         metrics = stack.enter_context(Metrics(*parse_address(options.metrics))) if options.metrics else None
         times = StageTimes()
@@ -86,7 +88,13 @@ def run_streams(bundle: BundleChoice, wanted: Sequence[Order], options: RunOptio
             model, lambda who: log.event("backend", who), times.wrap if timed else None
         )
         stack.enter_context(sessions)
-        wake_up, trackers = WakeUp(), Trackers(sessions, options)
+
+        def stepped(stream: int, step: int, why: str) -> None:
+            log.event("budget", why, stream=stream if len(wanted) > 1 else None)
+            if metrics is not None:
+                metrics.stepped(stream, step)
+
+        wake_up, trackers = WakeUp(), Trackers(sessions, options, model.manifest.tuning, stepped)
         sinks = [stack.enter_context(one.outputs.open(one.source.fps, one.schedule, times.since)) for one in opened]
         streams = [
             _stream(one, into, trackers, wake_up, metrics, view) for one, into in zip(opened, sinks, strict=True)

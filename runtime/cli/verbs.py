@@ -81,6 +81,8 @@ def run(
         memory=memory.memory,
         limits=memory.limits(),
         update_interval=speed.update_interval,
+        target_fps=speed.target_fps,
+        untuned=speed.untuned,
         removals=parse_removals(removals),
     )
     schedules = [prompts.schedule_of(n, len(sources), frames.first) for n in range(1, len(sources) + 1)]

@@ -57,7 +57,8 @@ class TrackingRequest:
     def tracker(self, sessions: Sessions, options: TrackerOptions | None = None) -> Tracker:
         """The tracker for the request. Encodes phrases, once."""
         if self.concepts:
-            return ConceptTracker(sessions, self.concepts, self.found_with)
+            limits = None if options is None else options.limits
+            return ConceptTracker(sessions, self.concepts, self.found_with, limits=limits)
         return VideoTracker(sessions, options)
 
 

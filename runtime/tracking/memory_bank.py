@@ -49,7 +49,7 @@ class MemoryBank:
     """The memories of every object of one stream. The current frame is that of the last `begin`.
 
     memory: memory policy; None for the model's own.
-    limits: how much of the policy's choice is attended to.
+    limits: how much of the policy's choice is attended to; may change between two frames.
     tokens: tokens of each spatial memory, for models whose memories are sets of tokens.
     Raises PromptError for unknown ids.
     """
@@ -61,7 +61,7 @@ class MemoryBank:
         limits: MemoryLimits = MemoryLimits(),
         tokens: int | None = None,
     ) -> None:
-        self.policy, self._limits = policy_of(model, memory), limits
+        self.policy, self.limits = policy_of(model, memory), limits
         self._spec = self.policy.spec
         self._inputs = {t.name: t for t in model.stage("memory_attention").inputs}
         self._tokens = tokens
@@ -238,7 +238,7 @@ class MemoryBank:
         for slots in of.memories:
             slots.begin(self._time, memories)
         of.pointers.begin(self._time, pointers)
-        of.attended = self._limits.cut(self.policy.attended(of.state, self._time), of.state.pinned)
+        of.attended = self.limits.cut(self.policy.attended(of.state, self._time), of.state.pinned)
 
 
 def _gathered(attended: Sequence[tuple[Tensor, list[int]]]) -> tuple[Tensor, list[list[int]]]:

@@ -13,7 +13,7 @@ from masklet.runtime.errors import PromptError
 from masklet.runtime.tracking.box_motion import BoxMotion, Corners
 from masklet.runtime.tracking.mask_boxes import box_of
 
-LEAST_IOU = 0.75  # minimum IoU of the found and the expected mask, for an object to wait
+LEAST_IOU = 0.8  # minimum IoU of the found and the expected mask, for an object to wait
 LEAST_MOVE = 0.25  # pixels of a low-resolution mask; a smaller motion is ignored
 
 
@@ -61,25 +61,26 @@ class LastSeen:
 class UpdateInterval:
     """Decides which objects are segmented on a frame, and remembers the others.
 
-    interval: an object that is where it was expected is segmented only on frames whose number is a multiple of it.
+    interval: an object that is where it was expected is segmented only on frames whose number is a multiple of it; may
+              change between two frames.
     Raises PromptError for an interval below 1.
     """
 
     def __init__(self, interval: int) -> None:
         if interval < 1:
             raise PromptError(f"update interval {interval}: give 1 or more")
-        self._interval = interval
+        self.interval = interval
         self._seen: dict[int, LastSeen] = {}
 
     def waiting(self, object_ids: list[int], time: int) -> dict[int, LastSeen]:
         """The objects that need not be segmented at `time`."""
-        if time % self._interval == 0:
+        if time % self.interval == 0:
             return {}
         return {i: self._seen[i] for i in object_ids if i in self._seen and self._seen[i].waits}
 
     def note(self, object_id: int, time: int, low_res: Tensor, score: float) -> None:
         """Record an object that was segmented, replacing a record of the same time."""
-        if self._interval == 1:
+        if self.interval == 1:
             return
         corners, before = _corners(low_res), self._seen.get(object_id)
         expected = None if before is None or before.time >= time else before.expected(time)

@@ -7,6 +7,7 @@ import numpy as np
 from masklet.runtime.backends.sessions import Sessions
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.bundle.spec import Tensor
+from masklet.runtime.bundle.tuning import Attending
 from masklet.runtime.errors import PolicyError
 from masklet.runtime.pixels.geometry import boxes_xyxy, fill_holes, masks_to_source, non_overlapping, resize_mask
 from masklet.runtime.prompts.prompts import Mask, Prompt
@@ -162,6 +163,12 @@ class VideoTracker:
         self._masklets.check(object_id, prompt, self._masklets.frame)
         self._remember([self._prompted(object_id, prompt)])
         return self.current().result()
+
+    def attend(self, attending: Attending) -> None:
+        """Attend to as many frames and pointers from the next frame on, and segment objects as often."""
+        detail = None if self._options.limits is None else self._options.limits.detail
+        self._bank.limits = MemoryLimits(attending.memory_frames, attending.pointers, detail)
+        self._updates.interval = attending.update_interval
 
     def remove(self, object_id: int) -> None:
         """Stop tracking an object. Raises PromptError if there is no object of that id."""
