@@ -32,6 +32,7 @@ lint: $(READY)
 	$(BIN)/mypy
 	.ci/python310 $(BIN)/python
 	$(BIN)/lint-imports
+	$(BIN)/python .ci/rooms.py
 
 lint-tensorrt: $(READY)
 	.ci/tensorrt $(BIN)/python

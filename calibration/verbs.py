@@ -22,6 +22,8 @@ class Precision(str, Enum):
     int8 = "int8"
     fp16 = "fp16"
     int8_fp16 = "int8-fp16"
+    bf16 = "bf16"
+    int8_bf16 = "int8-bf16"
 
 
 class Method(str, Enum):
@@ -67,14 +69,17 @@ def calibrate(
     loading: BundleOptions,
     precision: Annotated[
         Precision,
-        typer.Option(help="int8: for CPUs, FP32 between its layers; int8-fp16: for GPUs, FP16 between them; fp16."),
+        typer.Option(
+            help="int8: for CPUs, FP32 between its layers; int8-fp16: for GPUs, FP16 between them; fp16; bf16 and "
+            "int8-bf16: for CPUs that compute in bfloat16, on --backend openvino and auto."
+        ),
     ] = Precision.int8,
     force: Annotated[
         bool, typer.Option("--force", help="Write it though it loses too much, and replace a bundle that is there.")
     ] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of each stage; all cores by default.")] = None,
 ) -> None:
-    """Make an FP16 or INT8 bundle, and prove what it costs.
+    """Make an FP16, INT8 or bfloat16 bundle, and prove what it costs.
 
     The bundle runs over the sources in FP32, then at the low precision, and its masks are compared frame by frame; with
     --text, instances that overlap are the same. What costs more than it may goes up again, stage by stage and part by

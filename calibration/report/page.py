@@ -57,7 +57,8 @@ J&amp;F lost{% endif %}.</p>
 <th>speed</th><th>difference</th><th>IoU, alone</th><th>J&amp;F, alone</th></tr>
 {% for row in stages %}<tr>{% for cell in row %}<td{% if loop.index == 2 %} class="words"{% endif %}>{{ cell }}</td>
 {% endfor %}</tr>{% endfor %}</table>
-<p>Milliseconds per call: ONNX Runtime, alternating with FP32 on recorded frames; speed: median of pairs of calls,
+<p>Ran on {{ r.ran_on }}. Milliseconds per call alternate with FP32 in ONNX Runtime on recorded frames; speed: median of
+pairs of calls,
 slowest and fastest in brackets.{% if r.speed %} All stages together, one call each:
 {{ "%.2f"|format(r.speed) }}x as fast as FP32.{% endif %}
 {% if r.measured.busy %} <b class="bad">The machine was busy: speeds mean little.</b>{% endif %}

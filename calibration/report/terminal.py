@@ -18,6 +18,8 @@ def show(report: Report) -> None:
             "speeds mean little",
             highlight=False,
         )
+    if report.precision.bf16_tensors:
+        console.print(f"{report.precision} ran on {report.ran_on}, FP32 on ONNX Runtime", highlight=False, markup=False)
     console.print(_stages(report))
     if report.speed is not None:
         console.print(f"one call of every stage: {report.speed:.2f}x as fast as FP32", highlight=False)

@@ -20,6 +20,7 @@ ORDER = [
     "frame",
     "run",
     "annotate",
+    "convert",
     "segment",
     "everything",
     "calibrate",

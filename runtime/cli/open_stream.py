@@ -42,6 +42,7 @@ class RunOptions:
     view:    [HOST:]PORT to serve a live view at; None for none.
     memory:  the memory policy; the model's own where None.
     limits:  how much of its memories a frame attends to.
+    update_interval: prompted objects that move as expected are segmented every n-th frame.
     removals: the objects that leave before a frame, by frame.
     """
 
@@ -60,6 +61,7 @@ class RunOptions:
     log_json: bool
     memory: str | None
     limits: MemoryLimits
+    update_interval: int
     removals: Removals
 
 

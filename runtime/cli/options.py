@@ -149,11 +149,15 @@ class FollowedPhraseOptions(PhraseOptions):
         ),
     ] = 15
 
+    detection_interval: Annotated[
+        int, typer.Option(min=1, help="Run the detector on every n-th frame; instances are tracked in between.")
+    ] = 1
+
     def found_with(self) -> "ConceptOptions":
         """How instances are found and followed."""
         from masklet.runtime.concepts.options import ConceptOptions
 
-        return ConceptOptions.of(self.min_score, self.hotstart)
+        return replace(ConceptOptions.of(self.min_score, self.hotstart), detection_interval=self.detection_interval)
 
     def wanted(self, schedule: "Schedule") -> "TrackingRequest":
         """What to track: these phrases, and prompts of objects."""
@@ -314,6 +318,21 @@ class MemoryOptions(OptionGroup):
 
         detail = None if self.memory_detail is None else MemoryDetail.parse(self.memory_detail)
         return MemoryLimits(self.memory_frames, self.pointers, detail)
+
+
+@dataclass(frozen=True)
+class SpeedOptions(OptionGroup):
+    """What is not computed on every frame."""
+
+    panel = "Speed"
+    update_interval: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Segment objects that move as expected every n-th frame only, and move their masks along in between; "
+            'such an object has "stale" in the JSON lines.',
+        ),
+    ] = 1
 
 
 @dataclass(frozen=True)

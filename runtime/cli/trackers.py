@@ -7,7 +7,7 @@ from masklet.runtime.cli.open_stream import Opened, RunOptions
 from masklet.runtime.concepts.concept import Concept
 from masklet.runtime.concepts.detector import ConceptDetector
 from masklet.runtime.concepts.tracker import NO_STATE, ConceptTracker
-from masklet.runtime.errors import StateError
+from masklet.runtime.errors import PromptError, StateError
 from masklet.runtime.tracking.tracker import CorrectableTracker
 from masklet.runtime.tracking.video_tracker import TrackerOptions, VideoTracker
 
@@ -46,6 +46,8 @@ class Trackers:
             return self._prompted()
         if self._options.state is not None:
             raise StateError(NO_STATE)
+        if self._options.update_interval > 1:
+            raise PromptError("--update-interval is for prompted objects; with --text leave it out")
         memory, limits = self._options.memory, self._options.limits
         return ConceptTracker(self._sessions, concepts, self._detector.options, self._detector, memory, limits)
 
@@ -54,5 +56,8 @@ class Trackers:
         return ConceptDetector(self._sessions, self._options.found_with)
 
     def _prompted(self) -> VideoTracker:
-        options = TrackerOptions(non_overlapping=self._options.non_overlapping, limits=self._options.limits)
-        return VideoTracker(self._sessions, options, self._options.memory)
+        given = self._options
+        options = TrackerOptions(
+            non_overlapping=given.non_overlapping, limits=given.limits, update_interval=given.update_interval
+        )
+        return VideoTracker(self._sessions, options, given.memory)

@@ -13,6 +13,7 @@ from masklet.runtime.cli.options import (
     OutputOptions,
     PromptOptions,
     ReversibleFrameOptions,
+    SpeedOptions,
     StreamedPhraseOptions,
 )
 from masklet.runtime.cli.stream_options import StreamOptions
@@ -36,6 +37,7 @@ def run(
     camera: CameraOptions,
     watching: StreamOptions,
     memory: MemoryOptions,
+    speed: SpeedOptions,
     backend: BackendOptions,
     loading: BundleOptions,
     removals: Annotated[
@@ -76,6 +78,7 @@ def run(
         log_json=watching.log_json,
         memory=memory.memory,
         limits=memory.limits(),
+        update_interval=speed.update_interval,
         removals=parse_removals(removals),
     )
     schedules = [prompts.schedule_of(n, len(sources), frames.first) for n in range(1, len(sources) + 1)]

@@ -66,20 +66,25 @@ class Follower:
     def __init__(self, masklets: Masklets, life: Lifecycle, options: ConceptOptions) -> None:
         self._masklets, self._life, self._options = masklets, life, options
         self.next_id = FIRST_ID
+        self._detected_at: int | None = None
         self._latest: dict[int, F32] = {}
 
-    def update(self, pending: PendingConcepts, detections: Sequence[Detections | None]) -> set[int]:
+    def update(
+        self, pending: PendingConcepts, detections: Sequence[Detections | None], looked: bool = True
+    ) -> set[int]:
         """Propagate the tracks to the current frame, match them with the detections, and start new tracks.
 
         pending: receives the objects to show.
         detections: of each concept; None if the detector did not run for it.
+        looked:     whether the frame was one for the detector; otherwise the tracks are only propagated, and no rule
+                 counts the frame.
         Returns the ids of tracks removed as false positives. Tracks that were not detected for too long are dropped,
         too, but are not returned.
         """
         tracks = self._propagate()
         asked = {concept: self._suppressed(one) for concept, one in enumerate(detections) if one is not None}
         associations = {concept: self._associate(concept, one, tracks) for concept, one in asked.items()}
-        removed, hidden = self._judge(associations, tracks)
+        removed, hidden = self._judge(associations, tracks) if looked else (set(), self._life.hidden())
         pinned = self._reconditioned(associations, asked, tracks)
         if self._options.occlusion_overlap > 0:
             self._blank_recently_occluded(tracks)
@@ -87,6 +92,8 @@ class Follower:
         self._show(tracks, {concept: one.detections.presence for concept, one in asked.items()}, pending)
         for concept, association in associations.items():
             self._begin(concept, asked[concept].detections.take(association.new), pending)
+        if looked:
+            self._detected_at = self._masklets.time
         for object_id in removed | self._life.gone():
             self._masklets.bank.forget(object_id)
             self._life.remove(object_id)
@@ -141,12 +148,13 @@ class Follower:
         return replace(association, new=best_new(association.new, detections.scores, room))
 
     def _judge(self, associations: dict[int, Association], tracks: Propagated) -> tuple[set[int], set[int]]:
-        in_sight = zip(tracks.tracks, tracks.packed.nonempty, strict=True)
+        in_sight, time = zip(tracks.tracks, tracks.packed.nonempty, strict=True), self._masklets.time
         return self._life.judge(
-            self._masklets.time,
+            time,
             [ids for one in associations.values() for ids in one.matched],
             {object_id for one in associations.values() for object_id in one.unmatched},
             {track.object_id for track, there in in_sight if not there},
+            1 if self._detected_at is None else time - self._detected_at,
         )
 
     def _reconditioned(
@@ -157,8 +165,8 @@ class Follower:
 
         Their memory is still made of their own masks, since it is encoded after this step (V 770).
         """
-        every = self._options.recondition_every
-        if not every or self._masklets.time % every:
+        every, last = self._options.recondition_every, -1 if self._detected_at is None else self._detected_at
+        if not every or self._masklets.time // every == last // every:
             return set()
         pinned = {}
         for concept, association in associations.items():

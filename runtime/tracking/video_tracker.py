@@ -7,6 +7,7 @@ import numpy as np
 from masklet.runtime.backends.sessions import Sessions
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.bundle.spec import Tensor
+from masklet.runtime.errors import PolicyError
 from masklet.runtime.pixels.geometry import boxes_xyxy, fill_holes, masks_to_source, non_overlapping, resize_mask
 from masklet.runtime.prompts.prompts import Mask, Prompt
 from masklet.runtime.results import Frame, FrameResult
@@ -14,6 +15,7 @@ from masklet.runtime.tracking.known_policies import Memory
 from masklet.runtime.tracking.masklets import Decoded, Masklets
 from masklet.runtime.tracking.memory_limits import MemoryLimits
 from masklet.runtime.tracking.snapshot import ObjectSnapshot, TrackerSnapshot
+from masklet.runtime.tracking.update_interval import LastSeen, UpdateInterval
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,8 @@ class TrackerOptions:
     pin_corrections:       a corrected frame counts as prompted from then on, as in SAM 2.1's training
                            (add_all_frames_to_correct_as_cond); otherwise as a recent one.
     forget_around_prompts: recent memories near a newly prompted frame are let go (vp 956).
+    update_interval:       objects that move as expected are segmented every n-th frame, and their masks moved along in
+                           between (update_interval.py); what is stale is said in the result.
     limits:                how much of its memories a frame attends to.
     batch:                 objects that share one call of a stage; bounds the memory of the calls.
     """
@@ -35,6 +39,7 @@ class TrackerOptions:
     non_overlapping_memory: bool = False
     pin_corrections: bool = True
     forget_around_prompts: bool = False
+    update_interval: int = 1
     limits: MemoryLimits | None = None
     batch: int = 8
 
@@ -46,13 +51,14 @@ class _Shown:
     low_res: Tensor  # [1, h, w] logits, holes filled
     score: float  # probability of being visible
     without_memory: bool  # it was prompted before it was tracked here
+    stale: int = 0  # frames since it was segmented
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PendingResult:
     """A frame's result before its masks have the frame's size. `result` takes no session: another thread may call it.
 
-    low_res: [objects, h, w] logits, holes filled; scores: [objects] float32.
+    low_res: [objects, h, w] logits, holes filled; scores: [objects] float32; stale: as in FrameResult.
     """
 
     frame: Frame
@@ -60,6 +66,7 @@ class PendingResult:
     low_res: Tensor
     scores: Tensor
     non_overlapping: bool
+    stale: Tensor | None = None
 
     def result(self) -> FrameResult:
         """Bring the masks to the frame's size."""
@@ -68,7 +75,8 @@ class PendingResult:
         else:
             masks = np.zeros((0, *self.frame.hw), bool)
         ids = np.array(self.object_ids, np.int64)
-        return FrameResult(self.frame.index, self.frame.time_s, ids, masks, boxes_xyxy(masks), self.scores)
+        boxes = boxes_xyxy(masks)
+        return FrameResult(self.frame.index, self.frame.time_s, ids, masks, boxes, self.scores, stale=self.stale)
 
 
 class VideoTracker:
@@ -95,6 +103,12 @@ class VideoTracker:
         self._masklets = Masklets(opened, memory, self._options.limits)
         self._bank = self._masklets.bank
         self._shown: dict[int, _Shown] = {}
+        self._updates = UpdateInterval(self._options.update_interval)
+        if self._options.update_interval > 1 and self._bank.policy.chooses:
+            raise PolicyError(
+                f"update interval {self._options.update_interval}: memory policy {self._bank.policy.name!r} looks at "
+                "every frame; give another policy, or an interval of 1"
+            )
 
     @property
     def object_ids(self) -> list[int]:
@@ -122,8 +136,11 @@ class VideoTracker:
         corrections = {i: prompt for i, prompt in prompts.items() if prompt.corrects and i in known}
         fresh = {i: prompt for i, prompt in prompts.items() if i not in corrections}
         decoded = [self._prompted(i, prompt) for i, prompt in fresh.items()]
-        decoded += self._masklets.tracked([i for i in known if i not in fresh], self._options.batch)
+        due = [i for i in known if i not in fresh]
+        waiting = self._updates.waiting([i for i in due if i not in corrections], self._masklets.time)
+        decoded += self._masklets.tracked([i for i in due if i not in waiting], self._options.batch)
         self._remember(decoded)
+        self._move_along(waiting)
         self._remember([self._prompted(i, prompt) for i, prompt in corrections.items()])
         return [self.current()]
 
@@ -148,6 +165,7 @@ class VideoTracker:
         """Stop tracking an object. Raises PromptError where there is none of that id."""
         self._bank.forget(object_id)
         self._shown.pop(object_id, None)
+        self._updates.drop(object_id)
 
     def object_snapshot(self, object_id: int) -> ObjectSnapshot:
         """What is remembered of an object after the last frame. Raises PromptError where it is not tracked."""
@@ -156,6 +174,7 @@ class VideoTracker:
     def put_back(self, snapshot: ObjectSnapshot) -> None:
         """Go on from an earlier snapshot of an object, which may have been removed since, from the next frame on."""
         self._bank.put_back(snapshot)
+        self._updates.drop(snapshot.object_id)
 
     def snapshot(self) -> TrackerSnapshot:
         """What is remembered after the last frame, for a tracker of the same model to go on from."""
@@ -164,6 +183,7 @@ class VideoTracker:
     def restore(self, snapshot: TrackerSnapshot) -> None:
         """Go on from a snapshot: later frames come out as if there had been no break; `refine` waits for a frame.
 
+        With an update interval every object is segmented on the next frame.
         Raises StateError where the snapshot is of another model or memory policy, or this tracker was given frames
         already.
         """
@@ -203,6 +223,13 @@ class VideoTracker:
                 before = self._shown.get(object_id)
                 alone = part.prompted and (before is None or before.without_memory)
                 self._shown[object_id] = _Shown(low_res[row], float(visible[row]), alone)
+                self._updates.note(object_id, self._masklets.time, low_res[row], float(visible[row]))
+
+    def _move_along(self, waiting: Mapping[int, LastSeen]) -> None:
+        """Show objects that are not segmented on this frame where they are expected to be."""
+        time = self._masklets.time
+        for object_id, seen in waiting.items():
+            self._shown[object_id] = _Shown(seen.moved(time), seen.score, False, time - seen.time)
 
     def _filled(self, low_res: Tensor) -> Tensor:
         """Fill small holes of [objects, 1, h, w] logits."""
@@ -215,4 +242,5 @@ class VideoTracker:
         shown = [self._shown[i] for i in ids]
         low_res = np.concatenate([each.low_res for each in shown]) if shown else np.zeros((0, 1, 1), np.float32)
         scores = np.array([each.score for each in shown], np.float32)
-        return PendingResult(self._masklets.frame, ids, low_res, scores, self._options.non_overlapping)
+        stale = np.array([each.stale for each in shown], np.int64) if any(each.stale for each in shown) else None
+        return PendingResult(self._masklets.frame, ids, low_res, scores, self._options.non_overlapping, stale)
