@@ -77,9 +77,10 @@ def checks_us(bundle: Bundle, rounds: int = 2000) -> float:
     """Microseconds that matching feeds with the declaration takes, a call of every stage; the median round."""
     stages = bundle.model.stages
     sessions = Sessions(bundle.model, {stage.name: Checked(stage) for stage in stages})
-    feeds = {
-        s.name: {t.name: np.zeros(t.sized(dict.fromkeys(s.symbols(), 1)), t.dtype) for t in s.inputs} for s in stages
-    }
+    feeds = {}
+    for stage in stages:
+        sizes = dict.fromkeys(stage.symbols(), 1)
+        feeds[stage.name] = {t.name: np.zeros(t.sized(sizes), t.dtype) for t in stage.inputs}
     took = []
     for _ in range(rounds):
         began = time.perf_counter_ns()
