@@ -37,21 +37,23 @@ def find_in_image(
     with open_sessions(model) as sessions:
         predictor = ConceptPredictor(sessions, options)
         predictor.set_image(pixels)
-        found = predictor.find(concepts)
-    result = as_frame_result(found, (pixels.shape[0], pixels.shape[1]))
+        instances = predictor.find(concepts)
+    result = as_frame_result(instances, (pixels.shape[0], pixels.shape[1]))
     write_outputs(outputs, pixels, result)
     if outputs.json:
-        typer.echo(json.dumps(_document(image, result, found)))
+        typer.echo(json.dumps(_document(image, result, instances)))
     else:
-        for one in found:
+        for one in instances:
             scores = ", ".join(f"{score:.2f}" for score in sorted(one.scores.tolist(), reverse=True))
             typer.echo(
                 f"{one.concept.name}: {len(one)} found, presence {one.presence:.2f}" + (scores and f": {scores}")
             )
 
 
-def _document(image: Path, result: FrameResult, found: Sequence[Found]) -> dict[str, Any]:
+def _document(image: Path, result: FrameResult, instances: Sequence[Found]) -> dict[str, Any]:
     """The line that --json prints; it contains every concept, also those without an instance."""
-    concepts = [{"phrase": one.concept.name, "presence": round(one.presence, 5), "found": len(one)} for one in found]
+    concepts = [
+        {"phrase": one.concept.name, "presence": round(one.presence, 5), "found": len(one)} for one in instances
+    ]
     height, width = result.masks.shape[1:]
     return {"image": image.name, "size": [height, width], "concepts": concepts, "objects": object_records(result)}
