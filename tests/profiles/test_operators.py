@@ -43,7 +43,9 @@ def test_every_attention_of_the_graph_is_timed(profile: Cli, nano_bundle: Path, 
     assert code == 0, err
     found = json.loads(report.read_text())["operators"]
     bundle = Bundle.load(nano_bundle)
-    graph = onnx.load(str(bundle.path(bundle.artifact("memory_attention", ("onnx-ort", "onnx")))), load_external_data=False)
+    graph = onnx.load(
+        str(bundle.path(bundle.artifact("memory_attention", ("onnx-ort", "onnx")))), load_external_data=False
+    )
     wanted = Counter(node.op_type for node in graph.graph.node)
     timed = Counter({one["name"]: one["nodes"] for one in found["operators"]})
     for operator in ("MultiHeadAttention", "LayerNormalization", "RotaryEmbedding"):
