@@ -13,6 +13,7 @@ $(READY): pyproject.toml constraints.txt tests/oracle.txt demos/browser/package-
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[export,dev,docs]'
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt timm  # EdgeTAM's tests skip without it
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt -r tests/oracle.txt  # the tests against Meta's own code skip without it
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt --target $(VENV)/oracles/edgetam --upgrade edgetam-dimos  # apart: its module is called sam2, too
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt tensorrt-rtx-cu13-libs tensorrt-rtx-cu13-bindings  # the tests that build engines skip without it
 	-npm ci --silent --prefix demos/browser  # the browser demo's tests skip without it
 	touch $@
@@ -32,6 +33,7 @@ lint: $(READY)
 	$(BIN)/mypy
 	.ci/python310 $(BIN)/python
 	$(BIN)/lint-imports
+	$(BIN)/python .ci/rooms.py
 
 lint-tensorrt: $(READY)
 	.ci/tensorrt $(BIN)/python

@@ -106,8 +106,9 @@ def _search(
 
 
 def _write(bundle: Bundle, lowered: LoweredStages, report: Report, request: CalibrationRequest) -> None:
-    full = [p for p in bundle.manifest.parity if report.stages[p.stage].choice == FULL]
-    low: list[Parity] = [p for stage in report.stages.values() for p in stage.parity]
+    kept = {stage for stage, each in report.stages.items() if each.choice.precision.graph is Precision.FP32}
+    full = [p for p in bundle.manifest.parity if p.stage in kept]
+    low: list[Parity] = [p for stage, each in report.stages.items() if stage not in kept for p in each.parity]
     with write_bundle(request.output, replace=request.force) as writer:
         lowered.write(writer, _choices(report))
         manifest = bundle.manifest

@@ -1,6 +1,7 @@
 """The data of a run: a frame from a source, and the objects tracked on it."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -66,6 +67,8 @@ class FrameResult:
     scores:     [N] float32, probability that the object is visible, 0..1.
     findings:   [N], for objects found by a phrase or an exemplar; empty if neither was given. The score of such an
                 object is that of its first detection, and objects that are not visible are left out.
+    stale:      [N] int64, number of frames since each object was segmented; since then its mask was moved
+                (`TrackerOptions.update_interval`). None if all objects were segmented on this frame.
     """
 
     frame_index: int
@@ -75,6 +78,7 @@ class FrameResult:
     boxes_xyxy: npt.NDArray[np.float32]
     scores: npt.NDArray[np.float32]
     findings: tuple[Finding, ...] = ()
+    stale: npt.NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         count = len(self.object_ids)
@@ -83,6 +87,7 @@ class FrameResult:
             "masks": (self.masks, np.bool_, (count, *self.masks.shape[1:3])),
             "boxes_xyxy": (self.boxes_xyxy, np.float32, (count, 4)),
             "scores": (self.scores, np.float32, (count,)),
+            **({} if self.stale is None else {"stale": (self.stale, np.int64, (count,))}),
         }
         for name, (array, dtype, shape) in wanted.items():
             if array.dtype != dtype or array.shape != shape or (name == "masks" and array.ndim != 3):
@@ -97,3 +102,25 @@ class FrameResult:
 
     def __len__(self) -> int:
         return len(self.object_ids)
+
+    def to_supervision(self) -> Any:
+        """The visible objects as supervision's `Detections`: xyxy, mask, confidence and tracker_id.
+
+        Objects of phrases also have class_id, the index of their phrase among the result's phrases in alphabetical
+        order, and data["class_name"]. Raises MaskletError if supervision is not installed.
+        """
+        try:
+            from supervision import Detections
+        except ImportError:
+            raise MaskletError("to_supervision() needs supervision; pip install 'masklet[supervision]'") from None
+        seen = np.flatnonzero(self.boxes_xyxy[:, 2] > self.boxes_xyxy[:, 0])
+        named = [self.findings[row].phrase or "object" for row in seen] if self.findings else []
+        classes = sorted(set(named))
+        return Detections(
+            xyxy=self.boxes_xyxy[seen],
+            mask=self.masks[seen],
+            confidence=self.scores[seen],
+            class_id=np.array([classes.index(name) for name in named], int) if named else None,
+            tracker_id=self.object_ids[seen],
+            data={"class_name": np.array(named)} if named else {},
+        )

@@ -13,8 +13,11 @@ PUBLISHED = "repvit_m1.dist_in1k"
 SMALL = {"embed_dim": (16, 24, 32, 48), "depth": (1, 1, 2, 1)}
 
 
-def edgetam_config(*, side: int = 128, small: bool = True) -> Any:
-    """EdgeTAM for frames of side pixels: as published, or of nano size with 4 x 4 and 16 more latents a memory."""
+def edgetam_config(*, side: int = 128, small: bool = True, published: bool = False) -> Any:
+    """EdgeTAM for frames of side pixels: of published dimensions, or small with 4 x 4 and 16 more latents a memory.
+
+    published: without the two embeddings that SAM 2.1 has over 2.0, as in sam2/configs/edgetam.yaml.
+    """
     import_timm()
     grid = side // 16
     arguments = {"in_chans": 3, "features_only": True, "out_indices": [0, 1, 2, 3]}
@@ -27,7 +30,12 @@ def edgetam_config(*, side: int = 128, small: bool = True) -> Any:
         backbone_feature_sizes=[[4 * grid] * 2, [2 * grid] * 2, [grid] * 2],
         fpn_hidden_size=128 if small else 256,
     )
-    sizes = {"image_size": side, "memory_attention_rope_feat_sizes": [grid, grid]}
+    sizes = {
+        "image_size": side,
+        "memory_attention_rope_feat_sizes": [grid, grid],
+        "enable_temporal_pos_encoding_for_object_pointers": not published,
+        "enable_occlusion_spatial_embedding": not published,
+    }
     if not small:
         return EdgeTamVideoConfig(vision_config=vision, prompt_encoder_config={"image_size": side}, **sizes)
     width = 128

@@ -3,10 +3,10 @@
 from typing import Any
 
 import numpy as np
+from apart import SAM, SAM2, SAM_HQ, Package
 from masklet.runtime.prompts.prompts import Box, Points
 from masklet.runtime.segmentation.everything import EverythingOptions
 from numpy.typing import NDArray
-from torchvision_stub import import_with_torchvision
 
 
 class MetaImages:
@@ -17,19 +17,22 @@ class MetaImages:
 
     def __init__(self, model: Any) -> None:
         self._model = model
-        if hasattr(model, "sam_mask_decoder"):
-            self._package = import_with_torchvision("sam2.sam2_image_predictor")
-            self._predictor = self._package.SAM2ImagePredictor(model)
+        if self._package is SAM2:
+            self._predictor = SAM2("sam2_image_predictor").SAM2ImagePredictor(model)
             edge = model.image_size // 16
             self._predictor._bb_feat_sizes = [(4 * edge,) * 2, (2 * edge,) * 2, (edge,) * 2]
         else:
-            self._package = import_with_torchvision(type(model).__module__.partition(".")[0])
-            self._predictor = self._package.SamPredictor(model)
+            self._predictor = self._package("predictor").SamPredictor(model)
+
+    @property
+    def _package(self) -> Package:
+        name = type(self._model).__module__.partition(".")[0]
+        return {"sam2": SAM2, "segment_anything": SAM, "segment_anything_hq": SAM_HQ}[name]
 
     @property
     def best_alone(self) -> bool:
         """Whether the decoder returns the best of its three masks alone, as SAM-HQ's does."""
-        return hasattr(self._model.mask_decoder, "hf_token") if hasattr(self._model, "mask_decoder") else False
+        return self._package is SAM_HQ
 
     def set_image(self, image: NDArray[np.uint8]) -> None:
         self._predictor.set_image(image)
@@ -51,10 +54,8 @@ class MetaImages:
 
     def everything(self, image: NDArray[np.uint8], options: EverythingOptions) -> NDArray[np.bool_]:
         """Every mask of an image, [N, H, W] bool, the best first."""
-        if hasattr(self._model, "sam_mask_decoder"):
-            made = import_with_torchvision("sam2.automatic_mask_generator").SAM2AutomaticMaskGenerator
-        else:
-            made = self._package.SamAutomaticMaskGenerator
+        made = self._package("automatic_mask_generator")
+        made = made.SAM2AutomaticMaskGenerator if self._package is SAM2 else made.SamAutomaticMaskGenerator
         generator = made(
             self._model,
             points_per_side=options.points_per_side,

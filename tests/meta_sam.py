@@ -4,15 +4,14 @@ from functools import partial
 from typing import Any
 
 import torch
-from torchvision_stub import import_with_torchvision
+from apart import SAM, SAM_HQ
 from weights_files import their_weights
 
 
 def meta_sam(model: Any) -> Any:
     """The weights of a SamModel or SamHQModel in the classes of their authors."""
     hq = model.config.model_type == "sam_hq"
-    package = import_with_torchvision("segment_anything_hq" if hq else "segment_anything")
-    parts, config = package.modeling, model.config
+    parts, config = (SAM_HQ if hq else SAM)("modeling"), model.config
     vision, decoder = config.vision_config, config.mask_decoder_config
     width, grid = decoder.hidden_size, config.prompt_encoder_config.image_embedding_size
     sam = parts.Sam(

@@ -28,11 +28,15 @@ def _image_encoder(predictor: Any, feeds: dict[str, torch.Tensor]) -> dict[str, 
 
 
 def _memory_attention(predictor: Any, feeds: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    from sam2.modeling.sam2_utils import get_1d_sine_pe
-
+    get_1d_sine_pe = predictor._prepare_memory_conditioned_features.__globals__["get_1d_sine_pe"]
     vision = feeds["vision_feat"]
     where = predictor.memory_encoder.position_encoding(torch.zeros(1, predictor.mem_dim, *vision.shape[2:]))
-    where = where.flatten(2).permute(2, 0, 1)
+    counted = {}
+    if (perceiver := getattr(predictor, "spatial_perceiver", None)) is not None:
+        where = perceiver(torch.zeros_like(where), where)[1].permute(1, 0, 2)
+        counted = {"num_spatial_mem": feeds["memory"].shape[1]}
+    else:
+        where = where.flatten(2).permute(2, 0, 1)
     splits, embeds = predictor.hidden_dim // predictor.mem_dim, []
     for index, (memory, pointers) in enumerate(zip(feeds["memory"], feeds["pointers"], strict=True)):
         rows = feeds["memory_time"][index].tolist()
@@ -48,6 +52,7 @@ def _memory_attention(predictor: Any, feeds: dict[str, torch.Tensor]) -> dict[st
                 [*(where + predictor.maskmem_tpos_enc[row] for row in rows), when.repeat_interleave(splits, 0)[:, None]]
             ),
             num_obj_ptr_tokens=len(tokens),
+            **counted,
         )
         embeds.append(attended.permute(1, 2, 0).reshape(vision.shape))
     return {"image_embed": torch.cat(embeds)}
@@ -85,7 +90,7 @@ def _memory_encoder(predictor: Any, feeds: dict[str, torch.Tensor]) -> dict[str,
         side = (predictor.image_size, predictor.image_size)
         masks = torch.nn.functional.interpolate(low, size=side, mode="bilinear", align_corners=False)
         memory, _ = predictor._encode_new_memory([features], [size], masks, score, bool(feeds["binarize"][index]))
-        memories.append((memory[0] if isinstance(memory, list) else memory).flatten(2).transpose(1, 2))
+        memories.append(memory if memory.ndim == 3 else memory.flatten(2).transpose(1, 2))  # latents, or a map
     return {"new_memory": torch.cat(memories)}
 
 

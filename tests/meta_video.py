@@ -1,5 +1,6 @@
 """Meta's SAM2VideoPredictor frame by frame, behind the interface of our tracker."""
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -191,14 +192,12 @@ def _masks(ids: list[int], logits: torch.Tensor) -> dict[int, BoolArray]:
 
 def _init_state(predictor: Any, pixels: torch.Tensor) -> Any:
     """Meta's state of a video whose frames are in memory already."""
-    import sam2.sam2_video_predictor as module
-    import sam2.utils.misc as misc
-
-    misc.get_connected_components = connected_components
-    module.tqdm = lambda frames, **_: frames
-    loader = module.load_video_frames
-    module.load_video_frames = lambda **_: (pixels, *pixels.shape[-2:])
+    module = inspect.unwrap(type(predictor).init_state).__globals__
+    module["fill_holes_in_mask_scores"].__globals__["get_connected_components"] = connected_components
+    module["tqdm"] = lambda frames, **_: frames
+    loader = module["load_video_frames"]
+    module["load_video_frames"] = lambda **_: (pixels, *pixels.shape[-2:])
     try:
         return predictor.init_state("frames")
     finally:
-        module.load_video_frames = loader
+        module["load_video_frames"] = loader

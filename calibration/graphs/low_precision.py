@@ -15,6 +15,7 @@ from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.bundle.precision import Precision
 
 FUSED = "onnx-ort"
+WHOLE = "whole"
 WORTH_HALVING = 4096  # minimum number of elements of a constant to store it as FP16
 
 
@@ -58,6 +59,8 @@ def lower(bundle: Bundle, stage: str, choice: StagePrecision, seen: Mapping[str,
         for model in models.values():
             quantise(model, {node.name for node in layers}, limits, half_scales=half)
         kept = set()
+    if choice.precision is Precision.BF16:
+        return Lowered(models, None, {})
     if not half:
         return Lowered(_for_onnx_runtime(models), None, {})
     widen_values(plain)
@@ -72,9 +75,12 @@ def lower(bundle: Bundle, stage: str, choice: StagePrecision, seen: Mapping[str,
 def lowest_groups(bundle: Bundle, stage: str, precision: Precision) -> list[str]:
     """The groups of nodes of a stage that a precision affects, in graph order; empty if there are none.
 
-    For INT8 these are the groups with at least one quantised layer.
+    For INT8 these are the groups with at least one quantised layer. In bfloat16 a stage is computed whole or not at
+    all, and only where it has layers.
     """
     graph = load_graphs(bundle, stage)[PLAIN].graph
+    if precision is Precision.BF16:
+        return [WHOLE] if weighted_nodes(graph) else []
     group = groups(graph)
     nodes = weighted_nodes(graph) if precision.int8_layers else graph.node
     return list(dict.fromkeys(group[node.name] for node in nodes))

@@ -25,6 +25,7 @@ class Report(msgspec.Struct, frozen=True):
     curve:        mean IoU with FP32 by frames since the prompt.
     frames_iou:   (clip, frame, mean IoU with FP32).
     phrases:      phrases of the instances; empty if all objects were prompted.
+    ran_on:       what ran the stages at the low precision, in words.
     """
 
     family: str
@@ -49,11 +50,14 @@ class Report(msgspec.Struct, frozen=True):
     fp32_bytes: int
     made_with: dict[str, str]
     measured: Provenance | None = None
+    ran_on: str = "ONNX Runtime"
     schema: int = SCHEMA
 
     @property
     def speed(self) -> float | None:
         """How many times as fast as FP32 one call of every stage is; None if none was timed."""
+        if any(found.parity and found.ms is None for found in self.stages.values()):
+            return None  # what ran stood in for a machine that computes so
         timed = [found for found in self.stages.values() if found.ms and found.fp32_ms]
         low = sum(found.ms or 0.0 for found in timed)
         return sum(found.fp32_ms or 0.0 for found in timed) / low if low else None
@@ -118,5 +122,6 @@ def make_report(
         bytes=fp32_bytes - saved,
         fp32_bytes=fp32_bytes,
         made_with=lowered.made_with(),
+        ran_on=str(lowered.low_runtime),
         measured=provenance(),
     )

@@ -10,15 +10,17 @@ from pathlib import Path
 
 import msgspec
 import onnx
+from masklet.calibration.graphs.bf16 import round_to_bfloat16
 from masklet.calibration.graphs.low_precision import FULL, StagePrecision, StagePrecisions, lower, lowest_groups
-from masklet.calibration.graphs.stage_graph import PLAIN, write_graphs
+from masklet.calibration.graphs.stage_graph import PLAIN, copied, write_graphs
 from masklet.calibration.recording.record import Recording
+from masklet.calibration.search.low_runtime import LowRuntime
 from masklet.runtime.backends.ort.backend import OnnxRuntime
 from masklet.runtime.backends.output_error import OutputError, output_error
 from masklet.runtime.backends.session import Session
 from masklet.runtime.backends.sessions import Sessions
 from masklet.runtime.bundle.bundle import Bundle
-from masklet.runtime.bundle.manifest import Artifact, ArtifactFile, Parity
+from masklet.runtime.bundle.manifest import Artifact, Parity
 from masklet.runtime.bundle.precision import Precision
 from masklet.runtime.bundle.writer import BundleWriter
 from masklet.runtime.errors import CalibrationError
@@ -90,7 +92,7 @@ class LoweredStages:
         self.bundle, self.recording, self.precision = bundle, recording, precision
         self._method = method
         self._folder = folder
-        self._runtime = OnnxRuntime(threads)
+        self._runtime, self.low_runtime = OnnxRuntime(threads), LowRuntime(precision, threads)
         self._made: dict[tuple[str, StagePrecision], _Made] = {}
         self._full: dict[str, Session] = {}
 
@@ -120,7 +122,7 @@ class LoweredStages:
     def sizes(self, choices: StagePrecisions) -> tuple[int, int]:
         """Size in bytes of the chosen stages, and of FP32."""
         full = {s: sum({f.path: f.bytes for a in self._artifacts(s) for f in a.files}.values()) for s in choices}
-        low = {stage: full[stage] if c == FULL else self._make(stage, c).bytes for stage, c in choices.items()}
+        low = {s: full[s] if _keeps_graph(c) else self._make(s, c).bytes for s, c in choices.items()}
         return sum(low.values()), sum(full.values())
 
     def compare(self, choices: StagePrecisions, clock: Clock = time.perf_counter_ns) -> dict[str, StageFigures]:
@@ -129,13 +131,13 @@ class LoweredStages:
 
     def fp32_tensors(self, choices: StagePrecisions) -> dict[str, dict[str, float]]:
         """By stage, the tensors that stay FP32 because they may overflow in FP16, with their magnitude."""
-        found = {stage: self._make(stage, c).fp32_tensors for stage, c in choices.items() if c != FULL}
-        return {stage: tensors for stage, tensors in found.items() if tensors}
+        kept = {stage: self._make(stage, c).fp32_tensors for stage, c in choices.items() if c != FULL}
+        return {stage: tensors for stage, tensors in kept.items() if tensors}
 
     def write(self, writer: BundleWriter, choices: StagePrecisions) -> None:
         """Write the chosen stages into a new bundle, with the other files of the FP32 bundle."""
         for stage, choice in choices.items():
-            if choice == FULL:
+            if _keeps_graph(choice):
                 for artifact in self._artifacts(stage):
                     self._copy(writer, self.bundle.root, [file.path for file in artifact.files])
                     writer.add(stage, artifact.format, artifact.precision, [file.path for file in artifact.files])
@@ -143,7 +145,7 @@ class LoweredStages:
             made = self._make(stage, choice)
             for format, files in made.files.items():
                 self._copy(writer, made.folder, list(files))
-                writer.add(stage, format, choice.precision, files)
+                writer.add(stage, format, choice.precision.graph, files)
         for asset in self.bundle.manifest.assets:
             self._copy(writer, self.bundle.root, [asset.path])
             writer.add_asset(asset.path)
@@ -157,11 +159,15 @@ class LoweredStages:
             folder = self._folder / f"{len(self._made):03d}-{stage}"
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
-            found = lower(self.bundle, stage, choice, self.recording.statistics[stage], self._method)
-            files = write_graphs(stage, found.models, folder)
-            if found.measured is not None:
-                onnx.save(found.measured, folder / MEASURED, save_as_external_data=True, location=f"{MEASURED}.weights")
-            self._made[stage, choice] = _Made(files, folder, found.fp32_tensors)
+            lowered = lower(self.bundle, stage, choice, self.recording.statistics[stage], self._method)
+            files = write_graphs(stage, lowered.models, folder)
+            measured = lowered.measured
+            if self.low_runtime.rounds:
+                measured = copied(lowered.models[PLAIN])
+                round_to_bfloat16(measured)
+            if measured is not None:
+                onnx.save(measured, folder / MEASURED, save_as_external_data=True, location=f"{MEASURED}.weights")
+            self._made[stage, choice] = _Made(files, folder, lowered.fp32_tensors)
         return self._made[stage, choice]
 
     def _session(self, stage: str, choice: StagePrecision) -> Session:
@@ -170,18 +176,11 @@ class LoweredStages:
                 self._full[stage] = self._runtime.open(self.bundle, self.bundle.model.stage(stage))
             return self._full[stage]
         made = self._make(stage, choice)
-        if (made.folder / MEASURED).exists():
-            return self._open(stage, choice, made.folder, {PLAIN: (MEASURED,)})
-        return self._open(stage, choice, made.folder, made.files)
+        measured = {PLAIN: (MEASURED,)} if (made.folder / MEASURED).exists() else made.files
+        return self._open(stage, made.folder, measured)
 
-    def _open(self, stage: str, choice: StagePrecision, folder: Path, files: Mapping[str, tuple[str, ...]]) -> Session:
-        """Open a stage from the folder that it was made in, as if from a bundle with only that stage."""
-        artifacts = tuple(
-            Artifact(stage, format, choice.precision, tuple(ArtifactFile(name, "", 0) for name in names))
-            for format, names in files.items()
-        )
-        manifest = msgspec.structs.replace(self.bundle.manifest, artifacts=artifacts)
-        return self._runtime.open(Bundle(folder, manifest), self.bundle.model.stage(stage))
+    def _open(self, stage: str, folder: Path, files: Mapping[str, tuple[str, ...]]) -> Session:
+        return self.low_runtime.open(self.bundle, stage, folder, files)
 
     def _compared(self, stage: str, choice: StagePrecision, clock: Clock) -> StageFigures:
         size, full_size = self.sizes({stage: choice})
@@ -190,7 +189,8 @@ class LoweredStages:
             ms = _median_ms(self._times(stage, full, full, clock)[1])
             return StageFigures(choice, size, full_size, ms, ms, ())
         made = self._make(stage, choice)
-        times = self._times(stage, full, self._open(stage, choice, made.folder, made.files), clock)
+        rounds = self.low_runtime.rounds
+        times = ([], []) if rounds else self._times(stage, full, self._open(stage, made.folder, made.files), clock)
         ms, fp32_ms = map(_median_ms, times)
         speeds = sorted(fp32 / max(low, 1) for low, fp32 in zip(*times, strict=True))
         errors = self._errors(stage, full, self._session(stage, choice), FEEDS)
@@ -233,3 +233,8 @@ class LoweredStages:
             if not (writer.root / name).exists():
                 (writer.root / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(root / name, writer.root / name)
+
+
+def _keeps_graph(choice: StagePrecision) -> bool:
+    """Whether a stage keeps the graphs of the FP32 bundle: bfloat16 is in no graph."""
+    return choice.precision.graph is Precision.FP32

@@ -7,8 +7,9 @@
     [stacked]     our name = theirs, several: put together along the first axis
     unused = []   their names that no graph needs
 
-A name may hold `{i}`, `{j}` for numbers and `{p}` for weight, bias or a statistic of a batch norm; both sides of a rule
-hold the same ones, so that every rule is read backwards as well.
+A name may hold `{i}`, `{j}` for numbers, `{p}` for weight, bias or a statistic of a batch norm, and `{rest}` for what
+follows, where both sides have the same names from there on. Both sides of a rule hold the same placeholders, so that
+every rule is read backwards as well.
 """
 
 import re
@@ -26,6 +27,7 @@ How = Literal["names", "cut", "copied", "transposed", "stacked"]
 _HOLES = {
     "{i}": r"(?P<i>\d+)",
     "{j}": r"(?P<j>\d+)",
+    "{rest}": r"(?P<rest>.+)",
     "{p}": r"(?P<p>weight|bias|running_mean|running_var|num_batches_tracked)",
 }
 

@@ -136,9 +136,7 @@ def _require_mapped(path: Path, found: _Candidate, candidates: Iterable[_Candida
     outside = [
         name
         for name, tensor in found.part.tensors.items()
-        if not name.startswith(found.prefix)
-        and not (copies and name.startswith(copies))
-        and not (tensor.ndim == 0 and not tensor.is_floating_point())
+        if not name.startswith(found.prefix) and not (copies and name.startswith(copies)) and not _is_counter(tensor)
     ]
     strange = [name for name in (*found.unmapped(), *outside) if not _ignored(name, ignore)]
     if not strange:
@@ -169,10 +167,15 @@ def _configuration(path: Path, layout: Layout, own: Tensors, yaml: Path | None) 
 
 def _as_floats(path: Path, tensors: Tensors) -> dict[str, torch.Tensor]:
     for name, tensor in tensors.items():
-        if not tensor.is_floating_point() or tensor.element_size() < 2:
+        if not _is_counter(tensor) and (not tensor.is_floating_point() or tensor.element_size() < 2):
             kind = str(tensor.dtype).removeprefix("torch.")
             raise ExportError(f"{path}: {name} is {kind}; wanted float32, float16 or bfloat16, not quantised weights")
-    return {name: tensor.float() for name, tensor in tensors.items()}
+    return {name: tensor if _is_counter(tensor) else tensor.float() for name, tensor in tensors.items()}
+
+
+def _is_counter(tensor: torch.Tensor) -> bool:
+    """Whether a tensor is one whole number, such as how many batches a norm has seen."""
+    return tensor.ndim == 0 and not tensor.is_floating_point()
 
 
 def _unknown(parts: Sequence[Part], layouts: Sequence[Layout]) -> str:

@@ -121,6 +121,7 @@ def _memory_encoder(spec: StageSpec, model: Any) -> ExportStage:
         edgetam_reference.memory_encoder(model),
         cases=sam2.memory_encoder_cases(),
         draws={"low_res_mask": sam2_reference.draw_logits},
+        rounded=frozenset({"new_memory"}),
     )
 
 

@@ -98,7 +98,7 @@ def _windows(maps: Tensor, window: int) -> Tensor:
 
 
 class LatentMemoryEncoder(MemoryEncoder):
-    """SAM 2's memory encoder, then the perceiver. transformers keeps EdgeTAM's bank in float32, and so do we."""
+    """SAM 2's memory encoder, then the perceiver. Meta's bank is in bfloat16 here too, transformers' in float32."""
 
     def __init__(self, model: Any, side: int) -> None:
         """model: transformers' EdgeTamVideoModel. side: edge of the image, in pixels."""
@@ -109,9 +109,9 @@ class LatentMemoryEncoder(MemoryEncoder):
     def forward(
         self, vision_feat: Tensor, low_res_mask: Tensor, binarize: Tensor, object_score: Tensor | None = None
     ) -> Tensor:
-        """Shapes as the stage declares them. Returns new_memory [objects, latents, 64]."""
+        """Shapes as the stage declares them. Returns new_memory [objects, latents, 64], bf16-rounded (vp 770)."""
         latents: Tensor = self.perceiver(self.fused(vision_feat, low_res_mask, binarize, object_score))
-        return latents
+        return latents.to(torch.bfloat16).to(torch.float32)
 
 
 def latent_grid(perceiver: Any) -> int:

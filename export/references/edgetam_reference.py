@@ -71,7 +71,8 @@ def memory_encoder(model: Any) -> Reference:
     def one(vision: torch.Tensor, feeds: Feeds, index: int) -> torch.Tensor:
         low = torch.tensor(feeds["low_res_mask"][index : index + 1])
         logits = F.interpolate(low, size=(model.image_size,) * 2, mode="bilinear", align_corners=False)
-        score = torch.tensor(feeds["object_score"][index : index + 1])
+        # Without an embedding for hidden objects, as published, the score plays no part.
+        score = torch.tensor(feeds["object_score"][index : index + 1]) if "object_score" in feeds else torch.ones(1, 1)
         features = vision.flatten(2).permute(2, 0, 1)
         memory: torch.Tensor = model._encode_new_memory(features, logits, score, bool(feeds["binarize"][index]))[0]
         return memory

@@ -1,1 +1,1 @@
-"""One file a backend: each opens the sessions of a bundle on one inference engine."""
+"""Backends: each opens the stages of a bundle as sessions of one inference engine."""

@@ -1,4 +1,4 @@
-"""Notes of the engines that were compared with their graphs, one for each machine and bundle, in the user's cache."""
+"""Records in the user's cache which engines were compared with their graphs, per machine and bundle."""
 
 import hashlib
 from collections.abc import Sequence
@@ -12,10 +12,10 @@ from masklet.runtime.bundle.manifest import Artifact
 
 
 def unchecked_artifacts(bundle: Bundle, backend: str, machine: str | None) -> list[Artifact]:
-    """What a backend runs of a bundle and nobody has compared with the graphs on this machine.
+    """The artifacts that a backend runs and that have not been compared with the graphs on this machine.
 
-    machine: names the device, its driver and the library; None for a backend that needs no such check. A backend
-    without engines of its own runs the graphs themselves.
+    machine: names the device, its driver and the library; None for a backend that needs no such check, because it runs
+             the graphs themselves.
     """
     if machine is None:
         return []
@@ -28,12 +28,12 @@ def unchecked_artifacts(bundle: Bundle, backend: str, machine: str | None) -> li
 
 
 def engines_are_checked(bundle: Bundle, backend: str, machine: str | None) -> bool:
-    """Whether nothing is left to compare."""
+    """Whether all engines have been compared."""
     return not unchecked_artifacts(bundle, backend, machine)
 
 
 def keep_check(used: Sequence[Artifact], machine: str, found: str) -> None:
-    """Note that artifacts passed. Where nothing can be kept, the next run checks again."""
+    """Record that artifacts passed. If the cache cannot be written, the next run checks again."""
     note = _note(used, machine)
     with suppress(OSError):
         note.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The backends that can be chosen: every file in runtime/backends/engines/ that has a `BACKEND`."""
+"""Finds the backends: the `BACKEND` of every file in runtime/backends/engines/."""
 
 from dataclasses import replace
 from functools import partial
@@ -19,15 +19,15 @@ def backend_kinds() -> dict[str, BackendKind]:
 
 
 def backend_kind(name: str) -> BackendKind:
-    """The backend of that name. Raises SessionError naming those that there are."""
+    """The backend of that name. Raises SessionError listing the known ones."""
     kinds = backend_kinds()
     if name not in kinds:
-        raise SessionError(f"--backend {name}: there is no such backend; choose one of {', '.join(kinds)}")
+        raise SessionError(f"--backend {name}: unknown backend; choose one of {', '.join(kinds)}")
     return kinds[name]
 
 
 def backend_options() -> list[Option]:
-    """The options of all backends, each once."""
+    """The options of all backends, without duplicates."""
     return list({option.name: option for kind in backend_kinds().values() for option in kind.options}.values())
 
 

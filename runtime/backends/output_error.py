@@ -1,7 +1,8 @@
-"""How far an output of a stage is from the wanted one. Export's parity, calibration and the engine check measure by it.
+"""The error of a stage's output, used by the parity check of export, by calibration and by the engine check.
 
-NaN is the danger: `max(0.0, nan)` is 0.0 in Python, and every comparison with NaN is false. So an output that holds NaN
-or infinity, or is compared with one that does, has an infinite error, which no maximum and no tolerance loses.
+It is safe against NaN: `max(0.0, nan)` is 0.0 in Python, and every comparison with NaN is false. Therefore an output
+that contains NaN or infinity, or is compared with one that does, has an infinite error, which no maximum and no
+tolerance hides.
 """
 
 import math
@@ -13,11 +14,11 @@ from masklet.runtime.errors import SpecError
 
 
 class OutputError(NamedTuple):
-    """The error of one output, or the worst of several calls.
+    """The error of one output, or the largest over several calls.
 
-    relative: ||got - wanted|| / ||wanted||, 2-norms in float64; ||got|| where the wanted output is zero throughout.
-    max_abs:  the largest single difference.
-    Both are infinite where either output is not finite.
+    relative: ||got - wanted|| / ||wanted||, 2-norms in float64; ||got|| if the wanted output is all zero.
+    max_abs:  largest absolute difference of a single value.
+    Both are infinite if either output is not finite.
     """
 
     relative: float = 0.0
@@ -25,7 +26,7 @@ class OutputError(NamedTuple):
 
     @property
     def is_finite(self) -> bool:
-        """Whether all numbers that were compared are finite."""
+        """Whether all compared numbers are finite."""
         return math.isfinite(self.relative)
 
     def or_worse(self, other: "OutputError") -> "OutputError":
@@ -34,7 +35,7 @@ class OutputError(NamedTuple):
 
 
 def output_error(got: Tensor, wanted: Tensor) -> OutputError:
-    """Compare an output with the wanted one. Raises SpecError where their shapes differ."""
+    """Compare an output with the wanted one. Raises SpecError if their shapes differ."""
     got, wanted = np.asarray(got), np.asarray(wanted)
     if got.shape != wanted.shape:
         raise SpecError(f"cannot compare an output {list(got.shape)} with one that is {list(wanted.shape)}")

@@ -20,20 +20,20 @@ class Session(Protocol):
         ...
 
     def run(self, feeds: Feeds) -> dict[str, Tensor]:
-        """Run the stage on feeds that match its declaration.
+        """Run the stage on inputs that match its declaration.
 
         Returns every declared output. Outputs belong to the caller: a later run does not overwrite them.
-        Raises SpecError where a feed does not match, SessionError where the backend fails.
+        Raises SpecError if an input does not match, SessionError if the backend fails.
         """
         ...
 
     def close(self) -> None:
-        """Give the stage's memory back; it cannot be run again."""
+        """Free the memory of the stage; it cannot be run again."""
         ...
 
 
 class SessionAround:
-    """A session around a session: the same stage, with something done when it runs. What wraps overrides `run`."""
+    """Base class of sessions around a session: the same stage, with an overridden `run`."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -53,20 +53,20 @@ class Backend(Protocol):
     """An inference engine that opens stages of a bundle."""
 
     def artifact(self, bundle: Bundle, stage: StageSpec) -> Artifact:
-        """What it opens of a stage. Raises MaskletError where the bundle has nothing for it."""
+        """The artifact that it opens for a stage. Raises MaskletError if the bundle has none."""
         ...
 
     def open(self, bundle: Bundle, stage: StageSpec) -> Session:
-        """Open a stage. Raises SessionError naming the stage and what the engine said."""
+        """Open a stage. Raises SessionError naming the stage and the engine's error."""
         ...
 
 
 class ChosenBackend(Backend, Protocol):
     """A backend as it runs.
 
-    ran_on:         what runs each opened stage, in words, where that is worth a log line; empty otherwise.
+    ran_on:         what runs each opened stage, as text for the log; empty if there is nothing to log.
     engine_machine: the machine that its engines were built for. Engines are compared with their graphs once on each
-                    such machine; None where a backend runs the bundle's graphs themselves.
+                    such machine; None if the backend runs the graphs of the bundle.
     """
 
     @property
@@ -77,7 +77,7 @@ class ChosenBackend(Backend, Protocol):
 
 
 def check_tensors(stage: StageSpec, have: Collection[str]) -> None:
-    """Raise SessionError where the graph of a stage has other inputs and outputs than the stage declares."""
+    """Raise SessionError if the graph of a stage has other inputs or outputs than declared."""
     want = {t.name for t in (*stage.inputs, *stage.outputs)}
     if set(have) != want:
         raise SessionError(f"stage {stage.name!r}: its graph has tensors {sorted(have)}, declared {sorted(want)}")

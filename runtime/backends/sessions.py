@@ -16,7 +16,7 @@ from typing_extensions import Self
 class Sessions:
     """The opened stages of one model. Trackers of several streams may share them.
 
-    assets: says where the model's files beside its graphs are; None where there are none.
+    assets: returns the path of an asset of the model; None if there are none.
     """
 
     def __init__(
@@ -32,9 +32,9 @@ class Sessions:
     ) -> Self:
         """Open every stage of a bundle.
 
-        backend: what runs the stages; ONNX Runtime on the CPU where None.
-        wrap:    put around every session, to time or record what passes through it.
-        Where a stage cannot be opened, those that were are closed again.
+        backend: runs the stages; None for ONNX Runtime on the CPU.
+        wrap:    wraps every session, for example to time or record it.
+        If a stage cannot be opened, those already open are closed.
         """
         backend = OnnxRuntime() if backend is None else backend
         opened: dict[str, Session] = {}
@@ -47,7 +47,7 @@ class Sessions:
         return cls(bundle.model, opened, bundle.asset)
 
     def run(self, stage: str, feeds: Feeds) -> dict[str, Tensor]:
-        """Run a stage; feeds that this variant of the model does not take are left out."""
+        """Run a stage; inputs that this variant of the model does not have are left out."""
         session = self._by_stage[stage]
         taken = session.spec.input_names
         return session.run({name: feed for name, feed in feeds.items() if name in taken})
@@ -57,7 +57,7 @@ class Sessions:
         return stage in self._by_stage
 
     def asset(self, name: str) -> Path:
-        """A file that the model needs beside its graphs. Raises BundleError where it is not there."""
+        """A file that the model needs besides its graphs. Raises BundleError if it does not exist."""
         if self._assets is None:
             raise BundleError(f"model {self.model.family}/{self.model.variant} was opened without its asset {name!r}")
         return self._assets(name)

@@ -1,4 +1,4 @@
-"""How long each stage took, frame by frame, while a model runs."""
+"""Times each stage, frame by frame, while a model runs."""
 
 import time
 from collections import deque
@@ -12,10 +12,10 @@ KEPT = 256  # frames
 
 
 class StageTimes:
-    """Milliseconds of each stage in the last frames, added up over a frame's calls.
+    """Milliseconds of each stage in the last frames, summed over the calls of a frame.
 
-    A frame begins with a call of the image encoder, whichever stream it is of. On a GPU whose stages are only queued by
-    a call, this is the time of queueing, not of computing; `masklet profile` waits for each stage.
+    A frame begins with a call of the image encoder, of any stream. On a GPU, where a call only queues the stage, this
+    is the time of queueing, not of computing; `masklet profile` waits for each stage.
     """
 
     def __init__(self, clock_ns: Callable[[], int] = time.perf_counter_ns) -> None:
@@ -25,15 +25,15 @@ class StageTimes:
         self._count = 0
 
     def wrap(self, session: Session) -> Session:
-        """A session around a session, whose calls are timed."""
+        """Wrap a session to time its calls."""
         return _TimedSession(session, self)
 
     def since(self, number: int) -> list[tuple[int, dict[str, float]]]:
-        """The whole frames after the one of this number, as far as they are kept: number from 1, stage to ms."""
+        """The complete frames after the one with this number, as far as they are kept: number from 1, ms by stage."""
         return [frame for frame in tuple(self._frames) if frame[0] > number]
 
     def note(self, stage: str, began_ns: int) -> None:
-        """Take up a call that ends now."""
+        """Record a call that ends now."""
         ms = (self._clock_ns() - began_ns) / 1e6
         if stage == FIRST:
             if self._present is not None:

@@ -64,31 +64,33 @@ class Lifecycle:
         matched: Iterable[Sequence[int]],
         unmatched: Collection[int],
         empty: Collection[int],
+        frames: int = 1,
     ) -> tuple[set[int], set[int]]:
         """Count a frame, before its new objects are added. Returns the tracks to remove, and those hidden on the frame.
 
         matched:   for each detection the ids of the tracks that it matches.
         unmatched: ids of visible tracks that no detection matches.
         empty:     ids of tracks that are not visible.
+        frames:    for how many frames it counts: those since the detector last ran.
         """
         matched = list(matched)
         for object_id in {i for ids in matched for i in ids}:
             track = self.tracks[object_id]
-            track.keep_alive = min(self._options.keep_alive_max, track.keep_alive + 1)
+            track.keep_alive = min(self._options.keep_alive_max, track.keep_alive + frames)
         for object_id in unmatched:
-            self.tracks[object_id].unmatched += 1
-            self._wear(object_id)
+            self.tracks[object_id].unmatched += frames
+            self._wear(object_id, frames)
         if self._options.keep_alive_counts_empty:
             for object_id in empty:
-                self._wear(object_id)
-        self._count_shared(matched)
+                self._wear(object_id, frames)
+        self._count_shared(matched, frames)
         seen = {i for ids in matched for i in ids}
-        self._confirm(seen)
-        self._count_unseen({*unmatched, *empty} - seen)
+        self._confirm(seen, frames)
+        self._count_unseen({*unmatched, *empty} - seen, frames)
         young = [t for t in self.tracks.values() if t.born > time - self._options.hotstart and not t.by_user]
         removed = {t.object_id for t in young if t.unmatched >= self._options.hotstart_unmatched}
         removed |= self._duplicates({track.object_id for track in young})
-        return removed, self._hidden() - removed
+        return removed, self.hidden() - removed
 
     def gone(self) -> set[int]:
         """Tracks that were not detected for `forget_after` frames; they are dropped, but were no false positives."""
@@ -112,15 +114,16 @@ class Lifecycle:
             return set()
         return {track.object_id for track in self.tracks.values() if not (track.confirmed or track.by_user)}
 
-    def _wear(self, object_id: int) -> None:
+    def _wear(self, object_id: int, frames: int) -> None:
         track = self.tracks[object_id]
-        track.keep_alive = max(self._options.keep_alive_min, track.keep_alive - 1)
+        track.keep_alive = max(self._options.keep_alive_min, track.keep_alive - frames)
 
-    def _count_shared(self, matched: Iterable[Sequence[int]]) -> None:
+    def _count_shared(self, matched: Iterable[Sequence[int]], frames: int) -> None:
         for ids in matched:
             if len(ids) > 1:
                 elder = min(ids, key=lambda object_id: self.tracks[object_id].born)
-                self._shared.update((elder, object_id) for object_id in ids if object_id != elder)
+                for object_id in {*ids} - {elder}:
+                    self._shared[elder, object_id] += frames
 
     def _duplicates(self, young: set[int]) -> set[int]:
         """Young tracks that shared too many detections with an older one; pairs of two old tracks are dropped."""
@@ -128,22 +131,23 @@ class Lifecycle:
             del self._shared[pair]
         return {pair[1] for pair, frames in self._shared.items() if frames >= self._options.hotstart_duplicates}
 
-    def _confirm(self, matched: set[int]) -> None:
+    def _confirm(self, matched: set[int], frames: int) -> None:
         for track in self.tracks.values():
             if track.object_id in matched:
-                self._count_match(track)
+                self._count_match(track, frames)
             else:
                 track.matched_running = 0
 
-    def _count_unseen(self, unseen: set[int]) -> None:
+    def _count_unseen(self, unseen: set[int], frames: int) -> None:
         for track in self.tracks.values():
-            track.unseen_running = track.unseen_running + 1 if track.object_id in unseen else 0
+            track.unseen_running = track.unseen_running + frames if track.object_id in unseen else 0
 
-    def _count_match(self, track: Track) -> None:
-        track.matched_running += 1
+    def _count_match(self, track: Track, frames: int = 1) -> None:
+        track.matched_running += frames
         track.confirmed |= track.matched_running >= self._options.confirm_frames
 
-    def _hidden(self) -> set[int]:
+    def hidden(self) -> set[int]:
+        """Tracks whose counter has run out."""
         if not self._options.hide_unmatched:
             return set()
         worn = (t for t in self.tracks.values() if t.unmatched and t.keep_alive <= 0 and not t.by_user)

@@ -21,6 +21,8 @@ class ConceptOptions:
     suppress_overlap:     of two detections that overlap more than this, the one with the lower score is dropped
                           (det_nms_thresh); videos only.
     concept_batch:        number of concepts per call of the detector; bounds the memory of a call.
+    detection_interval:   the detector runs on every n-th frame, and the tracker follows in between. Each run counts for
+                          the frames since the one before, in all counts below; reconditioning waits for the next run.
 
     Association
     match_overlap:        a detection and a track with at least this overlap are the same object (assoc_iou_thresh).
@@ -71,6 +73,7 @@ class ConceptOptions:
     min_score: float = 0.5
     suppress_overlap: float = 0.1
     concept_batch: int = 4
+    detection_interval: int = 1
 
     match_overlap: float = 0.1
     track_overlap: float = 0.5
@@ -100,7 +103,7 @@ class ConceptOptions:
     object_batch: int = 8
 
     def __post_init__(self) -> None:
-        least = {"concept_batch": 1, "max_objects": 1, "confirm_frames": 1, "object_batch": 1}
+        least = {"concept_batch": 1, "max_objects": 1, "confirm_frames": 1, "object_batch": 1, "detection_interval": 1}
         free = ("keep_alive_start", "keep_alive_max", "keep_alive_min", "recondition_visible")
         shares = {"min_presence", "min_score", "suppress_overlap", "match_overlap", "track_overlap", "new_score"}
         shares |= {"recondition_score", "recondition_overlap", "occlusion_overlap", "min_kept_share"}

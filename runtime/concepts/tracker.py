@@ -150,7 +150,8 @@ class ConceptTracker:
             concept.check(frame.hw)
         self._masklets.begin(frame)
         pending = PendingConcepts(frame, [concept.name for concept in self._concepts])
-        removed = self._follower.update(pending, self._detect(frame))
+        looked = self._first or (self._masklets.time - self._since) % self._options.detection_interval == 0
+        removed = self._follower.update(pending, self._detect(frame, looked), looked)
         self._latest = pending
         self._waiting.append(pending)
         for object_id in removed:
@@ -208,7 +209,7 @@ class ConceptTracker:
         return concepts
 
     def _look_for(self, concepts: tuple[Concept, ...]) -> None:
-        self._concepts, self._first = concepts, True
+        self._concepts, self._first, self._since = concepts, True, 0
         self._life = Lifecycle(self._options)
         self._follower = Follower(self._masklets, self._life, self._options)
         self._waiting: deque[PendingConcepts] = deque()
@@ -217,11 +218,12 @@ class ConceptTracker:
         """Raises StateError: the state of tracked concepts cannot be saved."""
         raise StateError(NO_STATE)
 
-    def _detect(self, frame: Frame) -> list[Detections | None]:
-        """Detections of each concept; None for a concept without a phrase after its first frame."""
-        asked = [n for n, one in enumerate(self._concepts) if self._first or one.phrase is not None]
+    def _detect(self, frame: Frame, looks: bool) -> list[Detections | None]:
+        """Detections of each concept; None for a concept without a phrase after its first frame, or between looks."""
+        asked = [n for n, one in enumerate(self._concepts) if self._first or (looks and one.phrase is not None)]
         wanted = [one if self._first else replace(one, exemplars=()) for one in map(self._concepts.__getitem__, asked)]
-        self._first = False
+        if self._first:
+            self._first, self._since = False, self._masklets.time
         found: list[Detections | None] = [None] * len(self._concepts)
         if wanted:
             for place, one in zip(asked, self._detector.find(self._masklets.features, wanted, frame.hw), strict=True):
@@ -270,9 +272,10 @@ class ConceptTracker:
 
     def _due(self, delay: int) -> list[PendingConcepts]:
         """Results that are older than `delay` frames, and therefore final."""
-        due = []
+        due, interval = [], self._options.detection_interval
+        confirmed_by = -(-(self._options.confirm_frames - 1) // interval) * interval  # frames later, at the next look
         while len(self._waiting) > delay:
-            ahead = self._waiting[min(len(self._waiting), self._options.confirm_frames) - 1]
+            ahead = self._waiting[min(len(self._waiting) - 1, confirmed_by)]
             due.append(self._waiting.popleft().settled(ahead.unconfirmed))
         return due
 

@@ -21,7 +21,8 @@ class MasksJsonl(Closing):
      "segmentation": {"size": [h, w], "counts": "<COCO RLE>"}}]}
 
     An object that is not visible stays in the list, with an empty mask and the box [0, 0, 0, 0]. Objects of a phrase
-    also have "phrase" and "presence", and are in the list only while they are visible.
+    also have "phrase" and "presence", and are in the list only while they are visible. An object that was not segmented
+    on this frame, but moved from an earlier one, has "stale": how many frames ago that was.
 
     keep: continue an existing file after this number of bytes, instead of replacing it.
     """
@@ -108,4 +109,7 @@ def object_records(result: FrameResult) -> list[dict[str, Any]]:
     for record, finding in zip(records, result.findings, strict=False):  # empty without a phrase
         presence = None if finding.presence is None else round(finding.presence, 5)
         record.update(phrase=finding.phrase, presence=presence)
+    for record, frames in zip(records, () if result.stale is None else result.stale.tolist(), strict=False):
+        if frames:
+            record["stale"] = frames
     return records

@@ -82,7 +82,10 @@ def test_stages_are_those_of_transformers(stages: dict[str, ExportStage], name: 
         got, wanted = TorchSession(stage).run(feeds), stage.reference(feeds)
         for output, reference in wanted.items():
             assert got[output].shape == reference.shape
-            assert np.linalg.norm(got[output] - reference) <= EXACT * np.linalg.norm(reference), (case.name, output)
+            exact = EXACT
+            if output in stage.rounded:  # 1e-7 becomes 4e-3 here and there; export compares it before that
+                reference, exact = parity.to_bfloat16(reference), 2e-4
+            assert np.linalg.norm(got[output] - reference) <= exact * np.linalg.norm(reference), (case.name, output)
 
 
 def test_memory_attention_over_a_full_bank(stages: dict[str, ExportStage]) -> None:

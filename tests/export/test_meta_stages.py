@@ -1,20 +1,24 @@
-"""Each stage's module against Meta's own classes, with random weights of real widths and depths."""
+"""Each stage's module against Meta's own classes, with random weights of published widths and depths."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from apart import EDGETAM, SAM2
 from checkpoints import SIZES, random_model, sam2_config
+from edgetam_checkpoints import edgetam_config, random_edgetam
 from masklet.export import parity
-from masklet.export.families.sam2 import FAMILY
+from masklet.export.families import edgetam as edgetam_family
+from masklet.export.families import sam2 as sam2_family
 from masklet.export.family import ExportStage
-from meta_sam2 import meta_predictor, require_sam2
-from meta_stages import run_stage
+from meta_edgetam import meta_edgetam
+from meta_sam2 import meta_predictor
+from meta_stages import STAGES, run_stage
 from torch_sessions import TorchSession
 
-require_sam2()
 pytestmark = pytest.mark.slow
 EXACT = {
     "image_encoder": 1e-5,
@@ -24,6 +28,7 @@ EXACT = {
     "mask_prompt_encoder": 1e-6,
 }
 SIDE = 256  # a quarter of the published edge: widths, depths, heads and windows are the published ones
+Pair = tuple[Any, dict[str, ExportStage]]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -34,18 +39,34 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.fixture(scope="module", params=["2.0", "2.1"])
-def tiny(request: pytest.FixtureRequest) -> tuple[Any, dict[str, ExportStage]]:
-    """Meta's predictor, and our stages, on the same weights of a hiera-tiny."""
-    model = random_model(sam2_config(SIZES["tiny"], side=SIDE, version=request.param))
-    return meta_predictor(model), {stage.spec.name: stage for stage in FAMILY.stages(model)}
+def sam2(version: str) -> Pair:
+    SAM2.require()
+    model = random_model(sam2_config(SIZES["tiny"], side=SIDE, version=version))
+    return meta_predictor(model), {stage.spec.name: stage for stage in sam2_family.FAMILY.stages(model)}
 
 
-@pytest.mark.parametrize(
-    "name", ["image_encoder", "memory_attention", "mask_decoder", "memory_encoder", "mask_prompt_encoder"]
-)
-def test_stages_are_those_of_meta(name: str, tiny: tuple[Any, dict[str, ExportStage]]) -> None:
-    predictor, stages = tiny
+def edgetam() -> Pair:
+    EDGETAM.require()
+    model = random_edgetam(edgetam_config(side=SIDE, small=False, published=True))
+    return meta_edgetam(model), {stage.spec.name: stage for stage in edgetam_family.FAMILY.stages(model)}
+
+
+MODELS: dict[str, Callable[[], Pair]] = {
+    "sam2.0": partial(sam2, "2.0"),
+    "sam2.1": partial(sam2, "2.1"),
+    "edgetam": edgetam,
+}
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def pair(request: pytest.FixtureRequest) -> Pair:
+    """Meta's predictor, and our stages, on the same weights."""
+    return MODELS[request.param]()
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_stages_are_those_of_meta(name: str, pair: Pair) -> None:
+    predictor, stages = pair
     stage = stages[name]
     for case in stage.cases[:5]:
         seed = next(s for s in range(50) if stage.decided(stage.reference(stage.feeds(case, s))))
@@ -56,7 +77,5 @@ def test_stages_are_those_of_meta(name: str, tiny: tuple[Any, dict[str, ExportSt
             if output in stage.rounded:  # ours in the graph, Meta's when it is stored
                 reference = parity.to_bfloat16(reference)
             assert got[output].shape == reference.shape
-            assert np.linalg.norm(got[output] - reference) <= EXACT[name] * np.linalg.norm(reference), (
-                case.name,
-                output,
-            )
+            relative = np.linalg.norm(got[output] - reference) / np.linalg.norm(reference)
+            assert relative <= EXACT[name], (case.name, output)

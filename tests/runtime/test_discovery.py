@@ -106,7 +106,7 @@ def test_files_without_a_declaration_are_none(toys: Path, monkeypatch: pytest.Mo
 
 def test_options_belong_to_their_backend_and_source(toys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "__path__", [*sources.__path__, str(toys / "sources")])
-    with pytest.raises(SessionError, match=r"--backend nothing: there is no such backend; choose one of .*onnxruntime"):
+    with pytest.raises(SessionError, match=r"--backend nothing: unknown backend; choose one of .*onnxruntime"):
         backend_kind("nothing")
     with pytest.raises(SessionError, match="--provider is for --backend onnxruntime, not for tensorrt"):
         BackendChoice("tensorrt", settings={"provider": "cuda"})

@@ -1,1 +1,1 @@
-"""One light file per backend, with a `BACKEND` in it; found by itself. Engines are imported when used."""
+"""Backends, one light file each. Every file with a `BACKEND` is found by itself; engines are imported when used."""

@@ -14,7 +14,7 @@ PROVIDER = Option(
     default="cpu",
     choices=("cpu", "cuda", "tensorrt"),
 )
-STRICT = Option("strict", "Fail where a stage does not run on the provider that was asked for.", bool, False)
+STRICT = Option("strict", "Fail if a stage does not run on the given provider.", bool, False)
 
 
 def create(threads: int | None, settings: Settings) -> "ChosenBackend":

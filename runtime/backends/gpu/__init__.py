@@ -1,1 +1,1 @@
-"""Memory of a GPU, shared by the engines that run there."""
+"""GPU memory, shared by the engines that run on the GPU."""

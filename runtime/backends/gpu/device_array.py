@@ -1,7 +1,7 @@
-"""An array that lies on a GPU and passes for numpy's: stages hand it on, the memory bank keeps it, and nothing crosses.
+"""An array on a GPU that behaves like a numpy array: stages and the memory bank pass it on without copies to the host.
 
-It follows numpy's protocols for such arrays (NEP 13, 18 and 35): what moves whole rows of the first axis stays on the
-device, everything else gets a copy on the host, so that any numpy code is right and the usual code is fast.
+It implements numpy's protocols for such arrays (NEP 13, 18 and 35). Operations on whole rows of the first axis stay on
+the device; everything else works on a copy on the host. So any numpy code is correct, and the usual code is fast.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +13,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 
 class ArrayMemory(Protocol):
-    """The memory that arrays lie in: `DeviceMemory`."""
+    """The memory of arrays: `DeviceMemory`."""
 
     def empty(self, shape: Sequence[int], dtype: np.dtype[Any]) -> "DeviceArray": ...
 
@@ -27,7 +27,12 @@ class ArrayMemory(Protocol):
 
 
 class DeviceArray(NDArrayOperatorsMixin):
-    """shape, dtype: as numpy's, in C order. address: of the first value. owner: keeps the memory from being reused."""
+    """An array in C order.
+
+    shape, dtype: as in numpy.
+    address:      of the first value.
+    owner:        a reference that prevents the memory from being reused.
+    """
 
     def __init__(
         self, memory: ArrayMemory, shape: tuple[int, ...], dtype: np.dtype[Any], address: int, owner: object
@@ -54,7 +59,7 @@ class DeviceArray(NDArrayOperatorsMixin):
         return (self._rows(row, row + 1, keep=False) for row in range(len(self)))
 
     def __getitem__(self, index: Any) -> Any:
-        """Rows of the first axis, or a new first axis, as views; anything else as a copy on the host."""
+        """Rows of the first axis, or a new first axis, as views; anything else is a copy on the host."""
         if index is None:
             return self._view((1, *self.shape), self.address)
         if isinstance(index, SupportsIndex) and not isinstance(index, np.ndarray):
@@ -76,7 +81,7 @@ class DeviceArray(NDArrayOperatorsMixin):
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Tensor:
         if copy is False:
-            raise ValueError("an array on the device cannot be had on the host without a copy")
+            raise ValueError("an array on the device cannot be accessed on the host without a copy")
         values = self.memory.download(self)[0]
         return values if dtype is None else values.astype(dtype, copy=False)
 
@@ -106,7 +111,7 @@ class DeviceArray(NDArrayOperatorsMixin):
 
 
 def _is_output(options: dict[str, Any]) -> bool:
-    """Whether numpy is to write to an array on the device, which it cannot."""
+    """Whether numpy would write to an array on the device, which is not possible."""
     out = options.get("out")
     return any(isinstance(array, DeviceArray) for array in (out if isinstance(out, tuple) else (out,)))
 
@@ -145,7 +150,7 @@ def _concatenate(arrays: Sequence[Any], axis: int = 0, **others: Any) -> Any:
 
 
 def _alike(arrays: Sequence[Any]) -> bool:
-    """Whether all are on the device, and of one type."""
+    """Whether all arrays are on the device and of one type."""
     return all(isinstance(array, DeviceArray) and array.dtype == arrays[0].dtype for array in arrays)
 
 

@@ -1,7 +1,7 @@
-"""Memory of a GPU and of the host beside it, taken once and used again: what lies there is a `DeviceArray`.
+"""Pools of GPU memory and pinned host memory, for `DeviceArray`s.
 
-Everything happens in order on one stream. So a block of device memory may be handed on as soon as nobody refers to it,
-while pinned host memory has to wait until the stream has been waited for.
+All work runs in order on one stream. So a block of device memory can be reused as soon as nothing refers to it, while
+pinned host memory can be reused only after waiting for the stream.
 """
 
 import math
@@ -17,8 +17,8 @@ from masklet.runtime.backends.gpu.cuda.protocol import Cuda
 from masklet.runtime.backends.gpu.device_array import DeviceArray
 from masklet.runtime.bundle.spec import Tensor
 
-ALIGNMENT = 256  # of a block, in bytes: what TensorRT asks of addresses
-MAPPED_BYTES = 1 << 16  # smaller feeds are read in place where device and host share memory
+ALIGNMENT = 256  # of a block, in bytes; TensorRT requires it
+MAPPED_BYTES = 1 << 16  # smaller inputs are used in place if device and host share memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class _Pinned:
 
 
 class DeviceMemory:
-    """A pool on one GPU."""
+    """A pool of memory on one GPU."""
 
     def __init__(self, cuda: Cuda) -> None:
         self.cuda = cuda
@@ -37,18 +37,18 @@ class DeviceMemory:
         self._pinned_free: defaultdict[int, list[_Pinned]] = defaultdict(list)
         self._pinned_used: list[_Pinned] = []
         self._pinned_all: list[_Pinned] = []
-        # arrays are let go by whichever thread drops the last reference, or collects garbage, even while it holds this
+        # an array is released by whichever thread drops the last reference or collects garbage, even holding this lock
         self._lock = threading.RLock()
         self._closed = False
         self._taken = 0
 
     @property
     def device_bytes(self) -> int:
-        """Bytes that are taken of the device, also where they wait to be used again."""
+        """Allocated bytes on the device, including free blocks of the pool."""
         return self._taken
 
     def empty(self, shape: Sequence[int], dtype: np.dtype[Any]) -> DeviceArray:
-        """An array whose values are not set."""
+        """A new array with undefined values."""
         nbytes = _rounded(math.prod(shape) * dtype.itemsize)
         address = self._take(nbytes)
         block = _Block()
@@ -56,7 +56,7 @@ class DeviceMemory:
         return DeviceArray(self, tuple(shape), dtype, address, block)
 
     def upload(self, array: Tensor) -> DeviceArray:
-        """A copy on the device; where host and device share memory, small arrays are read where they are staged."""
+        """A copy on the device; if host and device share memory, small arrays are used where they are staged."""
         staged = self._stage(array)
         if self.cuda.facts.integrated and array.nbytes <= MAPPED_BYTES:
             return DeviceArray(self, array.shape, array.dtype, staged.address, staged)
@@ -65,7 +65,7 @@ class DeviceMemory:
         return target
 
     def write(self, target: DeviceArray, source: "Tensor | DeviceArray") -> None:
-        """Copy values into an array of the same shape; from the host, or from the device where the type is the same."""
+        """Copy values into an array of the same shape: from the host, or of the same type from the device."""
         if isinstance(source, DeviceArray) and source.dtype == target.dtype:
             self.cuda.copy(target.address, source.address, source.nbytes)
         else:
@@ -73,7 +73,7 @@ class DeviceMemory:
             self.cuda.upload(target.address, self._stage(values).memory[: values.nbytes])
 
     def download(self, *arrays: DeviceArray) -> list[Tensor]:
-        """Copies on the host; waits for everything that was started, once for all of them."""
+        """Copy arrays to the host; waits once for all of them."""
         staged = [self._take_pinned(array.nbytes) for array in arrays]
         for array, pinned in zip(arrays, staged, strict=True):
             self.cuda.download(pinned.memory[: array.nbytes], array.address)
@@ -84,7 +84,7 @@ class DeviceMemory:
         ]
 
     def synchronize(self) -> None:
-        """Wait for the stream; staged memory may be used again."""
+        """Wait for the stream; staged memory can then be reused."""
         self.cuda.synchronize()
         with self._lock:
             for pinned in self._pinned_used:
@@ -92,7 +92,7 @@ class DeviceMemory:
             self._pinned_used.clear()
 
     def trim(self) -> None:
-        """Give memory that nobody refers to back to the device. What is staged stays staged: it may yet be read."""
+        """Free unreferenced memory on the device. Staged memory stays, because it may still be read."""
         self.cuda.synchronize()
         with self._lock:
             free, self._free = self._free, defaultdict(list)
@@ -103,7 +103,7 @@ class DeviceMemory:
                     self._taken -= nbytes
 
     def close(self) -> None:
-        """Give all memory back to the device; arrays on it are gone."""
+        """Free all memory on the device; its arrays become invalid."""
         if self._closed:
             return
         self.synchronize()
@@ -148,7 +148,7 @@ class DeviceMemory:
 
 
 class _Block:
-    """Stands for device memory; when nothing refers to it any more, the memory is free."""
+    """A block of device memory; it returns to the pool when nothing refers to it."""
 
     __slots__ = ("__weakref__",)
 

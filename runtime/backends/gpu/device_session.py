@@ -1,4 +1,4 @@
-"""What sessions on a GPU share: feeds brought to the device, outputs left there or brought back."""
+"""Base class of sessions on a GPU: copies inputs to the device, and leaves outputs there or copies them back."""
 
 from abc import ABC, abstractmethod
 from typing import Any, cast
@@ -10,20 +10,20 @@ from masklet.runtime.backends.session import Feeds
 from masklet.runtime.bundle.spec import ModelSpec, StageSpec, Tensor
 from masklet.runtime.errors import SessionError
 
-BANK = frozenset({"new_memory", "pointer", "candidate_pointers"})  # outputs that the memory bank keeps
-READ_BY_HOST = frozenset({"low_res_mask", "object_score", "iou", "mask_prompt"})  # outputs that trackers look at, too
+BANK = frozenset({"new_memory", "pointer", "candidate_pointers"})  # outputs that the memory bank stores
+READ_BY_HOST = frozenset({"low_res_mask", "object_score", "iou", "mask_prompt"})  # read by trackers on the host
 
 DeviceArrays = dict[str, DeviceArray]
 
 
 def resident_outputs(model: ModelSpec, stage: StageSpec) -> frozenset[str]:
-    """The outputs of a stage that only other stages and the memory bank look at: they stay on the device."""
+    """The outputs of a stage that only other stages and the memory bank use: they stay on the device."""
     taken = {tensor.name for other in model.stages if other.name != stage.name for tensor in other.inputs}
     return frozenset(t.name for t in stage.outputs if t.name in taken | BANK and t.name not in READ_BY_HOST)
 
 
 class GpuInUse:
-    """The memory that the sessions of one backend share; the last of them to be closed gives it back."""
+    """The memory that the sessions of one backend share; closing the last of them frees it."""
 
     def __init__(self, memory: DeviceMemory) -> None:
         self.memory = memory
@@ -31,9 +31,9 @@ class GpuInUse:
         self._users = 0
 
     def taken(self) -> None:
-        """One session more. Raises SessionError once it was given back."""
+        """Count a session. Raises SessionError if the memory was already freed."""
         if not self.is_open:
-            raise SessionError("the backend's GPU was given back with its last session; make a new backend")
+            raise SessionError("the GPU memory of this backend was freed with its last session; make a new backend")
         self._users += 1
 
     def left(self) -> None:
@@ -45,7 +45,7 @@ class GpuInUse:
 
 
 class DeviceSession(ABC):
-    """A stage on a GPU. Feeds may lie on the host or on the device; so may outputs, see `DeviceArray`."""
+    """A stage on a GPU. Inputs and outputs may be on the host or on the device, see `DeviceArray`."""
 
     def __init__(self, spec: StageSpec, model: ModelSpec, gpu: GpuInUse) -> None:
         self._spec, self._gpu, self._memory = spec, gpu, gpu.memory
@@ -71,17 +71,17 @@ class DeviceSession(ABC):
 
     @abstractmethod
     def _compute(self, feeds: DeviceArrays, sizes: dict[str, int]) -> DeviceArrays:
-        """Start the stage on feeds that lie on the device; the outputs are the caller's."""
+        """Start the stage on inputs on the device; the outputs belong to the caller."""
 
     @abstractmethod
     def _release(self) -> None:
-        """Let go of the engine."""
+        """Release the engine."""
 
     def _checked(self, feeds: Feeds, sizes: dict[str, int]) -> dict[str, Tensor]:
         return self._handed_over(self._compute({name: self._placed(feed) for name, feed in feeds.items()}, sizes))
 
     def _new(self, sizes: dict[str, int]) -> DeviceArrays:
-        """Memory for the outputs."""
+        """Allocate the outputs."""
         return {t.name: self._memory.empty(t.sized(sizes), np.dtype(t.dtype)) for t in self._spec.outputs}
 
     def _placed(self, feed: "Tensor | DeviceArray") -> DeviceArray:
@@ -89,7 +89,7 @@ class DeviceSession(ABC):
         return cast(DeviceArray, feed) if on_device else self._memory.upload(np.asarray(feed))
 
     def _handed_over(self, outputs: DeviceArrays) -> dict[str, Tensor]:
-        """What the host reads is brought to it, with one wait for all; the rest stays."""
+        """Copy the outputs that the host reads, with one wait for all; the others stay on the device."""
         fetched = [name for name in outputs if name not in self._stays]
         values: dict[str, Any] = dict(outputs)
         if fetched:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class OnnxRuntimeSession:
-    """A stage opened by ONNX Runtime. Feeds are read in place and outputs handed over without a copy."""
+    """A stage opened by ONNX Runtime. Inputs are read in place and outputs returned without a copy."""
 
     def __init__(self, spec: StageSpec, session: "onnxruntime.InferenceSession") -> None:
         self._spec = spec
@@ -46,7 +46,7 @@ class OnnxRuntimeSession:
             raise SessionError(f"stage {self._spec.name!r} was closed")
         try:
             return dict(zip(self._outputs, self._session.run(self._outputs, dict(feeds)), strict=True))
-        except Exception as error:  # ONNX Runtime's own exceptions share no base class
+        except Exception as error:  # ONNX Runtime's exceptions have no common base class
             raise SessionError(f"stage {self._spec.name!r}: ONNX Runtime failed: {first_line(error)}") from error
 
     def close(self) -> None:
@@ -56,9 +56,9 @@ class OnnxRuntimeSession:
 class OnnxRuntime:
     """Opens stages on ONNX Runtime.
 
-    threads:  threads of each stage's own pool; the cores that this process may use where None.
-    provider: "cpu", "cuda" or "tensorrt". What it does not take falls back to the next, which `ran_on` says.
-    strict:   a fall-back is an error.
+    threads:  threads of each stage's pool; None for all cores that this process may use.
+    provider: "cpu", "cuda" or "tensorrt". Nodes that it does not support fall back to the next one; see `ran_on`.
+    strict:   raise an error on a fall-back.
     """
 
     formats: tuple[str, ...] = ("onnx-ort", "onnx")
@@ -72,7 +72,7 @@ class OnnxRuntime:
         self.ran_on: dict[str, str] = {}
 
     def __str__(self) -> str:
-        """Itself, and once stages are open who runs them."""
+        """The name of the backend, and once stages are open what runs them."""
         return f"ONNX Runtime, {in_one_line(self.ran_on)}" if self.ran_on else "ONNX Runtime on the CPU"
 
     def artifact(self, bundle: Bundle, stage: StageSpec) -> Artifact:
@@ -87,12 +87,12 @@ class OnnxRuntime:
             make_engine_cache()
         session = self._session(path, stage, requested(self._provider, artifact, gpu.memory.cuda.stream))
         self._place(stage, session)
-        if NAMES["cuda"] not in session.get_providers():  # it is built in, but did not load, as without its cuDNN
+        if NAMES["cuda"] not in session.get_providers():  # built in, but not loadable, for example without cuDNN
             return OnnxRuntimeSession(stage, session)
         return OnnxRuntimeGpuSession(stage, bundle.model, gpu, session)
 
     def open_graph(self, path: Path, stage: StageSpec) -> OnnxRuntimeSession:
-        """Open a graph of a stage on the CPU. Raises SessionError naming the stage and what ONNX Runtime said."""
+        """Open a graph of a stage on the CPU. Raises SessionError naming the stage and ONNX Runtime's error."""
         return OnnxRuntimeSession(stage, self._session(path, stage, [(NAMES["cpu"], {})]))
 
     def _session(
@@ -101,7 +101,7 @@ class OnnxRuntime:
         onnxruntime = _imported()
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # errors; the default prints warnings about harmless initialisers
-        options.add_session_config_entry("session.force_spinning_stop", "1")  # idle threads leave their cores at once
+        options.add_session_config_entry("session.force_spinning_stop", "1")  # idle threads release their cores at once
         options.add_session_config_entry(RECORD_ASSIGNMENT, "0" if len(providers) == 1 else "1")
         options.intra_op_num_threads = self._threads or cores_of_this_process()
         try:
@@ -112,7 +112,7 @@ class OnnxRuntime:
         return session
 
     def _gpu_for(self, stage: StageSpec) -> GpuInUse | None:
-        """The GPU that was asked for, opened with the first stage; None for the CPU, which may be a fall-back."""
+        """The requested GPU, opened with the first stage; None for the CPU, which may be a fall-back."""
         if self._provider == "cpu":
             return None
         wanted, available = NAMES[self._provider], _imported().get_available_providers()
@@ -131,11 +131,11 @@ class OnnxRuntime:
         return self._gpu
 
     def _place(self, stage: StageSpec, session: "onnxruntime.InferenceSession") -> None:
-        """Note who runs a stage; with `strict`, raise SessionError where that is not who was asked."""
+        """Record what runs a stage; with `strict`, raise SessionError if it is not the requested provider."""
         placement = Placement(session)
         fallback = placement.falls_back(self._provider)
         if fallback and self._strict:
-            wanted = f"stage {stage.name!r}: asked for {self._provider}"
+            wanted = f"stage {stage.name!r}: requested {self._provider}"
             raise SessionError(f"{wanted}, but {fallback}; drop --strict to allow it")
         self.ran_on[stage.name] = f"{placement}{f' ({fallback})' if fallback else ''}"
 
@@ -151,9 +151,9 @@ def _imported() -> Any:
 
 
 def cores_of_this_process() -> int:
-    """What taskset or a container left of the cores, or 0: ONNX Runtime's own choice, a thread for each core it sees.
+    """The number of cores that taskset or a container allows, or 0 for ONNX Runtime's own choice.
 
-    Left to itself it counts the machine's, and threads that wait for each other on one core take turns spinning.
+    By default it counts all cores of the machine; threads that share a core then spin while they wait for each other.
     """
     if not hasattr(os, "sched_getaffinity"):
         return 0

@@ -1,4 +1,4 @@
-"""ONNX Runtime on a GPU: feeds and outputs are bound to device memory, on the stream of that memory."""
+"""ONNX Runtime on a GPU: inputs and outputs are bound to device memory, on the stream of that memory."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class OnnxRuntimeGpuSession(DeviceSession):
-    """A stage opened by ONNX Runtime on a GPU. device: ONNX Runtime's name of where the memory is."""
+    """A stage opened by ONNX Runtime on a GPU. device: ONNX Runtime's name of the memory's device."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class OnnxRuntimeGpuSession(DeviceSession):
                 for name, array in arrays.items():
                     bind(name, self._device, 0, array.dtype.type, array.shape, array.address)
             self._session.run_with_iobinding(binding)
-        except Exception as error:  # ONNX Runtime's own exceptions share no base class
+        except Exception as error:  # ONNX Runtime's exceptions have no common base class
             raise SessionError(f"stage {self._spec.name!r}: ONNX Runtime failed: {first_line(error)}") from error
         return outputs
 

@@ -1,4 +1,4 @@
-"""ONNX Runtime's execution providers: which to ask for, with which options, and which of them ran what in the end."""
+"""ONNX Runtime's execution providers: which to request, with which options, and which of them run each node."""
 
 from collections import Counter
 from pathlib import Path
@@ -18,15 +18,15 @@ FALLBACKS: dict[str, tuple[Provider, ...]] = {
     "cuda": ("cuda", "cpu"),
     "tensorrt": ("tensorrt", "cuda", "cpu"),
 }
-# ONNX Runtime leaves arithmetic on shapes to the CPU for good reason; these operators are not that.
+# Operators of real work; arithmetic on shapes, by contrast, belongs on the CPU.
 HEAVY = frozenset({"Conv", "ConvTranspose", "MatMul", "Gemm", "MultiHeadAttention", "LayerNormalization", "Softmax"})
 RECORD_ASSIGNMENT = "session.record_ep_graph_assignment_info"
 
 
 def requested(provider: Provider, artifact: Artifact, stream: int) -> list[tuple[str, dict[str, str]]]:
-    """The providers to open a stage with on a GPU, the wanted one first, each with its options.
+    """The providers for a stage on a GPU, the requested one first, each with its options.
 
-    stream: of CUDA, that everything is to run on.
+    stream: CUDA stream for all work.
     """
     on_stream = {"user_compute_stream": str(stream)}
     options: dict[str, dict[str, str]] = {
@@ -40,30 +40,30 @@ def requested(provider: Provider, artifact: Artifact, stream: int) -> list[tuple
             "trt_engine_cache_prefix": f"{artifact.stage}-{graph_hash(artifact)[:16]}",
             "trt_timing_cache_enable": "1",
             "trt_timing_cache_path": str(engine_cache()),
-            "trt_fp16_enable": "0",  # precision lives in the graph
+            "trt_fp16_enable": "0",  # the graph defines the precision
         },
     }
     return [(NAMES[name], options[name]) for name in FALLBACKS[provider]]
 
 
 def engine_cache() -> Path:
-    """Where ONNX Runtime keeps the engines that it builds, and what it timed."""
+    """The folder in which ONNX Runtime caches engines and timings."""
     return cache_folder("onnxruntime-tensorrt")
 
 
 def make_engine_cache() -> None:
-    """Make the folder. Raises SessionError where that cannot be."""
+    """Create the folder. Raises SessionError if that fails."""
     try:
         engine_cache().mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SessionError(
-            f"{engine_cache()}: TensorRT's engines cannot be kept there: {error.strerror}; "
-            "set XDG_CACHE_HOME to a folder that can be written"
+            f"{engine_cache()}: TensorRT's engines cannot be cached there: {error.strerror}; "
+            "set XDG_CACHE_HOME to a writable folder"
         ) from None
 
 
 class Placement:
-    """Which provider runs how many nodes of a stage.
+    """The number of nodes of a stage that each provider runs.
 
     session: opened with RECORD_ASSIGNMENT.
     """
@@ -77,7 +77,7 @@ class Placement:
             self._heavy[part.ep_name] += sum(node.op_type in HEAVY for node in nodes)
 
     def falls_back(self, provider: Provider) -> str | None:
-        """What of a stage's real work another provider runs than the wanted one; None for nothing."""
+        """The heavy nodes of a stage that run on another provider than the requested one; None if there are none."""
         others = {name: count for name, count in self._heavy.items() if name != NAMES[provider] and count}
         if others:
             return ", ".join(f"{count} of {self._heavy.total()} products on {_short(n)}" for n, count in others.items())
@@ -91,7 +91,7 @@ class Placement:
 
 
 def first_line(error: Exception) -> str:
-    """The first line of what ONNX Runtime says, or its kind where it says nothing."""
+    """The first line of ONNX Runtime's error message, or the type of the error if it has no message."""
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 

@@ -1,12 +1,12 @@
-"""What a session needs of a deserialised engine. TensorRT's own classes satisfy it, and so do the fakes of the tests;
-`make lint` checks the former against three real versions."""
+"""Protocols of a deserialised engine. TensorRT's classes and the fakes of the tests satisfy them; `make lint-tensorrt`
+checks the former against three real versions."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 
 class Context(Protocol):
-    """An engine with the state of one run. See TensorRT's IExecutionContext."""
+    """An engine with the state of a run. See TensorRT's IExecutionContext."""
 
     def set_optimization_profile_async(self, profile_index: int, stream_handle: int) -> bool: ...
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool: ...
@@ -29,15 +29,15 @@ class Engine(Protocol):
 
 
 class OpenEngine(Protocol):
-    """An engine, and what of it takes TensorRT's own types to ask for. See `TensorRtLoader`."""
+    """An engine, with the methods that need TensorRT's own types. See `TensorRtEngine`."""
 
     @property
     def engine(self) -> Engine: ...
 
     def dtype(self, name: str) -> "Any":
-        """numpy's type of a tensor."""
+        """The numpy type of a tensor."""
         ...
 
     def context(self) -> Context:
-        """A new context without memory of its own. Raises SessionError where there is none to be had."""
+        """A new context without its own memory. Raises SessionError if TensorRT cannot create one."""
         ...

@@ -1,4 +1,4 @@
-"""Which engine of a bundle runs here, and whether it may: engines are code, so only what the manifest vouches for."""
+"""Selects the engine of a bundle for this machine. Engines contain code, so only verified ones are loaded."""
 
 import hashlib
 from dataclasses import dataclass
@@ -14,9 +14,10 @@ from masklet.runtime.errors import SessionError
 
 @dataclass(frozen=True, slots=True)
 class EnginePlan:
-    """An engine that the manifest vouches for.
+    """An engine whose hash matches the manifest.
 
-    built_with: the version of TensorRT. weights: the graph that has them, where the engine was built without.
+    built_with: version of TensorRT.
+    weights:    graph with the weights, if the engine was built without them.
     """
 
     stage: str
@@ -26,9 +27,9 @@ class EnginePlan:
 
 
 def choose_engine(bundle: Bundle, stage: str, backend: Backend, here: Fingerprint) -> Artifact:
-    """The newest engine of a stage that was built for this machine and from the bundle's own graph.
+    """The newest engine of a stage that was built for this machine and from the bundle's graph.
 
-    Raises SessionError saying what differs, and how to build another.
+    Raises SessionError naming the difference, and how to build an engine.
     """
     found = engines(bundle, stage, backend)
     remedy = f"masklet build {bundle.root} --backend {backend}"
@@ -46,11 +47,11 @@ def choose_engine(bundle: Bundle, stage: str, backend: Backend, here: Fingerprin
 
 
 def vouched_plan(bundle: Bundle, artifact: Artifact) -> EnginePlan:
-    """An engine, read once and hashed. Raises SessionError where the manifest does not vouch for it."""
+    """Read an engine and check its hash. Raises SessionError if it differs from the manifest."""
     path, wanted = bundle.path(artifact), artifact.files[0]
     plan = path.read_bytes()
     if len(plan) != wanted.bytes:
-        raise SessionError(f"{path}: has {len(plan)} bytes of {wanted.bytes}: it was cut off; build it again")
+        raise SessionError(f"{path}: has {len(plan)} of {wanted.bytes} bytes: it is truncated; build it again")
     if hashlib.sha256(plan).hexdigest() != wanted.sha256:
         raise SessionError(f"{path}: its SHA-256 is not the manifest's, so it is not loaded; build it again")
     built, graph = Fingerprint.of(artifact), graph_of(bundle, artifact)

@@ -1,4 +1,4 @@
-"""What an engine was built from, by and for: kept in the manifest, compared before the engine is loaded."""
+"""The fingerprint of an engine: what it was built from, by and for. Stored in the manifest, checked before loading."""
 
 import platform
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ COMPARED = {
 
 
 class BuildFlag(StrEnum):
-    """How an engine was built, where that decides what may load it."""
+    """Build options that decide what can load an engine."""
 
     HARDWARE_COMPATIBLE = "hardware compatible"
     VERSION_COMPATIBLE = "version compatible"
@@ -31,9 +31,9 @@ class BuildFlag(StrEnum):
 
 
 class Fingerprint(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The origin of an engine; an empty field is not known, and is compared with nothing.
+    """The origin of an engine; an empty field is unknown and is not compared.
 
-    tensorrt, gpu, compute_capability, driver, system: of the machine that it is for; `ANY` where it is for several.
+    tensorrt, gpu, compute_capability, driver, system: of the target machine; `ANY` if it is for several.
     device:   the device profile. graph: hash of the graph. profiles: its optimisation profiles.
     flags:    `BuildFlag`s and other options, joined by ", ".
     check:    the result of comparing it with its graph.
@@ -52,29 +52,29 @@ class Fingerprint(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @classmethod
     def of(cls, engine: Artifact) -> Self:
-        """The fingerprint that the manifest has of an engine."""
+        """The fingerprint of an engine in the manifest."""
         return msgspec.convert(engine.built_for or {}, cls)
 
     def entries(self) -> dict[str, str]:
-        """The fingerprint as the manifest keeps it."""
+        """The fingerprint as stored in the manifest."""
         return dict(msgspec.to_builtins(self))
 
     def has(self, flag: BuildFlag) -> bool:
-        """Whether the engine was built so."""
+        """Whether the engine was built with this flag."""
         return flag in self.flags.split(", ")
 
     @property
     def not_run(self) -> bool:
-        """Whether the engine was built where it could not run, and was not compared with its graph."""
+        """Whether the engine was built on a machine that cannot run it, and was not compared with its graph."""
         return self.check == _NOT_RUN
 
     def before_its_check(self) -> Self:
-        """The fingerprint of an engine that is built and was not run yet."""
+        """The same fingerprint for an engine that has not been run yet."""
         return msgspec.structs.replace(self, check=_NOT_RUN)
 
 
 def machine_fingerprint(tensorrt: str, device: DeviceFacts | None) -> Fingerprint:
-    """This machine. tensorrt: its version; device: its GPU, None where an engine is built for others."""
+    """The fingerprint of this machine. tensorrt: its version; device: its GPU; None to build for other machines."""
     return Fingerprint(
         tensorrt=tensorrt,
         gpu=ANY if device is None else device.name,
@@ -85,7 +85,7 @@ def machine_fingerprint(tensorrt: str, device: DeviceFacts | None) -> Fingerprin
 
 
 def difference(built: Fingerprint, here: Fingerprint) -> str | None:
-    """What keeps an engine from being used here: "GPU: built for NVIDIA A100, here is NVIDIA L4"; None for nothing."""
+    """Why an engine cannot be used here: "GPU: built for NVIDIA A100, here is NVIDIA L4"; None if it can."""
     for field, what in COMPARED.items():
         said, now = getattr(built, field), getattr(here, field)
         if said and now and not _suits(field, built, now):
@@ -94,12 +94,12 @@ def difference(built: Fingerprint, here: Fingerprint) -> str | None:
 
 
 def engines(bundle: Bundle, stage: str, backend: str) -> list[Artifact]:
-    """The engines of a stage that a bundle has, the newest last."""
+    """The engines of a stage in a bundle, the newest last."""
     return [a for a in bundle.manifest.artifacts if a.stage == stage and a.format == backend and a.built_for]
 
 
 def graph_of(bundle: Bundle, engine: Artifact) -> Artifact | None:
-    """The graph of the same stage and precision that a bundle has, for engines to be compared with."""
+    """The graph of the same stage and precision in the bundle, to compare an engine with."""
     same: Iterable[Artifact] = (
         a
         for a in bundle.manifest.artifacts

@@ -1,7 +1,7 @@
-"""TensorRT as it is used here: one surface that `tensorrt` 10.3 to 11 and TensorRT for RTX both have.
+"""The part of TensorRT that is used: common to `tensorrt` 10.3 to 11 and TensorRT for RTX.
 
-The library is chosen when a command runs, so nothing imports it at the top of a file. What is used of it is named by a
-protocol; `make lint` checks that three real versions satisfy it, and every use of it against their types.
+The library is selected when a command runs, so no file imports it at the top. A protocol names the parts that are used;
+`make lint-tensorrt` checks that three real versions satisfy it, and every use of it against their types.
 """
 
 import importlib
@@ -24,11 +24,11 @@ INSTALL: dict[str, str] = {
 }
 OLDEST: dict[str, tuple[int, int]] = {"tensorrt": (10, 3), "tensorrt-rtx": (1, 0)}
 WIDEST_FUSED_HEAD = 256
-"""Channels of a head, at most, for which attention of FP16 is one kernel; values have to be as wide as queries."""
+"""Maximum channels per head for which FP16 attention is one kernel; values must be as wide as queries."""
 
 
 class TensorRT(Protocol):
-    """The part of the module that building and running engines take."""
+    """The part of the module that is needed to build and run engines."""
 
     @property
     def Builder(self) -> "type[trt.Builder]": ...  # noqa: N802 - TensorRT's own names
@@ -65,13 +65,13 @@ class TensorRT(Protocol):
 
 
 def load_library(backend: Backend) -> TensorRT:
-    """Import TensorRT, or TensorRT for RTX. Raises SessionError where it is missing, broken or too old."""
+    """Import TensorRT, or TensorRT for RTX. Raises SessionError if it is missing, broken or too old."""
     for name in MODULES[backend]:
         try:
             library = cast(TensorRT, importlib.import_module(name))
         except ModuleNotFoundError:
             continue
-        except (ImportError, OSError) as error:  # a library that it links to is missing
+        except (ImportError, OSError) as error:  # a linked library is missing
             reason = str(error).splitlines()[0]
             raise SessionError(f"{backend}: installed but cannot be loaded: {reason}; {INSTALL[backend]}") from None
         return _new_enough(library, backend)
@@ -79,7 +79,7 @@ def load_library(backend: Backend) -> TensorRT:
 
 
 def version_of(library: TensorRT) -> str:
-    """Its version, which a protocol of a module cannot name."""
+    """The version of the library, which the protocol of a module cannot declare."""
     return str(vars(library)["__version__"])
 
 
@@ -87,5 +87,5 @@ def _new_enough(library: TensorRT, backend: Backend) -> TensorRT:
     oldest = OLDEST[backend]
     if tuple(int(part) for part in version_of(library).split(".")[:2]) < oldest:
         wanted = ".".join(map(str, oldest))
-        raise SessionError(f"{backend} {version_of(library)} is too old; wanted {wanted} or newer (JetPack 6.2)")
+        raise SessionError(f"{backend} {version_of(library)} is too old; {wanted} or newer is needed (JetPack 6.2)")
     return library

@@ -1,4 +1,4 @@
-"""A plan to an engine, by TensorRT or TensorRT for RTX. Host code in plans stays disallowed."""
+"""Loads engines with TensorRT or TensorRT for RTX. Host code in engines is not allowed."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class TensorRtEngine:
-    """An engine with the library and the runtime that it came from, which have to outlive it."""
+    """An engine, with the library and the runtime, which must outlive it."""
 
     def __init__(
         self, library: TensorRT, runtime: "trt.Runtime", engine: "trt.ICudaEngine", stage: str, said: Messages
@@ -33,13 +33,13 @@ class TensorRtEngine:
         strategy = self._library.ExecutionContextAllocationStrategy.USER_MANAGED
         made = self._engine.create_execution_context(strategy)
         if made is None:
-            raise SessionError(f"stage {self._stage!r}: TensorRT makes no context: {self._said.first_error()}")
+            raise SessionError(f"stage {self._stage!r}: TensorRT cannot create a context: {self._said.first_error()}")
         context: Context = made
         return context
 
 
 def load_engine(backend: Backend, plan: EnginePlan) -> TensorRtEngine:
-    """Deserialise a plan. Raises SessionError naming the stage and what TensorRT said."""
+    """Deserialise an engine. Raises SessionError naming the stage and TensorRT's error."""
     library, said = load_library(backend), Messages()
     runtime = library.Runtime(logger(library, said))
     if plan.built_with != version_of(library):
@@ -47,7 +47,7 @@ def load_engine(backend: Backend, plan: EnginePlan) -> TensorRtEngine:
     runtime.engine_host_code_allowed = False
     engine = runtime.deserialize_cuda_engine(plan.data)
     if engine is None:
-        what = f"{backend} {version_of(library)} does not load it: {said.first_error()}"
+        what = f"{backend} {version_of(library)} cannot load it: {said.first_error()}"
         raise SessionError(f"stage {plan.stage!r}: {what}")
     if plan.weights is not None:
         _put_weights_in(library, engine, plan.stage, plan.weights, said)
@@ -55,9 +55,9 @@ def load_engine(backend: Backend, plan: EnginePlan) -> TensorRtEngine:
 
 
 def _lean_runtime(runtime: "trt.Runtime", plan: EnginePlan) -> "trt.Runtime":
-    """What loads a version-compatible engine of another release: that release's own lean runtime, not one in the plan.
+    """The lean runtime of another release, which loads a version-compatible engine of that release.
 
-    Raises SessionError where it is not installed.
+    Raises SessionError if it is not installed.
     """
     name = f"libnvinfer_lean.so.{'.'.join(plan.built_with.split('.')[:3])}"
     lean = runtime.load_runtime(name)
@@ -70,7 +70,7 @@ def _lean_runtime(runtime: "trt.Runtime", plan: EnginePlan) -> "trt.Runtime":
 
 
 def _put_weights_in(library: TensorRT, engine: "trt.ICudaEngine", stage: str, graph: Path, said: Messages) -> None:
-    """Give an engine that was built without weights those of its graph. Raises SessionError where they do not fit."""
+    """Set the weights of an engine built without them, from its graph. Raises SessionError if they do not fit."""
     log = logger(library, said)
     refitter = library.Refitter(engine, log)
     parser = library.OnnxParserRefitter(refitter, log)
@@ -80,5 +80,5 @@ def _put_weights_in(library: TensorRT, engine: "trt.ICudaEngine", stage: str, gr
 
 
 def library_version(backend: Backend) -> str:
-    """The version of TensorRT that is installed. Raises SessionError where none is."""
+    """The version of the installed TensorRT. Raises SessionError if none is installed."""
     return version_of(load_library(backend))

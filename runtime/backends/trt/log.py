@@ -1,4 +1,4 @@
-"""What TensorRT says, collected: its errors make our one line, and its account of the layers is read from it."""
+"""Collects TensorRT's log: its errors become one line, and the list of layers is read from it."""
 
 from typing import TYPE_CHECKING
 
@@ -9,19 +9,19 @@ if TYPE_CHECKING:
 
 
 class Messages:
-    """What was logged. verbose: lines that are no errors, warnings among them, where they are wanted."""
+    """The collected log. verbose: lines that are not errors, including warnings, if they are collected."""
 
     def __init__(self) -> None:
         self.errors: list[str] = []
         self.verbose: list[str] = []
 
     def first_error(self) -> str:
-        """The first error, without the place in TensorRT's own source; the later ones follow from it."""
-        return " ".join(self.errors[0].split()) if self.errors else "it does not say why"
+        """The first error, without the position in TensorRT's source; later ones follow from it."""
+        return " ".join(self.errors[0].split()) if self.errors else "no reason given"
 
 
 def logger(library: TensorRT, messages: Messages, *, verbose: bool = False) -> "trt.ILogger":
-    """A logger that collects into `messages`; nothing is printed."""
+    """A logger that collects into `messages` and prints nothing."""
     if TYPE_CHECKING:
         import tensorrt as trt
     else:

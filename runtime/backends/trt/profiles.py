@@ -1,4 +1,4 @@
-"""Which of an engine's optimisation profiles takes which sizes."""
+"""Selects the optimisation profile of an engine for given sizes."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from masklet.runtime.errors import SessionError
 
 
 class EngineProfiles:
-    """The sizes that each profile of an engine takes. Raises SessionError where the engine is not of the stage."""
+    """The sizes that each profile of an engine accepts. Raises SessionError if the engine is not of the stage."""
 
     def __init__(self, spec: StageSpec, opened: OpenEngine) -> None:
         self._spec = spec
@@ -25,7 +25,7 @@ class EngineProfiles:
         self._ranges = [self._range(opened, index) for index in range(engine.num_optimization_profiles)]
 
     def choose(self, sizes: Mapping[str, int]) -> int:
-        """The first profile that takes these sizes; they stand from the narrowest to the widest."""
+        """The first profile that accepts these sizes; profiles are ordered from narrow to wide."""
         for index, ranges in enumerate(self._ranges):
             if all(low <= sizes[symbol] <= high for symbol, (low, high) in ranges.items()):
                 return index
@@ -36,7 +36,7 @@ class EngineProfiles:
         )
 
     def most(self, symbol: str) -> int | None:
-        """The largest size of a symbol that any profile takes; None where the stage does not have it."""
+        """The largest size of a symbol that any profile accepts; None if the stage does not have the symbol."""
         return max((ranges[symbol][1] for ranges in self._ranges if symbol in ranges), default=None)
 
     def _range(self, opened: OpenEngine, index: int) -> dict[str, tuple[int, int]]:

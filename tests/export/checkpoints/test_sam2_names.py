@@ -4,13 +4,14 @@ from typing import Any
 
 import pytest
 import torch
+from apart import SAM2
 from checkpoints import SIZES, sam2_config
 from masklet.export.checkpoints.settings import Settings
-from meta_sam2 import published_model, published_yaml, require_sam2
+from meta_sam2 import published_model, published_yaml
 from transformers import Sam2VideoConfig, Sam2VideoModel
 from weights_files import layout
 
-require_sam2()
+SAM2.require()
 
 
 def ours(config: Any) -> dict[str, torch.Tensor]:

@@ -1,18 +1,16 @@
 """The names of SAM and SAM-HQ, of every published size, against the authors' own classes and transformers'."""
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from apart import SAM, SAM_HQ
 from masklet.export.checkpoints.pretrained import fingerprint
 from masklet.export.checkpoints.settings import Settings
 from masklet.export.families.sam import FAMILY
 from masklet.export.known_families import open_checkpoint
-from meta_sam2 import INSTALL
 from sam_checkpoints import random_sam, sam_config
-from torchvision_stub import import_with_torchvision
 from transformers import SamConfig, SamHQConfig, SamHQModel, SamModel
 from weights_files import layout, their_weights
 
@@ -22,13 +20,12 @@ SIZES = {"base": "vit_b", "large": "vit_l", "huge": "vit_h"}
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("hq", [False, True], ids=["sam", "sam-hq"])
 def test_names_are_a_bijection_and_shapes_say_the_size(size: str, hq: bool) -> None:
-    package = "segment_anything_hq" if hq else "segment_anything"
-    if find_spec(package) is None:
-        pytest.skip(INSTALL)
+    package = SAM_HQ if hq else SAM
+    package.require()
     kind, architecture = (SamHQConfig, SamHQModel) if hq else (SamConfig, SamModel)
     found, wanted = layout("sam-hq" if hq else "sam"), sam_config(size, side=1024, hq=hq)
     with torch.device("meta"):
-        theirs: dict[str, Any] = import_with_torchvision(package).sam_model_registry[SIZES[size]]().state_dict()
+        theirs: dict[str, Any] = package("build_sam").sam_model_registry[SIZES[size]]().state_dict()
         ours = architecture(wanted).state_dict()
     assert found.names.unmapped(theirs) == []
     shapes = {name: tuple(tensor.shape) for name, tensor in theirs.items()}

@@ -180,5 +180,5 @@ def test_an_adapter_that_does_not_load_is_one_line(cli: Cli, tmp_path: Path, mon
 
 def test_no_gpu_is_said_by_the_bindings() -> None:
     bindings = pytest.importorskip("masklet.runtime.backends.gpu.cuda.bindings", exc_type=ImportError)
-    with pytest.raises(SessionError, match="CUDA sees no GPU; is CUDA_VISIBLE_DEVICES"):
+    with pytest.raises(SessionError, match="CUDA sees no GPU; does CUDA_VISIBLE_DEVICES"):
         bindings._said("cudaSetDevice", (bindings.cudart.cudaError_t.cudaErrorNoDevice, None))

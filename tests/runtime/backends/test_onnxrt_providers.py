@@ -100,7 +100,7 @@ def test_a_provider_that_does_not_load_leaves_the_stage_to_the_cpu(
     got = backend.open(bundle, stage).run(feeds)["new_memory"]
     np.testing.assert_array_equal(got, GraphsOfEngines(threads=1).open(bundle, stage).run(feeds)["new_memory"])
     assert "CPU" in backend.ran_on[stage.name]
-    with pytest.raises(SessionError, match=f"asked for {provider}, but .* on CPU; drop --strict"):
+    with pytest.raises(SessionError, match=f"requested {provider}, but .* on CPU; drop --strict"):
         OnnxRuntime(threads=1, provider=provider, strict=True).open(bundle, stage)
 
 
@@ -139,7 +139,7 @@ def test_the_cache_of_engines_is_made_for_tensorrt_only(
     assert engine_cache().is_dir()
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    with pytest.raises(SessionError, match="cannot be kept there: Not a directory; set XDG_CACHE_HOME"):
+    with pytest.raises(SessionError, match="cannot be cached there: Not a directory; set XDG_CACHE_HOME"):
         OnnxRuntime(provider="tensorrt").open(bundle, stage)
 
 

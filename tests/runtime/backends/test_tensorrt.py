@@ -257,7 +257,7 @@ def test_a_backend_whose_last_session_was_closed_says_so(bundle: Bundle) -> None
 def test_stages_that_were_opened_are_closed_where_a_later_one_cannot_be(bundle: Bundle) -> None:
     (bundle.root / f"engines/tensorrt/fake/{bundle.model.stages[-1].name}.engine").write_bytes(b"")
     cuda = FakeCuda()
-    with pytest.raises(SessionError, match="cut off"):
+    with pytest.raises(SessionError, match="is truncated"):
         Sessions.open(bundle, fake_tensorrt(bundle, cuda))
     assert cuda.closed
 

@@ -61,7 +61,7 @@ def test_what_a_phrase_may_hold(
             super().__init__(*args)
             given.append(self._options)
 
-    monkeypatch.setattr("masklet.runtime.cli.run_streams.ConceptTracker", Noted)
+    monkeypatch.setattr("masklet.runtime.cli.trackers.ConceptTracker", Noted)
     words = ("run", sam3_bundle, clip, "--text", "car", "--threads", 1, "--end", 1, "--masks", tmp_path / "m.jsonl")
     for limits in ((), ("--max-objects", 7, "--forget-after", 9)):
         code, _, err = cli(*words, *limits)

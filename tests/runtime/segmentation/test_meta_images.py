@@ -1,13 +1,13 @@
 """ImagePredictor and `everything` against the predictors of Meta and of SAM-HQ's authors, on the same weights."""
 
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from apart import SAM, SAM2, SAM_HQ
 from evaluate import CHECKPOINT
 from masklet.export.families import sam, sam2
 from masklet.runtime.backends.ort.backend import OnnxRuntime
@@ -19,7 +19,7 @@ from masklet.runtime.segmentation.everything import Everything, EverythingOption
 from masklet.runtime.segmentation.image_predictor import ImagePredictor
 from meta_images import MetaImages
 from meta_sam import meta_sam
-from meta_sam2 import INSTALL, meta_predictor
+from meta_sam2 import meta_predictor
 from sam_checkpoints import random_sam, sam_config
 from scenes import held_out
 from torch_sessions import torch_sessions
@@ -59,9 +59,8 @@ MODELS = {"sam2": sam2_pair, "sam": sam_pair, "sam_hq": sam_hq_pair}
 
 @pytest.fixture(scope="module", params=MODELS)
 def pair(request: pytest.FixtureRequest) -> Pair:
-    for package in ("sam2", "segment_anything", "segment_anything_hq"):
-        if find_spec(package) is None:
-            pytest.skip(INSTALL)
+    for package in (SAM, SAM_HQ, SAM2):
+        package.require()
     return MODELS[request.param](request)
 
 

@@ -1,6 +1,6 @@
-"""CUDA, as far as engines need it: one small protocol, two adapters. Nothing here is imported without being asked for.
+"""The part of CUDA that engines need: one small protocol, two adapters, which are imported when used.
 
-cuda = open_cuda()            # cuda-bindings, or pycuda where that is what is installed
+cuda = open_cuda()            # cuda-bindings, or pycuda if only that is installed
 """
 
 from collections.abc import Callable
@@ -13,15 +13,15 @@ ADAPTERS = ("cuda-bindings", "pycuda")
 
 
 def installed_adapters() -> list[str]:
-    """Those of the adapters whose package is installed, the default first."""
+    """The adapters whose package is installed, the default first."""
     return [name for name in ADAPTERS if _is_installed(name)]
 
 
 def open_cuda(adapter: str | None = None) -> Cuda:
     """Open the first GPU of this process.
 
-    adapter: "cuda-bindings" or "pycuda"; whichever is installed where None, the first before the second.
-    Raises SessionError where neither is installed or it cannot be loaded, or there is no driver or GPU.
+    adapter: "cuda-bindings" or "pycuda"; None for the first of them that is installed.
+    Raises SessionError if neither is installed or can be loaded, or if there is no driver or GPU.
     """
     names = installed_adapters() if adapter is None else [adapter]
     if not names or not _is_installed(names[0]):
@@ -35,7 +35,7 @@ def open_cuda(adapter: str | None = None) -> Cuda:
             from masklet.runtime.backends.gpu.cuda.bindings import CudaBindings
 
             adapter_class = CudaBindings
-    except ImportError as error:  # a library that it links to is missing, as the driver's is in many containers
+    except ImportError as error:  # a linked library is missing, such as the driver's in a container
         raise SessionError(
             f"{names[0]}: installed but cannot be loaded: {str(error).splitlines()[0]}; "
             "is there an NVIDIA driver (in a container: was it started with --gpus all)?"
@@ -46,5 +46,5 @@ def open_cuda(adapter: str | None = None) -> Cuda:
 def _is_installed(adapter: str) -> bool:
     try:
         return find_spec({"cuda-bindings": "cuda.bindings", "pycuda": "pycuda"}[adapter]) is not None
-    except ModuleNotFoundError:  # of the parent, `cuda`
+    except ModuleNotFoundError:  # the parent package `cuda` is missing
         return False

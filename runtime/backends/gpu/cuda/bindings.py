@@ -1,4 +1,4 @@
-"""CUDA by NVIDIA's cuda-bindings: the runtime API, which makes the device's primary context each thread's own."""
+"""CUDA through NVIDIA's cuda-bindings: the runtime API, which uses the device's primary context in every thread."""
 
 import ctypes
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from masklet.runtime.backends.gpu.cuda.protocol import DeviceFacts
 from masklet.runtime.bundle.spec import Tensor
 from masklet.runtime.errors import SessionError
 
-DEVICE = 0  # CUDA_VISIBLE_DEVICES says which GPU that is
+DEVICE = 0  # CUDA_VISIBLE_DEVICES selects the GPU
 
 
 class CudaBindings:
@@ -87,14 +87,14 @@ class CudaBindings:
 
 
 def _said(call: str, answer: tuple[Any, ...]) -> Any:
-    """The result of a call. Raises SessionError where it failed."""
+    """The result of a call. Raises SessionError if it failed."""
     error, *results = answer
     if error == cudart.cudaError_t.cudaSuccess:
         return results[0] if results else None
     if error == cudart.cudaError_t.cudaErrorInsufficientDriver:
-        raise SessionError("no NVIDIA driver, or one that is too old for the installed CUDA; install or update it")
+        raise SessionError("no NVIDIA driver, or it is too old for the installed CUDA; install or update it")
     if error == cudart.cudaError_t.cudaErrorNoDevice:
-        raise SessionError("CUDA sees no GPU; is CUDA_VISIBLE_DEVICES set to one that is there?")
+        raise SessionError("CUDA sees no GPU; does CUDA_VISIBLE_DEVICES name an existing GPU?")
     if error == cudart.cudaError_t.cudaErrorMemoryAllocation:
         raise SessionError(f"out of GPU memory at {call}; track fewer objects at once, or give a smaller --max-side")
     raise SessionError(f"CUDA failed at {call}: {error.name}")

@@ -1,4 +1,4 @@
-"""What engines need of CUDA. Addresses and streams are plain integers, host memory is numpy's."""
+"""The protocol of the CUDA adapters. Addresses and streams are integers, host memory is a numpy array."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from masklet.runtime.bundle.spec import Tensor
 
 @dataclass(frozen=True, slots=True)
 class DeviceFacts:
-    """The GPU in use. integrated: it shares the host's memory, as a Jetson's does."""
+    """The GPU in use. integrated: it shares the host's memory, as on a Jetson."""
 
     name: str
     compute_capability: str
@@ -19,10 +19,10 @@ class DeviceFacts:
 
 
 class Cuda(Protocol):
-    """One GPU and one non-default stream, on which everything is done in order.
+    """One GPU and one non-default stream, on which all work runs in order.
 
-    Every call may come from any thread. Raises SessionError naming the call and what CUDA said, and for memory how
-    much was wanted.
+    Methods may be called from any thread. They raise SessionError naming the call and CUDA's error, and for memory the
+    requested size.
     """
 
     @property
@@ -30,21 +30,21 @@ class Cuda(Protocol):
 
     @property
     def stream(self) -> int:
-        """The stream's handle."""
+        """The handle of the stream."""
         ...
 
     def allocate(self, nbytes: int) -> int:
-        """Device memory; its address."""
+        """Allocate device memory. Returns its address."""
         ...
 
     def free(self, address: int) -> None: ...
 
     def allocate_host(self, nbytes: int) -> tuple[Tensor, int]:
-        """Pinned host memory that the device can address too: uint8 [nbytes], and its address on the device."""
+        """Allocate pinned host memory, mapped to the device: uint8 [nbytes], and its address on the device."""
         ...
 
     def free_host(self, memory: Tensor) -> None:
-        """Give back what `allocate_host` returned."""
+        """Free memory from `allocate_host`."""
         ...
 
     def upload(self, address: int, source: Tensor) -> None:
@@ -60,11 +60,11 @@ class Cuda(Protocol):
         ...
 
     def synchronize(self) -> None:
-        """Wait until everything that was started is done."""
+        """Wait until all started work is done."""
         ...
 
     def capture(self, work: Callable[[], None]) -> int | None:
-        """Record what `work` starts as a CUDA graph, without running it; None where the adapter has no graphs."""
+        """Record the work that `work` starts as a CUDA graph, without running it; None if there are no CUDA graphs."""
         ...
 
     def launch(self, graph: int) -> None:
@@ -72,5 +72,5 @@ class Cuda(Protocol):
         ...
 
     def close(self) -> None:
-        """Give the stream back; memory is its owners' to free."""
+        """Destroy the stream; owners of memory free it themselves."""
         ...

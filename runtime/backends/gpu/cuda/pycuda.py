@@ -1,4 +1,4 @@
-"""CUDA by pycuda: the driver API on the device's primary context, which TensorRT shares. pycuda has no CUDA graphs."""
+"""CUDA through pycuda: the driver API on the device's primary context, as TensorRT uses. pycuda has no CUDA graphs."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from masklet.runtime.backends.gpu.cuda.protocol import DeviceFacts
 from masklet.runtime.bundle.spec import Tensor
 from masklet.runtime.errors import SessionError
 
-DEVICE = 0  # CUDA_VISIBLE_DEVICES says which GPU that is
+DEVICE = 0  # CUDA_VISIBLE_DEVICES selects the GPU
 NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING, which pycuda does not name
 
 
@@ -87,7 +87,7 @@ class PyCuda:
 
     @contextmanager
     def _current(self, call: str) -> Iterator[None]:
-        """The context is this thread's for one call: pycuda aborts where a thread ends with one on its stack."""
+        """Push the context for one call: pycuda aborts if a thread ends with a context on its stack."""
         self._context.push()
         try:
             yield

@@ -1,0 +1,1 @@
+"""Written masks in the formats of other tools."""

@@ -1,0 +1,1 @@
+"""One file per format, with a `FORMAT` in it; a file here is found by itself."""
