@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from apart import SAM2, Package
+from torch.overrides import TorchFunctionMode
 from weights_files import their_weights
 
 CONFIGS = {"tiny": "t", "small": "s", "base-plus": "b+", "large": "l"}
@@ -24,9 +25,19 @@ def published_model(size: str, version: str = "2.1", device: str = "meta") -> An
 
     described = OmegaConf.load(published_yaml(size, version)).model
     described["_target_"] = "sam2.sam2_video_predictor.SAM2VideoPredictor"
-    with torch.device(device), warnings.catch_warnings():
+    with torch.device(device), _NumbersOnCpu(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return instantiate(described).eval()
+
+
+class _NumbersOnCpu(TorchFunctionMode):
+    """Keeps torch.linspace on the CPU: Meta's constructors read its numbers, which the meta device does not have."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = dict(kwargs or {})
+        if func is torch.linspace:
+            given["device"] = "cpu"
+        return func(*args, **given)
 
 
 def meta_predictor(model: Any, *, module: str = "sam2_video_predictor", **options: Any) -> Any:

@@ -39,7 +39,7 @@ class AnnotationRequest:
 def annotate_clip(
     bundle: BundleChoice, request: AnnotationRequest, backend: BackendChoice, memory: str | None, limits: MemoryLimits
 ) -> None:
-    """Serve the page of a clip until Ctrl-C, which saves it. memory, limits: what is remembered of each object."""
+    """Serve the page of a clip until Ctrl-C, then save. memory, limits: what is remembered of each object."""
     model = bundle.load()
     policy_of(model.model, memory)
     times = StageTimes()

@@ -62,7 +62,7 @@ def _vision(shapes: Shapes, settings: Settings) -> dict[str, Any]:
 LAYOUT = Layout(
     name="edgetam",
     marks=("spatial_perceiver.latents_2d", f"{BODY}.stem.conv1.c.weight", "maskmem_tpos_enc"),
-    names=names("edgetam") + names("sam2_memory") + sam2.HEADS,
+    names=names("edgetam") + sam2.video_names("memory_attention.", "memory_encoder."),
     configure=configure,
     settings=True,
 )

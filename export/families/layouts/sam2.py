@@ -3,16 +3,12 @@
 from typing import Any, NamedTuple
 
 from masklet.export.checkpoints.layout import Layout, Shapes, count
+from masklet.export.checkpoints.name_map import NameMap
 from masklet.export.checkpoints.settings import Settings
 from masklet.export.families.layouts.name_tables import names
 from masklet.runtime.errors import ExportError
 
 TRUNK = "image_encoder.trunk"
-HEADS = (
-    names("sam2_heads")
-    + names("prompt_encoder").under("sam_prompt_encoder.", "prompt_encoder.")
-    + names("mask_decoder").under("sam_mask_decoder.", "mask_decoder.")
-)
 
 
 class Hidden(NamedTuple):
@@ -30,6 +26,17 @@ PUBLISHED: dict[tuple[int, tuple[int, ...]], Hidden] = {
     (112, (2, 3, 16, 3)): Hidden(2, (8, 4, 14, 7), (12, 16, 20)),
     (144, (2, 6, 36, 4)): Hidden(2, (8, 4, 16, 8), (23, 33, 43)),
 }
+
+
+def video_names(attention: str, encoder: str) -> NameMap:
+    """What SAM 2 and models made from it have in common. attention, encoder: their names of the two, with a point."""
+    return (
+        names("sam2_heads")
+        + names("prompt_encoder").under("sam_prompt_encoder.", "prompt_encoder.")
+        + names("mask_decoder").under("sam_mask_decoder.", "mask_decoder.")
+        + names("memory_attention").under(attention, "memory_attention.")
+        + names("memory_encoder").under(encoder, "memory_encoder.")
+    )
 
 
 def configure(shapes: Shapes, settings: Settings) -> dict[str, Any]:
@@ -151,7 +158,7 @@ def _hidden(width: int, blocks: list[int], settings: Settings) -> Hidden:
 LAYOUT = Layout(
     name="sam2",
     marks=(f"{TRUNK}.pos_embed_window", "maskmem_tpos_enc", "memory_attention.layers.0.cross_attn_image.q_proj.weight"),
-    names=names("sam2") + names("sam2_memory") + HEADS,
+    names=names("sam2") + video_names("memory_attention.", "memory_encoder."),
     configure=configure,
     settings=True,
 )
