@@ -60,7 +60,7 @@ class MemoryFrames:
     def _frames_of(self, memories: F32, places: Tensor | None) -> list[int | None]:
         """The frame of each memory, the latest of those that are equal; None of one that is unknown.
 
-        memories: [memories, tokens, channels]. places: [memories, tokens], the blocks of their tokens, where they are blocks.
+        memories: [memories, tokens, channels]. places: [memories, tokens], the blocks of tokens that are blocks.
         """
         if places is None:
             means = memories.mean(axis=1)

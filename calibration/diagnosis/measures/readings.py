@@ -81,7 +81,7 @@ class Reader:
         mean = (seen.cells.astype(np.float32) @ seen.features).astype(np.float64) / seen.cells.sum()
         earlier = [self._means[frame] for frame in seen.remembered if frame in self._means]
         self._means[seen.frame] = mean
-        return distance(mean, sum(earlier) / np.float64(len(earlier)), self._deviation) if earlier else None
+        return distance(mean, np.mean(earlier, axis=0), self._deviation) if earlier else None
 
     def _change(self, seen: Seen) -> float | None:
         before, self._before = self._before, seen.features
