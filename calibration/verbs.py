@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Precision(str, Enum):
-    """What stages are lowered to."""
+    """The precision that stages are converted to."""
 
     int8 = "int8"
     fp16 = "fp16"
@@ -36,7 +36,7 @@ class Method(str, Enum):
 
 @dataclass(frozen=True)
 class ProofOptions(OptionGroup):
-    """What the low precision may cost, and on which truth it is judged."""
+    """What the low precision may cost, and the true masks that it is judged by."""
 
     panel = "Proof"
     truth: Annotated[
@@ -48,7 +48,8 @@ class ProofOptions(OptionGroup):
     search: Annotated[
         bool,
         typer.Option(
-            "--search/--no-search", help="Find what must stay at a higher precision, or only measure everything low."
+            "--search/--no-search",
+            help="Find what must stay at a higher precision; without it, only measure everything at the low one.",
         ),
     ] = True
     method: Annotated[Method, typer.Option(help="How INT8 ranges are found.")] = Method.percentile
@@ -75,16 +76,16 @@ def calibrate(
         ),
     ] = Precision.int8,
     force: Annotated[
-        bool, typer.Option("--force", help="Write it though it loses too much, and replace a bundle that is there.")
+        bool, typer.Option("--force", help="Write the bundle even if it loses too much, and replace an existing one.")
     ] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of each stage; all cores by default.")] = None,
 ) -> None:
-    """Make an FP16, INT8 or bfloat16 bundle, and prove what it costs.
+    """Make an FP16, INT8 or bfloat16 bundle, and measure what it costs.
 
-    The bundle runs over the sources in FP32, then at the low precision, and its masks are compared frame by frame; with
-    --text, instances that overlap are the same. What costs more than it may goes up again, stage by stage and part by
-    part. BUNDLE2.report.html and .json say what was found. With several sources, a prompt N/[ID][@FRAME]:... is for the
-    n-th.
+    The bundle runs over the sources in FP32 and then at the low precision, and the masks are compared frame by frame.
+    With --text, overlapping instances are matched. Stages and parts of stages that cost too much return to a higher
+    precision. The reports are BUNDLE2.report.html and .json. With several sources, a prompt N/[ID][@FRAME]:... is for
+    source N.
     """
     require_extra("calibrate", "calibrating")
     from masklet.calibration.calibrate_bundle import CalibrationRequest, run_calibrate
@@ -110,7 +111,7 @@ def calibrate(
 def clips_of(
     sources: Sequence[str], prompts: PromptOptions, phrases: FollowedPhraseOptions, frames: FrameOptions
 ) -> "list[Clip]":
-    """Each source as a clip, with its prompts and the phrases of all."""
+    """Each source as a clip, with its own prompts and the phrases, which all share."""
     from masklet.calibration.clips.clips import Clip
 
     concepts, found_with, count = phrases.concepts(), phrases.found_with(), len(sources)

@@ -1,4 +1,4 @@
-"""The verbs `masklet export` and `masklet verify`. torch is imported when one of them needs it."""
+"""The verbs `masklet export` and `masklet verify`. torch is imported only when one of them runs."""
 
 import importlib.util
 from collections.abc import Iterable, Iterator
@@ -19,7 +19,7 @@ Model = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
-        help="A hub id, a folder written by save_pretrained, or a file of weights in its authors' names "
+        help="A Hugging Face id, a folder written by save_pretrained, or a weights file as its authors published it "
         "(.pt, .pth, .safetensors).",
     ),
 ]
@@ -29,34 +29,35 @@ ImageSizes = Annotated[
     typer.Option(
         "--image-size",
         metavar="PIXELS|WIDTHxHEIGHT",
-        help="Size of the model's input, such as 512 or 1024x576; the checkpoint's own if absent. Repeats: one bundle "
-        "then has several variants on the same weights, the first of which runs by default.",
+        help="Size of the model's input, such as 512 or 1024x576; by default the checkpoint's. May be given several "
+        "times: the bundle then has one variant per size, on the same weights, and the first runs by default.",
     ),
 ]
 Foveated = Annotated[
     bool,
     typer.Option(
         "--foveated",
-        help="Beside each size a variant whose memories are fine around the object, coarse elsewhere (SAM 2, SAM 3).",
+        help="Add a variant to each size whose memories are fine around the object and coarse elsewhere (SAM 2, "
+        "SAM 3).",
     ),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Replace a bundle that is there already.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")]
 CandidatePointers = Annotated[
     bool,
     typer.Option(
         "--candidate-pointers",
-        help="Let the mask decoder give the object pointer of every candidate mask, which `--memory samurai` needs.",
+        help="Make the mask decoder return the object pointer of every candidate mask; `--memory samurai` needs them.",
     ),
 ]
-_FILE_OPTIONS = "A file of weights"
+_FILE_OPTIONS = "Weights file"
 FamilyName = Annotated[
-    str | None, typer.Option("--family", help="What the file is; recognised if absent.", rich_help_panel=_FILE_OPTIONS)
+    str | None, typer.Option("--family", help="Model family; recognised by default.", rich_help_panel=_FILE_OPTIONS)
 ]
 Config = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE.yaml",
-        help="The YAML that its model was built or trained with, for a size that was never published.",
+        help="The YAML config that the model was built or trained with, for a size that was never published.",
         rich_help_panel=_FILE_OPTIONS,
     ),
 ]
@@ -64,7 +65,7 @@ Weights = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Which part of a training checkpoint to take; its moving average (EMA) if absent and there is one.",
+        help="Which weights of a training checkpoint to use; by default its moving average (EMA), if it has one.",
         rich_help_panel=_FILE_OPTIONS,
     ),
 ]
@@ -103,9 +104,9 @@ def export(
     ignore: Ignore = None,
     tokenizer: TokenizerSource = None,
 ) -> None:
-    """Turn a checkpoint into a bundle of ONNX graphs.
+    """Export a checkpoint to a bundle: one ONNX graph per stage.
 
-    There is one graph a stage, each compared with the checkpoint's own modules as it is exported.
+    Each graph is compared with the checkpoint's own modules while it is exported.
     """
     require_export_extra()
     sizes: list[tuple[int, int] | None] = [parse_image_size(text) for text in image_size]
@@ -138,7 +139,7 @@ def parse_image_size(text: str) -> tuple[int, int]:
     """Read `512` or `1024x576`, width x height. Returns height and width. Raises ExportError for anything else."""
     parts = text.lower().split("x")
     if len(parts) > 2 or not all(part.isdecimal() and int(part) for part in parts):
-        raise ExportError(f"--image-size {text}: wanted one number of pixels, or WIDTHxHEIGHT such as 1024x576")
+        raise ExportError(f"--image-size {text}: expected one number of pixels, or WIDTHxHEIGHT such as 1024x576")
     return int(parts[-1]), int(parts[0])
 
 
@@ -172,14 +173,14 @@ def verify(
 
 
 def require_export_extra() -> None:
-    """Raise ExportError where a package that exporting needs is not installed."""
+    """Raise ExportError if a package that exporting needs is not installed."""
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise ExportError(f"exporting needs {', '.join(missing)}; install it with: pip install 'masklet[export]'")
 
 
 def print_figures(figures: "Iterable[Parity]", of: str = "") -> None:
-    """Print how far each output is from the checkpoint's own, as a table. of: added to its title."""
+    """Print the difference of each output from the checkpoint's, as a table. of: added to the title."""
     from rich.console import Console
     from rich.table import Table
 
@@ -193,7 +194,7 @@ def print_figures(figures: "Iterable[Parity]", of: str = "") -> None:
 
 @contextmanager
 def _status() -> "Iterator[Progress]":
-    """Show what is being done on standard error, with a spinner where it is a terminal."""
+    """Show the current step on standard error, with a spinner if it is a terminal."""
     from rich.console import Console
 
     console = Console(stderr=True)

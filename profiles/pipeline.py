@@ -134,12 +134,13 @@ def bundle_roofline(
     """Compare the stages that ran with the roofline of this machine; None if there is none, see `no_roofline`."""
     if no_roofline(choice):
         return None
-    stages = {name: bundle.model.stage(name) for name in usual_sizes(frames)}
+    used = {name: backend.artifact(bundle, bundle.model.stage(name)) for name in usual_sizes(frames)}
+    bf16 = {name for name, artifact in used.items() if artifact.precision.bf16_tensors}
     costs = {
-        name: graph_cost(bundle.path(backend.artifact(bundle, stages[name])), stages[name], sizes)
+        name: graph_cost(bundle.path(used[name]), bundle.model.stage(name), sizes, bf16=name in bf16)
         for name, sizes in usual_sizes(frames).items()
     }
-    return roofline(frames, costs, measure(choice.threads))
+    return roofline(frames, costs, measure(choice.threads, bf16=bool(bf16)), bf16)
 
 
 def _follow(

@@ -36,14 +36,14 @@ class Reports:
         for path in filter(None, (self.json, self.trace, self.html)):
             check_writable(path)
 
-    def write(self, found: Profile) -> None:
+    def write(self, outcome: Profile) -> None:
         """Write all files."""
-        stages = list(found.report.bundle.precision)
-        name = f"masklet {found.report.bundle.family} {found.report.bundle.variant}"
+        stages = list(outcome.report.bundle.precision)
+        name = f"masklet {outcome.report.bundle.family} {outcome.report.bundle.variant}"
         forms: Mapping[Path | None, Callable[[], bytes]] = {
-            self.json: lambda: msgspec.json.format(msgspec.json.encode(found.report), indent=1) + b"\n",
-            self.trace: lambda: trace(found.frames, stages, found.report.warmup, name),
-            self.html: lambda: page(found.report).encode(),
+            self.json: lambda: msgspec.json.format(msgspec.json.encode(outcome.report), indent=1) + b"\n",
+            self.trace: lambda: trace(outcome.frames, stages, outcome.report.warmup, name),
+            self.html: lambda: page(outcome.report).encode(),
         }
         for path, form in forms.items():
             if path is not None:
@@ -60,13 +60,13 @@ def run_profile(bundle: BundleChoice, request: ProfileRequest, reports: Reports)
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     with Progress(console=console, transient=True, auto_refresh=False, disable=not console.is_terminal) as bar:
-        found = profile(opened, request, _drawn(bar), tell)
-    show(found.report, _console())
+        outcome = profile(opened, request, _drawn(bar), tell)
+    show(outcome.report, _console())
     reason = no_roofline(request.backend)
     if reason is not None:
         tell(f"no roofline: {reason}")
-    reports.write(found)
-    if found.interrupted:
+    reports.write(outcome)
+    if outcome.interrupted:
         typer.echo("masklet: interrupted; the report covers the frames up to this point", err=True)
         raise typer.Exit(INTERRUPTED)
 
@@ -76,17 +76,17 @@ def run_compare(paths: Sequence[Path], json: Path | None = None) -> None:
     if json is not None:
         check_writable(json)
     a, b = map(read_report, paths)
-    found: Comparison = compare(a, b)
+    comparison: Comparison = compare(a, b)
     console = _console()
     console.print(f"A {paths[0]}\nB {paths[1]}", highlight=False, soft_wrap=True)
-    for difference in found.differences:
+    for difference in comparison.differences:
         console.print(f"[yellow]different[/yellow]: {difference}", highlight=False, soft_wrap=True)
-    console.print(comparison_table(found))
-    console.print(f"[bold]{found.changes[0].verdict}[/bold]", highlight=False, soft_wrap=True)
-    if found.differences:
+    console.print(comparison_table(comparison))
+    console.print(f"[bold]{comparison.changes[0].verdict}[/bold]", highlight=False, soft_wrap=True)
+    if comparison.differences:
         console.print("the runs also differ in the points listed above", highlight=False, soft_wrap=True)
     if json is not None:
-        write_whole(json, msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n")
+        write_whole(json, msgspec.json.format(msgspec.json.encode(comparison), indent=1) + b"\n")
 
 
 def _drawn(bar: Progress) -> Callable[[str, int, int | None], None]:

@@ -30,14 +30,14 @@ class ReportOptions(OptionGroup):
     html: Annotated[Path | None, typer.Option("--html", help="The report as one page with charts.")] = None
     warmup: Annotated[
         int | None,
-        typer.Option(min=0, help="Frames to leave out at the start; by default until the memory bank is full."),
+        typer.Option(min=0, help="Frames at the start that are not counted; by default until the memory bank is full."),
     ] = None
     sweep: Annotated[
         list[str] | None,
-        typer.Option(metavar="SIZES", help="Go through objects=1,2,4 and memory=1,3,7 and show how the cost grows."),
+        typer.Option(metavar="SIZES", help="Measure objects=1,2,4 and memory=1,3,7 and show how the cost grows."),
     ] = None
     compare: Annotated[
-        tuple[Path, Path] | None, typer.Option(metavar="A.json B.json", help="Compare two reports instead.")
+        tuple[Path, Path] | None, typer.Option(metavar="A.json B.json", help="Compare two reports; runs nothing.")
     ] = None
 
 
@@ -56,10 +56,10 @@ def profile(
     source: Annotated[str | None, typer.Argument(metavar="SOURCE", help="A video, or a folder of images.")] = None,
     sizes: Annotated[list[str] | None, typer.Argument(metavar="SIZES", help="More sizes of --sweep.")] = None,
 ) -> None:
-    """Say where every millisecond of a frame goes.
+    """Measure where the time of a frame goes, stage by stage.
 
-    On a GPU each stage is waited for, so that its time is its own. With --text a phrase is encoded once, before the
-    first frame, and in none of them.
+    On a GPU the profiler synchronises after each stage, so each stage has its own time. With --text, phrases are
+    encoded once, before the first frame, and are not part of any frame's time.
     """
     from masklet.profiles.pipeline import ProfileRequest
     from masklet.profiles.profile_bundle import Reports, run_compare, run_profile
@@ -92,8 +92,8 @@ def _words(given: list[str], sweep: list[str]) -> "tuple[Path, str, Sweep | None
 
     named = [word for word in given if not is_axis(word)]
     if len(named) != 2:
-        raise MaskletError(f"wanted BUNDLE and SOURCE, or --compare A.json B.json; got {' '.join(named) or 'neither'}")
+        raise MaskletError(f"give BUNDLE and SOURCE, or --compare A.json B.json; got {' '.join(named) or 'neither'}")
     axes = [*sweep, *filter(is_axis, given)]
     if axes and not sweep:
-        raise MaskletError(f"{' '.join(axes)}: sizes belong behind --sweep")
+        raise MaskletError(f"{' '.join(axes)}: sizes must follow --sweep")
     return Path(named[0]), named[1], parse_sweep(axes) if axes else None

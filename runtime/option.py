@@ -1,4 +1,4 @@
-"""An option that a backend, a source or a sink declares in its own file, so that the command line can offer it."""
+"""An option that a backend, a source or a sink declares in its own file, and that the command line then offers."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,10 +9,10 @@ class Option:
     """One option: `--name` on the command line, with dashes for underscores.
 
     help:    one line for `--help`.
-    kind:    the type of its value: str, int, float, bool or Path.
-    default: the value where it is not given; a value that equals it counts as not given.
-    choices: the values that are allowed; empty for any.
-    metavar: what `--help` shows for the value.
+    kind:    type of its value: str, int, float, bool or Path.
+    default: value if the option is not given; giving this value counts as not given.
+    choices: allowed values; empty for any.
+    metavar: placeholder of the value in `--help`.
     short:   a second, short name, such as "-o".
     """
 
@@ -26,5 +26,5 @@ class Option:
 
     @property
     def flag(self) -> str:
-        """The option as it is typed."""
+        """The option as typed on the command line."""
         return "--" + self.name.replace("_", "-")

@@ -67,8 +67,8 @@ class FrameResult:
     scores:     [N] float32, probability that the object is visible, 0..1.
     findings:   [N], for objects found by a phrase or an exemplar; empty if neither was given. The score of such an
                 object is that of its first detection, and objects that are not visible are left out.
-    stale:      [N] int64, how many frames ago each object was last segmented; since then its mask was moved along
-                (`TrackerOptions.update_interval`). None if all were segmented on this frame.
+    stale:      [N] int64, number of frames since each object was segmented; since then its mask was moved
+                (`TrackerOptions.update_interval`). None if all objects were segmented on this frame.
     """
 
     frame_index: int
@@ -104,10 +104,10 @@ class FrameResult:
         return len(self.object_ids)
 
     def to_supervision(self) -> Any:
-        """The objects in sight as supervision's `Detections`: xyxy, mask, confidence and tracker_id.
+        """The visible objects as supervision's `Detections`: xyxy, mask, confidence and tracker_id.
 
-        Those of phrases also have class_id, the place of their phrase among the result's phrases in alphabetical order,
-        and data["class_name"]. Raises MaskletError where supervision is not installed.
+        Objects of phrases also have class_id, the index of their phrase among the result's phrases in alphabetical
+        order, and data["class_name"]. Raises MaskletError if supervision is not installed.
         """
         try:
             from supervision import Detections

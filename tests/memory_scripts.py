@@ -97,4 +97,5 @@ def toy_bank(memory: Memory) -> MemoryBank:
 def keep(bank: MemoryBank, object_id: int, seen: Seen) -> None:
     """Keep a frame whose memory and pointer are its time."""
     value = np.full((1, 1), seen.time, np.float32)
-    bank.keep(object_id, seen, seen.prompted, value, value[0])
+    wanted = bank.note(object_id, seen, seen.prompted)
+    bank.keep(object_id, value if wanted else None, value[0])

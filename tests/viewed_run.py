@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from masklet.runtime.backends.sessions import Sessions
+from masklet.runtime.backends.stage_times import StageTimes
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.concepts.concept import Concept
 from masklet.runtime.concepts.options import ConceptOptions
@@ -115,10 +116,11 @@ def viewed_run(
 ) -> Iterator[Run]:
     """Run streams with a view. frames: of a file; a camera without an end where None."""
     model = Bundle.load(bundle)
-    view = View("--view", Address("127.0.0.1", 0, token))
+    times = StageTimes()
+    view = View("--view", Address("127.0.0.1", 0, token), times)
     wake_up = WakeUp()
     run = Run(view, [], [], [], [], [])
-    with view, Sessions.open(model, wrap=view.times.wrap) as sessions:
+    with view, Sessions.open(model, wrap=times.wrap) as sessions:
 
         def look_for(concepts: tuple[Concept, ...]) -> CorrectableTracker:
             return ConceptTracker(sessions, concepts, ConceptOptions.of(0.1, 0)) if concepts else VideoTracker(sessions)

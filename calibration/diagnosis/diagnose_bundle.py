@@ -1,6 +1,5 @@
 """The command `masklet diagnose`: checks first, then the clip and its transformations, then reports."""
 
-import importlib.util
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -10,37 +9,40 @@ import msgspec
 from masklet.calibration.clips.clips import Clip
 from masklet.calibration.clips.truth import open_truth
 from masklet.calibration.diagnosis.followed import schedule_of
-from masklet.calibration.diagnosis.observation import Observation, ObservedBundle
+from masklet.calibration.diagnosis.observation import ObservedBundle
 from masklet.calibration.diagnosis.observer.positions import Layout
 from masklet.calibration.diagnosis.pipeline import Plan, diagnose
+from masklet.calibration.diagnosis.report.films import Film
 from masklet.calibration.diagnosis.report.page import page
 from masklet.calibration.diagnosis.report.report import Report, Side
 from masklet.calibration.diagnosis.report.terminal import show
 from masklet.calibration.diagnosis.transformations.davis_folder import check_folder
 from masklet.calibration.diagnosis.transformations.transformation import Transformation
 from masklet.calibration.diagnosis.transformations.true_clip import open_true_clip
-from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.bundle import Bundle, BundleChoice
 from masklet.runtime.errors import CalibrationError
 from masklet.runtime.prompts.prompts import Schedule
 from masklet.runtime.sinks.output_file import check_writable, write_whole
 from masklet.runtime.tracking.known_policies import policy_of
+from masklet.runtime.tracking.memory_detail import block_memory
+from masklet.runtime.tracking.memory_limits import MemoryLimits
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-NEEDED = ("onnx", "onnxruntime", "jinja2")
 
 
 @dataclass(frozen=True, slots=True)
 class DiagnosisRequest:
     """What to diagnose, and where the reports go.
 
-    against, against_memory: what to compare with; None for the same bundle, the same policy, or for nothing where both
-    are. truth: of the clip's true masks. shares: whether attention's are measured.
+    limits: how much of memories is attended. against, against_memory: what to compare with; None for the same bundle,
+    the same policy, or for nothing where both are. truth: of the clip's true masks. shares: whether attention's are
+    measured.
     """
 
-    bundle: Path
+    bundle: BundleChoice
     memory: str | None
-    against: Path | None
+    limits: MemoryLimits
+    against: BundleChoice | None
     against_memory: str | None
     truth: Path | None
     transformations: Sequence[Transformation]
@@ -50,17 +52,15 @@ class DiagnosisRequest:
     shares: bool
     seed: int
     threads: int | None
-    check_hashes: bool
 
 
 def run_diagnose(request: DiagnosisRequest, clip: Clip) -> None:
     """Diagnose, print, write the reports."""
-    _require_extra()
     compared = _compared(request)
     clip, schedule = _checked(request, clip)
     objects = sorted({i for prompts in schedule.values() for i in prompts})
     sides: list[Side] = []
-    seen: dict[str, Observation] = {}
+    shown: dict[str, list[Film]] = {}
     with _progress() as progress, open_true_clip(clip, objects, progress) as opened:
         for bundle, memory in compared:
             first = not sides
@@ -73,10 +73,10 @@ def run_diagnose(request: DiagnosisRequest, clip: Clip) -> None:
                 pictures=first and request.html is not None,
                 write=request.write if first else None,
             )
-            with ObservedBundle(bundle, memory=memory, threads=request.threads, shares=request.shares) as observed:
+            with _observed(request, bundle, memory) as observed:
                 side, found = diagnose(observed, plan, progress)
             sides.append(side)
-            seen = seen or found
+            shown = shown or found
     report = Report(
         source=clip.source,
         objects=objects,
@@ -86,22 +86,25 @@ def run_diagnose(request: DiagnosisRequest, clip: Clip) -> None:
         against=sides[1] if len(sides) > 1 else None,
     )
     show(report)
-    _write(request, report, seen)
+    _write(request, report, shown)
 
 
 def _compared(request: DiagnosisRequest) -> list[tuple[Bundle, str | None]]:
     """The bundle and, where there is one, what it is compared with, each with its memory policy."""
-    bundle = Bundle.load(request.bundle, check_hashes=request.check_hashes)
+    bundle = request.bundle.load()
     compared = [(bundle, request.memory)]
     if request.against is not None or request.against_memory is not None:
-        other = bundle
-        if request.against is not None:
-            other = Bundle.load(request.against, check_hashes=request.check_hashes)
+        other = bundle if request.against is None else request.against.load()
         compared.append((other, request.memory if request.against_memory is None else request.against_memory))
     for each, memory in compared:
         Layout.of(each)
         policy_of(each.model, memory)
+        block_memory(each.model, request.limits.detail)
     return compared
+
+
+def _observed(request: DiagnosisRequest, bundle: Bundle, memory: str | None) -> ObservedBundle:
+    return ObservedBundle(bundle, memory=memory, limits=request.limits, threads=request.threads, shares=request.shares)
 
 
 def _checked(request: DiagnosisRequest, clip: Clip) -> tuple[Clip, Schedule]:
@@ -127,17 +130,11 @@ def _checked(request: DiagnosisRequest, clip: Clip) -> tuple[Clip, Schedule]:
     return clip, schedule
 
 
-def _require_extra() -> None:
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        raise CalibrationError(f"diagnosing needs {', '.join(missing)}; pip install 'masklet[calibrate]'")
-
-
-def _write(request: DiagnosisRequest, report: Report, seen: dict[str, Observation]) -> None:
+def _write(request: DiagnosisRequest, report: Report, films: dict[str, list[Film]]) -> None:
     if request.json is not None:
         write_whole(request.json, msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
     if request.html is not None:
-        write_whole(request.html, page(report, seen).encode())
+        write_whole(request.html, page(report, films).encode())
 
 
 @contextmanager

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from masklet.calibration.diagnosis.measures.attention import asking_cells
 from masklet.calibration.diagnosis.measures.measures import FrameMeasures, Looked, ObjectMeasures
 from masklet.calibration.diagnosis.observer.inner_tensors import InnerTensors
 from masklet.calibration.diagnosis.observer.observer import Observer
-from masklet.calibration.diagnosis.observer.positions import F32, BoolArray, Layout, Position
-from masklet.calibration.diagnosis.transformations.jpeg import jpeg
-from masklet.calibration.diagnosis.transformations.true_clip import U8, Shot
+from masklet.calibration.diagnosis.observer.positions import BoolArray, Layout, Position
+from masklet.calibration.diagnosis.picture import Picture
+from masklet.calibration.diagnosis.transformations.true_clip import Shot
 from masklet.runtime.backends.session import Backend
 from masklet.runtime.backends.sessions import Sessions
 from masklet.runtime.bundle.bundle import Bundle
@@ -20,23 +19,10 @@ from masklet.runtime.closing import Closing
 from masklet.runtime.prompts.prompts import Prompt, Schedule
 from masklet.runtime.results import Frame
 from masklet.runtime.tracking.known_policies import policy_of, policy_text
-from masklet.runtime.tracking.video_tracker import VideoTracker
+from masklet.runtime.tracking.memory_limits import MemoryLimits
+from masklet.runtime.tracking.video_tracker import TrackerOptions, VideoTracker
 
 FRAME_S = 1 / 30  # frames have no time of their own here: nothing depends on it
-PICTURE = 256  # pixels of a kept picture's longer side
-QUALITY = 88
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Picture:
-    """A frame as it is shown. jpeg: the frame, small; truth, found: masks of its size; maps: 0..255 [grid, grid]."""
-
-    frame: int
-    object_id: int
-    jpeg: bytes
-    truth: BoolArray | None
-    found: BoolArray
-    maps: dict[Position, U8]
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +37,7 @@ class ObservedBundle(Closing):
     """A bundle whose stages are open under observation. Use it in a `with` block.
 
     memory:  the memory policy, by name; the model's own where None. Raises PolicyError.
+    limits:  how much of its memories a frame attends to.
     shares:  whether attention shares are computed.
     backend: what opens the stages with their inner tensors; InnerTensors where None.
     """
@@ -60,12 +47,14 @@ class ObservedBundle(Closing):
         bundle: Bundle,
         *,
         memory: str | None = None,
+        limits: MemoryLimits | None = None,
         threads: int | None = None,
         shares: bool = False,
         backend: Backend | None = None,
     ) -> None:
         self.bundle, self.layout, self.shares = bundle, Layout.of(bundle), shares
-        self.memory, self.policy = memory, policy_text(policy_of(bundle.model, memory))
+        self.policy = policy_text(policy_of(bundle.model, memory))
+        self._memory, self._options = memory, TrackerOptions(limits=limits)
         self.observer = Observer()
         self.sessions = Sessions.open(bundle, backend or InnerTensors(threads, shares=shares), self.observer.wrap)
 
@@ -98,6 +87,10 @@ class ObservedBundle(Closing):
             {i: followed.pictures for i, followed in following.items()},
         )
 
+    def tracker(self) -> VideoTracker:
+        """A tracker on the observed stages."""
+        return VideoTracker(self.sessions, self._options, self._memory)
+
     def close(self) -> None:
         """Close the stages."""
         self.sessions.close()
@@ -108,7 +101,7 @@ class _Followed:
 
     def __init__(self, object_id: int, observed: ObservedBundle, truth: bool, pictures: bool) -> None:
         self._object_id, self._observed, self._truth, self._pictured = object_id, observed, truth, pictures
-        self._tracker = VideoTracker(observed.sessions, memory=observed.memory)
+        self._tracker = observed.tracker()
         self._measured = ObjectMeasures(observed.layout, object_id)
         self._last: BoolArray | None = None
         self.measures: list[FrameMeasures] = []
@@ -124,7 +117,7 @@ class _Followed:
         seen, maps = self._measured.see(self._observed.observer, looked)
         self.measures.append(seen)
         if self._pictured:
-            self.pictures.append(_picture(frame, self._object_id, truth, found, maps))
+            self.pictures.append(Picture.of(frame, truth, found, maps))
 
     def _asking(self, truth: BoolArray | None) -> Sequence[int]:
         """The cells whose attention is wanted: the object's now, or where it was found last."""
@@ -132,26 +125,3 @@ class _Followed:
         if not self._observed.shares or known is None or not known.any():
             return (0,)
         return asking_cells(self._observed.layout.object_cells(known, Position.IMAGE))
-
-
-def _picture(
-    frame: Frame, object_id: int, truth: BoolArray | None, found: BoolArray, maps: Mapping[Position, F32]
-) -> Picture:
-    scale = min(1.0, PICTURE / max(frame.hw))
-    size = max(1, round(frame.hw[1] * scale)), max(1, round(frame.hw[0] * scale))
-    small = np.asarray(cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA), np.uint8)
-    masks = [None if m is None else _small_mask(m, size) for m in (truth, found)]
-    shown = {position: _shown(scores, position) for position, scores in maps.items()}
-    return Picture(frame.index, object_id, jpeg(small, QUALITY), masks[0], _small_mask(found, size), shown)
-
-
-def _small_mask(mask: BoolArray, size: tuple[int, int]) -> BoolArray:
-    soft = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA)
-    cut: npt.NDArray[np.bool_] = soft >= 0.5
-    return cut
-
-
-def _shown(scores: F32, position: Position) -> U8:
-    """Scores as 0..255: a read-out's from -1 (background) to 1 (object), a mask's logits as probabilities."""
-    part = 1 / (1 + np.exp(-np.clip(scores, -30, 30))) if position is Position.MASK else (scores + 1) / 2
-    return (np.clip(part, 0, 1) * 255 + 0.5).astype(np.uint8)

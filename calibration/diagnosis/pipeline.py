@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from masklet.calibration.diagnosis.observation import Observation, ObservedBundle
 from masklet.calibration.diagnosis.observer.positions import BoolArray
+from masklet.calibration.diagnosis.report.films import Film, films
 from masklet.calibration.diagnosis.report.report import AS_IT_IS, Condition, Finding, Side
 from masklet.calibration.diagnosis.transformations.davis_folder import written
 from masklet.calibration.diagnosis.transformations.transformation import Transformation
@@ -17,6 +18,7 @@ from masklet.calibration.diagnosis.verdicts.sentences import sentence
 from masklet.calibration.diagnosis.verdicts.verdict import Verdict, verdicts
 from masklet.runtime.prompts.prompts import Schedule
 
+FILMS, FILMS_TRANSFORMED = 6, 2  # at most, of the clip as it is and of each transformed one
 Progress = Callable[[str, int, int | None], None]  # is told what is done, how much of it, of how much
 
 
@@ -33,13 +35,12 @@ class Plan:
     write: Path | None = None
 
 
-def diagnose(observed: ObservedBundle, plan: Plan, progress: Progress) -> tuple[Side, dict[str, Observation]]:
-    """Run a bundle over everything that is planned; also returns what was seen, by condition."""
-    conditions, seen = [], {}
+def diagnose(observed: ObservedBundle, plan: Plan, progress: Progress) -> tuple[Side, dict[str, list[Film]]]:
+    """Run a bundle over everything that is planned; also returns the films of each condition, if they are wanted."""
+    conditions, shown = [], {}
     for transformation in (None, *plan.transformations):
-        condition, observation = _condition(observed, plan, transformation, progress)
+        condition, shown[condition.name] = _condition(observed, plan, transformation, progress)
         conditions.append(condition)
-        seen[condition.name] = observation
     bundle = observed.bundle
     side = Side(
         bundle=bundle.root.name,
@@ -49,12 +50,12 @@ def diagnose(observed: ObservedBundle, plan: Plan, progress: Progress) -> tuple[
         low_stages=low_stages(bundle),
         conditions=conditions,
     )
-    return side, seen
+    return side, shown
 
 
 def _condition(
     observed: ObservedBundle, plan: Plan, transformation: Transformation | None, progress: Progress
-) -> tuple[Condition, Observation]:
+) -> tuple[Condition, list[Film]]:
     clip, schedule = plan.clip, plan.schedule
     name = AS_IT_IS if transformation is None else str(transformation)
     frames = len(clip) if transformation is None else transformation.length(clip)
@@ -77,7 +78,9 @@ def _condition(
         for verdict in verdicts(measures)
     ]
     every = [each for measures in seen.measures.values() for each in measures]
-    return Condition.of(name, frames, every, findings), seen
+    most = FILMS if transformation is None else FILMS_TRANSFORMED
+    shown = films(seen.pictures, findings, most) if plan.pictures else []
+    return Condition.of(name, frames, every, findings), shown
 
 
 def _transformed(plan: Plan, transformation: Transformation) -> Iterator[Shot]:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+from masklet.runtime.backends.ort.backend import cores_of_this_process
 from masklet.runtime.errors import SessionError
 
 WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
@@ -24,8 +25,7 @@ def open_changed_graph(
     options.add_session_config_entry("session.force_spinning_stop", "1")  # as in runtime/backends/ort/backend.py
     if in_order:
         options.execution_order = onnxruntime.ExecutionOrder.PRIORITY_BASED
-    if threads is not None:
-        options.intra_op_num_threads = threads
+    options.intra_op_num_threads = threads or cores_of_this_process()
     try:
         return onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's own exceptions share no base class

@@ -46,7 +46,7 @@ figure img { width: 100%; border-radius: 4px } figcaption { grid-column: 1 / -1;
   <span class="{{ 'good' if r.within else 'bad' }}">{{ 'within' if r.within else 'beyond' }} its limits</span></h1>
 <p>{{ r.figures.frames }} frames of {{ r.sources | length }} source{{ '' if r.sources | length == 1 else 's' }}, from
 {{ r.checkpoint }}{% if r.truth %}; J&amp;F against true masks{% else %}; no true masks were given{% endif %}.
-{% if r.precision.startswith('int8') %}INT8 ranges by {{ r.method }}.{% endif %}</p>
+{% if r.precision.int8_layers %}INT8 ranges by {{ r.method }}.{% endif %}</p>
 <p>Limits: mask IoU with FP32 at least {{ r.bound.min_iou }}{% if r.truth %}, at most {{ r.bound.max_drop }} points of
 J&amp;F lost{% endif %}.</p>
 <div class="tiles">
@@ -119,17 +119,17 @@ def _tiles(report: Report) -> list[tuple[str, str]]:
 
 
 def _stage(report: Report, name: str) -> list[str]:
-    found, alone = report.stages[name], report.alone.get(name)
-    timed = found.ms is not None and found.fp32_ms is not None
+    figures, alone = report.stages[name], report.alone.get(name)
+    timed = figures.ms is not None and figures.fp32_ms is not None
     return [
         name,
-        str(found.choice),
-        f"{found.bytes / 1e6:.2f}",
-        f"{found.bytes / found.fp32_bytes:.2f}",
-        f"{found.ms:.1f}" if timed else "",
-        f"{found.fp32_ms:.1f}" if timed else "",
-        found.speed,
-        f"{found.worst:.1e}" if found.parity else "",
+        str(figures.choice),
+        f"{figures.bytes / 1e6:.2f}",
+        f"{figures.bytes / figures.fp32_bytes:.2f}",
+        f"{figures.ms:.1f}" if timed else "",
+        f"{figures.fp32_ms:.1f}" if timed else "",
+        figures.speed,
+        f"{figures.worst:.1e}" if figures.parity else "",
         f"{alone.iou:.4f}" if alone else "",
         f"{alone.jf:.2f}" if alone and alone.jf is not None else "",
     ]
@@ -181,9 +181,10 @@ def _shown(report: Report, worst: Worst) -> tuple[str, str, str, str]:
     clip, frame = (-number for number in worst.place)
     source = "/".join(Path(report.sources[clip]).parts[-2:])
     name = f"{source}, frame {frame}: IoU {1 - worst.difference:.3f}"
-    return name, _picture(worst.full), _picture(worst.low), _picture(worst.differ)
+    return name, picture(worst.full), picture(worst.low), picture(worst.differ)
 
 
-def _picture(image: U8) -> str:
+def picture(image: U8) -> str:
+    """An RGB image as the address of a JPEG within the page."""
     encoded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])[1]
     return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode()

@@ -49,16 +49,16 @@ def _stages(report: Report) -> Table:
     table.add_column("precision")
     for name in ("MB", "of FP32", "ms", "speed", "difference", "IoU alone", "J&F alone"):
         table.add_column(name, justify="right", no_wrap=True)
-    for name, found in report.stages.items():
+    for name, figures in report.stages.items():
         alone = report.alone.get(name)
         table.add_row(
             name,
-            str(found.choice),
-            f"{found.bytes / 1e6:.2f}",
-            f"{found.bytes / found.fp32_bytes:.2f}",
-            "" if found.ms is None else f"{found.ms:.1f}",
-            found.speed,
-            f"{found.worst:.1e}" if found.parity else "",
+            str(figures.choice),
+            f"{figures.bytes / 1e6:.2f}",
+            f"{figures.bytes / figures.fp32_bytes:.2f}",
+            "" if figures.ms is None else f"{figures.ms:.1f}",
+            figures.speed,
+            f"{figures.worst:.1e}" if figures.parity else "",
             f"{alone.iou:.4f}" if alone else "",
             f"{alone.jf:.2f}" if alone and alone.jf is not None else "",
         )

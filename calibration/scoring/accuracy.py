@@ -35,16 +35,16 @@ class Accuracy:
         return (self.J + self.F) / 2
 
 
-def _check(found: BoolArray, true: BoolArray) -> None:
-    if found.ndim != 2 or found.shape != true.shape:
-        raise ValueError(f"masks of {list(found.shape)} and {list(true.shape)}: expected one shape [H, W]")
+def _check(predicted: BoolArray, true: BoolArray) -> None:
+    if predicted.ndim != 2 or predicted.shape != true.shape:
+        raise ValueError(f"masks of {list(predicted.shape)} and {list(true.shape)}: expected one shape [H, W]")
 
 
-def region_similarity(found: BoolArray, true: BoolArray) -> float:
+def region_similarity(predicted: BoolArray, true: BoolArray) -> float:
     """J: intersection over union of two masks [H, W]. 1 if both are empty."""
-    _check(found, true)
-    either = np.count_nonzero(found | true)
-    return np.count_nonzero(found & true) / either if either else 1.0
+    _check(predicted, true)
+    either = np.count_nonzero(predicted | true)
+    return np.count_nonzero(predicted & true) / either if either else 1.0
 
 
 def boundary(mask: BoolArray) -> BoolArray:
@@ -73,27 +73,27 @@ def _grown(edge: BoolArray, disk: NDArray[np.uint8]) -> BoolArray:
     return cv2.dilate(edge.astype(np.uint8), disk, borderType=cv2.BORDER_CONSTANT, borderValue=0) > 0
 
 
-def contour_accuracy(found: BoolArray, true: BoolArray, tolerance: float = TOLERANCE) -> float:
+def contour_accuracy(predicted: BoolArray, true: BoolArray, tolerance: float = TOLERANCE) -> float:
     """F: harmonic mean of the shares of each boundary that lie near the other one.
 
     tolerance: share of the diagonal, rounded up to whole pixels; 1 or more: pixels.
     If only one mask has a boundary F is 0, if neither has one F is 1 (DAVIS's db_eval_boundary).
     """
-    _check(found, true)
-    radius = tolerance if tolerance >= 1 else tolerance * math.hypot(*found.shape)
+    _check(predicted, true)
+    radius = tolerance if tolerance >= 1 else tolerance * math.hypot(*predicted.shape)
     disk = _disk(math.ceil(radius))
-    found_edge, true_edge = boundary(found), boundary(true)
-    found_length, true_length = np.count_nonzero(found_edge), np.count_nonzero(true_edge)
-    if not found_length or not true_length:
-        return float(found_length == true_length)
-    precision = np.count_nonzero(found_edge & _grown(true_edge, disk)) / found_length
-    recall = np.count_nonzero(true_edge & _grown(found_edge, disk)) / true_length
+    predicted_edge, true_edge = boundary(predicted), boundary(true)
+    predicted_length, true_length = np.count_nonzero(predicted_edge), np.count_nonzero(true_edge)
+    if not predicted_length or not true_length:
+        return float(predicted_length == true_length)
+    precision = np.count_nonzero(predicted_edge & _grown(true_edge, disk)) / predicted_length
+    recall = np.count_nonzero(true_edge & _grown(predicted_edge, disk)) / true_length
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
-def accuracy(found: BoolArray, true: BoolArray, tolerance: float = TOLERANCE) -> Accuracy:
+def accuracy(predicted: BoolArray, true: BoolArray, tolerance: float = TOLERANCE) -> Accuracy:
     """J and F of one mask [H, W] against the true one. Raises ValueError if shapes differ."""
-    return Accuracy(region_similarity(found, true), contour_accuracy(found, true, tolerance))
+    return Accuracy(region_similarity(predicted, true), contour_accuracy(predicted, true, tolerance))
 
 
 def mean_accuracy(each: Iterable[Accuracy]) -> Accuracy:

@@ -150,16 +150,26 @@ def evaluate(
     sessions: Sessions, clips: Sequence[Clip], fp32: Sequence[MaskLines], progress: Callable[[int], None]
 ) -> Evaluation:
     """Run sessions over clips. fp32: masks of the FP32 pipeline for each clip. progress: called with frames done."""
+    return judge(clips, fp32, lambda clip: run(sessions, clip), progress)
+
+
+def judge(
+    clips: Sequence[Clip],
+    fp32: Sequence[MaskLines],
+    frames: Callable[[Clip], Iterable[tuple[Frame, FrameResult]]],
+    progress: Callable[[int], None],
+) -> Evaluation:
+    """Compare the results of clips with those of the FP32 pipeline. frames: runs a clip."""
     scores: list[FrameScore] = []
     worst: list[Worst] = []
     for number, clip in enumerate(clips):
         score = scorer(number, clip)
-        for frame, low in run(sessions, clip):
+        for frame, low in frames(clip):
             full = fp32[number].result(frame.index, frame.hw)
-            found = list(score(frame, full, low))
-            scores += found
-            if found:
-                _keep_worst(worst, 1 - _mean(s.iou for s in found), (-number, -frame.index), frame, full, low)
+            frame_scores = list(score(frame, full, low))
+            scores += frame_scores
+            if frame_scores:
+                _keep_worst(worst, 1 - _mean(s.iou for s in frame_scores), (-number, -frame.index), frame, full, low)
             progress(1)
     if not scores:
         raise CalibrationError("no object was tracked, so there is nothing to compare")
@@ -213,10 +223,10 @@ def _jf(by_object: list[list[Any]]) -> float | None:
 
 def _means(values: Iterable[tuple[K, float]]) -> list[tuple[K, float]]:
     """The mean of each key's values, in the order of the keys."""
-    found: dict[K, list[float]] = {}
+    by_key: dict[K, list[float]] = {}
     for key, value in values:
-        found.setdefault(key, []).append(value)
-    return [(key, _mean(each)) for key, each in sorted(found.items(), key=lambda item: item[0])]
+        by_key.setdefault(key, []).append(value)
+    return [(key, _mean(each)) for key, each in sorted(by_key.items(), key=lambda item: item[0])]
 
 
 def _mean(values: Any) -> float:

@@ -131,8 +131,8 @@ class LoweredStages:
 
     def fp32_tensors(self, choices: StagePrecisions) -> dict[str, dict[str, float]]:
         """By stage, the tensors that stay FP32 because they may overflow in FP16, with their magnitude."""
-        found = {stage: self._make(stage, c).fp32_tensors for stage, c in choices.items() if c != FULL}
-        return {stage: tensors for stage, tensors in found.items() if tensors}
+        kept = {stage: self._make(stage, c).fp32_tensors for stage, c in choices.items() if c != FULL}
+        return {stage: tensors for stage, tensors in kept.items() if tensors}
 
     def write(self, writer: BundleWriter, choices: StagePrecisions) -> None:
         """Write the chosen stages into a new bundle, with the other files of the FP32 bundle."""
@@ -159,15 +159,15 @@ class LoweredStages:
             folder = self._folder / f"{len(self._made):03d}-{stage}"
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
-            found = lower(self.bundle, stage, choice, self.recording.statistics[stage], self._method)
-            files = write_graphs(stage, found.models, folder)
-            measured = found.measured
+            lowered = lower(self.bundle, stage, choice, self.recording.statistics[stage], self._method)
+            files = write_graphs(stage, lowered.models, folder)
+            measured = lowered.measured
             if self.low_runtime.rounds:
-                measured = copied(found.models[PLAIN])
+                measured = copied(lowered.models[PLAIN])
                 round_to_bfloat16(measured)
             if measured is not None:
                 onnx.save(measured, folder / MEASURED, save_as_external_data=True, location=f"{MEASURED}.weights")
-            self._made[stage, choice] = _Made(files, folder, found.fp32_tensors)
+            self._made[stage, choice] = _Made(files, folder, lowered.fp32_tensors)
         return self._made[stage, choice]
 
     def _session(self, stage: str, choice: StagePrecision) -> Session:

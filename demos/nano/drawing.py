@@ -109,7 +109,7 @@ class Finish:
     flicker_rate: float
     slope: Singles | None
     blur: float
-    noise: Singles | None
+    noise: Singles | None  # [T, H, W], over and over
 
     def apply(self, picture: Bytes, frame: int) -> Bytes:
         """One finished picture, [H, W, 3] uint8."""
@@ -120,7 +120,7 @@ class Finish:
         if self.slope is not None:
             light *= 1 + self.slope * np.float32(math.sin(0.5 * self.flicker_rate * frame))
         if self.noise is not None:
-            light += self.noise[frame][..., None]
+            light += self.noise[frame % len(self.noise)][..., None]
         finished: Bytes = np.clip(light, 0, 255).astype(np.uint8)
         return finished
 

@@ -48,11 +48,11 @@ class Path:
     growth: float
     squeeze: float
     excursion: Excursion | None = None
-    hidden: tuple[int, int] | None = None
+    absences: tuple[tuple[int, int], ...] = ()
 
     def visible(self, frame: int) -> bool:
-        """False while the thing has vanished altogether (half-open interval of frames)."""
-        return self.hidden is None or not self.hidden[0] <= frame < self.hidden[1]
+        """False while the thing has vanished altogether (half-open intervals of frames)."""
+        return not any(first <= frame < end for first, end in self.absences)
 
     def pose(self, frame: float) -> Pose:
         """Pose in one frame, before the camera's own motion."""
@@ -72,7 +72,8 @@ def moving(rng: np.random.Generator, size: int, frames: int, pace: float, leaves
     """
     scale = size / 128
     velocity = rng.normal(size=2) * pace * scale
-    excursion, hidden = None, None
+    excursion: Excursion | None = None
+    absences: tuple[tuple[int, int], ...] = ()
     fate = rng.random()
     if fate < leaves:
         heading = rng.uniform(0, 2 * math.pi)
@@ -81,7 +82,7 @@ def moving(rng: np.random.Generator, size: int, frames: int, pace: float, leaves
         velocity *= 0.3
     elif fate < 1.5 * leaves:
         first = int(rng.integers(1, max(2, frames - 1)))
-        hidden = (first, first + int(rng.integers(1, max(2, min(frames, 10)))))
+        absences = ((first, first + int(rng.integers(1, max(2, min(frames, 10))))),)
     return Path(
         start=rng.uniform(0.15, 0.85, 2) * size,
         velocity=velocity,
@@ -93,7 +94,7 @@ def moving(rng: np.random.Generator, size: int, frames: int, pace: float, leaves
         growth=rng.normal() * 0.012,
         squeeze=rng.uniform(0.8, 1.25),
         excursion=excursion,
-        hidden=hidden,
+        absences=absences,
     )
 
 

@@ -4,6 +4,8 @@ Three kinds. `plain`: distinct colours on dull backgrounds. `cluttered`: saturat
 two-tone objects, look-alikes. `rich`: all of it, with octave-noise textures, strokes and letters, waving
 outlines, shake, changing light and more things standing in front. In every kind objects overlap, leave the
 picture and come back, or vanish for a while. The same kind, seed and sizes give the same bytes.
+
+Four more kinds are only judged on: `distractors`, `absence`, `crowd` and `long` (see hard_scenes.py).
 """
 
 import argparse
@@ -16,6 +18,7 @@ import cv2
 import numpy as np
 from drawing import Finish, Stage, Thing, finish
 from folder import write_clip
+from hard_scenes import HARD, HARD_LOOK
 from motion import camera, moving, standing
 from numpy.typing import NDArray
 from paint import LOOKS, Look, background, patch
@@ -24,13 +27,18 @@ from shapes import outline
 Bytes = NDArray[np.uint8]
 
 KINDS = tuple(LOOKS)
+"""What is trained on."""
+ALL_KINDS = (*KINDS, *HARD)
 MOST_OBJECTS = 4
+MOST_FRAMES = 3000
 SIZES = (64, 512)
 FIRST_AREA = 120 / 128**2
 """Least visible share of the picture of every object in the first frame."""
 HELD_OUT_SEED = 2**31
 """Seeds from here on are reserved for evaluation; training draws below."""
 _ATTEMPTS = 200
+_NOISE_FRAMES = 1000
+"""Frames after which the noise of a long clip comes again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +46,7 @@ class Clip:
     """A rendered scene.
 
     frames: [T, H, W, 3] uint8, RGB. labels: [T, H, W] uint8; 0 is background, k the visible pixels of
-    object k (1..objects), so masks are exact and disjoint.
+    object k (1..objects), so masks are exact and disjoint. Larger labels are look-alikes.
     """
 
     kind: str
@@ -60,12 +68,12 @@ class Clip:
 def _check(kind: str, seed: int, size: int, frames: int, objects: int) -> None:
     if seed < 0:
         raise ValueError(f"seed {seed}: expected a number from 0")
-    if kind not in LOOKS:
-        raise ValueError(f"kind of scene {kind!r}: expected one of {', '.join(KINDS)}")
+    if kind not in ALL_KINDS:
+        raise ValueError(f"kind of scene {kind!r}: expected one of {', '.join(ALL_KINDS)}")
     if not SIZES[0] <= size <= SIZES[1]:
         raise ValueError(f"size {size}: expected {SIZES[0]} to {SIZES[1]} pixels")
-    if not 1 <= frames <= 1000:
-        raise ValueError(f"frames {frames}: expected 1 to 1000")
+    if not 1 <= frames <= MOST_FRAMES:
+        raise ValueError(f"frames {frames}: expected 1 to {MOST_FRAMES}")
     if not 1 <= objects <= MOST_OBJECTS:
         raise ValueError(f"objects {objects}: expected 1 to {MOST_OBJECTS}")
 
@@ -91,9 +99,9 @@ def _things(rng: np.random.Generator, look: Look, size: int, frames: int, object
     return things
 
 
-def _stage(rng: np.random.Generator, look: Look, size: int, frames: int, objects: int) -> Stage:
-    margin = 24 * size // 128
-    things = _things(rng, look, size, frames, objects)
+def _stage(rng: np.random.Generator, kind: str, size: int, frames: int, objects: int) -> Stage:
+    margin, look = 24 * size // 128, LOOKS.get(kind, HARD_LOOK)
+    things = HARD[kind](rng, size, frames, objects) if kind in HARD else _things(rng, look, size, frames, objects)
     view = camera(rng, size, margin - 2.0, look.rich)
     return Stage(background(rng, size + 2 * margin, look), tuple(things), view, size, margin)
 
@@ -101,25 +109,24 @@ def _stage(rng: np.random.Generator, look: Look, size: int, frames: int, objects
 def _well_begun(stage: Stage, objects: int) -> bool:
     """Whether every object can be seen, and so clicked, in the first frame."""
     counts = np.bincount(stage.labels(0).reshape(-1), minlength=objects + 1)
-    return bool(counts[1:].min() >= FIRST_AREA * stage.size**2)
+    return bool(counts[1 : objects + 1].min() >= FIRST_AREA * stage.size**2)
 
 
 def render(kind: str, seed: int, size: int = 128, frames: int = 30, objects: int = 2) -> Clip:
     """Render a clip in which every object is visible in the first frame.
 
-    kind: one of KINDS. seed: any non-negative number. size: edge of the square picture in pixels.
+    kind: one of ALL_KINDS. seed: any non-negative number. size: edge of the square picture in pixels.
     Raises ValueError for a size, length or number of objects that cannot be rendered.
     """
     _check(kind, seed, size, frames, objects)
-    look = LOOKS[kind]
     for attempt in range(_ATTEMPTS):
-        rng = np.random.default_rng([seed, KINDS.index(kind), attempt])
-        stage = _stage(rng, look, size, frames, objects)
+        rng = np.random.default_rng([seed, ALL_KINDS.index(kind), attempt])
+        stage = _stage(rng, kind, size, frames, objects)
         if _well_begun(stage, objects):
             break
     else:
         raise ValueError(f"{kind} scene, seed {seed}: no arrangement shows all {objects} objects")
-    manner: Finish = finish(rng, size, frames, look.rich)
+    manner: Finish = finish(rng, size, min(frames, _NOISE_FRAMES), LOOKS.get(kind, HARD_LOOK).rich)
     pictures = np.empty((frames, size, size, 3), np.uint8)
     labels = np.empty((frames, size, size), np.uint8)
     for frame in range(frames):
@@ -139,7 +146,7 @@ def held_out(kind: str, clips: int, size: int = 128, frames: int = 30, objects: 
 def main(arguments: list[str] | None = None) -> int:
     """Write one clip: video.mp4, frames/*.png and palette masks/*.png."""
     parser = argparse.ArgumentParser(prog="scenes.py", description=__doc__)
-    parser.add_argument("kind", help=", ".join(KINDS))
+    parser.add_argument("kind", help=", ".join(ALL_KINDS))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--size", type=int, default=128, help="edge in pixels")
     parser.add_argument("--frames", type=int, default=30)

@@ -62,4 +62,4 @@ def _prose(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    return re.sub(r"([\\\[\]{}<>*_|])", r"\\\1", text)
+    return re.sub(r"([\\\[\]{}*_|])", r"\\\1", text).replace("<", "&lt;").replace(">", "&gt;")

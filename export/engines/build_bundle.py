@@ -56,12 +56,12 @@ def run_build(request: BuildRequest) -> None:
     target = choose_target(library, request.backend, request.device, _gpu(request), request.options)
     plans = plan_stages(bundle, request.stages, target)
     console, out = Console(stderr=True), Console()
-    found = estimate_memory(bundle, plans, target)
-    out.print(_estimate_line(target, found), highlight=False, soft_wrap=True)
+    estimate = estimate_memory(bundle, plans, target)
+    out.print(_estimate_line(target, estimate), highlight=False, soft_wrap=True)
     if request.dry_run:
         return
-    if not found.fits and not request.force:
-        raise ExportError(f"{bundle.root}: {target.device_name}: {found.verdict}; --force builds in any case")
+    if not estimate.fits and not request.force:
+        raise ExportError(f"{bundle.root}: {target.device_name}: {estimate.verdict}; --force builds in any case")
     due = [plan for plan in plans if request.force or not _is_there(bundle, plan, request.backend)]
     if due:
         out.print(_table(due, _build_all(bundle, due, target, console)))
@@ -105,10 +105,10 @@ def _runs_here(bundle: Bundle, target: Target) -> bool:
 
 def _checked(bundle: Bundle, backend: Backend) -> str:
     """Run the engines of a bundle. Raises ExportError if their masks differ from those of the graphs."""
-    found = check_engines(bundle, TensorRt(backend))
-    if not found.passed:
-        raise ExportError(f"the engines differ from their graphs: {found}; {REMEDY}")
-    return str(found)
+    check = check_engines(bundle, TensorRt(backend))
+    if not check.passed:
+        raise ExportError(f"the engines differ from their graphs: {check}; {REMEDY}")
+    return str(check)
 
 
 def _packed(plan: StagePlan, engine: Engine, target: Target) -> tuple[Artifact, dict[str, bytes]]:
@@ -168,12 +168,13 @@ def _drawn(bar: Progress, stage: str) -> Steps:
     return steps
 
 
-def _estimate_line(target: Target, found: Preflight) -> str:
-    limit = "" if found.limit is None else f" of {found.limit / 1e9:.1f} GB"
+def _estimate_line(target: Target, estimate: Preflight) -> str:
+    limit = "" if estimate.limit is None else f" of {estimate.limit / 1e9:.1f} GB"
     return (
         f"{target.backend} {version_of(target.library)} for {target.device.name}: estimated memory to build "
-        f"{found.build / 1e9:.1f} GB, to run {found.run[USUAL] / 1e9:.1f} GB, at most {found.run[MOST] / 1e9:.1f} GB"
-        f"{limit}: {found.verdict}"
+        f"{estimate.build / 1e9:.1f} GB, to run {estimate.run[USUAL] / 1e9:.1f} GB, "
+        f"at most {estimate.run[MOST] / 1e9:.1f} GB"
+        f"{limit}: {estimate.verdict}"
     )
 
 

@@ -42,7 +42,7 @@ def layers_from_log(messages: Iterable[str]) -> list[Layer]:
     """The layers in the last list that a builder logs; empty if it logs no list."""
     account = [m for m in messages if m.startswith(TITLE)]
     lines = account[-1].splitlines()[1:] if account else []
-    return [_layer(found) for found in map(LINE.match, lines) if found]
+    return [_layer(match) for match in map(LINE.match, lines) if match]
 
 
 def operand_types(layer: Layer) -> set[str]:
@@ -52,15 +52,15 @@ def operand_types(layer: Layer) -> set[str]:
     return {text.split(" ")[0] for text in types}
 
 
-def _layer(found: re.Match[str]) -> Layer:
+def _layer(match: re.Match[str]) -> Layer:
     return {
-        "Name": found["name"],
-        "LayerType": found["type"],
-        "Inputs": _tensors(found["inputs"]),
-        "Outputs": _tensors(found["outputs"]),
-        "Constants": _tensors(found["constants"]),
-        "TacticName": found["tactic"],
-        "Metadata": found["metadata"],
+        "Name": match["name"],
+        "LayerType": match["type"],
+        "Inputs": _tensors(match["inputs"]),
+        "Outputs": _tensors(match["outputs"]),
+        "Constants": _tensors(match["constants"]),
+        "TacticName": match["tactic"],
+        "Metadata": match["metadata"],
     }
 
 

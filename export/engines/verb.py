@@ -18,33 +18,35 @@ class EngineOptions(OptionGroup):
 
     panel = "Engines"
     workspace_mb: Annotated[
-        int | None, typer.Option(min=1, help="Scratch memory of an engine; the device profile's if absent.")
+        int | None, typer.Option(min=1, help="Scratch memory of an engine; by default the device profile's.")
     ] = None
     timing_cache: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Measured tactics: read there, and kept there.")
+        Path | None, typer.Option(metavar="FILE", help="Cache of measured tactics, read and updated.")
     ] = None
     compute_capability: Annotated[
-        list[str], typer.Option(metavar="X.Y", help="TensorRT for RTX: build for this architecture; repeats.")
+        list[str],
+        typer.Option(metavar="X.Y", help="TensorRT for RTX: build for this architecture; may be given several times."),
     ] = field(default_factory=list)
     hardware_compatible: Annotated[
-        bool, typer.Option("--hardware-compatible", help="TensorRT: for every GPU from Ampere on; slower.")
+        bool, typer.Option("--hardware-compatible", help="TensorRT: build for every GPU from Ampere on; slower.")
     ] = False
     version_compatible: Annotated[
         bool,
         typer.Option(
             "--version-compatible",
-            help="TensorRT: later releases of its major version load it, where the lean runtime of this one is, too.",
+            help="TensorRT: let later releases of the same major version load the engine; they need the lean runtime "
+            "of this release.",
         ),
     ] = False
-    refit: Annotated[bool, typer.Option("--refit", help="Weights can be replaced, by tools of TensorRT.")] = False
+    refit: Annotated[bool, typer.Option("--refit", help="Let TensorRT's tools replace the weights later.")] = False
     strip_weights: Annotated[
         bool,
-        typer.Option("--strip-weights", help="Leave the weights out; they come from the graph when it is loaded."),
+        typer.Option("--strip-weights", help="Leave the weights out; loading reads them from the graph."),
     ] = False
-    no_tf32: Annotated[bool, typer.Option("--no-tf32", help="FP32 products keep all their bits.")] = False
+    no_tf32: Annotated[bool, typer.Option("--no-tf32", help="Compute FP32 products in full FP32.")] = False
 
     def build_options(self) -> "BuildOptions":
-        """The options as the builder takes them."""
+        """The options in the form that the builder takes."""
         from masklet.export.engines.build import BuildOptions
 
         return BuildOptions(
@@ -64,7 +66,7 @@ def build(
     bundle: BundleFolder,
     backend: Annotated[
         Literal["tensorrt", "tensorrt-rtx"],
-        typer.Option(help="TensorRT builds on the GPU that it is for, TensorRT for RTX without one."),
+        typer.Option(help="tensorrt must build on the GPU that will run the engines; tensorrt-rtx needs no GPU."),
     ],
     engines: EngineOptions,
     loading: BundleOptions,
@@ -72,19 +74,22 @@ def build(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="A device profile such as jetson-orin-nano-8gb (a wrong name lists all), or a .toml file of your own; "
-            "by default that of the GPU which is here, or any device.",
+            help="A device profile such as jetson-orin-nano-8gb (an unknown name lists all), or your own .toml file; "
+            "by default the one of this machine's GPU, or any device.",
         ),
     ] = None,
-    stages: Annotated[list[str], typer.Option("--stage", help="Build this stage only; repeats.")] = [],  # noqa: B006
+    stages: Annotated[
+        list[str], typer.Option("--stage", help="Build this stage only; may be given several times.")
+    ] = [],  # noqa: B006
     force: Annotated[
-        bool, typer.Option("--force", "--rebuild", help="Build what is up to date, or foretold not to fit, too.")
+        bool,
+        typer.Option("--force", "--rebuild", help="Also build engines that are up to date or predicted not to fit."),
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only foretell the memory.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only predict the memory; build nothing.")] = False,
 ) -> None:
     """Build TensorRT engines from a bundle's graphs.
 
-    There is one engine a stage; they go into the bundle, beside the graphs.
+    There is one engine per stage. They are stored in the bundle, beside the graphs.
     """
     from masklet.export.engines.build_bundle import BuildRequest, run_build
 

@@ -145,11 +145,12 @@ class MaskDecoder(CandidateDecoder):
         mask = torch.unflatten(torch.matmul(chosen[:, None], masks.flatten(2)), 2, masks.shape[2:])
         mask = torch.where(present[:, :, None, None], mask, NO_OBJECT_LOGIT)
         iou = (chosen * ious).sum(dim=1, keepdim=True)
-        candidates = tokens[:, 2 : 2 + ious.shape[1]]
-        token = torch.matmul(kept[:, None], candidates)[:, 0]
+        token = torch.matmul(kept[:, None], tokens[:, 2 : 2 + ious.shape[1]])[:, 0]
         pointer = torch.where(present, self.pointer_projection(token), self.no_pointer)
-        every = (self.pointer_projection(candidates),) if self.gives_candidate_pointers else ()
-        return mask, iou, score, pointer, masks, ious, *every
+        if not self.gives_candidate_pointers:
+            return mask, iou, score, pointer, masks, ious
+        every = self.pointer_projection(tokens[:, 2 : 2 + ious.shape[1]])
+        return mask, iou, score, pointer, masks, ious, every
 
     def _choose(self, masks: Tensor, ious: Tensor, multimask: Tensor) -> tuple[Tensor, Tensor]:
         """Weights [objects, 4], one 1 in a row: of the mask that is returned, and of the token that is pointed with.

@@ -17,6 +17,7 @@ LIBRARIES = (
     "numpy",
     "onnxruntime",
     "onnxruntime-gpu",
+    "openvino",
     "opencv-python-headless",
     "opencv-python",
     "tensorrt",

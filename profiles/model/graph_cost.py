@@ -29,10 +29,15 @@ class GraphCost(msgspec.Struct, frozen=True):
     uncounted: tuple[str, ...] = ()
 
 
-def graph_cost(path: Path, stage: StageSpec, sizes: Sizes) -> GraphCost:
-    """Count the graph at `path` of a stage whose symbols have these sizes. Raises like `shaped_graph`."""
+def graph_cost(path: Path, stage: StageSpec, sizes: Sizes, *, bf16: bool = False) -> GraphCost:
+    """Count the graph at `path` of a stage whose symbols have these sizes. Raises like `shaped_graph`.
+
+    bf16: the graph is computed in bfloat16, so its FP32 tensors take half of the bytes.
+    """
     graph = shaped_graph(path, stage, sizes)
     shapes, widths = known_shapes(graph), _widths(graph)
+    if bf16:
+        widths = {name: 2 if width == 4 else width for name, width in widths.items()}
     stored = {n.output[0]: n.input[0] for n in graph.node if n.op_type == "DequantizeLinear"}
     flops = moved = 0
     uncounted: list[str] = []

@@ -5,7 +5,7 @@ larger of the two times is its limit; limit / measured time is the share of the 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 from masklet.profiles.machine.cpu_peaks import Machine
@@ -56,19 +56,25 @@ def usual_sizes(frames: Iterable[FrameTimes]) -> dict[str, Sizes]:
     return {stage: dict(max(reversed(counts.items()), key=lambda item: item[1])[0]) for stage, counts in seen.items()}
 
 
-def roofline(frames: Iterable[FrameTimes], costs: Mapping[str, GraphCost], machine: Machine) -> Roofline:
-    """Compare stages with the roofline. costs: of each stage at its usual sizes."""
+def roofline(
+    frames: Iterable[FrameTimes], costs: Mapping[str, GraphCost], machine: Machine, bf16: Collection[str] = ()
+) -> Roofline:
+    """Compare stages with the roofline.
+
+    costs: of each stage at its usual sizes. bf16: stages that were computed in bfloat16, which has a peak of its own.
+    """
     frames = list(frames)
     usual = usual_sizes(frames)
     taken = {
         name: [c.ended_ns - c.began_ns for c in _calls(frames) if (c.stage, c.sizes) == (name, usual[name])]
         for name in costs
     }
-    return Roofline(machine, {name: _limit(usual[name], taken[name], costs[name], machine) for name in costs})
+    limits = {name: _limit(usual[name], taken[name], costs[name], machine, bf16=name in bf16) for name in costs}
+    return Roofline(machine, limits)
 
 
-def _limit(sizes: Sizes, taken_ns: list[int], cost: GraphCost, machine: Machine) -> StageLimit:
-    arithmetic_ns, traffic_ns = cost.flops / machine.gflops, cost.bytes / machine.gbytes
+def _limit(sizes: Sizes, taken_ns: list[int], cost: GraphCost, machine: Machine, *, bf16: bool) -> StageLimit:
+    arithmetic_ns, traffic_ns = cost.flops / machine.peak(bf16), cost.bytes / machine.gbytes
     limit_ns, measured_ns = max(arithmetic_ns, traffic_ns), median(taken_ns)
     return StageLimit(
         sizes=dict(sizes),

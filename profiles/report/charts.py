@@ -85,20 +85,22 @@ def cost_by_memories(report: Report) -> str | None:
     return _cost(_curves(report, "memories"), "memory frames", "objects")
 
 
-def roof(found: Roofline, colour: Mapping[str, str]) -> str:
+def roof(roofline: Roofline, colour: Mapping[str, str]) -> str:
     """Achieved arithmetic over arithmetic intensity, below the roofline of the machine."""
-    machine = found.machine
-    knee = machine.gflops / machine.gbytes
-    intensities = [stage.intensity for stage in found.stages.values() if stage.intensity] + [knee]
-    reached = [stage.gflops for stage in found.stages.values() if stage.gflops] + [machine.gflops]
+    machine = roofline.machine
+    roofs = {peak: name for peak, name in ((machine.gflops, ""), (machine.bf16_gflops, " in bf16")) if peak}
+    intensities = [stage.intensity for stage in roofline.stages.values() if stage.intensity]
+    intensities += [peak / machine.gbytes for peak in roofs]
+    reached = [stage.gflops for stage in roofline.stages.values() if stage.gflops] + [*roofs]
     x = Axis(min(intensities) / 4, max(intensities) * 6, "FLOP per byte", log=True)
     chart = Chart(x, Axis(min(reached) / 4, max(reached) * 3, "GFLOP/s", log=True), height=300)
     slope_from = max(x.low, chart.y.low / machine.gbytes)
-    slope = [(slope_from, slope_from * machine.gbytes), (knee, machine.gflops), (x.high, machine.gflops)]
-    chart.line(slope, "var(--text)", "roof")
-    chart.text(x.high, machine.gflops, f"{machine.gflops:.0f} GFLOP/s", "note end", dx=-2, dy=-6)
+    for peak, name in roofs.items():
+        slope = [(slope_from, slope_from * machine.gbytes), (peak / machine.gbytes, peak), (x.high, peak)]
+        chart.line(slope, "var(--text)", "roof")
+        chart.text(x.high, peak, f"{peak:.0f} GFLOP/s{name}", "note end", dx=-2, dy=-6)
     names = []
-    for name, stage in found.stages.items():
+    for name, stage in roofline.stages.items():
         if stage.intensity and stage.gflops and stage.share is not None:
             chart.dot(stage.intensity, stage.gflops, colour[name], f"{name}: {stage.reached} of its limit")
             names.append((stage.intensity, stage.gflops, f"{name} {stage.reached}"))
@@ -109,16 +111,16 @@ def roof(found: Roofline, colour: Mapping[str, str]) -> str:
 def _curves(report: Report, axis: str) -> dict[int, list[tuple[float, float]]]:
     """Median ms by the size along one axis, by the size along the other: from the sweep, otherwise from the run."""
     other = "memories" if axis == "objects" else "objects"
-    found: dict[int, dict[int, list[float]]] = {}
+    lines: dict[int, dict[int, list[float]]] = {}
     if report.growth:
         for point in report.growth.points:
-            found.setdefault(getattr(point, other), {})[getattr(point, axis)] = [point.frame_ms]
+            lines.setdefault(getattr(point, other), {})[getattr(point, axis)] = [point.frame_ms]
     else:
         series = report.series
         sizes = zip(getattr(series, other), getattr(series, axis), series.frame_ms, strict=True)
         for line, at, ms in sizes:
-            found.setdefault(line, {}).setdefault(at, []).append(ms)
-    return {line: [(at, median(ms)) for at, ms in sorted(points.items())] for line, points in sorted(found.items())}
+            lines.setdefault(line, {}).setdefault(at, []).append(ms)
+    return {line: [(at, median(ms)) for at, ms in sorted(points.items())] for line, points in sorted(lines.items())}
 
 
 def _cost(curves: Mapping[int, Sequence[tuple[float, float]]], axis: str, line: str) -> str | None:

@@ -43,8 +43,8 @@ def stage_tree(recorder: Recorder, stages: Sequence[str], warmup: int = 0) -> Ta
     stages: names in the order of the model.
     warmup: number of frames to leave out at the start.
     """
-    found = measurements(recorder.frames_recorded[warmup:], stages)
-    return frame_tree(found.frame, {**found.phases, **found.stages}, found.series.parts_ms)
+    measured = measurements(recorder.frames_recorded[warmup:], stages)
+    return frame_tree(measured.frame, {**measured.phases, **measured.stages}, measured.series.parts_ms)
 
 
 def headline(report: Report) -> Iterable[str]:
@@ -88,18 +88,21 @@ def bar(share: float, width: int = BAR) -> str:
     return EIGHTHS[8] * (eighths // 8) + (EIGHTHS[eighths % 8] if eighths % 8 else "")
 
 
-def roofline_table(found: Roofline) -> Table:
+def roofline_table(roofline: Roofline) -> Table:
     """Every stage compared with the peaks of the machine."""
-    machine = found.machine
+    machine = roofline.machine
     threads = "all cores" if machine.threads is None else f"{machine.threads} threads"
-    title = f"Roofline: {machine.gflops:.0f} GFLOP/s, {machine.gbytes:.1f} GB/s measured here with numpy, {threads}"
+    low = "" if machine.bf16_gflops is None else f" ({machine.bf16_gflops:.0f} in bf16, with OpenVINO)"
+    title = (
+        f"Roofline: {machine.gflops:.0f} GFLOP/s{low}, {machine.gbytes:.1f} GB/s measured here with numpy, {threads}"
+    )
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for name in ("stage", "at"):
         table.add_column(name)
     for name in ("calls", "GFLOP", "MB", "p50 ms", "limit ms", "GFLOP/s", "of the limit"):
         table.add_column(name, justify="right")
     table.add_column("bound by")
-    for name, stage in found.stages.items():
+    for name, stage in roofline.stages.items():
         at = " ".join(f"{symbol}={size}" for symbol, size in stage.sizes.items())
         figures = (stage.gflop, stage.mbytes, stage.p50_ms, stage.limit_ms, stage.gflops)
         cells = (f"{value:.2f}" for value in figures)
@@ -124,13 +127,13 @@ def growth_table(growth: Growth) -> Table:
     return table
 
 
-def comparison_table(found: Comparison) -> Table:
+def comparison_table(comparison: Comparison) -> Table:
     """One row per part: medians per frame in both runs, the change, and the verdict."""
     table = Table(box=None, pad_edge=False)
     for name in ("", "A ms", "B ms", "change"):
         table.add_column(name, justify="right" if name else "left")
     table.add_column("verdict")
-    for change in found.changes:
+    for change in comparison.changes:
         mark = ("[red]" if change.change > 0 else "[green]") if change.stands_out else "[dim]"
         ratio = f"{mark}{change.change:+.1%}[/]"
         table.add_row(change.name, f"{change.a_ms:.2f}", f"{change.b_ms:.2f}", ratio, change.verdict)
@@ -153,8 +156,8 @@ def device_lines(report: Report) -> Iterable[str]:
             yield f"{name.replace('_', ' ')} before {_words(before)}, after {_words(after)}"
 
 
-def _uncounted(found: Roofline) -> Iterable[str]:
-    for name, stage in found.stages.items():
+def _uncounted(roofline: Roofline) -> Iterable[str]:
+    for name, stage in roofline.stages.items():
         if stage.uncounted:
             yield f"[yellow]{name}: {len(stage.uncounted)} operators not counted[/yellow], {stage.uncounted[0]} first"
 
@@ -164,8 +167,8 @@ def _precision(report: Report) -> str:
     return kinds[0] if len(kinds) == 1 else ", ".join(f"{n} {p}" for n, p in report.bundle.precision.items())
 
 
-def _percentiles(found: Latency) -> list[str]:
-    values = (found.p50_ms, found.p90_ms, found.p95_ms, found.p99_ms, found.max_ms)
+def _percentiles(latency: Latency) -> list[str]:
+    values = (latency.p50_ms, latency.p90_ms, latency.p95_ms, latency.p99_ms, latency.max_ms)
     return [f"{value:.2f}" for value in values]
 
 

@@ -8,6 +8,7 @@ from typing import Self
 import msgspec
 from masklet.runtime.bundle.precision import Precision
 from masklet.runtime.bundle.spec import ModelSpec
+from masklet.runtime.bundle.tuning import Tuning
 from masklet.runtime.errors import BundleError, SpecError
 
 SCHEMA = 1
@@ -107,6 +108,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     assets:   files that the runtime reads besides the graphs, such as a tokenizer.
     variants: the other variants of the model: `model`, `artifacts` and `parity` are those of the first one.
+    tuning:   how to run the first variant, if `masklet tune` wrote the bundle.
     """
 
     schema: int
@@ -118,6 +120,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     assets: tuple[ArtifactFile, ...] = ()
     calibration: Calibration | None = None
     variants: tuple[Variant, ...] = ()
+    tuning: Tuning | None = None
 
     def proves(self, stage: str, precision: Precision) -> bool:
         """Whether a stage may be computed at a precision: its graphs have it, or calibration kept it within limits."""

@@ -30,7 +30,7 @@ def annotate_clip(
     truth: Path | None,
     check_hashes: bool,
 ) -> None:
-    """Serve the page of a clip until Ctrl-C, which saves it. folder: where."""
+    """Serve the page of a clip until Ctrl-C, then save. folder: where the annotation is saved."""
     model = Bundle.load(bundle, check_hashes=check_hashes)
     policy_of(model.model, memory)
     times = StageTimes()

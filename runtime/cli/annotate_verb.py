@@ -20,7 +20,7 @@ def annotate(
             "-o",
             "--output",
             metavar="FOLDER",
-            help="Where prompts.json and masks.jsonl are saved, and taken up again; CLIP.annotation by default.",
+            help="Folder where prompts.json and masks.jsonl are saved and read again; CLIP.annotation by default.",
         ),
     ] = None,
     truth: Annotated[
@@ -35,7 +35,7 @@ def annotate(
 ) -> None:
     """Annotate a clip in the browser: click on any frame, track both ways, correct.
 
-    Everything is saved as it is done; the same command opens it again. Ctrl-C ends it.
+    Every change is saved at once; the same command opens the annotation again. Ctrl-C ends it.
     """
     from masklet.runtime.cli.annotate_clip import annotate_clip
 

@@ -18,16 +18,16 @@ def convert(
     ],
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="PATH", help="Where it goes; beside MASKS, named after it, by default."),
+        typer.Option("-o", "--output", metavar="PATH", help="Where to write; by default beside MASKS, named after it."),
     ] = None,
     images: Annotated[
-        str, typer.Option(metavar="PATTERN", help="Names of the frames' pictures, for formats that name them.")
+        str, typer.Option(metavar="PATTERN", help="File names of the frames' images, for formats that contain them.")
     ] = "{frame:05d}.jpg",
     prompts: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.json", help="Prompts whose names of objects become their labels."),
+        typer.Option(metavar="FILE.json", help="Prompts file with the objects' names, which become the labels."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False,
 ) -> None:
     """Convert written masks to the format of another tool.
 

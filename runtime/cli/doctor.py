@@ -1,4 +1,4 @@
-"""What `masklet doctor` finds: versions, execution providers, GPU, and what is missing for what."""
+"""What `masklet doctor` reports: versions, execution providers, GPU, and missing packages by feature."""
 
 import json
 import platform
@@ -22,7 +22,7 @@ ORT = ("onnxruntime", "onnxruntime-gpu")
 
 
 def report(*, as_json: bool = False) -> None:
-    """Print what is here. Nothing missing is an error: each verb needs only its own part."""
+    """Print what is installed. A missing package is no error: each command needs only some of them."""
     about = f"masklet {installed_version('masklet')}, Python {platform.python_version()}, {platform.platform()}"
     engines = (*_onnxruntime_lines(), _openvino_line(), *_tensorrt_lines(), *auto_lines())
     lines = (*engines, _gpu_line(), _gstreamer_line())
@@ -61,7 +61,7 @@ def _onnxruntime_lines() -> list[str]:
     if len(installed) > 1:
         lines.append(
             "[yellow]onnxruntime and onnxruntime-gpu are both installed[/yellow] and overwrite each other's files; "
-            "uninstall both, then install the one that you want"
+            "uninstall both, then install one of them"
         )
     return lines
 
@@ -74,7 +74,7 @@ def _is_installed(package: str) -> bool:
 
 
 def _openvino_line() -> str:
-    """Its release, the devices that it finds, and what each computes in."""
+    """OpenVINO's release, its devices, and the precisions of each."""
     try:
         core = load_openvino().Core()
     except SessionError as error:
@@ -84,7 +84,7 @@ def _openvino_line() -> str:
 
 
 def _tensorrt_lines() -> list[str]:
-    """Which TensorRT can be loaded, and by what the GPU is reached."""
+    """Which TensorRT can be loaded, and which package accesses the GPU."""
     lines = []
     known: dict[Backend, str] = {
         "tensorrt": "builds and runs here",

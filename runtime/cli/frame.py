@@ -1,4 +1,4 @@
-"""The verb `masklet frame`: one frame of a source as a picture, to read coordinates off it."""
+"""The verb `masklet frame`: one frame of a source as a picture, with coordinates to read."""
 
 from pathlib import Path
 from typing import Annotated
@@ -34,7 +34,7 @@ def frame(
     with open_source(source, start=at, end=at + 1, max_side=max_side, feed=camera.feed()) as opened:
         found = next(iter(opened), None)
     if found is None:
-        raise SourceError(f"{source}: frame {at} did not come")
+        raise SourceError(f"{source}: the source ended before frame {at}")
     write_whole(output, png(draw_grid(found.image) if grid else found.image))
     height, width = found.hw
     lines = f", lines every {grid_step(found.hw)} pixels" if grid else ""

@@ -46,7 +46,7 @@ def segment(
 
     concepts = phrases.concepts()
     if concepts and prompts:
-        raise PromptError("points, boxes and masks are of one object, --text and --exemplar of all: give either")
+        raise PromptError("points, boxes and masks prompt one object, --text and --exemplar find all; give either")
     outputs = ImageOutputs(output, overlay, json, every)
     choice = backend.choice()
     if concepts:
@@ -59,24 +59,24 @@ def segment(
 
 @dataclass(frozen=True)
 class EverythingSettings(OptionGroup):
-    """What is clicked, and which masks are kept."""
+    """Where points are placed, and which masks are kept."""
 
     panel = "Masks"
-    points_per_side: Annotated[int, typer.Option(help="Clicks per side of the grid on the whole image.")] = 32
-    points_per_batch: Annotated[int, typer.Option(help="Clicks that share a call of the decoder.")] = 64
-    min_predicted_iou: Annotated[float, typer.Option(help="Drop masks that the model predicts to be worse.")] = 0.88
-    min_stability: Annotated[float, typer.Option(help="Drop masks that change more with the threshold.")] = 0.95
-    stability_offset: Annotated[float, typer.Option(help="By how many logits that threshold moves.")] = 1.0
-    box_overlap: Annotated[float, typer.Option(help="IoU of boxes beyond which the worse mask is dropped.")] = 0.7
-    crop_layers: Annotated[int, typer.Option(help="Layers of crops: 1 adds 2 x 2, 2 adds 4 x 4 more.")] = 0
+    points_per_side: Annotated[int, typer.Option(help="Points per side of the grid on the whole image.")] = 32
+    points_per_batch: Annotated[int, typer.Option(help="Points per decoder call.")] = 64
+    min_predicted_iou: Annotated[float, typer.Option(help="Drop masks with a lower predicted IoU.")] = 0.88
+    min_stability: Annotated[float, typer.Option(help="Drop masks less stable: IoU at two thresholds.")] = 0.95
+    stability_offset: Annotated[float, typer.Option(help="Logits by which these thresholds differ from 0.")] = 1.0
+    box_overlap: Annotated[float, typer.Option(help="Of masks whose boxes have a higher IoU, drop the worse.")] = 0.7
+    crop_layers: Annotated[int, typer.Option(help="Layers of crops: 1 adds 2 x 2 crops, 2 adds 4 x 4 more.")] = 0
     crop_overlap: Annotated[float, typer.Option(help="The same as --box-overlap between crops.")] = 0.7
-    crop_overlap_ratio: Annotated[float, typer.Option(help="Share of the shorter side that crops share.")] = 512 / 1500
+    crop_overlap_ratio: Annotated[float, typer.Option(help="Overlap of crops / shorter side.")] = 512 / 1500
     crop_points_downscale: Annotated[int, typer.Option(help="Divide the points per side by this in each layer.")] = 1
     min_region_area: Annotated[int, typer.Option(help="Remove smaller holes and islands, in pixels.")] = 0
     min_area: Annotated[int, typer.Option(help="Drop smaller masks, in pixels.")] = 0
 
     def options(self) -> "EverythingOptions":
-        """The same as the API takes it. Raises PromptError for values out of range."""
+        """The options in the form of the Python API. Raises PromptError for values out of range."""
         from masklet.runtime.segmentation.everything import EverythingOptions
 
         return EverythingOptions(**self.__dict__)

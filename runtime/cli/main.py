@@ -64,7 +64,7 @@ def main() -> None:
             raise
         _end("interrupted", INTERRUPTED)
     except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output has gone; nobody is left to tell
+        sys.stderr.close()  # the reader of the output has closed it: nobody reads a message
         sys.exit(0)
     except Exception as error:
         if os.environ.get("MASKLET_DEBUG"):
@@ -81,7 +81,7 @@ def _say_version(wanted: bool) -> None:
 
 def _whole_program(
     show_version: Annotated[
-        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Show the version and end.")
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     """Options before the verb; with them typer keeps the verb's name even if only one is installed."""
@@ -95,13 +95,13 @@ def _warn(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """Show a warning of ours in one line, and none of others' to users, who can do nothing about them."""
+    """Show masklet's own warnings in one line each; hide those of other packages, which a user cannot act on."""
     if issubclass(category, MaskletWarning):
         print(f"masklet: warning: {message}", file=sys.stderr)
 
 
 def _was_interrupted(end: SystemExit) -> bool:
-    """Whether typer made this end out of a Ctrl-C that no verb answered to, which it does without a word."""
+    """Whether typer turned an unhandled Ctrl-C into this exit, which it does without a message."""
     return end.__context__ is not None and isinstance(end.__context__.__cause__, KeyboardInterrupt)
 
 

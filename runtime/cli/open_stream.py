@@ -1,4 +1,4 @@
-"""A source of the command line, opened: its frames, its outputs, and what is known of it from before a restart."""
+"""An opened source of the command line: its frames, its outputs, and its state from before a restart."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -35,15 +35,18 @@ class RunOptions:
     """How to run.
 
     cut:     which frames, as `open_source` takes them (start, end, stride, max_side, reverse).
-    concepts: what to look for, and how; none where all objects are prompted.
-    policy:  every frame of files and raw frames, the newest of cameras, where None.
-    state:   where streams keep their state, every `state_every_s` seconds; None for nowhere.
-    metrics: [HOST:]PORT to serve figures at; None for none.
-    view:    [HOST:]PORT to serve a live view at; None for none.
-    memory:  the memory policy; the model's own where None.
-    limits:  how much of its memories a frame attends to.
-    update_interval: prompted objects that move as expected are segmented every n-th frame.
-    removals: the objects that leave before a frame, by frame.
+    concepts: what to find, and how; empty if all objects are prompted.
+    policy:  which frames are run; None for every frame of files and raw frames, and the newest of cameras.
+    state:   where streams save their state, every `state_every_s` seconds; None for nowhere.
+    metrics: [HOST:]PORT to serve metrics at; None for no metrics.
+    view:    [HOST:]PORT to serve a live view at; None for no view.
+    memory:  the memory policy; None for the model's.
+    limits:  how many memories a frame attends to.
+    update_interval: prompted objects that move as expected are segmented every n-th frame; None for every frame, or
+             as the bundle was tuned.
+    target_fps: frames per second that a tuned bundle keeps; None for its settings throughout.
+    untuned: ignore the bundle's tuned settings.
+    removals: the objects that are removed before a frame, by frame.
     """
 
     cut: Mapping[str, Any]
@@ -61,7 +64,9 @@ class RunOptions:
     log_json: bool
     memory: str | None
     limits: MemoryLimits
-    update_interval: int
+    update_interval: int | None
+    target_fps: float | None
+    untuned: bool
     removals: Removals
 
 
@@ -78,9 +83,9 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An order whose source is open. Its outputs are opened when all else is: what they replace is lost then.
+    """An order whose source is open. Its outputs are opened last, because that replaces existing files.
 
-    state: from before a restart, None for a start.
+    state: from before a restart; None at a first start.
     """
 
     number: int
@@ -96,9 +101,9 @@ class Opened:
 def open_stream(
     order: Order, bundle: Bundle, options: RunOptions, log: Log, label: int | None, stack: ExitStack
 ) -> Opened | None:
-    """Open an order's source, to be closed with the stack. None where an earlier run came to its end already.
+    """Open an order's source, to be closed with the stack. Returns None if an earlier run already finished it.
 
-    label: what its log lines are numbered with. Raises MaskletError where it does not go together or cannot be opened.
+    label: number in its log lines. Raises MaskletError if options contradict each other or it cannot be opened.
     """
     tell = partial(log.event, stream=label)
     keeping = _keeping(order, bundle, options)
@@ -110,7 +115,7 @@ def open_stream(
     if source is None:
         tell(
             "finished",
-            f"{order.spec} was run to its end; nothing is left to do: move {order.state} away to run it again",
+            f"{order.spec} was run to its end, nothing is left to do; to run it again, move {order.state} away",
         )
         return None
     stack.enter_context(source)
@@ -129,7 +134,7 @@ def open_stream(
 
 
 def _still_to_leave(options: RunOptions, state: StreamState | None) -> Removals:
-    """The removals that an earlier run, if there was one, did not come to."""
+    """The removals that an earlier run, if there was one, did not reach."""
     if state is None:
         return options.removals
     last, backwards = state.frame_index, bool(options.cut.get("reverse"))
@@ -144,7 +149,7 @@ def _keeping(order: Order, bundle: Bundle, options: RunOptions) -> Keeping | Non
 
 
 def _open_source(order: Order, options: RunOptions, state: StreamState | None) -> Source | None:
-    """The source with the frames that were not run yet; None where a file has none left."""
+    """The source with the frames that were not run yet; None if no frame of a file is left."""
     source = open_source(order.spec, **options.cut, feed=options.feed)
     if state is None or source.frames is None:
         return source
@@ -160,5 +165,5 @@ def _continued(order: Order, source: Source, state: StreamState, tell: Callable[
     last = max(state.frame_index, -1 if there.frame is None else there.frame)
     if not finite:
         source.go_on(last + 1, max(state.time_s, there.time_s))
-    tell("state", f"{order.state}: goes on after frame {last}")
+    tell("state", f"{order.state}: continues after frame {last}")
     return outputs

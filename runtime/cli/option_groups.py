@@ -1,4 +1,4 @@
-"""Groups of options: declared once as a dataclass, taken by any command, given to it as one typed object.
+"""Groups of options: each is declared once as a dataclass and passed to any command as one typed object.
 
     @grouped
     def run(bundle: BundleFolder, prompts: PromptOptions, backend: BackendOptions) -> None: ...
@@ -24,7 +24,7 @@ class OptionGroup:
 
     @classmethod
     def parameters(cls) -> list[inspect.Parameter]:
-        """The options as parameters of a command; their defaults are those of the fields."""
+        """The options as parameters of a command, with the defaults of the fields."""
         hints = get_type_hints(cls, include_extras=True)
         return [
             parameter(one.name, in_panel(hints[one.name], cls.panel), _default(one))

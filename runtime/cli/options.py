@@ -27,12 +27,12 @@ MemoryOption = Annotated[
     typer.Option(
         "--memory",
         metavar="POLICY[:OPTION=VALUE,...]",
-        help="Memory policy, which says what is remembered of each object; the model's own by default.",
+        help="Memory policy: which frames of each object are remembered; by default the model's.",
     ),
 ]
 NoHashes = Annotated[
     bool,
-    typer.Option("--no-hashes", help="Do not hash the bundle's files; its manifest is checked all the same."),
+    typer.Option("--no-hashes", help="Do not check the hashes of the bundle's files; the manifest is still checked."),
 ]
 BundleFolder = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A folder that `masklet export` wrote.")]
 
@@ -53,7 +53,7 @@ class BundleOptions(OptionGroup):
     no_hashes: NoHashes = False
 
     def of(self, root: Path) -> "BundleChoice":
-        """The bundle in a folder, as it is to be loaded."""
+        """The bundle in a folder, with these options."""
         from masklet.runtime.bundle.bundle import BundleChoice
 
         return BundleChoice(root, self.variant, not self.no_hashes)
@@ -96,9 +96,9 @@ class PromptOptions(OptionGroup):
         return self.schedule_of(1, 1, first)
 
     def schedule_of(self, stream: int, streams: int, first: int) -> "Schedule":
-        """The prompts of one stream, from 1, of so many: STREAM/... prompts go to that one, all others to each.
+        """The prompts of one stream: those that name it as STREAM/..., and those that name no stream.
 
-        {stream} in the name of a prompts file stands for the number.
+        stream: from 1 to `streams`; {stream} in the name of a prompts file stands for it.
         """
         from masklet.runtime.cli.per_stream import PLACE, prompts_of
         from masklet.runtime.prompts.syntax import parse_prompts
@@ -126,7 +126,7 @@ class PhraseOptions(OptionGroup):
         ),
     ] = field(default_factory=list)
     min_score: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Least score of an instance that --text or --exemplar finds.")
+        float, typer.Option(min=0.0, max=1.0, help="Lowest score of an instance that --text or --exemplar finds.")
     ] = 0.5
 
     def concepts(self) -> "Any":
@@ -160,7 +160,7 @@ class FollowedPhraseOptions(PhraseOptions):
         return replace(ConceptOptions.of(self.min_score, self.hotstart), detection_interval=self.detection_interval)
 
     def wanted(self, schedule: "Schedule") -> "TrackingRequest":
-        """What to track: these phrases, and prompts of objects."""
+        """What to track: these phrases, and prompted objects."""
         from masklet.runtime.startup.tracking_request import TrackingRequest
 
         return TrackingRequest(schedule, self.concepts(), self.found_with())
@@ -177,8 +177,8 @@ class StreamedPhraseOptions(FollowedPhraseOptions):
         int,
         typer.Option(
             min=0,
-            help="Drop an instance that was not detected for N frames in a row; streams without an end need it. 0 "
-            "never drops one.",
+            help="Drop an instance that was not detected for N frames in a row; set it for endless streams. 0 never "
+            "drops an instance.",
         ),
     ] = 0
 
@@ -205,7 +205,7 @@ class FrameOptions(OptionGroup):
 
     @property
     def first(self) -> int:
-        """The frame of prompts that name none: the first one that is run."""
+        """The frame of prompts that name no frame: the first one that is run."""
         return self.start
 
 
@@ -219,12 +219,12 @@ class ReversibleFrameOptions(FrameOptions):
 
     @property
     def first(self) -> int:
-        return 0 if self.reverse else self.start  # only the opened file knows its last frame: name it, as @FRAME
+        return 0 if self.reverse else self.start  # the last frame is known only once the file is open: use @FRAME
 
 
 @dataclass(frozen=True)
 class CameraOptions(OptionGroup):
-    """What is asked of a camera, or told of raw frames. settings: the options of one kind of source, by name."""
+    """Settings of cameras and raw frames. settings: the options of one kind of source, by name."""
 
     panel = "Cameras"
     size: str | None = None
@@ -296,23 +296,25 @@ class MemoryOptions(OptionGroup):
         str | None,
         typer.Option(
             metavar="DETAIL",
-            help="How much of each memory is kept: whole, pooled:2, pooled:4, foveated or foveated:TOKENS; of variants "
-            "exported with --foveated.",
+            help="How much of each memory is kept: whole, pooled:2, pooled:4, foveated or foveated:TOKENS. Needs a "
+            "variant exported with --foveated.",
         ),
     ] = None
     memory_frames: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Attend to N recent frames at most, besides the prompted ones; the model's by default."
+            min=1, help="Attend to at most N recent frames, besides the prompted ones; by default the model's number."
         ),
     ] = None
     pointers: Annotated[
         int | None,
-        typer.Option(min=1, help="Attend to the object pointers of N recent frames at most; the model's by default."),
+        typer.Option(
+            min=1, help="Attend to object pointers of at most N recent frames; by default the model's number."
+        ),
     ] = None
 
     def limits(self) -> "MemoryLimits":
-        """How much is attended. Raises PromptError."""
+        """How many memories are attended to. Raises PromptError."""
         from masklet.runtime.tracking.memory_detail import MemoryDetail
         from masklet.runtime.tracking.memory_limits import MemoryLimits
 
@@ -326,13 +328,24 @@ class SpeedOptions(OptionGroup):
 
     panel = "Speed"
     update_interval: Annotated[
-        int,
+        int | None,
         typer.Option(
             min=1,
-            help="Segment objects that move as expected every n-th frame only, and move their masks along in between; "
-            'such an object has "stale" in the JSON lines.',
+            help="Segment objects that move as expected only on every n-th frame, and shift their masks in between; "
+            'such an object has "stale" in the JSON lines. Default: 1, or as the bundle was tuned.',
         ),
-    ] = 1
+    ] = None
+    target_fps: Annotated[
+        float | None,
+        typer.Option(
+            min=0.01,
+            help="For a tuned bundle: keep this many frames per second as objects join, with fewer memories and "
+            "rarer updates; every change is logged.",
+        ),
+    ] = None
+    untuned: Annotated[
+        bool, typer.Option("--untuned", help="Ignore the settings that `masklet tune` wrote into the bundle.")
+    ] = False
 
 
 @dataclass(frozen=True)
@@ -372,7 +385,7 @@ class BackendOptions(OptionGroup):
         return cls(values.pop("backend"), values.pop("threads"), given(values, backend_options()))
 
     def choice(self) -> "BackendChoice":
-        """The backend. Raises SessionError where it has no such option."""
+        """The backend. Raises SessionError if it does not have a given option."""
         from masklet.runtime.startup.backend_choice import BackendChoice
 
         return BackendChoice(self.backend, self.threads, self.settings)

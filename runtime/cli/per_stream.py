@@ -1,4 +1,4 @@
-"""What of a command line belongs to which stream: prompts by a number before them, paths by {stream} in them."""
+"""Which parts of a command line belong to which stream: prompts by a leading number, paths by {stream} in them."""
 
 import re
 from collections.abc import Sequence
@@ -13,9 +13,9 @@ _ADDRESSED = re.compile(r"(?P<stream>\d{1,4})/(?P<rest>(?:\d+)?(?:@\d+)?:.*)", r
 
 
 def prompts_of(texts: Sequence[str], stream: int, streams: int) -> list[str]:
-    """The prompts of a stream: STREAM/[ID][@FRAME]:... goes to that stream, any other to every one.
+    """The prompts of a stream: STREAM/[ID][@FRAME]:... goes to that stream, any other prompt to every stream.
 
-    stream: from 1, of so many. Raises PromptError for a stream that there is not.
+    stream: from 1 to `streams`. Raises PromptError for a stream that does not exist.
     """
     mine = []
     for text in texts:
@@ -29,7 +29,7 @@ def prompts_of(texts: Sequence[str], stream: int, streams: int) -> list[str]:
 
 
 def path_of(path: Path | None, stream: int, streams: int) -> Path | None:
-    """An output's path for a stream. Raises SinkError where several streams would write to one."""
+    """An output's path for a stream. Raises SinkError if several streams would write to one file."""
     return None if path is None else Path(target_of(path, stream, streams))
 
 

@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-WIDTH = 130  # columns where the output is no terminal
+WIDTH = 130  # columns if the output is not a terminal
 
 
 def show_placements(placements: Sequence[Placement]) -> None:
-    """Print what was chosen for a bundle, a table for each machine and number of threads."""
+    """Print the choices for a bundle, one table per machine and number of threads."""
     console = Console()
     console = console if console.is_terminal else Console(width=WIDTH)
     for placement in placements:
@@ -25,7 +25,7 @@ def show_placements(placements: Sequence[Placement]) -> None:
 
 
 def auto_lines() -> Iterator[str]:
-    """What `--backend auto` chooses among here, why it does not among others, and where its choices are kept."""
+    """Which backends `--backend auto` can choose here, why not the others, and where its choices are stored."""
     forms = Forms({name: kind for name, kind in backend_kinds().items() if not kind.made_of_others}, 1)
     there, missing, proofs = [], [], []
     for form in forms.all():
@@ -42,7 +42,7 @@ def auto_lines() -> Iterator[str]:
     for line in missing:
         yield f"  {escape(line)}"
     kept = len(list(cache_folder(FOLDER).glob("*.json")))
-    yield f"  {kept} choices kept in {cache_folder(FOLDER)}; remove a file to have it timed again"
+    yield f"  {kept} choices stored in {cache_folder(FOLDER)}; delete a file to repeat its timing"
 
 
 def _table(placement: Placement) -> Table:

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 import typer
 from masklet.runtime.backends.kind import in_one_line
+from masklet.runtime.backends.stage_times import StageTimes
 from masklet.runtime.bundle.bundle import Bundle, BundleChoice
 from masklet.runtime.cli.open_stream import Opened, Order, RunOptions, open_stream
 from masklet.runtime.cli.per_stream import outputs_of, path_of
 from masklet.runtime.cli.trackers import Trackers
+from masklet.runtime.cli.tuned_options import with_tuning
 from masklet.runtime.concepts.detector import check_concepts
 from masklet.runtime.concepts.tracker import NO_STATE
 from masklet.runtime.errors import SourceError, StateError
@@ -40,10 +42,10 @@ if TYPE_CHECKING:
 
 
 def orders(specs: Sequence[str], schedules: Sequence[Schedule], outputs: Outputs, options: RunOptions) -> list[Order]:
-    """What there is to do for each source. Raises MaskletError where it does not go together."""
+    """One order for each source. Raises MaskletError if options contradict each other."""
     for n, schedule in enumerate(schedules, 1):
         where = "" if len(specs) == 1 else f" in source {n}"
-        if options.view is None:  # whoever views it may prompt then
+        if options.view is None:  # a viewer can add prompts later
             TrackingRequest(schedule, options.concepts).check_given(where)
     if options.concepts and options.state is not None:
         raise StateError(NO_STATE)
@@ -61,29 +63,39 @@ def orders(specs: Sequence[str], schedules: Sequence[Schedule], outputs: Outputs
 
 
 def run_streams(bundle: BundleChoice, wanted: Sequence[Order], options: RunOptions) -> None:
-    """Track prompted objects through sources and write what was asked for.
+    """Track objects through sources and write the requested outputs.
 
-    A source that cannot be opened ends the run where it is the only one; otherwise the others run without it.
+    If a source cannot be opened, the others run without it; the run ends if it is the only one.
     """
     model = bundle.load()
+    console = Console(stderr=True)
+    log = Log(lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True), options.log_json)
+    options = with_tuning(options, model, lambda line: log.event("tuned", line))
     if options.concepts:
         check_concepts(model.model, model.asset, options.concepts)
     if model.model.memory is not None or not options.concepts:
-        policy_of(model.model, options.memory)  # can it be served? asked before anything is opened
+        policy_of(model.model, options.memory)  # check that the model supports it before anything is opened
         block_memory(model.model, options.limits.detail)
-    console = Console(stderr=True)
-    log = Log(lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True), options.log_json)
     with ExitStack() as stack:
         metrics = stack.enter_context(Metrics(*parse_address(options.metrics))) if options.metrics else None
-        view = stack.enter_context(open_view("--view", options.view)) if options.view else None
+        times = StageTimes()
+        view = stack.enter_context(open_view("--view", options.view, times)) if options.view else None
         opened, failed = open_all(model, wanted, options, log, stack)
         if not opened:
             return
-        timed = None if view is None else view.times.wrap
-        sessions, backend = options.backend.open(model, lambda who: log.event("backend", who), timed)
+        timed = view is not None or any(one.outputs.times_stages for one in opened)
+        sessions, backend = options.backend.open(
+            model, lambda who: log.event("backend", who), times.wrap if timed else None
+        )
         stack.enter_context(sessions)
-        wake_up, trackers = WakeUp(), Trackers(sessions, options)
-        sinks = [stack.enter_context(one.outputs.open(one.source.fps, one.schedule)) for one in opened]
+
+        def stepped(stream: int, step: int, why: str) -> None:
+            log.event("budget", why, stream=stream if len(wanted) > 1 else None)
+            if metrics is not None:
+                metrics.stepped(stream, step)
+
+        wake_up, trackers = WakeUp(), Trackers(sessions, options, model.manifest.tuning, stepped)
+        sinks = [stack.enter_context(one.outputs.open(one.source.fps, one.schedule, times.since)) for one in opened]
         streams = [
             _stream(one, into, trackers, wake_up, metrics, view) for one, into in zip(opened, sinks, strict=True)
         ]
@@ -107,9 +119,9 @@ def run_streams(bundle: BundleChoice, wanted: Sequence[Order], options: RunOptio
 def open_all(
     model: Bundle, wanted: Sequence[Order], options: RunOptions, log: Log, stack: ExitStack
 ) -> tuple[list[Opened], int]:
-    """Open every source that is not run to its end, and count those that cannot be.
+    """Open every source that is not finished, and count those that cannot be opened.
 
-    Raises SourceError where none can.
+    Raises SourceError if no source can be opened.
     """
     opened: list[Opened] = []
     errors: list[SourceError] = []
@@ -130,7 +142,7 @@ def open_all(
 def _stream(
     one: Opened, outputs: Sinks, trackers: Trackers, wake_up: WakeUp, metrics: Metrics | None, view: "View | None"
 ) -> Stream:
-    """An opened source as a stream, which a view, where there is one, shows and steers."""
+    """An opened source as a stream; a view, if there is one, shows and controls it."""
     tracker = trackers.of(one)
     watched = None if view is None else view.stream(one.number)
 
@@ -169,7 +181,7 @@ def _plain_stream(
 
 
 def _pace(one: Opened, tracker: CorrectableTracker, wake_up: WakeUp) -> Pace | None:
-    """Of a file, which waits at its first frame where there is nothing to track yet; other sources wait for nobody."""
+    """The pace of a file, which waits at its first frame if there is nothing to track yet; live sources do not wait."""
     if one.source.frames is None or one.policy is not Policy.EVERY:
         return None
     idle = isinstance(tracker, VideoTracker) and not tracker.object_ids and not one.prompts.frames

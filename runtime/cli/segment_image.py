@@ -28,7 +28,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 @dataclass(frozen=True, slots=True)
 class ImageOutputs:
-    """Where the masks of an image go; None leaves an output out. every: all three masks of each prompt as JSON."""
+    """The outputs of an image; None for an output that is not written. every: all three masks of a prompt as JSON."""
 
     mask: Path | None = None
     overlay: Path | None = None
@@ -43,7 +43,7 @@ class ImageOutputs:
 
 
 def check_output(path: Path | None, suffix: str) -> None:
-    """Raise SinkError before any work is done where a file cannot be written, or its name promises another kind."""
+    """Raise SinkError, before any work is done, if a file cannot be written or its suffix is of another format."""
     if path is None:
         return
     check_parent(path)
@@ -56,7 +56,7 @@ def check_output(path: Path | None, suffix: str) -> None:
 def segment_image(
     bundle: BundleChoice, image: Path, schedule: Schedule, outputs: ImageOutputs, *, backend: BackendChoice
 ) -> None:
-    """Segment prompted objects in one image and write what was asked for."""
+    """Segment prompted objects in one image and write the requested outputs."""
     prompts = _of_the_image(schedule)
     model = bundle.load()
     pixels = read_image(image)
@@ -74,7 +74,7 @@ def segment_image(
 
 
 def write_outputs(outputs: ImageOutputs, pixels: U8, result: FrameResult) -> None:
-    """Write the files that were asked for. pixels: the image, [H, W, 3] RGB."""
+    """Write the requested files. pixels: the image, [H, W, 3] RGB."""
     if outputs.mask is not None:
         _write(outputs.mask, palette_png(result, outputs.mask))
     if outputs.overlay is not None:
@@ -97,7 +97,7 @@ def _result(object_ids: list[int], found: Prediction, candidate: int) -> FrameRe
 
 
 def _document(image: Path, result: FrameResult, ids: list[int], several: Prediction | None) -> dict[str, Any]:
-    """The line that --json prints; with all candidates each object has a list of three, the model's own order."""
+    """The line that --json prints; with all candidates each object has a list of three, in the model's order."""
     height, width = result.masks.shape[1:]
     objects = object_records(result)
     if several is not None:
@@ -151,7 +151,7 @@ def everything_in_image(
     if not found:
         typer.echo(
             f"none passed --min-predicted-iou {options.min_predicted_iou:g} and --min-stability "
-            f"{options.min_stability:g}; lower them for a model that is less sure of itself",
+            f"{options.min_stability:g}; lower them for a model that predicts lower scores",
             err=True,
         )
 

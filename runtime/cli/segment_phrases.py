@@ -28,30 +28,32 @@ def find_in_image(
     *,
     open_sessions: Callable[[Bundle], Sessions],
 ) -> None:
-    """Find every instance of concepts in one image and write what was asked for."""
+    """Find every instance of concepts in one image and write the requested outputs."""
     if outputs.every:
-        raise PromptError("--all is for points, boxes and masks: a phrase has one mask an instance")
+        raise PromptError("--all is for points, boxes and masks; an instance of a phrase has one mask")
     model = bundle.load()
     check_concepts(model.model, model.asset, concepts)
     pixels = read_image(image)
     with open_sessions(model) as sessions:
         predictor = ConceptPredictor(sessions, options)
         predictor.set_image(pixels)
-        found = predictor.find(concepts)
-    result = as_frame_result(found, (pixels.shape[0], pixels.shape[1]))
+        instances = predictor.find(concepts)
+    result = as_frame_result(instances, (pixels.shape[0], pixels.shape[1]))
     write_outputs(outputs, pixels, result)
     if outputs.json:
-        typer.echo(json.dumps(_document(image, result, found)))
+        typer.echo(json.dumps(_document(image, result, instances)))
     else:
-        for one in found:
+        for one in instances:
             scores = ", ".join(f"{score:.2f}" for score in sorted(one.scores.tolist(), reverse=True))
             typer.echo(
                 f"{one.concept.name}: {len(one)} found, presence {one.presence:.2f}" + (scores and f": {scores}")
             )
 
 
-def _document(image: Path, result: FrameResult, found: Sequence[Found]) -> dict[str, Any]:
-    """The line that --json prints; a concept is in it whether or not anything of it was found."""
-    concepts = [{"phrase": one.concept.name, "presence": round(one.presence, 5), "found": len(one)} for one in found]
+def _document(image: Path, result: FrameResult, instances: Sequence[Found]) -> dict[str, Any]:
+    """The line that --json prints; it contains every concept, also those without an instance."""
+    concepts = [
+        {"phrase": one.concept.name, "presence": round(one.presence, 5), "found": len(one)} for one in instances
+    ]
     height, width = result.masks.shape[1:]
     return {"image": image.name, "size": [height, width], "concepts": concepts, "objects": object_records(result)}

@@ -18,6 +18,13 @@ from masklet.runtime.cli.options import (
 )
 from masklet.runtime.cli.stream_options import StreamOptions
 
+Leaving = Annotated[
+    list[str],
+    typer.Option(
+        "--remove", metavar="ID@FRAME", help="Stop tracking an object before a frame; may be given several times."
+    ),
+]
+
 
 @grouped
 def run(
@@ -40,12 +47,7 @@ def run(
     speed: SpeedOptions,
     backend: BackendOptions,
     loading: BundleOptions,
-    removals: Annotated[
-        list[str],
-        typer.Option(
-            "--remove", metavar="ID@FRAME", help="Stop tracking an object before a frame; may be given several times."
-        ),
-    ] = [],  # noqa: B006 typer copies the default
+    removals: Leaving = [],  # noqa: B006 typer copies the default
     non_overlapping: Annotated[
         bool, typer.Option("--non-overlapping", help="Give each pixel to one object at most.")
     ] = False,
@@ -54,9 +56,9 @@ def run(
 
     Objects are prompted, or found as instances of a phrase.
 
-    Text finds, points refine: with --text, prompts count from the second frame on, and name objects by their ids.
-    With several sources, a prompt STREAM/[ID][@FRAME]:... is for that one, any other for every one, and {stream} in
-    a path stands for the number.
+    With --text, points refine the instances: they apply from the second frame on and name objects by their ids.
+    With several sources, a prompt STREAM/[ID][@FRAME]:... is for one stream and any other prompt for all of them, and
+    {stream} in a path stands for the stream's number.
     """
     from masklet.runtime.cli.open_stream import RunOptions
     from masklet.runtime.cli.run_streams import orders, run_streams
@@ -79,6 +81,8 @@ def run(
         memory=memory.memory,
         limits=memory.limits(),
         update_interval=speed.update_interval,
+        target_fps=speed.target_fps,
+        untuned=speed.untuned,
         removals=parse_removals(removals),
     )
     schedules = [prompts.schedule_of(n, len(sources), frames.first) for n in range(1, len(sources) + 1)]
@@ -105,7 +109,7 @@ def inspect(
 
 
 def doctor(json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False) -> None:
-    """Say what is installed here, and what is missing for what."""
+    """Show what is installed on this machine, and which features lack a package."""
     from masklet.runtime.cli.doctor import report
 
     report(as_json=json)

@@ -66,11 +66,11 @@ class ConceptDetector:
         for concept in concepts:
             concept.check(image_hw)
         phrases = self._phrases.encode([self._phrase(concept) for concept in concepts])
-        size, found = self.options.concept_batch, []
+        size, detections = self.options.concept_batch, []
         for start in range(0, len(concepts), size):
             part = slice(start, start + size)
-            found += self._batch(features, concepts[part], phrases[part], image_hw)
-        return found
+            detections += self._batch(features, concepts[part], phrases[part], image_hw)
+        return detections
 
     def _phrase(self, concept: Concept) -> str:
         return self._policy.exemplar_phrase if concept.phrase is None else concept.phrase
@@ -89,13 +89,13 @@ class ConceptDetector:
         kept = [np.flatnonzero(row > np.float32(self.options.min_score)) for row in scores]
         asked = [n for n, rows in enumerate(kept) if len(rows) and presence[n] >= self.options.min_presence]
         masks = self._masks(features, prompt, out, {n: kept[n] for n in asked})
-        found = []
+        detections = []
         for n in range(len(concepts)):
             rows = kept[n] if n in masks else np.zeros(0, np.int64)
             logits, semantic = masks.get(n, (_no_masks(features), None))
             boxes = out["detection_boxes"][n, rows]
-            found.append(Detections(float(presence[n]), scores[n, rows], boxes, logits, semantic))
-        return found
+            detections.append(Detections(float(presence[n]), scores[n, rows], boxes, logits, semantic))
+        return detections
 
     def _prompt(
         self,

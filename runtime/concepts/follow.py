@@ -56,7 +56,7 @@ class Propagated:
 class Candidates:
     """The detections of a concept after non-maximum suppression, with their masks as bits."""
 
-    found: Detections
+    detections: Detections
     packed: PackedMasks
 
 
@@ -69,27 +69,29 @@ class Follower:
         self._detected_at: int | None = None
         self._latest: dict[int, F32] = {}
 
-    def update(self, pending: PendingConcepts, found: Sequence[Detections | None], looked: bool = True) -> set[int]:
+    def update(
+        self, pending: PendingConcepts, detections: Sequence[Detections | None], looked: bool = True
+    ) -> set[int]:
         """Propagate the tracks to the current frame, match them with the detections, and start new tracks.
 
         pending: receives the objects to show.
-        found:   detections of each concept; None if the detector did not run for it.
-        looked:  whether the frame was one for the detector; otherwise the tracks are only propagated, and no rule
+        detections: of each concept; None if the detector did not run for it.
+        looked:     whether the frame was one for the detector; otherwise the tracks are only propagated, and no rule
                  counts the frame.
         Returns the ids of tracks removed as false positives. Tracks that were not detected for too long are dropped,
         too, but are not returned.
         """
         tracks = self._propagate()
-        asked = {concept: self._suppressed(one) for concept, one in enumerate(found) if one is not None}
+        asked = {concept: self._suppressed(one) for concept, one in enumerate(detections) if one is not None}
         associations = {concept: self._associate(concept, one, tracks) for concept, one in asked.items()}
         removed, hidden = self._judge(associations, tracks) if looked else (set(), self._life.hidden())
         pinned = self._reconditioned(associations, asked, tracks)
         if self._options.occlusion_overlap > 0:
             self._blank_recently_occluded(tracks)
         self._remember(tracks, pinned)
-        self._show(tracks, {concept: one.found.presence for concept, one in asked.items()}, pending)
+        self._show(tracks, {concept: one.detections.presence for concept, one in asked.items()}, pending)
         for concept, association in associations.items():
-            self._begin(concept, asked[concept].found.take(association.new), pending)
+            self._begin(concept, asked[concept].detections.take(association.new), pending)
         if looked:
             self._detected_at = self._masklets.time
         for object_id in removed | self._life.gone():
@@ -115,11 +117,11 @@ class Follower:
             there = None if track.concept is None else presence.get(track.concept)
             self.show(track, tracks.logits[row], visible, there, pending)
 
-    def _suppressed(self, found: Detections) -> Candidates:
+    def _suppressed(self, detections: Detections) -> Candidates:
         """Non-maximum suppression of the detections of a concept (V: nms_masks)."""
-        packed = PackedMasks.of(found.logits)
-        kept = suppress(packed.iou(packed), found.scores, self._options.suppress_overlap)
-        return Candidates(found.take(kept), packed[kept])
+        packed = PackedMasks.of(detections.logits)
+        kept = suppress(packed.iou(packed), detections.scores, self._options.suppress_overlap)
+        return Candidates(detections.take(kept), packed[kept])
 
     def _propagate(self) -> Propagated:
         """Track every object from its memories to the current frame."""
@@ -138,12 +140,12 @@ class Follower:
 
     def _associate(self, concept: int, candidates: Candidates, tracks: Propagated) -> Association:
         """Match the detections of a concept with its tracks, and with tracks that a user added to no concept."""
-        found = candidates.found
+        detections = candidates.detections
         rows = [row for row, track in enumerate(tracks.tracks) if track.concept in (concept, None)]
         mine, ids = tracks.packed[rows], [tracks.tracks[row].object_id for row in rows]
-        association = associate(found.scores, candidates.packed.iou(mine), ids, mine.nonempty, self._options)
+        association = associate(detections.scores, candidates.packed.iou(mine), ids, mine.nonempty, self._options)
         room = self._options.max_objects - len(self._life.of(concept))
-        return replace(association, new=best_new(association.new, found.scores, room))
+        return replace(association, new=best_new(association.new, detections.scores, room))
 
     def _judge(self, associations: dict[int, Association], tracks: Propagated) -> tuple[set[int], set[int]]:
         in_sight, time = zip(tracks.tracks, tracks.packed.nonempty, strict=True), self._masklets.time
@@ -171,7 +173,7 @@ class Follower:
             for object_id, detection in association.confirmed.items():
                 row = tracks.row(object_id)
                 if tracks.visible[row] > self._options.recondition_visible:
-                    pinned[row] = asked[concept].found.logits[detection]
+                    pinned[row] = asked[concept].detections.logits[detection]
         for row, logits in pinned.items():
             track = tracks.tracks[row]
             decoded = self._masklets.from_masks([track.object_id], self._enlarged(logits[None]), pinned=True)
@@ -219,20 +221,20 @@ class Follower:
         )
         self._masklets.remember(decoded, low_res)
 
-    def _begin(self, concept: int, found: Detections, pending: PendingConcepts) -> None:
+    def _begin(self, concept: int, detections: Detections, pending: PendingConcepts) -> None:
         """Start a track for each new detection (V: _tracker_add_new_objects)."""
-        ids = list(range(self.next_id, self.next_id + len(found)))
-        self.next_id += len(found)
-        shown = clean(found.logits.copy(), self._options.clean_area)
-        for object_id, logits, score in zip(ids, shown, found.scores.tolist(), strict=True):
+        ids = list(range(self.next_id, self.next_id + len(detections)))
+        self.next_id += len(detections)
+        shown = clean(detections.logits.copy(), self._options.clean_area)
+        for object_id, logits, score in zip(ids, shown, detections.scores.tolist(), strict=True):
             track = self._life.begin(object_id, concept, self._masklets.time, score)
             track.detector_times.append(self._masklets.time)
-            self.show(track, logits, score, found.presence, pending)
+            self.show(track, logits, score, detections.presence, pending)
         self._life.confirm_new(ids)
-        low_res = _last_has_it(found.logits)[:, None]
+        low_res = _last_has_it(detections.logits)[:, None]
         for start in range(0, len(ids), self._options.object_batch):
             part = slice(start, start + self._options.object_batch)
-            decoded = self._masklets.from_masks(ids[part], self._enlarged(found.logits[part]), pinned=True)
+            decoded = self._masklets.from_masks(ids[part], self._enlarged(detections.logits[part]), pinned=True)
             decoded.score = _in_sight(low_res[part])
             self._masklets.remember(decoded, low_res[part])
 

@@ -78,22 +78,22 @@ class ConceptPredictor:
         if self._embedding is None:
             raise PromptError("no image is set; call set_image() first")
         hw = self._embedding.source_hw
-        found = self._detector.find(self._embedding.features, wanted, hw)
-        return [self._in_source(concept, one, hw) for concept, one in zip(wanted, found, strict=True)]
+        detections = self._detector.find(self._embedding.features, wanted, hw)
+        return [self._in_source(concept, one, hw) for concept, one in zip(wanted, detections, strict=True)]
 
-    def _in_source(self, concept: Concept, found: Detections, hw: tuple[int, int]) -> Found:
-        boxes = found.boxes_xyxy * np.array([hw[1], hw[0], hw[1], hw[0]], np.float32)
+    def _in_source(self, concept: Concept, detections: Detections, hw: tuple[int, int]) -> Found:
+        boxes = detections.boxes_xyxy * np.array([hw[1], hw[0], hw[1], hw[0]], np.float32)
         semantic = np.zeros(hw, np.bool_)
-        if found.semantic is not None:
-            semantic = logits_to_source(found.semantic, hw, self._side) > 0
-        masks = masks_to_source(found.logits, hw)
-        return Found(concept, found.presence, found.scores, masks, boxes.astype(np.float32), semantic)
+        if detections.semantic is not None:
+            semantic = logits_to_source(detections.semantic, hw, self._side) > 0
+        masks = masks_to_source(detections.logits, hw)
+        return Found(concept, detections.presence, detections.scores, masks, boxes.astype(np.float32), semantic)
 
 
-def as_frame_result(found: Sequence[Found], hw: tuple[int, int]) -> FrameResult:
+def as_frame_result(instances: Sequence[Found], hw: tuple[int, int]) -> FrameResult:
     """The instances of all concepts as the objects of a frame, numbered from 1. hw: height and width of the image."""
-    count = sum(map(len, found))
-    masks = np.concatenate([one.masks for one in found]) if count else np.zeros((0, *hw), np.bool_)
-    scores = np.concatenate([one.scores for one in found]) if count else np.zeros(0, np.float32)
-    findings = tuple(Finding(one.concept.name, one.presence) for one in found for _ in range(len(one)))
+    count = sum(map(len, instances))
+    masks = np.concatenate([one.masks for one in instances]) if count else np.zeros((0, *hw), np.bool_)
+    scores = np.concatenate([one.scores for one in instances]) if count else np.zeros(0, np.float32)
+    findings = tuple(Finding(one.concept.name, one.presence) for one in instances for _ in range(len(one)))
     return FrameResult(0, 0.0, np.arange(1, count + 1), masks, boxes_xyxy(masks), scores, findings)

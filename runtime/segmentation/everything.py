@@ -88,18 +88,18 @@ class Everything:
         parts = crops((image.shape[0], image.shape[1]), options.crop_layers, options.crop_overlap_ratio)
         grids = [point_grid(self._side(part), part) for part in parts]
         total, done = sum(map(len, grids)), 0
-        found: list[Segment] = []
+        segments: list[Segment] = []
         for part, grid in zip(parts, grids, strict=True):
-            for step, segments in self._crop(image, part, grid):
+            for step, more in self._crop(image, part, grid):
                 done += step
                 progress(done, total)
-                found += segments
+                segments += more
         if len(parts) > 1:  # a small crop shows more detail: its mask wins over the same mask of a larger crop
-            found = _apart(found, [1 / segment.crop.area for segment in found], options.crop_overlap)
+            segments = _apart(segments, [1 / segment.crop.area for segment in segments], options.crop_overlap)
         if options.min_region_area:
-            found = self._cleaned(found)
-        found = [segment for segment in found if segment.area >= options.min_area]
-        return sorted(found, key=lambda segment: -segment.predicted_iou)
+            segments = self._cleaned(segments)
+        segments = [segment for segment in segments if segment.area >= options.min_area]
+        return sorted(segments, key=lambda segment: -segment.predicted_iou)
 
     def _side(self, crop: Crop) -> int:
         return max(1, int(self._options.points_per_side / self._options.crop_points_downscale**crop.layer))
@@ -108,12 +108,12 @@ class Everything:
         """Segment one crop. Yields the number of points done, and the masks of the crop with the last one."""
         self._predictor.set_image(np.ascontiguousarray(image[crop.y0 : crop.y1, crop.x0 : crop.x1]))
         image_hw = (image.shape[0], image.shape[1])
-        found: list[Segment] = []
+        segments: list[Segment] = []
         for start in range(0, len(grid), self._options.points_per_batch):
             points = grid[start : start + self._options.points_per_batch]
-            found += self._batch(points, crop, image_hw)
+            segments += self._batch(points, crop, image_hw)
             yield len(points), []
-        yield 0, _apart(found, [segment.predicted_iou for segment in found], self._options.box_overlap)
+        yield 0, _apart(segments, [segment.predicted_iou for segment in segments], self._options.box_overlap)
 
     def _batch(self, points: F32, crop: Crop, image_hw: tuple[int, int]) -> Iterator[Segment]:
         """The masks of a batch of points that pass every filter."""
@@ -132,21 +132,21 @@ class Everything:
             x, y = points[row].tolist()
             yield Segment.of(whole, float(ious[row, 1 + column]), stability, (x + crop.x0, y + crop.y0), crop)
 
-    def _cleaned(self, found: list[Segment]) -> list[Segment]:
+    def _cleaned(self, segments: list[Segment]) -> list[Segment]:
         """Remove small regions, then masks that now duplicate an unchanged one (postprocess_small_regions)."""
         renewed, untouched = [], []
-        for segment in found:
+        for segment in segments:
             mask, changed = without_small_regions(segment.mask(), self._options.min_region_area)
             untouched.append(float(not changed))
             renewed.append(segment.with_mask(mask) if changed else segment)
         return _apart(renewed, untouched, max(self._options.box_overlap, self._options.crop_overlap))
 
 
-def _apart(found: list[Segment], scores: list[float], threshold: float) -> list[Segment]:
-    if not found:
-        return found
-    boxes = np.stack([segment.box_xyxy for segment in found])
-    return [found[index] for index in nms(boxes, np.array(scores, np.float32), threshold)]
+def _apart(segments: list[Segment], scores: list[float], threshold: float) -> list[Segment]:
+    if not segments:
+        return segments
+    boxes = np.stack([segment.box_xyxy for segment in segments])
+    return [segments[index] for index in nms(boxes, np.array(scores, np.float32), threshold)]
 
 
 def _stability(logits: F32, offset: float) -> float:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from masklet.runtime.prompts.prompts import Schedule
     from masklet.runtime.sinks.sink import Sink
 
+StagesSince = Callable[[int], list[tuple[int, dict[str, float]]]]
+"""The latencies of stages in the frames after the one of a number: number and milliseconds by stage of each."""
+
 Target = Path | str  # value of the option: a file, a folder, or an address
 
 
@@ -37,12 +40,14 @@ class Opening:
     keep: bytes of an existing file after which to append; None to replace it.
     settings: values of the options that kinds of sinks declare, by name; what was not given is left out.
     prompts: the prompts of the run by frame and object, for sinks that show them.
+    stages: latencies of stages, for sinks of a kind that asks for them.
     """
 
     fps: float
     keep: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     prompts: "Schedule" = field(default_factory=dict)
+    stages: StagesSince = lambda number: []
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,7 @@ class SinkKind:
     check:     raises SinkError, before any work, for a target that cannot be written.
     order:     order of the sinks; a frame is written to the lowest first.
     options:   what else can be asked of it.
+    times_stages: whether it logs the latencies of stages, which are timed then.
     """
 
     option: Option
@@ -63,6 +69,7 @@ class SinkKind:
     check: Callable[[Target], None] = check_path
     order: int = 100
     options: tuple[Option, ...] = ()
+    times_stages: bool = False
 
     @property
     def name(self) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from masklet.runtime.errors import SinkError
 from masklet.runtime.prompts.prompts import Schedule
-from masklet.runtime.sinks.kind import OnResume, Opening, SinkKind, Target
+from masklet.runtime.sinks.kind import OnResume, Opening, SinkKind, StagesSince, Target
 from masklet.runtime.sinks.known import sink_kinds
 from masklet.runtime.sinks.sink import Sinks
 from typing_extensions import Self
@@ -30,15 +30,20 @@ class Outputs:
     def __getitem__(self, name: str) -> Target | None:
         return self.targets.get(name)
 
-    def open(self, fps: float, prompts: Schedule | None = None) -> Sinks:
+    @property
+    def times_stages(self) -> bool:
+        """Whether an output logs the latencies of stages."""
+        return any(kind.times_stages for kind, _ in self._chosen())
+
+    def open(self, fps: float, prompts: Schedule | None = None, stages: StagesSince = lambda number: []) -> Sinks:
         """Open a sink for each output. If one cannot be opened, closes the others and raises SinkError.
 
-        prompts: prompts of the run, for sinks that show them.
+        prompts: prompts of the run, for sinks that show them. stages: latencies of stages, for those that log them.
         """
         with ExitStack() as on_failure:
             sinks = []
             for kind, target in self._chosen():
-                sinks.append(kind.open(target, Opening(fps, self.keep, self.settings, prompts or {})))
+                sinks.append(kind.open(target, Opening(fps, self.keep, self.settings, prompts or {}, stages)))
                 on_failure.callback(sinks[-1].close)
             on_failure.pop_all()
         return Sinks(sinks)

@@ -1,1 +1,1 @@
-"""Done once, before the first frame: the choice of a backend and the check of its engines."""
+"""Work done once, before the first frame: choice of the backend, check of its engines, check of the request."""

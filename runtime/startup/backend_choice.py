@@ -1,4 +1,4 @@
-"""The backend that a command line asks for."""
+"""The backend selected on the command line."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,12 +16,12 @@ from masklet.runtime.startup.engine_check import require_checked
 
 @dataclass(frozen=True, slots=True)
 class BackendChoice:
-    """What runs the stages.
+    """A backend with its settings.
 
-    name:     of a backend, see `backend_kinds`.
-    threads:  of each stage on the CPU; all cores where None.
-    settings: values of the backend's own options by name; what is not named has its default.
-    Raises SessionError for a backend that does not exist, or that has no such option.
+    name:     name of the backend, see `backend_kinds`.
+    threads:  threads of each stage on the CPU; None for all cores.
+    settings: values of the backend's own options, by name; options that are not named have their defaults.
+    Raises SessionError for an unknown backend, or an option that it does not have.
     """
 
     name: str = "onnxruntime"
@@ -37,27 +37,27 @@ class BackendChoice:
 
     @property
     def kind(self) -> BackendKind:
-        """What the backend declares of itself."""
+        """The declaration of the backend."""
         return backend_kind(self.name)
 
     @property
     def on_cpu(self) -> bool:
-        """Whether no GPU is asked for."""
+        """Whether it runs on the CPU."""
         return self.kind.on_cpu(self.settings)
 
     def sessions(self, bundle: Bundle, tell: Callable[[str], None]) -> Sessions:
-        """Open every stage. tell: gets one line that names who runs which, where that is not the default.
+        """Open every stage. tell: called with one line that names what runs each stage, if that is not the default.
 
-        Raises SessionError where the settings do not go together, or a stage cannot be opened.
+        Raises SessionError if the settings cannot be combined, or a stage cannot be opened.
         """
         return self.open(bundle, tell)[0]
 
     def open(
         self, bundle: Bundle, tell: Callable[[str], None], wrap: Callable[[Session], Session] | None = None
     ) -> tuple[Sessions, ChosenBackend]:
-        """The same, and the backend, which knows more. wrap: put around every session.
+        """Like `sessions`, and also return the backend. wrap: wraps every session.
 
-        Engines that were built where they could not run are compared with their graphs before they are used.
+        Engines built on a machine that could not run them are compared with their graphs before they are used.
         """
         backend = self._create()
         if isinstance(backend, PlacedStages):

@@ -1,9 +1,9 @@
-"""Whether engines compute what their graphs compute: FP16 errors are silent, and show only in the masks.
+"""Compares engines with their graphs, because errors of FP16 are silent and show only in the masks.
 
-A short synthetic clip is tracked twice. First by the graphs on ONNX Runtime's CPU, while every engine is run on the
-very feeds that its graph gets and compared output by output; then by the engines alone, and the masks are compared.
-A detector of concepts is run once on a phrase and an exemplar, and its stages are judged by their outputs alone: what
-it finds in a synthetic picture is no mask to hold an engine to.
+A short synthetic clip is tracked twice: first by the graphs on ONNX Runtime's CPU, while every engine runs on the same
+inputs and is compared output by output; then by the engines alone, and the masks are compared. A concept detector runs
+once on a phrase and an exemplar, and its stages are judged by their outputs only, because detections in a synthetic
+picture are not meaningful masks.
 """
 
 import math
@@ -29,14 +29,14 @@ from masklet.runtime.segmentation.image_predictor import DECODER, ImagePredictor
 from masklet.runtime.tracking.video_tracker import VideoTracker
 
 LEAST_IOU = 0.99
-LARGEST_ERROR = 0.1  # of a stage that no mask speaks for: rounding stays well below, a wrong engine far above
+LARGEST_ERROR = 0.1  # of a stage without masks: rounding stays well below it, a wrong engine far above
 REMEDY = (
-    f"wanted IoU {LEAST_IOU}, and errors up to {LARGEST_ERROR} where no mask shows them: take a higher precision for "
+    f"expected IoU {LEAST_IOU}, and errors up to {LARGEST_ERROR} for stages without masks: use a higher precision for "
     "that stage, or another TensorRT"
 )
 FRAMES = 3
-SIDE = 256  # of the clip, in pixels
-DISC = 230  # its red
+SIDE = 256  # edge of the clip, in pixels
+DISC = 230  # red value of the disc
 SURE = 80.0  # a logit
 
 
@@ -44,10 +44,10 @@ SURE = 80.0  # a logit
 class EngineCheck:
     """The result of a check.
 
-    relative:  ||engine - graph|| / ||graph|| of each stage, its worst output; infinite where one is not finite.
-    maskless:  stages that are judged by `relative`, since no mask speaks for them.
-    not_run:   stages that nothing ran.
-    iou:       of the masks of whole runs, the worst frame; None where the model tracks and segments nothing.
+    relative:  ||engine - graph|| / ||graph|| of each stage, for its worst output; infinite if one is not finite.
+    maskless:  stages that are judged by `relative`, because they produce no masks.
+    not_run:   stages that did not run.
+    iou:       IoU of the masks of whole runs, on the worst frame; None if the model neither tracks nor segments.
     """
 
     relative: dict[str, float] = field(default_factory=dict)
@@ -82,7 +82,7 @@ class GraphsOfEngines(OnnxRuntime):
 
 
 class ComparedSession(SessionAround):
-    """A stage's graph, whose engine is run on the same feeds beside it; the graph's outputs go on."""
+    """The graph of a stage; its engine runs on the same inputs and is compared. Returns the outputs of the graph."""
 
     def __init__(self, graph: Session, engine: Session, check: EngineCheck) -> None:
         super().__init__(graph)
@@ -96,11 +96,11 @@ class ComparedSession(SessionAround):
         return wanted
 
     def close(self) -> None:
-        """The sessions are closed by whoever opened them."""
+        """Does nothing: the owner of the sessions closes them."""
 
 
 class SureOfOne(SessionAround):
-    """A detector that finds its first query and nothing else, so that the mask head has something to do."""
+    """A detector that finds exactly its first query, so that the mask head runs."""
 
     def run(self, feeds: Feeds) -> dict[str, Tensor]:
         out = super().run(feeds)
@@ -110,7 +110,7 @@ class SureOfOne(SessionAround):
 
 
 def check_engines(bundle: Bundle, backend: Backend, frames: int = FRAMES) -> EngineCheck:
-    """Compare a bundle's engines with its graphs over a clip of so many frames. backend: opens the engines."""
+    """Compare the engines of a bundle with its graphs over a clip of `frames` frames. backend: opens the engines."""
     check = EngineCheck()
     model, graphs = bundle.model, GraphsOfEngines()
     with ExitStack() as opened:
@@ -132,9 +132,9 @@ def check_engines(bundle: Bundle, backend: Backend, frames: int = FRAMES) -> Eng
 
 
 def require_checked(bundle: Bundle, backend_name: str, machine: str, open_backend: Callable[[], Backend]) -> str | None:
-    """Check engines that were built and never run, once on each machine; returns the result the first time.
+    """Check engines that were built but never run, once on each machine. Returns the result the first time.
 
-    machine: names GPU, driver and TensorRT. Raises SessionError where the engines' masks are not those of the graphs.
+    machine: names GPU, driver and TensorRT. Raises SessionError if masks of engines and graphs differ.
     """
     used = unchecked_artifacts(bundle, backend_name, machine)
     if not used:
@@ -147,7 +147,7 @@ def require_checked(bundle: Bundle, backend_name: str, machine: str, open_backen
 
 
 def clip(frames: int = FRAMES) -> Iterator[Frame]:
-    """A bright disc that moves over a dark gradient; it begins at (`SIDE` / 3, `SIDE` / 2)."""
+    """A bright disc that moves over a dark gradient, starting at (`SIDE` / 3, `SIDE` / 2)."""
     y, x = np.mgrid[:SIDE, :SIDE]
     for index in range(frames):
         inside = (x - SIDE / 3 - 6 * index) ** 2 + (y - SIDE / 2) ** 2 < (SIDE / 6) ** 2
@@ -156,8 +156,8 @@ def clip(frames: int = FRAMES) -> Iterator[Frame]:
 
 
 def _masks(sessions: Sessions, frames: int) -> Iterator[BoolArray]:
-    """The masks of a click on the disc, and refined; where the model tracks, those of a click and of a mask in each
-    frame."""
+    """The masks of a click on the disc, and of its refinement; for a model that tracks, those of a click and of a mask
+    prompt on each frame."""
     click, image = Points.click(SIDE / 3, SIDE / 2), next(clip()).image
     predictor = ImagePredictor(sessions)
     predictor.set_image(image)
@@ -173,7 +173,7 @@ def _masks(sessions: Sessions, frames: int) -> Iterator[BoolArray]:
 
 
 def _find(sessions: Sessions) -> None:
-    """Look in the first frame for the disc, by an exemplar and the phrase that goes with it."""
+    """Search the first frame for the disc, by an exemplar and its phrase."""
     predictor = ConceptPredictor(sessions)
     predictor.set_image(next(clip()).image)
     disc = Box(SIDE / 6, SIDE / 3, SIDE / 2, 2 * SIDE / 3)

@@ -1,4 +1,4 @@
-"""What is to be tracked, and whether a bundle and a source can serve it: checked once, before any work."""
+"""What to track; checks once, before any work, that a bundle and a source fit the request."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -20,9 +20,9 @@ from masklet.runtime.tracking.video_tracker import TrackerOptions, VideoTracker
 class TrackingRequest:
     """What to track.
 
-    schedule:   prompts of objects by frame and object; with concepts, what corrects and adds to them.
-    concepts:   what to find every instance of; none where all objects are prompted.
-    found_with: how instances of concepts are found and followed.
+    schedule:   prompts of objects, by frame and object; with concepts, corrections and additions.
+    concepts:   concepts to find every instance of; empty if all objects are prompted.
+    found_with: options of detection and tracking of instances.
     """
 
     schedule: Schedule
@@ -30,9 +30,9 @@ class TrackingRequest:
     found_with: ConceptOptions = field(default_factory=ConceptOptions)
 
     def check_given(self, where: str = "") -> None:
-        """Raise PromptError where there is nothing to track, or a video cannot be searched for it.
+        """Raise PromptError if there is nothing to track, or a video cannot be searched for it.
 
-        where: what the message says after "nothing to track", such as " in source 2".
+        where: text for the message after "nothing to track", such as " in source 2".
         """
         if self.concepts:
             check_for_video(self.concepts)
@@ -40,24 +40,25 @@ class TrackingRequest:
             raise PromptError(f"nothing to track{where}: give at least one of --point, --box, --mask and --text")
 
     def check_model(self, bundle: Bundle) -> None:
-        """Raise MaskletError where a bundle cannot serve it."""
+        """Raise MaskletError if a bundle does not fit the request."""
         if self.concepts:
             check_concepts(bundle.model, bundle.asset, self.concepts)
 
     def check_source(self, source: Source) -> None:
-        """Raise PromptError where a prompt's frame does not come, or comes before there are objects to correct."""
+        """Raise PromptError if the frame of a prompt does not come, or comes before there are objects to correct."""
         check_frames_come(self.schedule, source)
         self.check_refinements(source)
 
     def check_refinements(self, source: Source) -> None:
-        """Raise PromptError for a prompt on the frame on which concepts are found first."""
+        """Raise PromptError for a prompt on the first frame, on which concepts are found."""
         if self.concepts:
             check_refinements(self.schedule, source)
 
     def tracker(self, sessions: Sessions, options: TrackerOptions | None = None) -> Tracker:
-        """What frames go through. Phrases are encoded here, once."""
+        """The tracker for the request. Encodes phrases, once."""
         if self.concepts:
-            return ConceptTracker(sessions, self.concepts, self.found_with)
+            limits = None if options is None else options.limits
+            return ConceptTracker(sessions, self.concepts, self.found_with, limits=limits)
         return VideoTracker(sessions, options)
 
 

@@ -45,6 +45,12 @@ class Metrics(Closing):
             buckets=BUCKETS_S,
             registry=registry,
         )
+        self._step = prometheus.Gauge(
+            "masklet_budget_step",
+            "Settings that a stream took to keep its budget: 0 for the most accurate ones.",
+            ["stream"],
+            registry=registry,
+        )
         self._silence_s = float("inf")
         pages = {"/metrics": prometheus.make_wsgi_app(registry), "/healthz": self._health}
         try:
@@ -71,6 +77,10 @@ class Metrics(Closing):
     def written(self, stream: int, latency_s: float) -> None:
         """Record the latency of a frame."""
         self._latency.labels(str(stream)).observe(latency_s)
+
+    def stepped(self, stream: int, step: int) -> None:
+        """Record the settings that a stream takes to keep its budget, counted from the most accurate ones."""
+        self._step.labels(str(stream)).set(step)
 
     def collect(self) -> Iterable[Metric]:
         """The current values; prometheus_client calls this on each scrape."""

@@ -1,1 +1,1 @@
-"""VideoTracker and what it remembers of each object."""
+"""VideoTracker, the memory bank and the memory policies."""

@@ -1,8 +1,8 @@
-"""A Kalman filter of a box: its centre, aspect ratio and height, and their speeds (as in DeepSORT and SAMURAI).
+"""A Kalman filter for a box: its centre, aspect ratio and height, and their speeds (as in DeepSORT and SAMURAI).
 
-Motion and observation noise are proportional to the height, and independent between the four quantities; so the filter
-of eight dimensions (samurai: sam2/utils/kalman_filter.py) is four filters of a position and a speed. Those of x and y
-have one and the same uncertainty, which a turn of the camera therefore does not change.
+Motion and observation noise are proportional to the height and independent for the four quantities. So the filter of
+eight dimensions (samurai: sam2/utils/kalman_filter.py) separates into four filters of a position and a speed. Those of
+x and y have the same uncertainty, which a rotation of the camera therefore does not change.
 """
 
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ ASPECT, ASPECT_SPEED, ASPECT_SEEN = 1e-2, 1e-5, 1e-1  # of the aspect ratio
 
 Corners = tuple[float, float, float, float]
 NOWHERE: Corners = (0.0, 0.0, 0.0, 0.0)
-"""The corners of a mask without a pixel; it overlaps with nothing."""
+"""The corners of an empty mask; its overlap with any box is 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +26,13 @@ class Uncertainty:
     both: float
 
     def predicted(self, position: float, speed: float) -> "Uncertainty":
-        """A frame later. position, speed: standard deviations of the motion."""
+        """The uncertainty one frame later. position, speed: standard deviations of the motion."""
         return Uncertainty(
             self.position + 2 * self.both + self.speed + position**2, self.speed + speed**2, self.both + self.speed
         )
 
     def updated(self, seen: float) -> tuple["Uncertainty", float, float]:
-        """After an observation with this standard deviation; and the gains of position and speed."""
+        """The uncertainty after an observation with standard deviation `seen`; and the gains of position and speed."""
         total = self.position + seen**2
         gain, speed_gain = self.position / total, self.both / total
         after = Uncertainty(
@@ -46,11 +46,12 @@ class Uncertainty:
 
 @dataclass(frozen=True, slots=True)
 class BoxMotion:
-    """Where a box is and how fast it moves.
+    """Position and speed of a box.
 
     mean:   x and y of the centre, aspect ratio (width / height), height.
-    speed:  of each, per frame.
-    place, aspect, height: uncertainties, of x and of y alike, of the aspect ratio, of the height.
+    speed:  speed of each, per frame.
+    place:  uncertainty of x, and of y.
+    aspect, height: uncertainties of the aspect ratio and of the height.
     """
 
     mean: Corners
@@ -61,13 +62,13 @@ class BoxMotion:
 
     @classmethod
     def start(cls, corners: Corners) -> "BoxMotion":
-        """A box that was seen for the first time, at rest."""
+        """A box seen for the first time, at rest."""
         mean = _centred(corners)
         place = Uncertainty((2 * POSITION * mean[3]) ** 2, (10 * SPEED * mean[3]) ** 2, 0.0)
         return cls(mean, NOWHERE, place, Uncertainty(ASPECT**2, ASPECT_SPEED**2, 0.0), place)
 
     def predicted(self) -> "BoxMotion":
-        """A frame later."""
+        """The box one frame later."""
         position, speed = POSITION * self.mean[3], SPEED * self.mean[3]
         x, y, aspect, height = (at + by for at, by in zip(self.mean, self.speed, strict=True))
         return BoxMotion(
@@ -79,7 +80,7 @@ class BoxMotion:
         )
 
     def updated(self, corners: Corners) -> "BoxMotion":
-        """After a box was seen."""
+        """The box after an observation."""
         seen = POSITION * self.mean[3]
         place, *place_gains = self.place.updated(seen)
         aspect, *aspect_gains = self.aspect.updated(ASPECT_SEEN)
@@ -91,7 +92,7 @@ class BoxMotion:
         return BoxMotion((x, y, a, h), (vx, vy, va, vh), place, aspect, height)
 
     def moved(self, camera: CameraMove) -> "BoxMotion":
-        """The same box and speed in the picture of a camera that has moved."""
+        """The same box and speed after a move of the camera."""
         x, y, aspect, height = self.mean
         vx, vy, aspect_speed, height_speed = self.speed
         return replace(

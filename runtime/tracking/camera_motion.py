@@ -1,7 +1,7 @@
-"""How the camera moved between two frames: one similarity for the whole picture, from corners that were followed.
+"""Estimates the camera motion between two frames: one similarity transform for the whole picture.
 
-Corners are followed by pyramidal Lucas-Kanade on the small grey frame, and RANSAC leaves out what moves by itself
-(OpenCV: goodFeaturesToTrack, calcOpticalFlowPyrLK, estimateAffinePartial2D).
+Corners are tracked by pyramidal Lucas-Kanade on a small grey frame, and RANSAC excludes moving objects (OpenCV:
+goodFeaturesToTrack, calcOpticalFlowPyrLK, estimateAffinePartial2D).
 """
 
 import math
@@ -12,17 +12,17 @@ import numpy as np
 from masklet.runtime.bundle.spec import Tensor
 from masklet.runtime.pixels.geometry import U8
 
-LONGER_SIDE = 256  # of the small frame, in pixels
+LONGER_SIDE = 256  # longer side of the small frame, in pixels
 CORNERS, LEAST_CORNERS = 150, 12
-QUALITY, DISTANCE = 0.01, 8.0  # of corners: share of the best one's strength, pixels between two
-MISS = 1.5  # pixels by which a followed corner may miss the move
+QUALITY, DISTANCE = 0.01, 8.0  # of corners: minimum share of the best one's strength, minimum distance in pixels
+MISS = 1.5  # pixels by which a tracked corner may deviate from the motion
 
 
 @dataclass(frozen=True, slots=True)
 class CameraMove:
-    """Where a point of the frame before lies now: (x, y) -> (xx x + xy y + right, yx x + yy y + down).
+    """Maps a point of the previous frame to the current one: (x, y) -> (xx x + xy y + right, yx x + yy y + down).
 
-    Coordinates are shares of the frame's width and height, which are those of the model's square, too.
+    Coordinates are shares of the frame's width and height, and therefore also of the square model input.
     """
 
     xx: float
@@ -33,25 +33,25 @@ class CameraMove:
     down: float
 
     def within(self, side: float) -> "CameraMove":
-        """The same in a square picture of so many pixels."""
+        """The same motion in pixels of a square picture with edge `side`."""
         return replace(self, right=self.right * side, down=self.down * side)
 
     def point(self, x: float, y: float) -> tuple[float, float]:
-        """Where a point lies now."""
+        """The current position of a point."""
         return self.xx * x + self.xy * y + self.right, self.yx * x + self.yy * y + self.down
 
     def direction(self, x: float, y: float) -> tuple[float, float]:
-        """Where a direction points to now."""
+        """The current direction of a vector."""
         return self.xx * x + self.xy * y, self.yx * x + self.yy * y
 
     @property
     def scale(self) -> float:
-        """How much longer lengths are now."""
+        """The factor by which lengths changed."""
         return math.sqrt(abs(self.xx * self.yy - self.xy * self.yx))
 
 
 class CameraMotion:
-    """The moves of one camera. before: the small grey frame before this one; None where there was none."""
+    """The motion of one camera. before: the previous small grey frame; None if there is none."""
 
     def __init__(self, before: U8 | None = None) -> None:
         self.before = before

@@ -23,7 +23,7 @@ class FrameSlots:
         self._present: tuple[int, Tensor] | None = None
 
     def begin(self, time: int, kept: Collection[int]) -> None:
-        """Go to a frame: take up the one before it where it is kept, and drop all that is not."""
+        """Go to a frame: store the previous one if it is kept, and drop all frames that are not."""
         arrived = self._present if self._present is not None and self._present[0] < time else None
         leaving = self._where_not(kept)
         if arrived is not None:
@@ -34,21 +34,22 @@ class FrameSlots:
             self._array[slot] = arrived[1]
         self._drop(leaving)
 
-    def put(self, time: int, value: Tensor) -> None:
-        """Keep a value of the present frame, in place of an earlier one of it."""
-        self._keep_beside(value)
-        self._present = time, value
+    def put(self, time: int, value: Tensor | None) -> None:
+        """Set the value of the current frame; None removes it."""
+        if value is not None:
+            self._keep_beside(value)
+        self._present = None if value is None else (time, value)
 
     def drop_since(self, since: int, pinned: Collection[int]) -> None:
-        """Drop the frames kept from `since` on that are not pinned, the present one excepted."""
+        """Drop the stored frames from `since` on that are not pinned, except the current one."""
         self._drop([slot for slot, t in enumerate(self._times) if t >= since and t not in pinned])
 
     def among(self, times: Mapping[int, int]) -> dict[int, int]:
-        """What is kept of these times."""
+        """The entries of `times` whose frames are stored."""
         return {t: times[t] for t in self._times if t in times}
 
     def attended(self, times: Mapping[int, int]) -> tuple[Tensor, list[int]]:
-        """What is kept of these times [frames, ...], and in the same order what the times are mapped to."""
+        """The stored values of these times, [frames, ...], and in the same order the values of the mapping."""
         slots = [slot for slot, t in enumerate(self._times) if t in times]
         places = [times[self._times[slot]] for slot in slots]
         if len(slots) == len(self._times):
@@ -58,14 +59,14 @@ class FrameSlots:
         return np.stack([self._array[slot] for slot in slots]), places
 
     def snapshot(self) -> SlotsSnapshot:
-        """A copy of what is kept, in the order of its slots, with the present frame last."""
+        """A copy of the stored values, in slot order, with the current frame last."""
         rows, times = self._array[: len(self._times)], self._times
         if self._present is not None:
             rows, times = np.concatenate([rows, self._present[1][None]]), [*times, self._present[0]]
         return SlotsSnapshot(list(times), np.array(rows), self._present is not None)
 
     def restore(self, snapshot: SlotsSnapshot) -> None:
-        """Keep what a snapshot holds, slot by slot. Raises StateError where it is of another model."""
+        """Restore a snapshot, slot by slot. Raises StateError if it is of another model."""
         times, values = snapshot.times, snapshot.values
         settled = len(times) - snapshot.last_is_present
         fits = values.shape == (len(times), *self._array.shape[1:]) and 0 <= settled <= len(self._array)
@@ -78,7 +79,7 @@ class FrameSlots:
         self._present = (times[-1], values[-1].copy()) if snapshot.last_is_present else None
 
     def _keep_beside(self, value: Tensor) -> None:
-        """Keep memories where their values come to lie: a backend may leave them on its device (`DeviceArray`)."""
+        """Store memories on the device of their values: a backend may leave them on a GPU (`DeviceArray`)."""
         if type(value) is not type(self._array):
             kept = self._array[: len(self._times)]
             self._array = np.empty_like(value, shape=self._array.shape)
@@ -88,7 +89,7 @@ class FrameSlots:
         return [slot for slot, t in enumerate(self._times) if t not in times]
 
     def _drop(self, slots: list[int]) -> None:
-        """Empty slots, moving the last ones into the gaps."""
+        """Free slots, and move the last ones into the gaps."""
         for slot in reversed(slots):
             last = len(self._times) - 1
             if slot != last:

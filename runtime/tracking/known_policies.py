@@ -1,4 +1,4 @@
-"""The memory policies that exist: found in tracking/policies/, nothing is to be registered."""
+"""Finds the memory policies, in tracking/policies/; no registration is needed."""
 
 import importlib
 import pkgutil
@@ -25,18 +25,18 @@ def policy_names() -> list[str]:
 
 
 def policy_type(name: str) -> type[MemoryPolicy[Any, Any]]:
-    """The policy of a name. Raises PolicyError naming what exists."""
+    """The policy of a name. Raises PolicyError listing the known ones."""
     if name not in policy_names():
-        raise PolicyError(f"no memory policy {name!r}; there are {', '.join(policy_names())}")
+        raise PolicyError(f"no memory policy {name!r}; known: {', '.join(policy_names())}")
     found: type[MemoryPolicy[Any, Any]] = importlib.import_module(f"{policies.__name__}.{name}").POLICY
     return found
 
 
 def policy_of(model: ModelSpec, memory: Memory = None) -> MemoryPolicy[Any, Any]:
-    """The policy that a model is to be run with.
+    """The policy for a model.
 
-    Raises PolicyError for an unknown policy, an option that does not exist or is out of range, or a model that cannot
-    serve the policy; PromptError for a model without memory.
+    Raises PolicyError for an unknown policy, an unknown option or one out of range, or a model without the outputs that
+    the policy needs; PromptError for a model without memory.
     """
     if model.memory is None:
         raise PromptError(
@@ -52,7 +52,7 @@ def policy_of(model: ModelSpec, memory: Memory = None) -> MemoryPolicy[Any, Any]
 
 
 def policy_text(policy: MemoryPolicy[Any, Any]) -> str:
-    """A policy as users write it: its name, and those of its options that are not the usual ones."""
+    """A policy as users write it: its name, and its options that differ from the defaults."""
     usual = msgspec.to_builtins(policy.options_type())
     own = msgspec.to_builtins(policy.options)
     changed = [f"{name}={msgspec.json.encode(own[name]).decode()}" for name in own if own[name] != usual[name]]
@@ -60,7 +60,7 @@ def policy_text(policy: MemoryPolicy[Any, Any]) -> str:
 
 
 def bank_bytes(model: ModelSpec, memory: Memory = None) -> int:
-    """Bytes that the memory bank holds for one object when it is full: spatial memories and pointers."""
+    """Bytes of a full memory bank for one object: spatial memories and object pointers."""
     slots = policy_of(model, memory).slots
     attention = {t.name: t for t in model.stage("memory_attention").inputs}
     sizes = {"objects": 1, "memories": slots.memories, "pointers": slots.pointers}
@@ -70,7 +70,7 @@ def bank_bytes(model: ModelSpec, memory: Memory = None) -> int:
 
 
 def bank_sizes(model: ModelSpec) -> dict[str, int]:
-    """Bytes of the bank of one object under each policy that the model can serve; the model's own first."""
+    """Bytes of the bank of one object under each policy that fits the model; the model's own first."""
     if model.memory is None:
         return {}
     own = policy_of(model).name
@@ -83,14 +83,14 @@ def bank_sizes(model: ModelSpec) -> dict[str, int]:
 
 
 def _own_options(spec: MemorySpec) -> PolicyOptions:
-    """The rule that a model was made with."""
+    """The options of the model's own policy."""
     if spec.min_effective_iou is None:
         return Sam2Options()
     return Sam3Options(spec.min_effective_iou)
 
 
 def _parsed(text: str) -> PolicyOptions:
-    """Options from NAME or NAME:OPTION=VALUE,...; an option without a value is switched on."""
+    """Parse NAME or NAME:OPTION=VALUE,...; an option without a value is set to true."""
     name, _, given = text.partition(":")
     kind = policy_type(name).options_type
     known = [field.name for field in fields(kind)]

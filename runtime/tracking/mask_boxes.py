@@ -1,4 +1,4 @@
-"""Boxes of low-resolution masks, which memory policies compare: integers in mask pixels, the last one included."""
+"""Boxes of low-resolution masks for memory policies: integers in mask pixels, right and bottom inclusive."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from masklet.runtime.bundle.spec import Tensor
 
 
 class MaskBox(NamedTuple):
-    """Left, top, width and height of a mask's pixels."""
+    """Left, top, width and height of the pixels of a mask."""
 
     left: int
     top: int
@@ -20,7 +20,7 @@ class MaskBox(NamedTuple):
         return self.width * self.height
 
     def joined(self, other: "MaskBox") -> "MaskBox":
-        """The box around both."""
+        """The smallest box that contains both."""
         left, top = min(self.left, other.left), min(self.top, other.top)
         right = max(self.left + self.width, other.left + other.width)
         bottom = max(self.top + self.height, other.top + other.height)
@@ -28,13 +28,13 @@ class MaskBox(NamedTuple):
 
 
 def box_of(mask: Tensor) -> MaskBox | None:
-    """The box of a mask [h, w] of 0 and 1 (bool or uint8); None where it has no pixel."""
+    """The box of a mask [h, w] of 0 and 1 (bool or uint8); None if it is empty."""
     left, top, width, height = cv2.boundingRect(mask.view(np.uint8))
     return MaskBox(left, top, width, height) if width else None
 
 
 def largest_part(mask: Tensor) -> MaskBox | None:
-    """The box of the largest part, 8-connected, of a mask [h, w] of 0 and 1; None where it has no pixel."""
+    """The box of the largest 8-connected part of a mask [h, w] of 0 and 1; None if it is empty."""
     whole = box_of(mask)
     if whole is None:
         return None

@@ -1,7 +1,7 @@
-"""The stages of a video model on the current frame, and the memories of its objects: what every tracker shares.
+"""The stages of a video model on the current frame, and the memories of its objects: shared by all trackers.
 
-A tracker decides what is prompted, what is shown and what is remembered; how a mask comes out of a prompt or out of
-memories, and goes into memory, is the same for all of them and stands here (sb, vp: see `VideoTracker`).
+A tracker decides what is prompted, shown and remembered. How a mask is made from a prompt or from memories, and encoded
+into memory, is the same for all trackers and is defined here (sb, vp: see `VideoTracker`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -32,16 +32,18 @@ from masklet.runtime.tracking.memory_limits import MemoryLimits
 from masklet.runtime.tracking.memory_policy import Seen
 from masklet.runtime.tracking.snapshot import TrackerSnapshot
 
-LOGIT_LIMIT = 32.0  # earlier logits are clamped to this before they prompt again (vp 254)
-VISIBLE = 10.0  # the score of an object that is there for sure (sb 421)
+LOGIT_LIMIT = 32.0  # earlier logits are clamped to this before they are used as a prompt (vp 254)
+VISIBLE = 10.0  # score of an object that is certainly visible (sb 421)
 
 
 @dataclass(slots=True)
 class Decoded:
     """A batch of objects on one frame, between the decoder and the memory encoder.
 
-    low_res: [objects, 1, h, w] logits; score: [objects, 1] logit of being visible; pointer: [objects, channels];
-    seen: of each object, what the memory policy looks at.
+    low_res: [objects, 1, h, w] logits.
+    score:   [objects, 1], logit that the object is visible.
+    pointer: [objects, channels], object pointers.
+    seen:    for each object, the input of the memory policy.
     """
 
     object_ids: list[int]
@@ -54,10 +56,11 @@ class Decoded:
 
 
 class Masklets:
-    """Objects of one stream, from frame to frame. sessions: shared; the memories in `bank` are this stream's own.
+    """The objects of one stream, from frame to frame. The memories in `bank` belong to this stream.
 
-    memory: the memory policy; the model's own where None.
-    limits: how much of its memories a frame attends to.
+    sessions: may be shared with other streams.
+    memory:   memory policy; None for the model's own.
+    limits:   how much of its memories a frame attends to.
     """
 
     def __init__(self, sessions: Sessions, memory: Memory = None, limits: MemoryLimits | None = None) -> None:
@@ -74,14 +77,14 @@ class Masklets:
 
     @property
     def frame(self) -> Frame:
-        """The current frame. Raises PromptError where none was given yet."""
+        """The current frame. Raises PromptError if there is none yet."""
         if self._frame is None:
             raise PromptError("no frame was given yet; call step() first")
         return self._frame
 
     @property
     def features(self) -> dict[str, Tensor]:
-        """Features of the current frame, computed when first asked for: a frame without objects costs nothing."""
+        """Features of the current frame, computed on first use: a frame without objects costs nothing."""
         if self._features is None:
             image = self._resize(self.frame.image)[None]
             self._features = self.sessions.run("image_encoder", {"image": image})
@@ -89,15 +92,15 @@ class Masklets:
 
     @property
     def mask_side(self) -> int:
-        """Edge of the square masks that `from_masks` takes, in pixels."""
+        """Edge of the square masks for `from_masks`, in pixels."""
         mask = self.model.stage("mask_prompt_encoder").inputs[0]
         return int(mask.shape[-1])
 
     def check(self, object_id: int, prompt: Prompt, frame: Frame) -> None:
-        """Raise MaskletError, before anything changes, where an id, a prompt and a frame do not go together.
+        """Raise MaskletError, before any change, for an id, a prompt or a frame that cannot be used.
 
-        That is: an id that is no positive integer, no `Frame`, a prompt that is none or does not fit the frame, a mask
-        that would not survive the model's size.
+        Examples: an id that is not a positive integer, something that is not a `Frame` or not a prompt, a prompt that
+        does not fit the frame, a mask that is empty at the model's size.
         """
         check_object_id(object_id)
         check_frame(frame)
@@ -110,7 +113,7 @@ class Masklets:
             )
 
     def check_all(self, prompts: Mapping[int, Prompt] | None, frame: Frame) -> dict[int, Prompt]:
-        """The prompts of a frame, each checked. Raises MaskletError as `check` does, or for what is no mapping."""
+        """Check all prompts of a frame. Raises MaskletError like `check`, or if `prompts` is not a mapping."""
         check_frame(frame)
         if prompts is not None and not isinstance(prompts, Mapping):
             raise PromptError(
@@ -130,13 +133,13 @@ class Masklets:
             self._camera_move = self._camera.update(frame.image)
 
     def tracked(self, object_ids: Iterable[int], largest: int) -> list[Decoded]:
-        """Follow objects from their memories, at most `largest` in a call."""
+        """Track objects from their memories, at most `largest` per call."""
         return [self._tracked(ids) for ids in self.bank.batches(object_ids, largest)]
 
     def from_points(
         self, object_id: int, prompt: Points | Box, *, earlier: Tensor | None, with_memory: bool, pinned: bool
     ) -> Decoded:
-        """Segment one object from clicks and a box. earlier: its logits [1, h, w] on this frame, None without."""
+        """Segment one object from clicks and a box. earlier: its logits [1, h, w] on this frame, or None."""
         embed = self._attend([object_id]) if with_memory else self.features["vision_feat"]
         coords, labels = encode_points(prompt, self.frame.hw, self.model.preprocess.side)
         multimask = self.model.prompting.multimask(len(labels) - 1, first_prompt=not with_memory)
@@ -151,7 +154,7 @@ class Masklets:
         return self._decoded([object_id], out, multimask, prompted=True, pinned=pinned)
 
     def from_masks(self, object_ids: list[int], masks: U8, *, pinned: bool) -> Decoded:
-        """Take masks [objects, mask_side, mask_side], 0 or 1, for the output.
+        """Use given masks [objects, mask_side, mask_side], 0 or 1, as the output.
 
         Only the pointers come from the decoder (sb 415-455).
         """
@@ -169,29 +172,43 @@ class Masklets:
         return self._decoded(object_ids, {**out, **given, **sure}, False, prompted=True, pinned=pinned)
 
     def remember(self, decoded: Decoded, low_res: Tensor) -> None:
-        """Encode masks [objects, 1, h, w], which need not be the decoded ones, and keep them with the pointers."""
-        feeds = {
-            "vision_feat": self.features["vision_feat"],
-            "low_res_mask": low_res,
-            "object_score": decoded.score,
-            "binarize": np.full(len(low_res), decoded.prompted, np.float32),
-        }
-        memories = self.sessions.run("memory_encoder", feeds)["new_memory"]
-        for row, (object_id, seen) in enumerate(zip(decoded.object_ids, decoded.seen, strict=True)):
-            memory, blocks = memories[row], None
-            if self._blocks is not None:
+        """Encode masks [objects, 1, h, w], which may differ from the decoded ones, and store them with the pointers.
+
+        Only frames which the memory policy keeps are encoded.
+        """
+        noted = zip(decoded.object_ids, decoded.seen, strict=True)
+        rows = [n for n, (object_id, seen) in enumerate(noted) if self.bank.note(object_id, seen, decoded.pinned)]
+        memories = dict(zip(rows, self._encoded(decoded, low_res, rows), strict=True)) if rows else {}
+        for row, object_id in enumerate(decoded.object_ids):
+            memory, blocks = memories.get(row), None
+            if self._blocks is not None and memory is not None:
                 memory, blocks = self._blocks(memory)
-            self.bank.keep(object_id, seen, decoded.pinned, memory, decoded.pointer[row], blocks)
+            self.bank.keep(object_id, memory, decoded.pointer[row], blocks)
+
+    def _encoded(self, decoded: Decoded, low_res: Tensor, rows: list[int]) -> Tensor:
+        """Memories [rows, tokens, channels] of some rows of a batch."""
+        masks, score = low_res, decoded.score
+        if len(rows) < len(low_res):
+            masks, score = np.asarray(low_res)[rows], score[rows]
+        return self.sessions.run(
+            "memory_encoder",
+            {
+                "vision_feat": self.features["vision_feat"],
+                "low_res_mask": masks,
+                "object_score": score,
+                "binarize": np.full(len(rows), decoded.prompted, np.float32),
+            },
+        )["new_memory"]
 
     def snapshot(self) -> TrackerSnapshot:
-        """What is remembered after the last frame, for a tracker of the same model to go on from."""
+        """The state after the last frame, from which a tracker of the same model can continue."""
         snapshot = self.bank.snapshot()
         return snapshot if self._camera is None else replace(snapshot, camera=self._camera.before)
 
     def restore(self, snapshot: TrackerSnapshot) -> None:
-        """Go on from a snapshot.
+        """Continue from a snapshot.
 
-        Raises StateError where it is of another model or memory policy, or frames were given already.
+        Raises StateError if it is of another model or memory policy, or if frames were already given.
         """
         if self.time != -1:
             raise StateError("a state can only be restored before the first frame")
@@ -216,21 +233,24 @@ class Masklets:
         return decoded
 
     def _choose(self, decoded: Decoded, out: Mapping[str, Tensor]) -> None:
-        """Take other candidates than the decoder did, where the memory policy says so."""
+        """Replace the decoder's masks by those that the memory policy chooses, if it chooses any."""
         pairs = zip(decoded.object_ids, decoded.seen, strict=True)
         choices = [self.bank.choose(object_id, seen) for object_id, seen in pairs]
         if all(choice is None for choice in choices):
             return
         low_res, pointers = np.array(decoded.low_res), list(decoded.pointer)
         for row, choice in enumerate(choices):
-            seen = decoded.seen[row]
-            if choice is None or seen.candidates is None or seen.candidate_ious is None:
+            if choice is None:
                 continue
-            low_res[row, 0] = seen.candidates[choice]
-            pointers[row] = out["candidate_pointers"][row][1 + choice]
-            iou = float(seen.candidate_ious[choice])
-            effective = iou * _surely_visible(seen.score)
-            decoded.seen[row] = replace(seen, mask=low_res[row, 0], iou=iou, effective_iou=effective)
+            seen = decoded.seen[row]
+            if choice.candidate is not None and seen.candidates is not None and seen.candidate_ious is not None:
+                low_res[row, 0] = seen.candidates[choice.candidate]
+                pointers[row] = out["candidate_pointers"][row][1 + choice.candidate]
+                iou = float(seen.candidate_ious[choice.candidate])
+                seen = replace(seen, iou=iou, effective_iou=iou * float(_surely_visible(seen.score)))
+            if choice.mask is not None:
+                low_res[row, 0] = choice.mask
+            decoded.seen[row] = replace(seen, mask=low_res[row, 0])
         decoded.low_res, decoded.pointer = low_res, np.stack(pointers)
 
     def _attend(self, object_ids: list[int]) -> Tensor:
@@ -270,7 +290,7 @@ class Masklets:
     def _decoded(
         self, object_ids: list[int], out: Mapping[str, Tensor], multimask: bool, *, prompted: bool, pinned: bool
     ) -> Decoded:
-        """What the decoder put out for a batch. multimask: whether it took one of several candidates."""
+        """The outputs of the decoder for a batch. multimask: whether it chose among several candidates."""
         low_res, score, iou = out["low_res_mask"], np.asarray(out["object_score"]), np.asarray(out["iou"])[:, 0]
         effective_iou = _surely_visible(score[:, 0]) * iou
         several = multimask and "candidate_masks" in out
@@ -292,5 +312,5 @@ class Masklets:
 
 
 def _surely_visible(score: Any) -> Any:
-    """How surely an object with this logit of being visible is there, 0..1 (cal_mem_score of SAM 3)."""
+    """Visibility 0..1 of an object with this visibility logit (cal_mem_score of SAM 3)."""
     return np.maximum(0, 2 / (1 + np.exp(-score)) - 1)

@@ -1,9 +1,9 @@
-"""What a memory policy is: it looks at what the decoder gave, and says which frames of an object are remembered.
+"""The base class of memory policies: from the outputs of the decoder it decides which frames are remembered.
 
-A policy decides and the memory bank obeys: which candidate mask is taken, which frames are kept, which of them the next
-frame attends to, and at which place in time. It holds no arrays. What it knows of one object is its state, a small
-frozen value in the bank's hands: a correction goes on from the state before the frame, objects join and leave, and a
-state can be written to disk.
+A policy decides which candidate mask is used, which frames are kept, which of them the next frame attends to, and at
+which temporal position; the memory bank carries it out. A policy holds no arrays. Its knowledge of an object is a small
+frozen state that the bank stores: a correction continues from the state before the frame, objects can be added and
+removed, and a state can be written to disk.
 """
 
 from abc import ABC, abstractmethod
@@ -18,17 +18,17 @@ from masklet.runtime.tracking.camera_motion import CameraMove
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """What the decoder gave of one object on one frame: all that a policy looks at.
+    """The decoder's results for one object on one frame: the input of a policy.
 
-    time:           of the frame, in frames given to the tracker.
+    time:           time of the frame, in frames given to the tracker.
     prompted:       whether a user prompted the object on this frame.
-    mask:           [h, w] logits of the mask that was taken, at low resolution.
-    score:          logit of the object being visible.
-    iou:            predicted IoU of the mask that was taken, 0..1.
-    effective_iou:  `iou`, times how surely the object is visible, 0..1 (sam3_tracker_base.py 509, cal_mem_score).
-    candidates:     [n, h, w] logits of the masks among which one is taken; None where there was no choice.
-    candidate_ious: [n], their predicted IoUs; None where there was no choice.
-    camera:         how the camera moved since the frame before; None where it is not known or not asked for.
+    mask:           [h, w] logits of the chosen mask, at low resolution.
+    score:          logit that the object is visible.
+    iou:            predicted IoU of the chosen mask, 0..1.
+    effective_iou:  `iou` times the visibility of the object, 0..1 (sam3_tracker_base.py 509, cal_mem_score).
+    candidates:     [n, h, w] logits of the candidate masks; None if there was no choice.
+    candidate_ious: [n], their predicted IoUs; None if there was no choice.
+    camera:         motion of the camera since the previous frame; None if unknown or not requested.
     """
 
     time: int
@@ -42,15 +42,26 @@ class Seen:
     camera: CameraMove | None = None
 
 
+class Choice(NamedTuple):
+    """What a policy uses instead of the decoder's choice.
+
+    candidate: index of a candidate; None for the decoder's choice.
+    mask:      [h, w] logits that replace the candidate's mask; None keeps it.
+    """
+
+    candidate: int | None
+    mask: Tensor | None = None
+
+
 class Slots(NamedTuple):
-    """How many frames of one object are kept at most: their spatial memories, and their pointers."""
+    """The maximum number of frames kept for one object: of spatial memories, and of pointers."""
 
     memories: int
     pointers: int
 
 
 class Attended(NamedTuple):
-    """What a frame attends to; frames that the bank does not have are passed over.
+    """What a frame attends to; frames that the bank does not have are skipped.
 
     memories: time of a frame -> row of its memory in the model's temporal table.
     pointers: time of a frame -> distance of its pointer, in frames.
@@ -62,19 +73,19 @@ class Attended(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ObjectState:
-    """What every policy knows of one object. pinned: times of the frames that stay, the oldest first."""
+    """The state of every policy for one object. pinned: times of pinned frames, the oldest first."""
 
     pinned: tuple[int, ...] = ()
 
 
 class PolicyOptions(Protocol):
-    """The constants of a policy: a frozen dataclass that checks itself, and raises PolicyError."""
+    """The constants of a policy: a frozen dataclass that checks its values and raises PolicyError."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
 
 def check_range(options: PolicyOptions, low: float, high: float, *names: str) -> None:
-    """Raise PolicyError where an option of these names is not within low..high."""
+    """Raise PolicyError if an option of these names is not within low..high."""
     for name in names:
         value = getattr(options, name)
         if not low <= value <= high:
@@ -86,11 +97,11 @@ Options = TypeVar("Options", bound=PolicyOptions)
 
 
 class MemoryPolicy(ABC, Generic[State, Options]):
-    """One rule of what is remembered. Its methods change nothing: a state goes in, another comes out.
+    """A rule for what is remembered. Its methods have no side effects: they take a state and return another one.
 
-    name:    as users write it, and the name of the policy's file.
-    needs:   outputs of the mask decoder that it cannot do without.
-    chooses: whether it may take another candidate than the decoder did.
+    name:    the name that users write, and of the policy's file.
+    needs:   outputs of the mask decoder that it requires.
+    chooses: whether it may choose another candidate than the decoder.
     spec:    the sizes that the model was trained with.
     """
 
@@ -109,7 +120,7 @@ class MemoryPolicy(ABC, Generic[State, Options]):
 
     @abstractmethod
     def after(self, state: State, seen: Seen, pinned: bool) -> State:
-        """The state after a frame. pinned: whether the frame is to stay, as prompted frames do."""
+        """The state after a frame. pinned: whether the frame stays, as prompted frames do."""
 
     @abstractmethod
     def attended(self, state: State, now: int) -> Attended:
@@ -117,11 +128,11 @@ class MemoryPolicy(ABC, Generic[State, Options]):
 
     @property
     def follows_camera(self) -> bool:
-        """Whether it asks how the camera moves."""
+        """Whether it needs the motion of the camera."""
         return False
 
-    def choose(self, state: State, seen: Seen) -> int | None:
-        """Index of the candidate that is taken on a frame without a prompt; None for the decoder's own choice."""
+    def choose(self, state: State, seen: Seen) -> Choice | None:
+        """What is used on a frame without a prompt; None for the decoder's choice."""
         return None
 
     def kept(self, state: State, now: int) -> tuple[set[int], set[int]]:
@@ -130,32 +141,32 @@ class MemoryPolicy(ABC, Generic[State, Options]):
         return set(memories), set(pointers)
 
     def forgotten(self, state: State, since: int) -> State:
-        """The state without the frames from `since` on that are not pinned."""
+        """The state without the unpinned frames from `since` on."""
         return state
 
     @property
     def slots(self) -> Slots:
-        """How many frames it keeps at most."""
+        """The maximum number of frames it keeps."""
         return Slots(
             self.spec.prompted_frames + self.spec.recent_frames, self.spec.prompted_frames + self.spec.pointers - 1
         )
 
     def latest_pinned(self, state: ObjectState) -> Sequence[int]:
-        """The pinned frames that are attended as such: the latest, up to the model's cap (sb 565)."""
+        """The pinned frames that are attended to as pinned: the latest, up to the model's maximum (sb 565)."""
         return state.pinned[-self.spec.prompted_frames :]
 
     def pinned_after(self, state: ObjectState, seen: Seen, pinned: bool) -> tuple[int, ...]:
-        """The pinned times after a frame. Beyond the cap only those that may still count as recent ones are known."""
+        """The pinned times after a frame. Beyond the maximum, only those that may still count as recent are kept."""
         times = (*(t for t in state.pinned if t != seen.time), *((seen.time,) if pinned else ()))
         latest = times[-self.spec.prompted_frames :]
         oldest = seen.time - max(self.spec.pointers, self.spec.recent_frames + 1)
         return tuple(t for t in times if t in latest or t > oldest)
 
     def ranked(self, now: int, pinned: Sequence[int], memories: Sequence[int], pointers: Sequence[int]) -> Attended:
-        """What is attended of pinned frames, and of others by their rank, the newest first.
+        """Attend to pinned frames, and to others by rank, newest first.
 
-        Memories of pinned frames have the last temporal row, of others their rank (sb 582); pointers of pinned frames
-        are as far as the frame is, of others as far as their rank says (sb 623).
+        Memories of pinned frames have the last temporal row, others their rank (sb 582). Pointers of pinned frames have
+        the distance of the frame, others their rank (sb 623).
         """
         return Attended(
             {t: row for row, t in enumerate(memories)} | dict.fromkeys(pinned, self.spec.recent_frames),

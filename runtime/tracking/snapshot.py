@@ -1,4 +1,4 @@
-"""What a tracker knows at the end of a frame, as plain data: enough to go on exactly as it would have."""
+"""The complete state of a tracker after a frame, as plain data."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +8,10 @@ from masklet.runtime.bundle.spec import Tensor
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SlotsSnapshot:
-    """What one object keeps of one kind. values: [kept, ...], a row a frame; the last is the present one if so said."""
+    """Stored values of one kind for one object. values: [kept, ...], one row per frame.
+
+    last_is_present: the last row is that of the current frame.
+    """
 
     times: list[int]
     values: Tensor
@@ -19,7 +22,7 @@ class SlotsSnapshot:
 class ObjectSnapshot:
     """The memories of one object.
 
-    state:  what the memory policy knows of it after the last frame.
+    state:  state of the memory policy after the last frame.
     blocks: of memories that are sets of tokens; None for others.
     """
 
@@ -32,9 +35,9 @@ class ObjectSnapshot:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrackerSnapshot:
-    """A tracker's time, in frames given, its memory policy, and its objects in the order in which they joined.
+    """Time of a tracker in frames given, its memory policy, and its objects in the order in which they were added.
 
-    camera: what `CameraMotion` knows of the last frame; None where the policy does not ask for the camera's motion.
+    camera: state of `CameraMotion`; None if the policy does not need the motion of the camera.
     """
 
     time: int

@@ -1,4 +1,4 @@
-"""What a tracker is: frames and prompts go in, results come out, its state can be saved."""
+"""The Tracker protocol: takes frames and prompts, returns results, and can save its state."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -9,7 +9,7 @@ from masklet.runtime.tracking.snapshot import ObjectSnapshot, TrackerSnapshot
 
 
 class Pending(Protocol):
-    """A frame's result before its masks have the frame's size. `result` takes no session: any thread may call it."""
+    """The result of a frame whose masks are not yet enlarged. `result` uses no session: any thread may call it."""
 
     @property
     def frame(self) -> Frame: ...
@@ -18,27 +18,27 @@ class Pending(Protocol):
 
 
 class Tracker(Protocol):
-    """What frames go through: VideoTracker, ConceptTracker."""
+    """Implemented by VideoTracker and ConceptTracker."""
 
     @property
     def object_ids(self) -> list[int]:
-        """The objects that are followed."""
+        """Ids of the tracked objects."""
         ...
 
     def advance(self, frame: Frame, prompts: Mapping[int, Prompt] | None = None) -> Sequence[Pending]:
-        """Take the next frame; returns the results that are due, in the order of their frames."""
+        """Process the next frame. Returns the results that are due, in order of their frames."""
         ...
 
     def remove(self, object_id: int) -> None:
-        """Stop tracking an object. Raises PromptError where there is none of that id."""
+        """Stop tracking an object. Raises PromptError if there is no object of that id."""
         ...
 
     def late(self) -> Sequence[Pending]:
-        """The results that are still to come after the last frame."""
+        """The results that are still delayed after the last frame."""
         ...
 
     def snapshot(self) -> TrackerSnapshot:
-        """What is remembered; StateError where it cannot be kept."""
+        """The state after the last frame. Raises StateError if it cannot be saved."""
         ...
 
 
@@ -46,17 +46,17 @@ class CorrectableTracker(Tracker, Protocol):
     """A tracker whose objects can be prompted, removed and put back between two frames."""
 
     def current(self) -> Pending:
-        """The frame that was last given, as it is known now."""
+        """The latest frame, as known now."""
         ...
 
     def refine(self, object_id: int, prompt: Prompt) -> FrameResult:
-        """Prompt an object on the frame that was last given. Raises PromptError where that does not go together."""
+        """Prompt an object on the latest frame. Raises PromptError if the prompt does not fit."""
         ...
 
     def object_snapshot(self, object_id: int) -> ObjectSnapshot:
-        """What is remembered of an object after the last frame. Raises PromptError where there is none of that id."""
+        """The state of an object after the last frame. Raises PromptError if there is no object of that id."""
         ...
 
     def put_back(self, snapshot: ObjectSnapshot) -> None:
-        """Go on from an earlier snapshot of an object, which may have been removed since, from the next frame on."""
+        """Restore an earlier snapshot of an object, which may have been removed, from the next frame on."""
         ...

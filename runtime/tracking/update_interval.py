@@ -1,7 +1,7 @@
-"""Objects that move as expected are segmented every n-th frame only; in between their last mask is moved along.
+"""Segments objects that move as expected on every n-th frame only; in between their last mask is moved.
 
-The motion model is a Kalman filter of the object's box (box_motion.py). Frames on which no object is due need no stage
-of the model at all, so that objects wait for the same frames.
+The motion model is a Kalman filter of the object's box (box_motion.py). A frame on which no object is due runs no stage
+at all; therefore all objects wait for the same frames.
 """
 
 from dataclasses import dataclass
@@ -13,16 +13,18 @@ from masklet.runtime.errors import PromptError
 from masklet.runtime.tracking.box_motion import BoxMotion, Corners
 from masklet.runtime.tracking.mask_boxes import box_of
 
-LEAST_IOU = 0.75  # of the mask that was found with the one that was expected, for an object to wait
-LEAST_MOVE = 0.25  # pixels of a low-resolution mask; a smaller move leaves it as it is
+LEAST_IOU = 0.8  # minimum IoU of the found and the expected mask, for an object to wait
+LEAST_MOVE = 0.25  # pixels of a low-resolution mask; a smaller motion is ignored
 
 
 @dataclass(frozen=True, slots=True)
 class LastSeen:
     """An object when it was last segmented.
 
-    low_res: [1, h, w] logits; score: probability of being visible; motion: of its box, None where it had none; waits:
-    whether it was where it was expected.
+    low_res: [1, h, w] logits.
+    score:   probability that it is visible.
+    motion:  motion of its box; None without a box.
+    waits:   whether it was where it was expected.
     """
 
     time: int
@@ -32,14 +34,14 @@ class LastSeen:
     waits: bool
 
     def expected(self, time: int) -> BoxMotion | None:
-        """Where its box is expected at a later time."""
+        """The expected box at a later time."""
         motion = self.motion
         for _ in range(time - self.time if motion is not None else 0):
             motion = motion and motion.predicted()
         return motion
 
     def moved(self, time: int) -> Tensor:
-        """Its logits, moved and scaled with its box to a later time."""
+        """The logits, moved and scaled with the box to a later time."""
         expected = self.expected(time)
         if self.motion is None or expected is None:
             return self.low_res
@@ -57,27 +59,28 @@ class LastSeen:
 
 
 class UpdateInterval:
-    """Which objects are segmented on a frame, and what is known of the others.
+    """Decides which objects are segmented on a frame, and remembers the others.
 
-    interval: an object that is where it was expected waits for the frames whose number is a multiple of it.
+    interval: an object that is where it was expected is segmented only on frames whose number is a multiple of it; may
+              change between two frames.
     Raises PromptError for an interval below 1.
     """
 
     def __init__(self, interval: int) -> None:
         if interval < 1:
             raise PromptError(f"update interval {interval}: give 1 or more")
-        self._interval = interval
+        self.interval = interval
         self._seen: dict[int, LastSeen] = {}
 
     def waiting(self, object_ids: list[int], time: int) -> dict[int, LastSeen]:
         """The objects that need not be segmented at `time`."""
-        if time % self._interval == 0:
+        if time % self.interval == 0:
             return {}
         return {i: self._seen[i] for i in object_ids if i in self._seen and self._seen[i].waits}
 
     def note(self, object_id: int, time: int, low_res: Tensor, score: float) -> None:
-        """Take note of an object that was segmented, in place of what was noted of the same time."""
-        if self._interval == 1:
+        """Record an object that was segmented, replacing a record of the same time."""
+        if self.interval == 1:
             return
         corners, before = _corners(low_res), self._seen.get(object_id)
         expected = None if before is None or before.time >= time else before.expected(time)
@@ -90,7 +93,7 @@ class UpdateInterval:
             self._seen[object_id] = LastSeen(time, low_res, score, expected.updated(corners), waits)
 
     def drop(self, object_id: int) -> None:
-        """Forget an object: it is segmented on the next frame."""
+        """Delete the record of an object: it is segmented on the next frame."""
         self._seen.pop(object_id, None)
 
 
@@ -100,6 +103,6 @@ def _iou(one: Tensor, other: Tensor) -> float:
 
 
 def _corners(low_res: Tensor) -> Corners | None:
-    """The box of a mask [1, h, w] of logits, in its pixels; None where it is empty."""
+    """The box of a mask [1, h, w] of logits, in its pixels; None if it is empty."""
     box = box_of(np.ascontiguousarray(low_res[0] > 0))
     return None if box is None else (box.left, box.top, box.left + box.width, box.top + box.height)

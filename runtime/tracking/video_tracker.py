@@ -1,4 +1,4 @@
-"""VideoTracker: prompts on any frame become masklets, a frame at a time, without look-ahead (SAM 2's PVS task)."""
+"""VideoTracker: tracks prompted objects frame by frame, without look-ahead (SAM 2's PVS task)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ import numpy as np
 from masklet.runtime.backends.sessions import Sessions
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.bundle.spec import Tensor
+from masklet.runtime.bundle.tuning import Attending
 from masklet.runtime.errors import PolicyError
 from masklet.runtime.pixels.geometry import boxes_xyxy, fill_holes, masks_to_source, non_overlapping, resize_mask
 from masklet.runtime.prompts.prompts import Mask, Prompt
@@ -20,18 +21,18 @@ from masklet.runtime.tracking.update_interval import LastSeen, UpdateInterval
 
 @dataclass(frozen=True, slots=True)
 class TrackerOptions:
-    """What a user may choose about tracking; the defaults are Meta's.
+    """Options of tracking; defaults are Meta's.
 
-    fill_hole_area:        holes of at most so many low-resolution pixels are filled (build_sam.py 123).
-    non_overlapping:       where masks overlap in the output, the higher logit keeps the pixel (vp 401).
+    fill_hole_area:        holes of at most this number of low-resolution pixels are filled (build_sam.py 123).
+    non_overlapping:       where masks overlap in the output, the highest logit keeps the pixel (vp 401).
     non_overlapping_memory: the same before masks are encoded into memory (sb 692).
     pin_corrections:       a corrected frame counts as prompted from then on, as in SAM 2.1's training
-                           (add_all_frames_to_correct_as_cond); otherwise as a recent one.
-    forget_around_prompts: recent memories near a newly prompted frame are let go (vp 956).
-    update_interval:       objects that move as expected are segmented every n-th frame, and their masks moved along in
-                           between (update_interval.py); what is stale is said in the result.
+                           (add_all_frames_to_correct_as_cond); otherwise as a recent frame.
+    forget_around_prompts: recent memories near a newly prompted frame are dropped (vp 956).
+    update_interval:       objects that move as expected are segmented on every n-th frame only, and their masks are
+                           moved in between (update_interval.py); see `FrameResult.stale`.
     limits:                how much of its memories a frame attends to.
-    batch:                 objects that share one call of a stage; bounds the memory of the calls.
+    batch:                 maximum number of objects per call of a stage; bounds the memory of a call.
     """
 
     fill_hole_area: int = 8
@@ -46,19 +47,21 @@ class TrackerOptions:
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """What is known of an object on the current frame."""
+    """An object on the current frame."""
 
     low_res: Tensor  # [1, h, w] logits, holes filled
     score: float  # probability of being visible
-    without_memory: bool  # it was prompted before it was tracked here
+    without_memory: bool  # it was prompted on this frame before it was tracked
     stale: int = 0  # frames since it was segmented
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PendingResult:
-    """A frame's result before its masks have the frame's size. `result` takes no session: another thread may call it.
+    """The result of a frame whose masks are not yet enlarged. `result` uses no session: any thread may call it.
 
-    low_res: [objects, h, w] logits, holes filled; scores: [objects] float32; stale: as in FrameResult.
+    low_res: [objects, h, w] logits, holes filled.
+    scores:  [objects] float32.
+    stale:   as in FrameResult.
     """
 
     frame: Frame
@@ -69,7 +72,7 @@ class PendingResult:
     stale: Tensor | None = None
 
     def result(self) -> FrameResult:
-        """Bring the masks to the frame's size."""
+        """Enlarge the masks to the frame's size."""
         if self.object_ids:
             masks = masks_to_source(self.low_res, self.frame.hw, non_overlapping=self.non_overlapping)
         else:
@@ -82,17 +85,17 @@ class PendingResult:
 class VideoTracker:
     """Tracks prompted objects through a stream of frames.
 
-    Frames are given in the order of time, each once, forwards or backwards. Objects join by a prompt on any frame
-    and leave by `remove`; neither disturbs the others. What is held does not grow with the stream.
+    Give frames in order of time, each once, forwards or backwards. A prompt on any frame adds an object, `remove` ends
+    one; other objects are not affected. Memory does not grow with the stream.
 
         tracker = VideoTracker(Bundle.load("sam2.1-tiny.bundle"))
         for frame in open_source("clip.mp4"):
             result = tracker.step(frame, {1: Points.click(480, 270)} if frame.index == 0 else {})
 
-    sessions: a bundle, opened on ONNX Runtime's CPU provider, or sessions that are open already (and then shared).
-    memory:   what is remembered of each object: the name of a memory policy, as "sam2", or "sam3:min_effective_iou=0.1"
-              to change an option, or the policy's options; the model's own policy where None.
-    Raises PolicyError where there is no such policy, or the model cannot serve it.
+    sessions: a bundle, which is opened on ONNX Runtime's CPU provider, or open sessions, which are then shared.
+    memory:   memory policy: its name, such as "sam2", with options as in "sam3:min_effective_iou=0.1", or its options
+              object; None for the model's own.
+    Raises PolicyError if there is no such policy or the model does not have the outputs that it needs.
     """
 
     def __init__(
@@ -112,22 +115,22 @@ class VideoTracker:
 
     @property
     def object_ids(self) -> list[int]:
-        """The tracked objects, in the order in which they joined."""
+        """Ids of the tracked objects, in the order in which they were added."""
         return self._bank.object_ids
 
     def step(self, frame: Frame, prompts: Mapping[int, Prompt] | None = None) -> FrameResult:
-        """Track every object onto the next frame.
+        """Track every object to the next frame.
 
-        prompts: object id -> prompt in this frame's pixels. A prompted object is segmented from its prompt alone,
-                 as on its first frame; a prompt that `corrects` does what `refine` after this does.
-        Raises PromptError, before anything has changed, where a prompt does not fit the frame.
+        prompts: object id -> prompt in the pixels of this frame. A prompted object is segmented from its prompt only,
+                 as on its first frame; a prompt with `corrects` has the effect of `refine` after this.
+        Raises PromptError, before any change, if a prompt does not fit the frame.
         """
         return self.advance(frame, prompts)[0].result()
 
     def advance(self, frame: Frame, prompts: Mapping[int, Prompt] | None = None) -> list[PendingResult]:
-        """As `step`, without bringing the masks to the frame's size yet, for a thread beside this one to do so.
+        """Like `step`, but masks are not yet enlarged to the frame's size; another thread can do that.
 
-        Returns the results that are due: the frame's own.
+        Returns the results that are due: the one of this frame.
         """
         prompts = self._masklets.check_all(prompts, frame)
         self._masklets.begin(frame)
@@ -145,52 +148,58 @@ class VideoTracker:
         return [self.current()]
 
     def late(self) -> list[PendingResult]:
-        """The results that are still to come after the last frame: none, they are never late."""
+        """Always empty: no result is delayed."""
         return []
 
     def refine(self, object_id: int, prompt: Prompt) -> FrameResult:
-        """Prompt an object on the frame that was last given, after seeing its result.
+        """Prompt an object on the latest frame, after seeing its result.
 
-        A known object is corrected: the decoder sees its memory and its present logits beside the new prompt (vp
-        249-262), and the frame's memory is encoded anew. As in Meta's predictor the clicks given here stand alone: give
-        earlier ones of the frame again where they still hold. An unknown object joins. Returns the frame's result,
-        renewed.
-        Raises PromptError where there is no frame yet or the prompt does not fit it.
+        A known object is corrected: the decoder uses its memory and its current logits together with the new prompt (vp
+        249-262), and the memory of the frame is encoded again. As in Meta's predictor, these clicks replace earlier
+        clicks on this frame: give those again if they still apply. An unknown object is added.
+        Returns the updated result of the frame.
+        Raises PromptError if there is no frame yet or the prompt does not fit it.
         """
         self._masklets.check(object_id, prompt, self._masklets.frame)
         self._remember([self._prompted(object_id, prompt)])
         return self.current().result()
 
+    def attend(self, attending: Attending) -> None:
+        """Attend to as many frames and pointers from the next frame on, and segment objects as often."""
+        detail = None if self._options.limits is None else self._options.limits.detail
+        self._bank.limits = MemoryLimits(attending.memory_frames, attending.pointers, detail)
+        self._updates.interval = attending.update_interval
+
     def remove(self, object_id: int) -> None:
-        """Stop tracking an object. Raises PromptError where there is none of that id."""
+        """Stop tracking an object. Raises PromptError if there is no object of that id."""
         self._bank.forget(object_id)
         self._shown.pop(object_id, None)
         self._updates.drop(object_id)
 
     def object_snapshot(self, object_id: int) -> ObjectSnapshot:
-        """What is remembered of an object after the last frame. Raises PromptError where it is not tracked."""
+        """The state of an object after the last frame. Raises PromptError if it is not tracked."""
         return self._bank.object_snapshot(object_id)
 
     def put_back(self, snapshot: ObjectSnapshot) -> None:
-        """Go on from an earlier snapshot of an object, which may have been removed since, from the next frame on."""
+        """Restore an earlier snapshot of an object, which may have been removed, from the next frame on."""
         self._bank.put_back(snapshot)
         self._updates.drop(snapshot.object_id)
 
     def snapshot(self) -> TrackerSnapshot:
-        """What is remembered after the last frame, for a tracker of the same model to go on from."""
+        """The state after the last frame, from which a tracker of the same model can continue."""
         return self._masklets.snapshot()
 
     def restore(self, snapshot: TrackerSnapshot) -> None:
-        """Go on from a snapshot: later frames come out as if there had been no break; `refine` waits for a frame.
+        """Continue from a snapshot: later results are the same as without the interruption.
 
-        With an update interval every object is segmented on the next frame.
-        Raises StateError where the snapshot is of another model or memory policy, or this tracker was given frames
-        already.
+        `refine` is possible after the next frame. With an update interval every object is segmented on the next frame.
+        Raises StateError if the snapshot is of another model or memory policy, or if this tracker already processed
+        frames.
         """
         self._masklets.restore(snapshot)
 
     def _prompted(self, object_id: int, prompt: Prompt) -> Decoded:
-        """Segment one object from a prompt: without memory where it was not tracked onto this frame (vp 228)."""
+        """Segment one object from a prompt; without memory if it was not tracked to this frame (vp 228)."""
         shown = self._shown.get(object_id)
         without_memory = shown is None or shown.without_memory
         pinned = without_memory or self._options.pin_corrections
@@ -202,12 +211,12 @@ class VideoTracker:
             decoded = self._masklets.from_points(
                 object_id, prompt, earlier=earlier, with_memory=not without_memory, pinned=pinned
             )
-        # Holes of a mask that was given are filled as well (vp 766: of every output, however it came about).
+        # Holes of a given mask are filled as well (vp 766: holes of every output are filled).
         decoded.low_res = self._filled(decoded.low_res)
         return decoded
 
     def _remember(self, decoded: list[Decoded]) -> None:
-        """Encode what was decoded into memory and take it for what is shown of each object."""
+        """Encode decoded masks into memory, and use them as the results of their objects."""
         masks = [d.low_res for d in decoded]
         if self._options.non_overlapping_memory and masks:
             apart = non_overlapping(np.concatenate(masks)[:, 0])[:, None]
@@ -226,7 +235,7 @@ class VideoTracker:
                 self._updates.note(object_id, self._masklets.time, low_res[row], float(visible[row]))
 
     def _move_along(self, waiting: Mapping[int, LastSeen]) -> None:
-        """Show objects that are not segmented on this frame where they are expected to be."""
+        """Move the masks of objects that are not segmented on this frame to their expected positions."""
         time = self._masklets.time
         for object_id, seen in waiting.items():
             self._shown[object_id] = _Shown(seen.moved(time), seen.score, False, time - seen.time)
@@ -237,7 +246,7 @@ class VideoTracker:
         return fill_holes(low_res[:, 0], area)[:, None] if area else low_res
 
     def current(self) -> PendingResult:
-        """The frame that was last given, as it is known now. Raises PromptError where there is none yet."""
+        """The latest frame, as known now. Raises PromptError if there is none yet."""
         ids = [i for i in self._bank.object_ids if i in self._shown]
         shown = [self._shown[i] for i in ids]
         low_res = np.concatenate([each.low_res for each in shown]) if shown else np.zeros((0, 1, 1), np.float32)

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 WANTED = "{} needs starlette, uvicorn and websockets; pip install 'masklet[view]'"
 
 
-def open_view(option: str, text: str) -> "View":
-    """A view of streams at [HOST:]PORT. option: what asks for it, for messages.
+def open_view(option: str, text: str, times: StageTimes) -> "View":
+    """A view of streams at [HOST:]PORT. option: what asks for it, for messages; times: put around the sessions.
 
     Raises MaskletError where the port cannot be taken, or the packages of masklet[view] are not installed.
     """
@@ -23,7 +23,7 @@ def open_view(option: str, text: str) -> "View":
         from masklet.runtime.view.view import View
     except ImportError:
         raise MaskletError(WANTED.format(option)) from None
-    return View(option, address)
+    return View(option, address, times)
 
 
 def open_annotation_view(option: str, text: str, times: StageTimes) -> "AnnotationView":

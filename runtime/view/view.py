@@ -18,12 +18,12 @@ CHART_FRAMES = 48  # whose stages are in one message
 class View(Closing):
     """Takes its port at once, and serves from `begin` on, until it is closed.
 
-    times: put around every session, for the latencies of stages.
+    times: latencies of stages, put around every session.
     Raises MaskletError where the port cannot be taken.
     """
 
-    def __init__(self, option: str, address: Address) -> None:
-        self.times = StageTimes()
+    def __init__(self, option: str, address: Address, times: StageTimes) -> None:
+        self._times = times
         self._streams: dict[int, WatchedStream] = {}
         self._model = self._backend = ""
         self._page = PageServer(option, address, self._newest, lambda: msgspec.json.encode(self._state()))
@@ -56,7 +56,7 @@ class View(Closing):
         return {number: one.newest for number, one in self._streams.items() if one.newest is not None}
 
     def _state(self) -> State:
-        stages = self.times.since(0)[-CHART_FRAMES:]
+        stages = self._times.since(0)[-CHART_FRAMES:]
         rounded = [(number, {name: round(ms, 3) for name, ms in frame.items()}) for number, frame in stages]
         metrics = Metrics(self._backend, self._model, memory_mb(), self._page.viewers, rounded)
         return State([one.state() for one in self._streams.values()], metrics)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from command_pages import commands
-from field_lists import with_lists
+from field_lists import moved_out, with_lists
 from format_pages import FORMATS, structs
 from name_pages import public_names
 from repository_links import relink
@@ -81,3 +81,8 @@ def test_listed_fields_become_a_list() -> None:
     assert with_lists(text, {"a", "b", "c"}) == (
         "What it is.\n\n- `a`: the first,\n  continued\n- `b, c`: others\n\nNot a field: prose."
     )
+
+
+def test_texts_of_attributes_move_to_them() -> None:
+    text = "What it is.\n\na: the first,\n   continued\nb, c: others\nRaises X."
+    assert moved_out(text, {"a", "b", "c"}) == ("What it is.\n\nb, c: others\nRaises X.", {"a": "the first, continued"})

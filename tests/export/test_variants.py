@@ -117,9 +117,9 @@ def test_what_cannot_be_chosen_is_one_line(
     ("sizes", "message"),
     [
         (["128", "128"], "a size is given twice"),
-        (["12a"], "wanted one number of pixels, or WIDTHxHEIGHT"),
-        (["0"], "wanted one number of pixels, or WIDTHxHEIGHT"),
-        (["1x2x3"], "wanted one number of pixels, or WIDTHxHEIGHT"),
+        (["12a"], "expected one number of pixels, or WIDTHxHEIGHT"),
+        (["0"], "expected one number of pixels, or WIDTHxHEIGHT"),
+        (["1x2x3"], "expected one number of pixels, or WIDTHxHEIGHT"),
     ],
 )
 def test_sizes_that_are_none(cli: Cli, nano_checkpoint: Path, tmp_path: Path, sizes: list[str], message: str) -> None:

@@ -34,9 +34,9 @@ def test_every_object_can_be_clicked_in_the_first_frame(kind: str, objects: int)
         assert (clip.labels[0] == label).mean() >= FIRST_AREA
 
 
-def square(x: float, y: float, half: float, label: int, hidden: tuple[int, int] | None = None) -> Thing:
+def square(x: float, y: float, half: float, label: int, hidden: tuple[tuple[int, int], ...] = ()) -> Thing:
     corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]], float)
-    route = Route(np.array([x, y]), STILL, STILL, STILL, 0.0, 0.0, half, 0.0, 1.0, hidden=hidden)
+    route = Route(np.array([x, y]), STILL, STILL, STILL, 0.0, 0.0, half, 0.0, 1.0, absences=hidden)
     return Thing((corners,), np.full((PATCH, PATCH, 3), 40 * label, np.uint8), route, label)
 
 
@@ -60,7 +60,7 @@ def test_masks_are_the_visible_pixels() -> None:
 
 
 def test_a_vanished_thing_has_no_mask() -> None:
-    scene = stage(square(40, 50, 20, 1, hidden=(2, 4)))
+    scene = stage(square(40, 50, 20, 1, hidden=((2, 4),)))
     assert [bool(scene.labels(frame).any()) for frame in range(5)] == [True, True, False, False, True]
 
 

@@ -8,5 +8,5 @@ from masklet.profiles.machine.cpu_peaks import Machine
 @pytest.fixture
 def profile(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Cli:
     """Run `masklet profile` on a machine whose peaks are given."""
-    monkeypatch.setattr("masklet.profiles.pipeline.measure", lambda threads: Machine(100.0, 10.0, threads))
+    monkeypatch.setattr("masklet.profiles.pipeline.measure", lambda threads, **_: Machine(100.0, 10.0, threads))
     return lambda *words: cli("profile", *words)

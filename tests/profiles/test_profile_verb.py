@@ -80,8 +80,8 @@ BAD: list[tuple[str, tuple[object, ...]]] = [
     ("cannot be written", ("--trace", "/proc/p.json")),
     ("--sweep objects=none: expected objects=1,2,4", ("--sweep", "objects=none")),
     ("the model attends to 7 at most", ("--sweep", "memory=9")),
-    ("sizes belong behind --sweep", ("memory=9",)),
-    ("wanted BUNDLE and SOURCE, or --compare", ("one", "more")),
+    ("sizes must follow --sweep", ("memory=9",)),
+    ("give BUNDLE and SOURCE, or --compare", ("one", "more")),
     ("a prompt is for frame 99, but", ("--point", "@99:1,1")),
     ("--compare reads two reports and runs nothing", ("--compare", "a.json", "b.json")),
 ]
@@ -100,7 +100,7 @@ def test_bad_input_is_one_line(
 
 
 def test_nothing_to_do_is_bad_input(profile: Cli, nano_bundle: Path, clip: Path) -> None:
-    assert "wanted BUNDLE and SOURCE" in profile()[2]
+    assert "give BUNDLE and SOURCE" in profile()[2]
     assert "nothing to track" in profile(nano_bundle, clip)[2]
 
 

@@ -10,7 +10,9 @@ from masklet.profiles.machine.cpu_peaks import Machine
 from masklet.profiles.model.graph_cost import GraphCost
 from masklet.profiles.model.roofline import roofline, usual_sizes
 from masklet.profiles.recording.phases import PHASES
+from masklet.profiles.report.charts import roof
 from masklet.profiles.report.report import measurements, read_report
+from masklet.profiles.report.terminal import roofline_table
 from masklet.profiles.report.verdict import doubts, verdict
 from masklet.runtime.errors import MaskletError
 from recorded import STAGES, report, times
@@ -104,6 +106,18 @@ def test_the_roofline_by_hand() -> None:
     assert (stage.limit_ms, stage.bound, stage.p50_ms, stage.share) == (20.0, "arithmetic", 50.0, 0.4)
     assert (stage.gflops, stage.intensity) == (40.0, 40.0)
     assert found.stages["memory_encoder"].share == 5.0
+
+
+def test_a_stage_in_bfloat16_has_a_peak_of_its_own() -> None:
+    """2 GFLOP at 400 GFLOP/s are 5 ms; the other stages keep FP32's peak."""
+    costs = {name: GraphCost(2_000_000_000, 1_000_000) for name in ("image_encoder", "mask_decoder")}
+    found = roofline(FRAMES[:3], costs, Machine(100.0, 10.0, 1, bf16_gflops=400.0), {"image_encoder"})
+    assert found.stages["image_encoder"].limit_ms == pytest.approx(5.0)
+    assert found.stages["mask_decoder"].limit_ms == pytest.approx(20.0)
+    assert "400 in bf16" in str(roofline_table(found).title)
+    drawn = roof(found, dict.fromkeys(costs, "red"))
+    assert "100 GFLOP/s<" in drawn
+    assert "400 GFLOP/s in bf16<" in drawn
 
 
 def test_a_share_is_unknown_where_an_operator_was_not_counted() -> None:

@@ -5,14 +5,16 @@ from collections.abc import Mapping
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from masklet.calibration.diagnosis.observer.inner_tensors import MEMORY_SHARES
+from masklet.calibration.diagnosis.observer.memory_shares import MEMORY_SHARES
 from masklet.calibration.diagnosis.observer.observer import Observer
 from masklet.calibration.diagnosis.observer.positions import Layout
 from masklet.runtime.bundle.spec import Tensor
+from masklet.runtime.pixels.quadtree import Quadtree
 
+F32 = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 ASKING = 16  # of the object's cells that ask
-FINGERPRINT = 97  # every so many numbers of a memory tell it apart
+SAME = 1e-3  # relative difference up to which two memories are one: means of blocks round otherwise than cells
 
 
 class Attention(msgspec.Struct, frozen=True):
@@ -28,32 +30,58 @@ class Attention(msgspec.Struct, frozen=True):
 
 
 class MemoryFrames:
-    """Which frame each attended memory is of. Memories are known by their numbers, whatever the policy keeps."""
+    """Which frame each attended memory is of. Memories are known by their mean, whatever a policy keeps of them."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        self._frames: dict[bytes, int] = {}
+        self._tree = Quadtree(*layout.memory_grid)
+        self._frames: list[int] = []
+        self._means: list[F32] = []
         self._cells: dict[int, BoolArray] = {}
 
     def keep(self, frame: int, observer: Observer, cells: BoolArray) -> None:
         """Note the memory that a frame became. cells: the object's, on the memory's grid."""
-        memory = observer.outputs["memory_encoder"]["new_memory"][0]
-        self._frames[_fingerprint(memory)] = frame
+        memory = np.asarray(observer.outputs["memory_encoder"]["new_memory"][0], np.float32)
+        self._frames.append(frame)
+        self._means.append(memory.mean(axis=0))
         self._cells[frame] = cells
 
-    def attended(self, observer: Observer) -> tuple[Mapping[int, int], Attention | None]:
+    def attended(self, observer: Observer) -> tuple[dict[int, int], Attention | None]:
         """The frames that were attended to, with the row of each memory, and the shares, if they were asked for."""
         feeds = observer.feeds.get("memory_attention")
         if feeds is None:
             return {}, None
-        known = [self._frames.get(_fingerprint(memory)) for memory in feeds["memory"][0]]
-        rows = {frame: row for row, frame in enumerate(known) if frame is not None}
+        memories = np.asarray(feeds["memory"][0], np.float32)
+        places = feeds["memory_place"][0] if "memory_place" in feeds else None
+        rows: dict[int, int] = {}
+        for row, memory in enumerate(memories):
+            frame = self._frame_of(memory, None if places is None else places[row])
+            if frame is not None:
+                rows[frame] = row
         shares = observer.outputs["memory_attention"].get(MEMORY_SHARES)
-        return rows, None if shares is None else self._shares(shares[0], rows)
+        return rows, None if shares is None else self._shares(shares[0], rows, places)
 
-    def _shares(self, shares: Tensor, rows: Mapping[int, int]) -> Attention:
-        placed = shares[:, self._layout.placeless :]
-        on_object = sum(float(placed[row][self._cells[frame]].sum()) for frame, row in rows.items())
+    def _frame_of(self, memory: F32, place: Tensor | None) -> int | None:
+        """The frame of a memory [tokens, channels], the latest of those that are equal. place: blocks of its tokens."""
+        if place is None:
+            mean = memory.mean(axis=0)
+        else:
+            cells = np.append(self._tree.cells, 0)[place]
+            mean = cells @ memory / max(cells.sum(), 1)
+        away = np.linalg.norm(np.array(self._means).reshape(-1, len(mean)) - mean, axis=1)
+        if not len(away) or away.min() > SAME * (np.linalg.norm(mean) + SAME):
+            return None
+        return self._frames[len(away) - 1 - int(away[::-1].argmin())]
+
+    def _shares(self, shares: Tensor, rows: Mapping[int, int], places: Tensor | None) -> Attention:
+        """shares: [memories, tokens]."""
+        on_object = 0.0
+        for frame, row in rows.items():
+            covered = self._cells[frame].astype(np.float32)
+            if places is not None:  # the part of each block that is the object's
+                sums = self._tree.sums(covered.reshape(*self._layout.memory_grid, 1))[:, 0]
+                covered = np.append(sums / self._tree.cells, 0)[places[row]]
+            on_object += float(shares[row, self._layout.placeless :] @ covered)
         by_frame = {frame: float(shares[row].sum()) for frame, row in sorted(rows.items())}
         return Attention(on_object, by_frame, max(0.0, 1.0 - float(shares.sum())))
 
@@ -65,7 +93,3 @@ def asking_cells(cells: BoolArray) -> list[int]:
         return [0]
     every = np.linspace(0, len(chosen) - 1, min(ASKING, len(chosen))).round().astype(int)
     return [int(cell) for cell in chosen[every]]
-
-
-def _fingerprint(memory: Tensor) -> bytes:
-    return np.ascontiguousarray(np.asarray(memory).ravel()[::FINGERPRINT]).tobytes()

@@ -73,7 +73,7 @@ class ObjectMeasures:
         self._image: Tensor | None = None
 
     def see(self, observer: Observer, looked: Looked) -> tuple[FrameMeasures, dict[Position, F32]]:
-        """Measure a frame that was just run; also returns what cells score, [grid, grid] by position."""
+        """Measure a frame that was just run; also returns what cells score, [rows, columns] by position."""
         remembered, attention = self._memories.attended(observer)
         same = self._same_picture(observer)
         readings: dict[str, Reading] = {}
@@ -87,7 +87,7 @@ class ObjectMeasures:
             seen = Seen(looked.frame, features, cells, own, list(remembered), looked.truth is not None, same)
             readings[position.value], scores = reader.read(seen)
             if scores is not None:
-                maps[position] = scores.reshape(self._layout.grid_at(position), -1).astype(np.float32)
+                maps[position] = scores.reshape(self._layout.grid_at(position)).astype(np.float32)
         self._memories.keep(looked.frame, observer, self._layout.object_cells(looked.mask, Position.MEMORY))
         return self._measures(looked, observer.outputs["mask_decoder"], readings, attention), maps
 
@@ -128,5 +128,6 @@ def cosine(one: npt.NDArray[np.floating], other: npt.NDArray[np.floating]) -> fl
 
 
 def _best_candidate(candidates: Tensor, truth: BoolArray) -> float:
-    small = shrunk(truth.astype(np.float32), candidates.shape[-1]) >= 0.5
+    rows, columns = candidates.shape[-2:]
+    small = shrunk(truth.astype(np.float32), (rows, columns)) >= 0.5
     return max(float(region_similarity(np.asarray(each) > 0, small)) for each in candidates)

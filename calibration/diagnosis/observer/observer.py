@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 import numpy as np
-from masklet.calibration.diagnosis.observer.inner_tensors import ASKING_CELLS, MEMORY_SHARES, PROMPTED_CELLS
+from masklet.calibration.diagnosis.observer.inner_tensors import PROMPTED_CELLS
+from masklet.calibration.diagnosis.observer.memory_shares import ASKING_CELLS, MEMORY_SHARES
 from masklet.runtime.backends.session import Feeds, Session, SessionAround
 from masklet.runtime.bundle.spec import Tensor
 

@@ -19,6 +19,7 @@ from typing_extensions import Self
 
 F32 = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
+Grid = tuple[int, int]  # rows and columns of cells
 Outputs = Mapping[str, Mapping[str, Tensor]]  # of one frame and one object, by stage and tensor
 PLACED_LATENTS = "latents_2d"  # in the name of the parameter that EdgeTAM's latents with a place begin as
 CELL_SHARE = 0.5  # of a cell that an object covers, from which the cell is the object's
@@ -50,14 +51,14 @@ _PLACES = {
 
 @dataclass(frozen=True)
 class Layout:
-    """How a model's cells lie. The frame fills both grids, whatever its aspect ratio.
+    """How a model's cells lie: rows and columns. The frame fills both grids, whatever its aspect ratio.
 
-    grid:        edge of the maps of the image, in cells.
-    memory_grid: edge of the grid of a memory's tokens; they follow `placeless` tokens that see the whole frame.
+    grid:        of the maps of the image.
+    memory_grid: of what the memory encoder makes; its tokens follow `placeless` ones that see the whole frame.
     """
 
-    grid: int
-    memory_grid: int
+    grid: Grid
+    memory_grid: Grid
     placeless: int = 0
 
     @classmethod
@@ -69,14 +70,16 @@ class Layout:
                 f"{bundle.root}: segments single images; diagnosing takes a model that follows objects (SAM 2, "
                 "EdgeTAM, SAM 3's tracker)"
             )
-        encoded = {t.name: t for t in model.stage("image_encoder").outputs}
+        grid = rows, columns = model.feature_hw
         remembered = {t.name: t for t in model.stage("memory_encoder").outputs}
-        grid, tokens = int(encoded["vision_feat"].shape[-1]), int(remembered["new_memory"].shape[1])
-        placed = tokens if tokens == grid * grid else _placed_latents(bundle)
-        return cls(grid, isqrt(placed), tokens - placed)
+        tokens = int(remembered["new_memory"].shape[1])
+        if tokens == rows * columns:
+            return cls(grid, grid)
+        placed = _placed_latents(bundle)
+        return cls(grid, (isqrt(placed), isqrt(placed)), tokens - placed)
 
-    def grid_at(self, position: Position) -> int:
-        """Edge of the grid of a position's cells."""
+    def grid_at(self, position: Position) -> Grid:
+        """The grid of a position's cells."""
         return self.memory_grid if position is Position.MEMORY else self.grid
 
     def features(self, position: Position, outputs: Outputs) -> F32 | None:
@@ -105,15 +108,14 @@ class Layout:
         Half of a cell must be covered, or half as much as of the one that is covered most where none is. None are where
         the mask is empty.
         """
-        edge = self.grid_at(position)
-        covered = shrunk(mask.astype(np.float32), edge).ravel()
+        covered = shrunk(mask.astype(np.float32), self.grid_at(position)).ravel()
         cells: BoolArray = covered >= max(min(CELL_SHARE, covered.max() / 2), 1e-6)
         return cells
 
 
-def shrunk(picture: F32, edge: int) -> F32:
-    """The mean of every cell of a picture [H, W], on a grid [edge, edge]."""
-    return np.asarray(cv2.resize(picture, (edge, edge), interpolation=cv2.INTER_AREA), np.float32)
+def shrunk(picture: F32, grid: Grid) -> F32:
+    """The mean of every cell of a picture [H, W], [rows, columns]."""
+    return np.asarray(cv2.resize(picture, grid[::-1], interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _placed_latents(bundle: Bundle) -> int:

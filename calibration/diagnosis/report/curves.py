@@ -8,7 +8,7 @@ from masklet.calibration.diagnosis.measures.readings import Reading
 from masklet.calibration.diagnosis.observer.positions import Position
 from masklet.calibration.diagnosis.verdicts.verdict import Verdict
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 860, 92, 120, 12, 8, 18  # pixels of a curve
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 860, 84, 150, 12, 8, 16  # pixels of a curve
 STYLES = ("soft", "refit", "main")  # of AUC, the refitted precision and the precision
 
 Values = list[tuple[int, float | None]]  # by frame; None where there is none
@@ -83,7 +83,7 @@ def _chart(
     for mark in (0, top / 2, top):
         parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(mark):.1f}" y2="{y(mark):.1f}"/>')
         parts.append(f'<text x="{LEFT - 6}" y="{y(mark) + 4:.1f}" text-anchor="end">{mark:.1f}</text>')
-    for frame in range(first, last + 1, max((last - first) // 8, 1)):
+    for frame in range(first, last + 1, max((last - first) // 10, 1)):
         parts.append(f'<text x="{x(frame):.0f}" y="{HEIGHT - 4}" text-anchor="middle">{frame}</text>')
     for line in lines:
         parts += [f'<polyline class="{line.style}" points="{p}"/>' for p in _pieces(line.values, x, y)]

@@ -27,7 +27,9 @@ ul { margin: 2px 0 8px; padding-left: 20px } code { font-size: 13px }
 .film th { font-weight: 500; color: var(--soft); font-size: 12px;
   text-align: left } .film td { padding: 0; vertical-align: top } .film img { display: block; border-radius: 4px;
   width: 100%; min-width: 110px } .film td.n { padding-right: 6px; color: var(--soft); font-size: 12px }
-.film .way th + th::before { content: "→ "; color: var(--rule) }
+.film .way th + th + th::before { content: "→ "; color: var(--soft) }
+.film td.n.at { color: var(--bad); font-weight: 600 }
+.film td.none { vertical-align: middle; text-align: center; color: var(--soft); font-size: 12px }
 .numbers { width: 100%; border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums }
 .numbers th { font-weight: 500; color: var(--soft) } .numbers th, .numbers td { padding: 4px 8px; text-align: right }
 .numbers th:first-child, .numbers td:first-child, td.words { text-align: left } .numbers tr + tr td {
@@ -46,14 +48,16 @@ details { margin-top: 8px } summary { cursor: pointer; color: var(--accent) }
 {% macro show(value) %}{{ '' if value is none else '%.2f' | format(value) }}{% endmacro %}
 {% macro told(film) %}
 {% if film.finding %}<div class="verdict {{ film.finding.verdict.kind }}"><p>{{ film.finding.sentence }}</p>
-{% if film.finding.remedies %}<ul>{% for remedy in film.finding.remedies %}<li>{{ remedy }}</li>{% endfor %}</ul>
+{% if film.finding.remedies %}<ul>{% for remedy in film.finding.remedies %}<li>{{ remedy | code }}</li>{% endfor %}</ul>
 {% endif %}</div>
 {% elif r.truth %}<div class="verdict well"><p>Object {{ film.object_id }} was not lost.</p></div>
 {% endif %}
 <table class="film"><tr class="way"><th></th>{% for name in columns %}<th>{{ name }}</th>{% endfor %}</tr>
-{% for row in film.rows %}{% set shown = dict(row.pictures) %}<tr><td class="n">{{ row.frame }}</td>
-{% for name in columns %}<td>{% if name in shown %}<img alt="{{ name }}, frame {{ row.frame }}" src="{{ shown[name] }}">
-{% endif %}</td>{% endfor %}</tr>{% endfor %}</table>
+{% for row in film.rows %}<tr>
+<td class="n{{ ' at' if film.finding and row.frame == film.finding.verdict.frame }}">{{ row.frame }}</td>
+{% for name in columns %}{% if name in row.pictures %}
+<td><img alt="{{ name }}, frame {{ row.frame }}" src="{{ row.pictures[name] }}"></td>
+{% else %}<td class="none">not run</td>{% endif %}{% endfor %}</tr>{% endfor %}</table>
 {% endmacro %}
 <h1>{{ r.side.family }} {{ r.side.variant }} on {{ r.source }}</h1>
 <p class="soft">{{ first.frames }} frames, object{{ '' if r.objects | length == 1 else 's' }}
@@ -70,11 +74,11 @@ judged{% endif %}.</p>
 <section class="card"><h2>What each position knows of the object</h2>
 {% for film in films %}{{ told(film) }}{% endfor %}
 <p class="soft">From left to right the way of a frame. Bright: what a linear read-out takes for the object; it was
-fitted on the first frame of the position. Of the mask its probability. White: the true outline. Blue: the mask.</p>
+fitted on the first frame of the position. Of the mask its probability. White: the true outline. Pink: the mask.</p>
 </section>
 {% endif %}{% endfor %}
 {% if r.truth %}<section class="card"><h2>How well the object stands out</h2>
-{% for key, title in tables %}<h3>{{ title }}</h3>
+{% for key, title in tables.items() %}<h3>{{ title }}</h3>
 <table class="numbers"><tr><th>clip</th><th>J</th>{% for p in positions %}<th>{{ p }}</th>{% endfor %}<th>lost</th>
 <th class="words">first at</th></tr>
 {% for c in r.side.conditions %}<tr><td>{{ c.name }}</td>
@@ -95,14 +99,14 @@ that score most. ROC AUC: how often a cell of the object scores more than one of
 <td>{{ c.breakdowns }} → {{ o.breakdowns }}</td></tr>{% endfor %}</table>
 <p class="soft">Differences of J and of precision at each position, the other bundle less this one.</p></section>
 {% endif %}
-{% for name, objects in curves.items() %}<section class="card"><h2>Frame by frame</h2>
-{% for id, drawn in objects %}<h3>Object {{ id }}</h3>{% for each in drawn %}{{ each }}{% endfor %}{% endfor %}
+{% if curves %}<section class="card"><h2>Frame by frame</h2>
+{% for id, drawn in curves %}<h3>Object {{ id }}</h3>{% for each in drawn %}{{ each }}{% endfor %}{% endfor %}
 <p class="soft key"><i style="background:var(--accent)"></i>precision, J, pointer's cosine, attention on the object
 <i style="background:var(--accent);opacity:.4"></i>dashed: precision when fitted anew on each frame
 <i style="background:var(--soft)"></i>ROC AUC, score, attention on pointers</p>
 <p class="soft key">Distance: {% for p in positions %}{% if p != 'mask' %}<i style="background:{{ ['#3b76d6', '#2a8a4a',
 '#b9770e', '', '#c0392b'][loop.index0] }}"></i>{{ p }}{% endif %}{% endfor %}. Red: lost. Grey: out of sight.</p>
-</section>{% endfor %}
+</section>{% endif %}
 {% if films | length > 1 %}<section class="card"><h2>Transformed</h2>
 {% for name, each in films.items() %}{% if not loop.first %}<details><summary>{{ name }}</summary>
 {% for film in each %}{{ told(film) }}{% endfor %}</details>{% endif %}{% endfor %}</section>{% endif %}

@@ -1,7 +1,7 @@
 """A diagnosis in the terminal: the verdicts, then the table of positions."""
 
 from masklet.calibration.diagnosis.observer.positions import Position
-from masklet.calibration.diagnosis.report.report import Condition, Report
+from masklet.calibration.diagnosis.report.report import AS_IT_IS, Condition, Report
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.padding import Padding
@@ -33,7 +33,7 @@ def _show_verdicts(console: Console, condition: Condition, named: bool) -> None:
         console.print(Text(f"{title}no object was lost."))
     for finding in condition.findings:
         console.print(Text(title + finding.sentence))
-        for remedy in finding.remedies:
+        for remedy in () if named and condition.name != AS_IT_IS else finding.remedies:
             console.print(Padding(Text(f"- {remedy}"), (0, 0, 0, 2)))
 
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-import numpy as np
 from masklet.calibration.diagnosis.measures.measures import FrameMeasures
 from masklet.calibration.diagnosis.observer.positions import Position
 from masklet.calibration.diagnosis.verdicts.verdict import Verdict
@@ -70,8 +69,8 @@ def _light(verdict: Verdict, measures: Sequence[FrameMeasures]) -> str:
 
 def _size(verdict: Verdict, at: Circumstances) -> str:
     area = next(m.area for m in at.measures if m.frame == verdict.since)
-    shape = next(t for t in at.bundle.model.stage("image_encoder").outputs if t.name == "vision_feat").shape
-    cells = area * int(np.prod([int(edge) for edge in shape[-2:]]))
+    rows, columns = at.bundle.model.feature_hw
+    cells = area * rows * columns
     if cells >= FEW_CELLS:
         return ""
     side = at.bundle.model.preprocess.side
@@ -85,13 +84,12 @@ def _memory(at: Circumstances) -> str:
     others = [name for name in bank_sizes(at.bundle.model) if name != at.memory.partition(":")[0]]
     if not others:
         return ""
-    return (
-        f"another memory policy: `--against-memory {others[0]}` shows what it would do; there are {', '.join(others)}"
-    )
+    named = " or ".join(others)
+    return f"another memory policy, {named}: `--against-memory {others[0]}` shows what it would do"
 
 
 def _correction(verdict: Verdict, click: tuple[int, int] | None) -> str:
     if click is None:
         return f"a correction prompt on frame {verdict.frame}"
     x, y = click
-    return f"a correction prompt on frame {verdict.frame}: --point {verdict.object_id}@{verdict.frame}:{x},{y}"
+    return f"a correction prompt on frame {verdict.frame}: `--point {verdict.object_id}@{verdict.frame}:{x},{y}`"

@@ -10,6 +10,7 @@ from masklet.calibration.diagnosis.verdicts.disturbances import How
 from masklet.calibration.diagnosis.verdicts.verdict import WAY, Verdict
 
 VISIBLE = 0.5  # score from which the model takes an object for visible
+BETTER = 0.1  # J by which a candidate must beat the mask that was taken
 
 
 def sentence(verdict: Verdict, measures: Sequence[FrameMeasures]) -> str:
@@ -43,8 +44,8 @@ def _evidence(verdict: Verdict, at: FrameMeasures) -> str:
         numbers = f"precision {wrong.precision:.2f}, {wrong.usual_precision:.2f} before"
         left = at.positions[verdict.position.value].refit_precision
         if left is not None:
-            left_in = "still in it" if left >= HALF * wrong.usual_precision else "gone from it"
-            numbers += f"; {left_in} by a read-out fitted anew, {left:.2f}"
+            found = "still finds it" if left >= HALF * wrong.usual_precision else "does not find it either"
+            numbers += f"; a read-out fitted anew {found}, {left:.2f}"
         return f"{wrong.how.value} ({numbers})"
     if wrong.how is How.FAR and wrong.distance is not None:
         return f"{wrong.how.value} ({wrong.distance:.2f} deviations away, {wrong.farthest:.2f} at most before)"
@@ -54,7 +55,7 @@ def _evidence(verdict: Verdict, at: FrameMeasures) -> str:
 def _of_mask(verdict: Verdict, at: FrameMeasures) -> str:
     if at.score < VISIBLE:
         why = f"the decoder takes it for out of sight (score {at.score:.2f})"
-    elif at.best_candidate is not None and at.best_candidate >= HALF * verdict.j_before:
+    elif at.best_candidate is not None and at.best_candidate >= max(HALF * verdict.j_before, (at.j or 0.0) + BETTER):
         why = f"the decoder chose the wrong one of its candidates (the best has J {at.best_candidate:.2f})"
     else:
         why = "none of the decoder's candidates has it"

@@ -103,7 +103,7 @@ class OnnxRuntime:
         options.log_severity_level = 3  # errors; the default prints warnings about harmless initialisers
         options.add_session_config_entry("session.force_spinning_stop", "1")  # idle threads release their cores at once
         options.add_session_config_entry(RECORD_ASSIGNMENT, "0" if len(providers) == 1 else "1")
-        options.intra_op_num_threads = self._threads or _cores_of_this_process()
+        options.intra_op_num_threads = self._threads or cores_of_this_process()
         try:
             session = onnxruntime.InferenceSession(path, options, providers=providers)
         except Exception as error:
@@ -150,7 +150,7 @@ def _imported() -> Any:
     return onnxruntime
 
 
-def _cores_of_this_process() -> int:
+def cores_of_this_process() -> int:
     """The number of cores that taskset or a container allows, or 0 for ONNX Runtime's own choice.
 
     By default it counts all cores of the machine; threads that share a core then spin while they wait for each other.

@@ -39,6 +39,10 @@ class Candidate:
         """The backend without its settings."""
         return self.form.kind.name
 
+    def is_like(self, other: "Candidate") -> bool:
+        """Whether another one computes the same in the same way."""
+        return (self.backend_name, self.precision) == (other.backend_name, other.precision)
+
 
 @dataclass(slots=True)
 class Forms:
@@ -89,6 +93,8 @@ class Forms:
             except MaskletError as error:
                 out[form.name] = str(error)
                 continue
+            if any(each.is_like(candidate) for each in found):
+                continue  # a lower form computes a stage as the other where its precision is not proved
             if bundle.manifest.proves(stage.name, candidate.precision):
                 found.append(candidate)
             else:

@@ -1,10 +1,10 @@
-"""DAM4SAM's rule: frames on which a distractor was seen stay, and recent ones are spread out in time.
+"""DAM4SAM's policy: frames with a visible distractor stay, and recent frames are spread over time.
 
 Videnovic et al., "A Distractor-Aware Memory for Visual Object Tracking with SAM2", CVPR 2025, section 3. Constants and
 details as in the authors' code (D = dam4sam_tracker.py, B = sam2/modeling/sam2_base.py, U = sam2/modeling/
-sam2_utils.py). Theirs keeps every frame of a video; which of them are attended depends on a bounded number, so this
-attends to the same ones. Theirs follows one object with one prompt: where several frames are prompted, all of them
-belong to the distractor-resolving memory, the first one for good.
+sam2_utils.py). The authors' code keeps every frame of a video, but only a bounded number can be attended to; this
+policy attends to the same ones. The authors' code tracks one object with one prompt; here, if several frames are
+prompted, all of them belong to the distractor-resolving memory, the first one permanently.
 """
 
 from dataclasses import dataclass, replace
@@ -19,15 +19,15 @@ from masklet.runtime.tracking.memory_policy import Attended, MemoryPolicy, Objec
 
 @dataclass(frozen=True, slots=True)
 class Dam4SamOptions:
-    """Constants of the rule; a frame joins the distractor-resolving memory (DRM) where all of them hold (D 223-262).
+    """Constants. A frame joins the distractor-resolving memory (DRM) if all conditions hold (D 223-262).
 
-    min_iou:         predicted IoU of its mask exceeds this.
-    area_change:     its mask's area is within 1 - this and 1 + this of the median of recent areas.
-    areas, areas_of: that many latest areas above zero, of at most that many latest frames.
-    min_distance:    more than so many frames after the last frame that joined.
+    min_iou:         the predicted IoU of its mask exceeds this.
+    area_change:     the area of its mask is within 1 - this and 1 + this of the median of recent areas.
+    areas, areas_of: the median is over this number of latest areas above zero, of at most this number of latest frames.
+    min_distance:    the last frame that joined is more than this number of frames ago.
     max_box_iou:     with a distractor, the IoU of the mask's box and the box around both is at most this.
-    drm_frames:      frames of the DRM that are attended: the first prompted one, and the latest (U 32-60).
-    stride:          recent frames (RAM) are the last one with the target, then every so many-th frame back (B 557-600).
+    drm_frames:      frames of the DRM that are attended to: the first prompted one, and the latest (U 32-60).
+    stride:          recent frames (RAM) are the last one with the target, then every stride-th frame (B 557-600).
     """
 
     min_iou: float = 0.8
@@ -51,10 +51,10 @@ class Dam4SamState(ObjectState):
     """pinned: the frames of the DRM.
 
     born:    time of the first frame; -1 before it.
-    tracked: frames without a prompt so far.
-    areas:   number of such a frame, and the area of its mask: the latest that are above zero.
-    joined:  time of the last frame that joined the DRM of its own; -1 where none did.
-    visible: times of frames on which the mask had a pixel, as many as may still be attended.
+    tracked: number of frames without a prompt so far.
+    areas:   (number of such a frame, area of its mask): the latest above zero.
+    joined:  time of the last unprompted frame that joined the DRM; -1 if none did.
+    visible: times of frames with a non-empty mask, as many as may still be attended to.
     """
 
     born: int = -1
@@ -67,7 +67,7 @@ class Dam4SamState(ObjectState):
 class Dam4Sam(MemoryPolicy[Dam4SamState, Dam4SamOptions]):
     """Two memories: distractor-resolving (DRM, pinned) and recent appearance (RAM).
 
-    RAM has the slots that the DRM leaves, and passes over frames on which the target was not to be seen.
+    RAM has the slots that the DRM leaves, and skips frames on which the target was not visible.
     """
 
     name, state_type, options_type = "dam4sam", Dam4SamState, Dam4SamOptions
@@ -108,7 +108,7 @@ class Dam4Sam(MemoryPolicy[Dam4SamState, Dam4SamOptions]):
         return Slots(pinned + 1 + self.spec.recent_frames, pinned + self.spec.pointers - 1)
 
     def _measured(self, state: Dam4SamState, area: int) -> Dam4SamState:
-        """The state with a frame's area taken note of."""
+        """The state with the area of a frame added."""
         number = state.tracked + 1
         areas = (*state.areas, (number, area)) if area else state.areas
         areas = tuple(one for one in areas if one[0] > number - self.options.areas_of)[-self.options.areas :]
@@ -126,7 +126,7 @@ class Dam4Sam(MemoryPolicy[Dam4SamState, Dam4SamOptions]):
         return self._sees_distractor(seen, mask)
 
     def _sees_distractor(self, seen: Seen, mask: Tensor) -> bool:
-        """Whether another candidate has a large part elsewhere."""
+        """Whether another candidate has a large part away from the mask."""
         own = box_of(mask)
         if own is None or seen.candidates is None or seen.candidate_ious is None:
             return False
@@ -144,16 +144,16 @@ class Dam4Sam(MemoryPolicy[Dam4SamState, Dam4SamOptions]):
         return False
 
     def _latest(self, state: Dam4SamState) -> set[int]:
-        """The DRM's frames that may be attended: one more than are, for the frame before does not count yet."""
+        """The DRM frames that may be attended to: one more than are, because the previous frame does not count yet."""
         return {*state.pinned[:1], *state.pinned[1:][-self.options.drm_frames :]}
 
     def _resolving(self, state: Dam4SamState, now: int) -> tuple[int, ...]:
-        """The DRM's frames that are attended; the frame before this one belongs to RAM, except the first of all."""
+        """The DRM frames that are attended to; the previous frame belongs to RAM, except the very first one."""
         first, later = state.pinned[:1], [t for t in state.pinned[1:] if t != now - 1]
         return *first, *later[max(0, len(later) + 1 - self.options.drm_frames) :]
 
     def _recent(self, state: Dam4SamState, now: int, resolving: tuple[int, ...]) -> list[int]:
-        """RAM's frames, the newest first."""
+        """The RAM frames, the newest first."""
         room = self.spec.recent_frames + 1 - len(resolving)
         before = now - 1 in state.visible and now - 1 not in resolving
         newest = [now - 1] if before else self._unpinned(state)[-1:]
@@ -165,11 +165,11 @@ class Dam4Sam(MemoryPolicy[Dam4SamState, Dam4SamOptions]):
         return [t for t in state.visible if t not in state.pinned]
 
     def _spread(self, state: Dam4SamState) -> list[int]:
-        """Every so many-th frame since the first, the newest first."""
+        """Every stride-th frame since the first one, the newest first."""
         return [t for t in self._unpinned(state)[::-1] if (t - state.born) % self.options.stride == 0]
 
     def _trimmed(self, state: Dam4SamState, time: int) -> Dam4SamState:
-        """The state without what can no longer be attended."""
+        """The state without frames that can no longer be attended to."""
         window = time + 1 - self.spec.pointers
         wanted = {*self._spread(state)[: self.spec.recent_frames], *self._unpinned(state)[-1:]}
         pinned = self._latest(state)

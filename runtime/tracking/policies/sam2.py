@@ -1,4 +1,4 @@
-"""SAM 2's own rule: prompted frames, and the frames just before this one (sam2_base.py 497-645)."""
+"""SAM 2's policy: prompted frames, and the most recent frames (sam2_base.py 497-645)."""
 
 from dataclasses import dataclass, replace
 
@@ -7,11 +7,11 @@ from masklet.runtime.tracking.memory_policy import Attended, MemoryPolicy, Objec
 
 @dataclass(frozen=True, slots=True)
 class Sam2Options:
-    """No constants but the sizes that the model was trained with."""
+    """No options: all constants are sizes that the model was trained with."""
 
 
 class Sam2(MemoryPolicy[ObjectState, Sam2Options]):
-    """Every frame counts, its rank is its distance. A prompted frame beyond the cap counts as any other (sb 565)."""
+    """Every frame counts; its rank is its distance. Prompted frames beyond the maximum count as unprompted (sb 565)."""
 
     name, state_type, options_type = "sam2", ObjectState, Sam2Options
 

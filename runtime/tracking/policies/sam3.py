@@ -1,4 +1,4 @@
-"""SAM 3's rule: prompted frames, the frame before this one, and the latest frames that were worth it."""
+"""SAM 3's policy: prompted frames, the previous frame, and the latest frames with a good mask."""
 
 from dataclasses import dataclass, replace
 
@@ -7,7 +7,7 @@ from masklet.runtime.tracking.memory_policy import Attended, MemoryPolicy, Objec
 
 @dataclass(frozen=True, slots=True)
 class Sam3Options:
-    """min_effective_iou: from here on a frame is worth it, 0..1 (mf_threshold)."""
+    """min_effective_iou: a frame is selected if its effective IoU exceeds this, 0..1 (mf_threshold)."""
 
     min_effective_iou: float = 0.01
 
@@ -17,15 +17,15 @@ class Sam3Options:
 
 @dataclass(frozen=True, slots=True)
 class Sam3State(ObjectState):
-    """selected: times of the frames that were worth it, the newest last; as many as count."""
+    """selected: times of the selected frames, the newest last; as many as can be attended to."""
 
     selected: tuple[int, ...] = ()
 
 
 class Sam3(MemoryPolicy[Sam3State, Sam3Options]):
-    """The frame before counts in any case, then those that were worth it, however long ago.
+    """The previous frame always counts, then the selected frames, of any age.
 
-    So an object that comes back is recognised by what it looked like before it was hidden (sam3_tracker_base.py 517
+    So an object that returns is recognised by its appearance before it was hidden (sam3_tracker_base.py 517
     and 609-725).
     """
 
@@ -38,7 +38,7 @@ class Sam3(MemoryPolicy[Sam3State, Sam3Options]):
         return replace(state, pinned=self.pinned_after(state, seen, pinned), selected=selected)
 
     def attended(self, state: Sam3State, now: int) -> Attended:
-        """Pointers are of all the frames that count but the oldest, for Meta's loop ends one short of it (717)."""
+        """Pointers are of all these frames except the oldest, because Meta's loop ends one early (717)."""
         worth_it = state.selected[::-1][: self.spec.pointers - 1]
         times = worth_it if worth_it[:1] == (now - 1,) else (now - 1, *worth_it)
         return self.ranked(now, self.latest_pinned(state), times[: self.spec.recent_frames], times[:-1])

@@ -1,11 +1,11 @@
-"""SAMURAI's rule: a motion model helps to choose the mask, and only good frames are remembered.
+"""SAMURAI's policy: a motion model helps to choose the mask, and only good frames are remembered.
 
 Yang et al., "SAMURAI: Adapting Segment Anything Model for Zero-Shot Visual Tracking with Motion-Aware Memory", 2024.
 Details as in the authors' code (B = sam2/modeling/sam2_base.py 395-500 and 655-690), constants as in their
-configuration (configs/samurai/*.yaml). Where this differs: a prompt of any kind restarts the motion model from the
-prompted mask (theirs ignores boxes and masks); the first frame after the first prompt counts like any other (their loop
-leaves it out); low-resolution masks are measured, four times enlarged in number and not in detail. Of all frames that
-were good theirs keeps fifteen and attends to the latest of them; this keeps those.
+configuration (configs/samurai/*.yaml). Differences: a prompt of any kind restarts the motion model from the prompted
+mask (theirs ignores boxes and masks); the first frame after the first prompt counts like any other (their loop leaves
+it out); boxes are measured on low-resolution masks and multiplied by four. Of all good frames their code keeps fifteen
+and attends to the latest; this policy keeps only those.
 """
 
 from dataclasses import dataclass, replace
@@ -15,23 +15,23 @@ import numpy as np
 from masklet.runtime.bundle.spec import Tensor
 from masklet.runtime.tracking.box_motion import NOWHERE, BoxMotion, Corners, overlap
 from masklet.runtime.tracking.mask_boxes import box_of
-from masklet.runtime.tracking.memory_policy import Attended, MemoryPolicy, ObjectState, Seen, check_range
+from masklet.runtime.tracking.memory_policy import Attended, Choice, MemoryPolicy, ObjectState, Seen, check_range
 
-ENLARGED = 4  # pixels of theirs in one of a low-resolution mask, across
+ENLARGED = 4  # factor from low-resolution pixels to the pixels of the authors' code
 
 
 @dataclass(frozen=True, slots=True)
 class SamuraiOptions:
-    """Constants of the rule.
+    """Constants.
 
     motion_weight:    weight of the motion score, the IoU of a candidate's box with the predicted box; the predicted IoU
-                      of its mask has the rest (kf_score_weight).
-    stable_frames:    frames in a row on which the motion model has to be right before it helps to choose.
-    stable_iou:       predicted IoU that a frame has to exceed for it (stable_ious_threshold).
-    min_object_score: the object is shown where the logit of its being visible exceeds this; 0 in SAM 2.
-    min_iou, min_score, min_motion: a frame is good, and remembered, where its predicted IoU, logit of being visible and
-                      motion score exceed these (memory_bank_*_threshold).
-    camera_motion:    take the camera's motion out of the object's; for cameras on things that move. Not theirs.
+                      of its mask has the remaining weight (kf_score_weight).
+    stable_frames:    number of consecutive frames on which the motion model must be right before it is used.
+    stable_iou:       predicted IoU that such a frame must exceed (stable_ious_threshold).
+    min_object_score: the object is visible if its visibility logit exceeds this; 0 in SAM 2.
+    min_iou, min_score, min_motion: a frame is good, and remembered, if its predicted IoU, visibility logit and motion
+                      score exceed these (memory_bank_*_threshold).
+    camera_motion:    subtract the camera's motion from the object's, for moving cameras. Not in the authors' code.
     """
 
     motion_weight: float = 0.25
@@ -52,9 +52,10 @@ class SamuraiOptions:
 
 @dataclass(frozen=True, slots=True)
 class SamuraiState(ObjectState):
-    """stable: frames in a row on which the motion model was right; motion: None before the first mask.
+    """stable: number of consecutive frames on which the motion model was right.
 
-    good: times of good frames, the newest last; as many as are attended.
+    motion: motion model; None before the first mask.
+    good:   times of good frames, the newest last; as many as are attended to.
     """
 
     stable: int = 0
@@ -63,7 +64,7 @@ class SamuraiState(ObjectState):
 
 
 class _Step(NamedTuple):
-    """How a frame went on: the motion model and its stability after it, and the motion score, None without one."""
+    """The motion model and its stability after a frame, and the motion score; None without one."""
 
     motion: BoxMotion
     stable: int
@@ -71,7 +72,7 @@ class _Step(NamedTuple):
 
 
 class Samurai(MemoryPolicy[SamuraiState, SamuraiOptions]):
-    """The frame before counts in any case, then the latest good ones; their rank is their place in time."""
+    """The previous frame always counts, then the latest good frames; their rank is their temporal position."""
 
     name, state_type, options_type = "samurai", SamuraiState, SamuraiOptions
     needs = frozenset({"candidate_masks", "candidate_ious", "candidate_pointers"})
@@ -81,7 +82,7 @@ class Samurai(MemoryPolicy[SamuraiState, SamuraiOptions]):
     def follows_camera(self) -> bool:
         return self.options.camera_motion
 
-    def choose(self, state: SamuraiState, seen: Seen) -> int | None:
+    def choose(self, state: SamuraiState, seen: Seen) -> Choice | None:
         """The candidate with the largest weighted sum of motion score and predicted IoU (B 452-476)."""
         if seen.candidates is None or seen.candidate_ious is None or seen.score <= self.options.min_object_score:
             return None
@@ -92,7 +93,7 @@ class Samurai(MemoryPolicy[SamuraiState, SamuraiOptions]):
             motion = np.array([overlap(expected, _corners(mask)) for mask in seen.candidates], np.float32)
             weight = self.options.motion_weight
             best = int(np.argmax(weight * motion + (1 - weight) * seen.candidate_ious))
-        return None if seen.score > 0 and best == int(np.argmax(seen.candidate_ious)) else best
+        return None if seen.score > 0 and best == int(np.argmax(seen.candidate_ious)) else Choice(best)
 
     def after(self, state: SamuraiState, seen: Seen, pinned: bool) -> SamuraiState:
         step = self._step(state, seen)
@@ -126,7 +127,7 @@ class Samurai(MemoryPolicy[SamuraiState, SamuraiOptions]):
         return _Step(expected.updated(corners) if right else expected, stable if right else 0, score)
 
     def _predicted(self, motion: BoxMotion, seen: Seen) -> BoxMotion:
-        """Where the box is to be expected on a frame."""
+        """The predicted box on a frame."""
         if seen.camera is not None:
             motion = motion.moved(seen.camera.within(ENLARGED * seen.mask.shape[-1]))
         return motion.predicted()

@@ -9,22 +9,24 @@ import pytest
 import torch
 from calibration_scenes import Scene
 from checkpoints import nano_config, random_model
+from masklet.calibration.diagnosis.observation import ObservedBundle
 from masklet.calibration.diagnosis.observer.inner_tensors import (
-    ASKING_CELLS,
-    MEMORY_SHARES,
     PROMPTED_CELLS,
     InnerTensors,
-    put_out_memory_shares,
     put_out_prompted_cells,
 )
+from masklet.calibration.diagnosis.observer.memory_shares import ASKING_CELLS, MEMORY_SHARES, put_out_memory_shares
 from masklet.calibration.diagnosis.observer.observer import Observer
 from masklet.calibration.diagnosis.observer.positions import Layout, Position
+from masklet.calibration.diagnosis.transformations.true_clip import Shot
 from masklet.export.families.sam2 import FAMILY
 from masklet.export.family import Case, ExportStage
 from masklet.runtime import Bundle, Points, Sessions, VideoTracker, open_source
 from masklet.runtime.backends.ort.backend import OnnxRuntime
 from masklet.runtime.errors import CalibrationError
 from masklet.runtime.results import FrameResult
+from masklet.runtime.tracking.memory_detail import MemoryDetail
+from masklet.runtime.tracking.memory_limits import MemoryLimits
 from noise_clip import write_noise
 
 ASKING = [3, 17, 40]
@@ -95,13 +97,31 @@ def test_observing_changes_no_mask_and_sees_every_position(
         features = layout.features(position, observer.outputs)
         assert features is not None
         assert features.dtype == np.float32
-        assert len(features) == layout.grid_at(position) ** 2
+        assert len(features) == np.prod(layout.grid_at(position))
     shares = observer.outputs["memory_attention"][MEMORY_SHARES]
     assert 0 < shares.sum() < 1.0001
 
 
+@pytest.mark.parametrize("detail", ["whole", "pooled:2", "foveated"])
+def test_memories_of_blocks_are_told_apart(detail: str, variants_bundle: Path, tmp_path: Path) -> None:
+    bundle = Bundle.load(variants_bundle, variant="128-foveated")
+    frames = [frame.image for frame in open_source(str(write_noise(tmp_path, 5)))]
+    masks = np.zeros((5, *frames[0].shape[:2]), np.bool_)
+    masks[:, 20:40, 30:55] = True
+    limits = MemoryLimits(detail=MemoryDetail.parse(detail))
+    with ObservedBundle(bundle, threads=1, shares=True, limits=limits) as observed:
+        shots = [(n, Shot(image, {1: mask})) for n, (image, mask) in enumerate(zip(frames, masks, strict=True))]
+        found = observed.follow(shots, {0: {1: Points.click(40, 30)}}, lambda: None).measures[1]
+    for number, measures in enumerate(found[1:], start=1):
+        assert measures.attention is not None
+        assert list(measures.attention.by_frame) == list(range(number))
+        assert 0 < measures.attention.on_object < sum(measures.attention.by_frame.values())
+        assert sum(measures.attention.by_frame.values()) + measures.attention.pointers == pytest.approx(1, abs=1e-4)
+        assert measures.positions["image embedding"].distance is not None
+
+
 def test_latents_with_a_place_follow_those_without(edgetam_bundle: Path) -> None:
-    assert Layout.of(Bundle.load(edgetam_bundle)) == Layout(grid=8, memory_grid=4, placeless=16)
+    assert Layout.of(Bundle.load(edgetam_bundle)) == Layout((8, 8), (4, 4), placeless=16)
 
 
 def test_graphs_that_name_nothing_are_refused(nano_bundle: Path) -> None:

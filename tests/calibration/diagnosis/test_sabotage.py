@@ -1,27 +1,18 @@
 """Each position is damaged in turn and the verdict must name it, on clips that none of its constants was chosen on."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from clicks import centre_click
 from evaluate import CHECKPOINT
+from judged_clips import FRAMES, SIDE, SINCE, Judged, first_lost, follow, judged_clips
 from made_once import made_once
-from masklet.calibration.diagnosis.measures.measures import FrameMeasures
 from masklet.calibration.diagnosis.observation import ObservedBundle
 from masklet.calibration.diagnosis.observer.positions import Position
-from masklet.calibration.diagnosis.transformations.true_clip import Shot
-from masklet.calibration.diagnosis.verdicts.verdict import Verdict, verdicts
-from masklet.runtime import Bundle, Points
+from masklet.calibration.diagnosis.verdicts.verdict import verdicts
+from masklet.runtime import Bundle
 from sabotage import DAMAGES, Sabotage
-from scenes import HELD_OUT_SEED, Clip, render
 
-FIRST_SEED = HELD_OUT_SEED + 300  # those up to 120 were looked at while the verdict's constants were chosen
 CLIPS, NAMED = 10, 8  # that are judged; of which the damaged position must be named at least
-FRAMES, SINCE = 18, 12  # of a clip; from which on it is damaged
-IN_SIGHT = 0.005  # of the frame, that an object covers on every frame
-HIGH = 0.5  # J that the undamaged model keeps on every frame
 DAMAGED_BY = {
     Position.IMAGE: "blur",
     Position.ATTENTION: "shuffle",
@@ -31,15 +22,6 @@ DAMAGED_BY = {
 }
 
 
-@dataclass(frozen=True)
-class Judged:
-    """An object of a clip, with what is measured of it without damage."""
-
-    clip: Clip
-    label: int
-    measures: list[FrameMeasures]
-
-
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """The checkpoint that ships, for 256 px."""
@@ -47,42 +29,15 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     from masklet.export.pipeline import export_bundle
 
     def make(path: Path) -> None:
-        export_bundle(str(CHECKPOINT), path, [Form(256)])
+        export_bundle(str(CHECKPOINT), path, [Form(SIDE)])
 
     return Bundle.load(made_once(tmp_path_factory, "trained-256.bundle", make))
 
 
 @pytest.fixture(scope="module")
 def judged(bundle: Bundle) -> list[Judged]:
-    """Ten held-out clips with an object that stays in sight and that the undamaged model keeps."""
-    found: list[Judged] = []
-    with ObservedBundle(bundle, threads=1) as observed:
-        for seed in range(FIRST_SEED, FIRST_SEED + 100):
-            clip = render("cluttered", seed, 256, FRAMES)
-            labels = [i for i in clip.ids if min((clip.labels == i).mean(axis=(1, 2))) > IN_SIGHT]
-            for label in labels[:1]:
-                measures = follow(observed, clip, label)
-                if min(m.j or 0 for m in measures) >= HIGH:
-                    found.append(Judged(clip, label, measures))
-            if len(found) == CLIPS:
-                return found
-    raise AssertionError("too few clips")
-
-
-def follow(observed: ObservedBundle, clip: Clip, label: int, sabotage: Sabotage | None = None) -> list[FrameMeasures]:
-    def shots() -> Iterator[tuple[int, Shot]]:
-        for number, (image, labels) in enumerate(zip(clip.frames, clip.labels, strict=True)):
-            if sabotage is not None:
-                sabotage.begin(number)
-            yield number, Shot(image, {label: labels == label})
-
-    click = Points.click(*centre_click(clip.labels[0] == label))
-    return observed.follow(shots(), {0: {label: click}}, lambda: None).measures[label]
-
-
-def first(found: list[Verdict]) -> Verdict | None:
-    """What was lost first, in the order of frames and of a frame's way."""
-    return min(found, key=lambda v: (v.since, list(Position).index(v.position)), default=None)
+    """Ten held-out clips."""
+    return judged_clips(bundle, "cluttered", CLIPS)
 
 
 @pytest.mark.parametrize("position", list(Position), ids=lambda position: position.name)
@@ -91,7 +46,7 @@ def test_the_verdict_names_the_damaged_position(position: Position, bundle: Bund
     named = []
     with ObservedBundle(bundle, backend=sabotage) as observed:
         for each in judged:
-            verdict = first(verdicts(follow(observed, each.clip, each.label, sabotage)))
+            verdict = first_lost(verdicts(follow(observed, each.clip, each.label, sabotage)))
             named.append(verdict is not None and verdict.position is position and verdict.since >= SINCE)
     assert sum(named) >= NAMED, named
 

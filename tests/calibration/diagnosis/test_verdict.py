@@ -163,7 +163,7 @@ def test_remedies_exist_and_name_their_command(trained_bundle: Path, int8_bundle
     assert remedies(verdict, Circumstances(plain, "sam2", measures, (30, 40))) == [
         "a larger frame: the object covers 3.2 cells of the model's 128 px; `masklet export --image-size 256`, or a "
         "camera that is nearer",
-        "a correction prompt on frame 8: --point 4@8:30,40",
+        "a correction prompt on frame 8: `--point 4@8:30,40`",
     ]
     dark = [msgspec.structs.replace(m, brightness=20 if m.frame > 7 else 90, area=0.5) for m in measures]
     found = remedies(verdict, Circumstances(Bundle.load(int8_bundle), "sam2", dark, None))

@@ -184,7 +184,7 @@ def test_bad_input_is_named(predictor: ImagePredictor, sessions: Sessions, image
     big = np.zeros((2000, 2000), bool)
     big[0, 0] = True
     predictor.set_image(np.zeros((2000, 2000, 3), np.uint8))
-    with pytest.raises(PromptError, match="vanishes at the model's 128 x 128"):
+    with pytest.raises(PromptError, match="a mask of 1 pixels is empty at the model's 128 x 128"):
         predictor.predict(Mask(big))
     blind = Sessions(type(sessions.model)("f", "v", "image", sessions.model.preprocess, ()), {})
     with pytest.raises(SpecError, match="f/v has no image_encoder"):

@@ -111,6 +111,6 @@ def test_engines_that_were_opened_are_closed_where_one_cannot_be(nano_bundle: Pa
     bundle = with_engines(Bundle.load(shutil.copytree(nano_bundle, tmp_path / "nano.bundle")))
     (bundle.root / "engines/tensorrt/fake/mask_decoder.engine").write_bytes(b"cut")
     cuda = FakeCuda()
-    with pytest.raises(SessionError, match="cut off"):
+    with pytest.raises(SessionError, match="truncated"):
         check_engines(bundle, fake_tensorrt(bundle, cuda))
     assert cuda.closed

@@ -89,12 +89,12 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(cli: Cli, nano_bundle: Path
     broken.write_text(cut_off + '{"frame": 99, "ti')  # a line that was being written
     code, _, err = cli(*words)
     assert code == 0, err
-    assert "goes on after frame" in err
+    assert "continues after frame" in err
     assert broken.read_text() == whole.read_text(), "the same ids, scores and masks, each frame once"
     overlay = tmp_path / "o.mp4"
     code, _, err = cli(*words, "--overlay", overlay)
     assert code == 0, "a service that restarts on failure would otherwise never end"
-    assert "was run to its end; nothing is left to do" in err
+    assert "was run to its end, nothing is left to do" in err
     assert broken.read_text() == whole.read_text()
     assert not overlay.exists()
 
@@ -263,4 +263,8 @@ def test_a_file_can_be_run_like_a_camera(cli: Cli, nano_bundle: Path, folder: Pa
 def test_threads_are_gone_after_a_run(cli: Cli, nano_bundle: Path, folder: Path) -> None:
     before = threading.active_count()
     assert cli("run", nano_bundle, folder, *CLICK, "--end", 2)[0] == 0
+    for _ in range(100):  # a thread that has been told to end may take a moment on a busy machine
+        if threading.active_count() <= before:
+            break
+        time.sleep(0.02)
     assert threading.active_count() <= before, threading.enumerate()

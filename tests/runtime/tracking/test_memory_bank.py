@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from masklet.runtime.bundle.spec import MemorySpec, ModelSpec, Preprocess, StageSpec, TensorSpec
+from masklet.runtime.bundle.spec import MemorySpec, ModelSpec, Preprocess, StageSpec, Tensor, TensorSpec
 from masklet.runtime.errors import PromptError
 from masklet.runtime.streams.message_pack import pack
 from masklet.runtime.tracking.known_policies import bank_bytes
@@ -27,6 +27,11 @@ def model(policy: MemorySpec) -> ModelSpec:
     )
     half = (0.5, 0.5, 0.5)
     return ModelSpec("toy", "one", "video", Preprocess(8, half, half), (attention,), memory=policy)
+
+
+def keep(bank: MemoryBank, object_id: int, seen: Seen, pinned: bool, memory: Tensor, pointer: Tensor) -> None:
+    assert bank.note(object_id, seen, pinned)  # these policies want a memory of every frame
+    bank.keep(object_id, memory, pointer)
 
 
 def seen(time: int, effective_iou: float = 1.0) -> Seen:
@@ -126,7 +131,7 @@ class Both:
     def keep(self, time: int, prompted: bool, effective_iou: float = 1.0) -> None:
         memory, pointer = np.full((TOKENS, CHANNELS), time, np.float32), np.full(POINTER, time, np.float32)
         self.bank.begin(time)
-        self.bank.keep(1, seen(time, effective_iou), prompted, memory, pointer)
+        keep(self.bank, 1, seen(time, effective_iou), prompted, memory, pointer)
         self.reference.keep(time, prompted, effective_iou)
 
     def compare(self, time: int) -> None:
@@ -221,12 +226,12 @@ def test_objects_that_keep_equally_much_share_a_batch() -> None:
     memory, pointer = np.zeros((TOKENS, CHANNELS), np.float32), np.zeros(POINTER, np.float32)
     bank.begin(0)
     for object_id in (7, 8, 9):
-        bank.keep(object_id, seen(0), True, memory, pointer)
+        keep(bank, object_id, seen(0), True, memory, pointer)
     bank.begin(1)
-    bank.keep(8, seen(1), True, memory, pointer)
+    keep(bank, 8, seen(1), True, memory, pointer)
     for object_id in (7, 9):
-        bank.keep(object_id, seen(1), False, memory, pointer)
-    bank.keep(5, seen(1), True, memory, pointer)
+        keep(bank, object_id, seen(1), False, memory, pointer)
+    keep(bank, 5, seen(1), True, memory, pointer)
     bank.begin(2)
     assert bank.batches(bank.object_ids, largest=8) == [[7, 8, 9], [5]]
     assert bank.batches(bank.object_ids, largest=2) == [[7, 8], [9], [5]]
@@ -237,8 +242,8 @@ def test_one_object_is_fed_without_a_copy() -> None:
     bank = MemoryBank(model(MemorySpec(recent_frames=3, prompted_frames=1, pointers=4)))
     for time in range(9):
         bank.begin(time)
-        bank.keep(
-            1, seen(time), time == 0, np.full((TOKENS, CHANNELS), time, np.float32), np.zeros(POINTER, np.float32)
+        keep(
+            bank, 1, seen(time), time == 0, np.full((TOKENS, CHANNELS), time, np.float32), np.zeros(POINTER, np.float32)
         )
     bank.begin(9)
     first, second = bank.feeds([1])["memory"], bank.feeds([1])["memory"]
@@ -251,7 +256,7 @@ def test_reading_changes_nothing() -> None:
     memory, pointer = np.zeros((TOKENS, CHANNELS), np.float32), np.zeros(POINTER, np.float32)
     for time in range(5):
         bank.begin(time)
-        bank.keep(1, seen(time), time == 0, memory, pointer)
+        keep(bank, 1, seen(time), time == 0, memory, pointer)
     before = pack(bank.snapshot())
     bank.batches([1], largest=8)
     bank.feeds([1])
@@ -265,5 +270,5 @@ def test_bytes_are_those_of_the_arrays() -> None:
 
 def test_an_unknown_object_cannot_be_forgotten() -> None:
     bank = MemoryBank(model(MemorySpec(recent_frames=1, prompted_frames=1, pointers=2)))
-    with pytest.raises(PromptError, match="no object 3 is tracked; there are none"):
+    with pytest.raises(PromptError, match="no object 3 is tracked; tracked objects: none"):
         bank.forget(3)

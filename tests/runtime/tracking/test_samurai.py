@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from masklet.runtime.bundle.spec import Tensor
 from masklet.runtime.errors import PolicyError
+from masklet.runtime.tracking.memory_policy import Choice
 from masklet.runtime.tracking.policies.samurai import SamuraiOptions
 from memory_scripts import Shot, keep, random_script, toy_bank
 from scipy.linalg import cho_factor, cho_solve
@@ -54,6 +55,10 @@ def box_of(mask: Tensor) -> Tensor:
 def as_measured(box: Tensor) -> Tensor:
     height = box[3] - box[1] or 1.0
     return np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2, (box[2] - box[0]) / height, height])
+
+
+def candidate_of(choice: Choice | None) -> int | None:
+    return None if choice is None else choice.candidate
 
 
 class Theirs:
@@ -150,7 +155,7 @@ def test_candidates_and_frames_are_those_of_theirs() -> None:
                 seen = shot.seen()
                 best = int(np.argmax(shot.ious))
                 if not shot.prompted:
-                    choice = bank.choose(i, seen)
+                    choice = candidate_of(bank.choose(i, seen))
                     assert (chosen if choice is None else choice) == chosen
                     assert shown == (choice is not None or shot.score > 0)
                     seen = shot.seen(choice)
@@ -172,12 +177,12 @@ def test_it_goes_on_from_a_snapshot() -> None:
             again.restore(bank.snapshot())
         bank.begin(shot.time)
         if shot.time < 150:
-            keep(bank, 1, shot.seen(None if shot.prompted else bank.choose(1, shot.seen())))
+            keep(bank, 1, shot.seen(None if shot.prompted else candidate_of(bank.choose(1, shot.seen()))))
             continue
         again.begin(shot.time)
         assert again.attended(1) == bank.attended(1)
-        choice = None if shot.prompted else bank.choose(1, shot.seen())
-        assert choice == (None if shot.prompted else again.choose(1, shot.seen()))
+        choice = None if shot.prompted else candidate_of(bank.choose(1, shot.seen()))
+        assert choice == (None if shot.prompted else candidate_of(again.choose(1, shot.seen())))
         for each in (bank, again):
             keep(each, 1, shot.seen(choice))
     saved = bank.snapshot().objects[0]

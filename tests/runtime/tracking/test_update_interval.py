@@ -34,12 +34,12 @@ def test_a_mask_is_moved_and_scaled_with_its_object(speed: tuple[float, float], 
     def true(t: int) -> Tensor:
         return blob(20 + speed[0] * t, 40 + speed[1] * t, 10 + growth * t)
 
-    for t in range(13):
-        if t < 4 or t % 4 == 0:
-            assert t < 2 or not updates.waiting([1], t) or t % 4
+    for t in range(17):
+        waiting = updates.waiting([1], t)
+        if t < 8 or t % 4 == 0:
+            assert t % 4 or not waiting
             updates.note(1, t, true(t), 0.9)
         else:
-            waiting = updates.waiting([1], t)
             assert set(waiting) == {1}
             assert iou(waiting[1].moved(t)[0] > 0, true(t)[0] > 0) > 0.8
             assert waiting[1].score == 0.9

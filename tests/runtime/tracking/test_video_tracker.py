@@ -105,7 +105,7 @@ def test_a_removed_object_is_gone_and_its_id_free(sessions: Sessions) -> None:
     tracker.step(frames[0], {1: CLICKS, 2: Box(70, 60, 110, 100)})
     tracker.remove(1)
     assert tracker.step(frames[1]).object_ids.tolist() == [2]
-    with pytest.raises(PromptError, match=r"no object 1 is tracked; there are \[2\]"):
+    with pytest.raises(PromptError, match=r"no object 1 is tracked; tracked objects: \[2\]"):
         tracker.remove(1)
     assert tracker.step(frames[2], {1: CLICKS}).object_ids.tolist() == [2, 1]
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from masklet.runtime.backends.stage_times import StageTimes
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.errors import MaskletError
 from masklet.runtime.pixels.coco_rle import CocoRle
@@ -198,14 +199,14 @@ def test_with_a_host_a_token_is_needed(nano_bundle: Path) -> None:
 )
 def test_an_address_that_is_none_is_one_line(text: str, says: str) -> None:
     with pytest.raises(MaskletError, match=says):
-        open_view("--view", text)
+        open_view("--view", text, StageTimes())
 
 
 def test_a_port_in_use_is_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(MaskletError, match=f"--view 127.0.0.1:{port}: the port is in use"):
-            open_view("--view", str(port))
+            open_view("--view", str(port), StageTimes())
 
 
 def test_tokens_belong_to_hosts(monkeypatch: pytest.MonkeyPatch) -> None:

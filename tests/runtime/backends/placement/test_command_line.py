@@ -36,7 +36,7 @@ def test_run_and_show(nano_bundle: Path, tmp_path: Path, user_cache: Path, cli: 
     }
     _, out, _ = cli("doctor")
     assert "auto chooses among onnxruntime, openvino:f32" in out
-    assert f"1 choices kept in {user_cache / 'placements'}" in out.replace("\n", "")
+    assert f"1 choices stored in {user_cache / 'placements'}" in out.replace("\n", "")
 
 
 def test_profile_shows_what_was_chosen(nano_bundle: Path, tmp_path: Path, user_cache: Path, cli: Cli) -> None:

@@ -1,0 +1,73 @@
+"""What `masklet tune` found for a bundle, in the place of options that were not given."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from masklet.runtime.backends.placement.kept import this_machine
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.tuning import Settings, Step, Tuning
+from masklet.runtime.cli.open_stream import RunOptions
+from masklet.runtime.errors import BundleError
+from masklet.runtime.startup.backend_choice import BackendChoice
+from masklet.runtime.tracking.memory_detail import MemoryDetail
+from masklet.runtime.tracking.memory_limits import MemoryLimits
+
+
+def with_tuning(options: RunOptions, bundle: Bundle, tell: Callable[[str], None]) -> RunOptions:
+    """The options of a run, with a bundle's tuned settings where nothing was given. tell: is told that in one line.
+
+    Raises BundleError for --target-fps with a bundle that was not tuned.
+    """
+    tuning = bundle.manifest.tuning
+    if tuning is None:
+        if options.target_fps is not None:
+            raise BundleError(f"{bundle.root}: --target-fps is for bundles that `masklet tune` wrote; tune it first")
+        return options
+    if options.untuned:
+        return options
+    tell(_in_words(tuning))
+    settings, given = tuning.settings, options.limits
+    detail = None if settings.memory_detail is None else MemoryDetail.parse(settings.memory_detail)
+    limits = MemoryLimits(
+        given.frames or settings.attending.memory_frames,
+        given.pointers or settings.attending.pointers,
+        given.detail or detail,
+    )
+    interval = options.found_with.detection_interval
+    found_with = replace(
+        options.found_with,
+        detection_interval=settings.attending.detection_interval if interval == 1 else interval,
+    )
+    update = options.update_interval or (1 if options.concepts else settings.attending.update_interval)
+    backend = _backend(options.backend, settings)
+    return replace(options, limits=limits, update_interval=update, found_with=found_with, backend=backend)
+
+
+def first_step(tuning: Tuning) -> tuple[tuple[Step, ...], int]:
+    """The steps of a tuned bundle, and the one that it was tuned to."""
+    attending = tuning.settings.attending
+    steps = tuning.steps or (Step(attending, tuning.ms, tuning.loss),)
+    return steps, next((n for n, step in enumerate(steps) if step.attending == attending), 0)
+
+
+def _backend(given: BackendChoice, settings: Settings) -> BackendChoice:
+    """The tuned backends, unless another backend than the usual one, or options of one, were given."""
+    threads = given.threads or settings.threads
+    if given.name != BackendChoice().name or given.settings:
+        return given
+    if not settings.place:
+        return BackendChoice(threads=threads)
+    place = ",".join(f"{stage}={form}" for stage, form in settings.place.items())
+    return BackendChoice("auto", threads, {"place": place})
+
+
+def _in_words(tuning: Tuning) -> str:
+    settings = tuning.settings
+    words = [settings.memory_detail or "", f"{len(settings.place)} stages placed" if settings.place else ""]
+    attending = settings.attending
+    words += [f"{attending.memory_frames} recent frames" if attending.memory_frames else ""]
+    words += [f"update every {attending.update_interval} frames" if attending.update_interval > 1 else ""]
+    chosen = ", ".join(filter(None, words)) or "as it is"
+    here = this_machine(settings.threads or 0).cpu
+    elsewhere = "" if here.startswith(tuning.cpu) else f"; tuned on {tuning.cpu}, here times differ"
+    return f"tuned to {tuning.ms:.1f} ms a frame: {chosen}; --untuned runs it without{elsewhere}"
