@@ -86,7 +86,7 @@ def test_candidates_are_those_of_transformers(name: str, bundle: Bundle, checkpo
 
 def test_everything_of_an_image(bundle: Bundle) -> None:
     image = two_discs(1, SIDE, (35, 40, 14), (80, 70, 18))[0].image
-    options = EverythingOptions(points_per_side=4, min_predicted_iou=-9, min_stability=0, box_overlap=1.0)
+    options = EverythingOptions(points_per_side=4, min_predicted_iou=0, min_stability=0, box_overlap=1.0)
     assert len(Everything(bundle, options).segment(image)) > 0
 
 
