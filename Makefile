@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 OUT := out
+VIEW ?= 8000
 
-.PHONY: demo test docs lint lint-tensorrt bench clean
+.PHONY: demo view test docs lint lint-tensorrt bench clean
 
 $(READY): pyproject.toml constraints.txt tests/oracle.txt demos/browser/package-lock.json
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "masklet needs Python 3.11 or newer")'
@@ -20,6 +21,12 @@ $(READY): pyproject.toml constraints.txt tests/oracle.txt demos/browser/package-
 
 demo: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python demos/nano/demo.py -o $(OUT)/demo
+
+$(OUT)/nano.bundle: $(READY)
+	$(BIN)/masklet export demos/nano/checkpoint -o $@ --image-size 256 --force
+
+view: $(OUT)/nano.bundle
+	$(BIN)/python demos/nano/live_scene.py | $(BIN)/masklet run $< - --size 480x480 --rate 12 --view $(VIEW)
 
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n logical --maxprocesses 4 --dist loadfile
