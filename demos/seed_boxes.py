@@ -5,9 +5,9 @@
 
 The detector finds what moves in front of a camera that does not, or is the function `detect` of a file of your own:
 --detector FILE.py. It is called with a frame [H, W, 3] uint8 RGB and returns boxes (left, top, right, bottom) in its
-pixels. A detection that lies in the masks of tracked objects is known; any other becomes a new one. What was added here and
-then out of sight for --forget frames is removed. The address is what `masklet run --view` printed, with its token where
-it has one.
+pixels. A detection that lies in the masks of tracked objects is known; any other becomes a new one. What was added here
+and then out of sight for --forget frames is removed. The address is what `masklet run --view` printed, with its token
+where it has one.
 """
 
 import argparse
@@ -61,7 +61,7 @@ class View:
         while (result := json.loads(self.ask("GET", "/result")))["frame"] < self._added:
             time.sleep(0.02)
         masks = [coco.decode(one["segmentation"]) for one in result["objects"]]
-        return np.any([np.zeros(result["size"], np.uint8), *masks], axis=0)
+        return np.asarray(np.any([np.zeros(result["size"], np.uint8), *masks], axis=0), np.bool_)
 
     def add(self, box: Box) -> int:
         """Track what is in a box; returns its id."""
