@@ -28,7 +28,8 @@ class Annotation:
     """
 
     def __init__(self, clip: Clip, fresh: Callable[[], VideoTracker], folder: Path) -> None:
-        self.clip, self._fresh, self._masks_path = clip, fresh, folder / "masks.jsonl"
+        self.clip, self._fresh, self.folder = clip, fresh, folder
+        self._masks_path = folder / "masks.jsonl"
         try:
             folder.mkdir(exist_ok=True)
         except OSError as error:

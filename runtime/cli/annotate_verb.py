@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 from masklet.runtime.cli.option_groups import grouped
-from masklet.runtime.cli.options import BackendOptions, BundleFolder, FrameOptions, MemoryOption, NoHashes
+from masklet.runtime.cli.options import BackendOptions, BundleFolder, BundleOptions, FrameOptions, MemoryOptions
 
 
 @grouped
@@ -13,7 +13,9 @@ def annotate(
     bundle: BundleFolder,
     clip: Annotated[str, typer.Argument(metavar="CLIP", help="A video, a folder of images, an image.")],
     frames: FrameOptions,
+    memory: MemoryOptions,
     backend: BackendOptions,
+    loading: BundleOptions,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -30,14 +32,13 @@ def annotate(
         ),
     ] = None,
     port: Annotated[str, typer.Option(metavar="[HOST:]PORT", help="Where the page is served.")] = "8000",
-    memory: MemoryOption = None,
-    no_hashes: NoHashes = False,
 ) -> None:
     """Annotate a clip in the browser: click on any frame, track both ways, correct.
 
     Every change is saved at once; the same command opens the annotation again. Ctrl-C ends it.
     """
-    from masklet.runtime.cli.annotate_clip import annotate_clip
+    from masklet.runtime.cli.annotate_clip import AnnotationRequest, annotate_clip
 
     folder = output or Path(clip.rstrip("/")).with_suffix(".annotation")
-    annotate_clip(bundle, clip, folder, port, frames.cut(), backend.choice(), memory, truth, not no_hashes)
+    request = AnnotationRequest(clip, frames.cut(), folder, truth, port)
+    annotate_clip(loading.of(bundle), request, backend.choice(), memory.memory, memory.limits())

@@ -124,15 +124,20 @@ def open_stream(
         tell("reader", source.about)
     finite = source.frames is not None
     policy = options.policy or (Policy.NEWEST if source.lossy else Policy.EVERY)
-    given = () if state is None else state.given
-    prompts = PromptBook(
-        order.schedule, exact=finite and policy is Policy.EVERY, given=given, removals=_still_to_leave(options, state)
-    )
+    prompts = _prompts(order.schedule, options, state, exact=finite and policy is Policy.EVERY)
     outputs = order.outputs if state is None else _continued(order, source, state, tell)
     check_frames_come(prompts.frames if finite else (), source)
     TrackingRequest(order.schedule, options.concepts).check_refinements(source)
     outputs.check_folders()
     return Opened(order.number, source, outputs, order.schedule, prompts, policy, state, keeping)
+
+
+def _prompts(schedule: Schedule, options: RunOptions, state: StreamState | None, *, exact: bool) -> PromptBook:
+    removals = _still_to_leave(options, state)
+    if state is None:
+        return PromptBook(schedule, exact=exact, removals=removals)
+    given, live, names = state.given, state.live, state.names
+    return PromptBook(schedule, exact=exact, given=given, live=live, names=names, removals=removals)
 
 
 def _still_to_leave(options: RunOptions, state: StreamState | None) -> Removals:

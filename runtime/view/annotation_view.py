@@ -1,7 +1,5 @@
 """A page on which a clip is annotated: what `masklet annotate` serves."""
 
-from pathlib import Path
-
 import msgspec
 from masklet.runtime.annotation.annotation import Annotation
 from masklet.runtime.annotation.clip import Clip
@@ -43,11 +41,9 @@ class AnnotationView(Closing):
         self._worker: AnnotationWorker | None = None
         self._missing_of: tuple[GivenPrompts | None, int, dict[str, int]] = (None, 0, {})
 
-    def begin(
-        self, annotation: Annotation, shown: Clip, folder: Path, agreement: Agreement | None, model: str, backend: str
-    ) -> None:
-        """Serve. folder: where it is saved; model, backend: what runs, in words."""
-        self._annotation, self._folder, self._agreement = annotation, folder, agreement
+    def begin(self, annotation: Annotation, shown: Clip, agreement: Agreement | None, model: str, backend: str) -> None:
+        """Serve. model, backend: what runs, in words."""
+        self._annotation, self._agreement = annotation, agreement
         self._model, self._backend = model, backend
         self._worker = worker = AnnotationWorker(annotation)
         api = AnnotationApi(annotation, worker, shown, self._state, self._timeline, self._page.beside)
@@ -89,7 +85,7 @@ class AnnotationView(Closing):
             works=0 if self._worker is None else self._worker.begun,
             reached=None if self._worker is None else self._worker.reached,
             saved=of.saved,
-            folder=str(self._folder),
+            folder=str(of.folder),
             has_truth=self._agreement is not None,
             metrics=Metrics(self._backend, self._model, memory_mb(), self._page.viewers, stages),
         )

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 from typing import TYPE_CHECKING
-from xml.etree import ElementTree
 
 from masklet.runtime.convert.format import Format
 
@@ -15,6 +14,8 @@ def write_cvat(clip: "ClipResults", target: Path) -> None:
 
     Not "CVAT for video": its tracks are of boxes and polygons, and cannot hold masks.
     """
+    from xml.etree import ElementTree
+
     from masklet.runtime.sinks.output_file import write_whole
 
     height, width = clip.hw
