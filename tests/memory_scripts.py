@@ -74,9 +74,9 @@ def _blob(rng: np.random.Generator, centre: Tensor, radius: float) -> Tensor:
     return logits
 
 
-def toy_bank(memory: Memory) -> MemoryBank:
-    """A bank of a model with one token a memory; what is kept of a frame is its time."""
-    tensors = {"memory": (1, 1), "memory_time": (), "pointers": (1,), "pointer_time": ()}
+def toy_bank(memory: Memory, tokens: int = 1, channels: int = 1) -> MemoryBank:
+    """A bank of a model with memories [tokens, channels], one number each by default; what `keep` keeps is the time."""
+    tensors = {"memory": (tokens, channels), "memory_time": (), "pointers": (1,), "pointer_time": ()}
     inputs = tuple(
         TensorSpec(name, ("objects", "memories" if "memory" in name else "pointers", *rest), "float32")
         for name, rest in tensors.items()

@@ -9,7 +9,7 @@ from masklet.calibration.diagnosis.measures.attention import asking_cells
 from masklet.calibration.diagnosis.measures.measures import FrameMeasures, Looked, ObjectMeasures
 from masklet.calibration.diagnosis.observer.inner_tensors import InnerTensors
 from masklet.calibration.diagnosis.observer.observer import Observer
-from masklet.calibration.diagnosis.observer.positions import BoolArray, Layout, Position
+from masklet.calibration.diagnosis.observer.positions import BoolArray, Layout
 from masklet.calibration.diagnosis.picture import Picture
 from masklet.calibration.diagnosis.transformations.true_clip import Shot
 from masklet.runtime.backends.session import Backend
@@ -124,4 +124,4 @@ class _Followed:
         known = self._last if truth is None else truth
         if not self._observed.shares or known is None or not known.any():
             return (0,)
-        return asking_cells(self._observed.layout.object_cells(known, Position.IMAGE))
+        return asking_cells(self._observed.layout.object_cells(known, self._observed.layout.grid))

@@ -14,6 +14,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ from scenes import HELD_OUT_SEED, Clip, render  # noqa: E402
 from scoring import RECOVERED, Track  # noqa: E402
 
 POLICIES = ("sam2", "sam3", "dam4sam", "samurai", "last_seen")
-SCENES = ("distractors", "absence", "plain", "cluttered", "rich", "crowd")
+SCENES = ("absence", "distractors", "cluttered", "plain", "crowd", "rich")
 ABSENCES = (20, 40, 80, 160, 300)
 """Frames that the object is away, clip after clip."""
 FRAMES = {"plain": 30, "cluttered": 30, "rich": 30, "distractors": 90, "crowd": 60, "long": 2000}
@@ -135,7 +136,7 @@ def count(track: Track, labels: Tensor, own: int, away: int) -> Counts:
         absent,
         ghosts,
         len(returns),
-        sum(best >= RECOVERED for best in returns),
+        int(np.sum(np.array(returns) >= RECOVERED)),
         int(np.sum(others[1:] & ~others[:-1])),
         int(others.sum()),
         away,
@@ -147,17 +148,16 @@ def run(bundle: Path, kinds: Sequence[str], clips: int, policies: Sequence[str],
     done: list[dict[str, Any]] = json.loads(out.read_text()) if out.exists() else []
     known = {(row["scene"], row["clip"]) for row in done}
     with opened(bundle) as sessions:
-        for kind in kinds:
-            for number in range(min(clips, CLIPS.get(kind, clips))):
-                if (kind, number) in known:
-                    continue
-                clip, away = clip_of(kind, number, base)
-                for policy, tracks in follow(sessions, clip, policies).items():
-                    for label, track in zip(clip.ids, tracks, strict=True):
-                        counts = asdict(count(track, clip.labels, label, away))
-                        done.append({"scene": kind, "clip": number, "policy": policy, "object": label, **counts})
-                out.write_text(json.dumps(done))
-                print(f"{kind} {number}", file=sys.stderr, flush=True)
+        for number, kind in product(range(clips), kinds):
+            if (kind, number) in known or number >= CLIPS.get(kind, clips):
+                continue
+            clip, away = clip_of(kind, number, base)
+            for policy, tracks in follow(sessions, clip, policies).items():
+                for label, track in zip(clip.ids, tracks, strict=True):
+                    counts = asdict(count(track, clip.labels, label, away))
+                    done.append({"scene": kind, "clip": number, "policy": policy, "object": label, **counts})
+            out.write_text(json.dumps(done))
+            print(f"{kind} {number}", file=sys.stderr, flush=True)
 
 
 def table(rows: Sequence[Mapping[str, Any]], policies: Sequence[str]) -> list[str]:
@@ -213,9 +213,7 @@ def film_strip(bundle: Path, number: int, policies: Sequence[str], columns: int,
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", type=Path)
-    parser.add_argument(
-        "--scenes", nargs="+", default=["distractors", "absence", "plain", "cluttered", "rich", "crowd"]
-    )
+    parser.add_argument("--scenes", nargs="+", default=list(SCENES))
     parser.add_argument("--clips", type=int, default=40)
     parser.add_argument("--policies", nargs="+", default=list(POLICIES))
     parser.add_argument("--json", type=Path, help="file of the counts; gone on with where it is there")

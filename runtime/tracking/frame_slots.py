@@ -12,9 +12,9 @@ class FrameSlots:
     """A bounded number of frames, a row each, in an array whose filled rows are always its first ones.
 
     Attention does not depend on the order of memories, only on their time; so a new frame takes the slot of one that
-    left, and what is attended is a view of the array wherever all that is kept is attended. `begin` goes to a frame;
-    the frame's own value waits outside of the array until the next `begin`, for it may still be corrected, and a
-    correction attends to what the frame itself attended to.
+    left. What is attended is a view of the array where its rows are the first ones: always if all that is kept is
+    attended, and after `bring_forward`. `begin` goes to a frame; the frame's own value waits outside of the array until
+    the next `begin`, for it may still be corrected, and a correction attends to what the frame itself attended to.
     """
 
     def __init__(self, count: int, shape: Sequence[int], dtype: str) -> None:
@@ -34,6 +34,22 @@ class FrameSlots:
             self._array[slot] = arrived[1]
         self._drop(leaving)
 
+    def bring_forward(self, times: Collection[int]) -> None:
+        """Move the stored frames of these times to the first rows, so that they are attended to without a copy of all.
+
+        Needs a free row to exchange two; without one nothing is moved.
+        """
+        wanted = [slot for slot, t in enumerate(self._times) if t in times]
+        behind = [slot for slot in wanted if slot >= len(wanted)]
+        free = len(self._times)
+        if not behind or free == len(self._array):
+            return
+        before = [slot for slot in range(len(wanted)) if self._times[slot] not in times]
+        for front, back in zip(before, behind, strict=True):
+            for to, of in ((free, front), (front, back), (back, free)):
+                self._array[to] = self._array[of]
+            self._times[front], self._times[back] = self._times[back], self._times[front]
+
     def put(self, time: int, value: Tensor | None) -> None:
         """Set the value of the current frame; None removes it."""
         if value is not None:
@@ -52,10 +68,8 @@ class FrameSlots:
         """The stored values of these times, [frames, ...], and in the same order the values of the mapping."""
         slots = [slot for slot, t in enumerate(self._times) if t in times]
         places = [times[self._times[slot]] for slot in slots]
-        if len(slots) == len(self._times):
+        if slots == [*range(len(slots))]:
             return self._array[: len(slots)], places
-        if not slots:
-            return self._array[:0], places
         return np.stack([self._array[slot] for slot in slots]), places
 
     def snapshot(self) -> SlotsSnapshot:

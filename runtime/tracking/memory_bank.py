@@ -239,6 +239,9 @@ class MemoryBank:
             slots.begin(self._time, memories)
         of.pointers.begin(self._time, pointers)
         of.attended = self.limits.cut(self.policy.attended(of.state, self._time), of.state.pinned)
+        for slots in of.memories:
+            slots.bring_forward(of.attended.memories)
+        of.pointers.bring_forward(of.attended.pointers)
 
 
 def _gathered(attended: Sequence[tuple[Tensor, list[int]]]) -> tuple[Tensor, list[list[int]]]:

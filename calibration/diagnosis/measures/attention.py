@@ -49,29 +49,28 @@ class MemoryFrames:
     def attended(self, observer: Observer) -> tuple[dict[int, int], Attention | None]:
         """The frames that were attended to, with the row of each memory, and the shares, if they were asked for."""
         feeds = observer.feeds.get("memory_attention")
-        if feeds is None:
+        if feeds is None or not self._frames:
             return {}, None
-        memories = np.asarray(feeds["memory"][0], np.float32)
         places = feeds["memory_place"][0] if "memory_place" in feeds else None
-        rows: dict[int, int] = {}
-        for row, memory in enumerate(memories):
-            frame = self._frame_of(memory, None if places is None else places[row])
-            if frame is not None:
-                rows[frame] = row
+        frames = self._frames_of(np.asarray(feeds["memory"][0], np.float32), places)
+        rows = {frame: row for row, frame in enumerate(frames) if frame is not None}
         shares = observer.outputs["memory_attention"].get(MEMORY_SHARES)
         return rows, None if shares is None else self._shares(shares[0], rows, places)
 
-    def _frame_of(self, memory: F32, place: Tensor | None) -> int | None:
-        """The frame of a memory [tokens, channels], the latest of those that are equal. place: blocks of its tokens."""
-        if place is None:
-            mean = memory.mean(axis=0)
+    def _frames_of(self, memories: F32, places: Tensor | None) -> list[int | None]:
+        """The frame of each memory, the latest of those that are equal; None of one that is unknown.
+
+        memories: [memories, tokens, channels]. places: [memories, tokens], the blocks of tokens that are blocks.
+        """
+        if places is None:
+            means = memories.mean(axis=1)
         else:
-            cells = np.append(self._tree.cells, 0)[place]
-            mean = cells @ memory / max(cells.sum(), 1)
-        away = np.linalg.norm(np.array(self._means).reshape(-1, len(mean)) - mean, axis=1)
-        if not len(away) or away.min() > SAME * (np.linalg.norm(mean) + SAME):
-            return None
-        return self._frames[len(away) - 1 - int(away[::-1].argmin())]
+            cells = np.append(self._tree.cells, 0)[places][:, None]
+            means = (cells @ memories)[:, 0] / np.maximum(cells.sum(axis=2), 1)
+        known = np.array(self._means[::-1])
+        away = np.linalg.norm(known - means[:, None], axis=2)
+        near = away.min(axis=1) <= SAME * (np.linalg.norm(means, axis=1) + SAME)
+        return [self._frames[-1 - at] if found else None for at, found in zip(away.argmin(axis=1), near, strict=True)]
 
     def _shares(self, shares: Tensor, rows: Mapping[int, int], places: Tensor | None) -> Attention:
         """shares: [memories, tokens]."""

@@ -78,17 +78,18 @@ class ObjectMeasures:
         same = self._same_picture(observer)
         readings: dict[str, Reading] = {}
         maps: dict[Position, F32] = {}
+        cells = {grid: self._layout.object_cells(looked.mask, grid) for grid in self._layout.grids}
         for position, reader in self._readers.items():
             features = self._layout.features(position, observer.outputs)
             if features is None:
                 continue
-            cells = self._layout.object_cells(looked.mask, position)
+            grid = self._layout.grid_at(position)
             own = self._layout.logits(observer.feeds) if position is Position.MASK else None
-            seen = Seen(looked.frame, features, cells, own, list(remembered), looked.truth is not None, same)
+            seen = Seen(looked.frame, features, cells[grid], own, list(remembered), looked.truth is not None, same)
             readings[position.value], scores = reader.read(seen)
             if scores is not None:
-                maps[position] = scores.reshape(self._layout.grid_at(position)).astype(np.float32)
-        self._memories.keep(looked.frame, observer, self._layout.object_cells(looked.mask, Position.MEMORY))
+                maps[position] = scores.reshape(grid).astype(np.float32)
+        self._memories.keep(looked.frame, observer, cells[self._layout.memory_grid])
         return self._measures(looked, observer.outputs["mask_decoder"], readings, attention), maps
 
     def _same_picture(self, observer: Observer) -> bool:

@@ -7,12 +7,12 @@ background's in which the object's scores more, ties counted half (Mann and Whit
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from typing_extensions import Self
 
 F32 = npt.NDArray[np.float32]
-F64 = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 RIDGE = 0.1  # the penalty beside each class's weight of 1, on standardised features
@@ -21,23 +21,22 @@ FLAT = 1e-6  # of the mean deviation: a channel that varies less says nothing an
 
 @dataclass(frozen=True, eq=False)
 class ReadOut:
-    """scores = (features - mean) / deviation @ weights + offset. mean, deviation, weights: [channels] float64."""
+    """scores = features @ weights + offset. weights: [channels], of features as they are, not standardised."""
 
-    mean: F64
-    deviation: F64
-    weights: F64
+    weights: F32
     offset: float
 
     @classmethod
     def fit(cls, features: F32, object_cells: BoolArray) -> Self:
         """Fit on one frame. features: [cells, channels]; object_cells: [cells], some of them true and some not."""
         fitted = _Fit(features, object_cells, np.float64)
-        solution = np.linalg.solve(fitted.system, fitted.weighted.T @ (fitted.root * fitted.target))
-        return cls(fitted.mean, fitted.deviation, solution[:-1], float(solution[-1]))
+        solution = np.linalg.solve(fitted.system, fitted.right)
+        weights = solution[:-1] / fitted.deviation
+        return cls(weights.astype(np.float32), float(solution[-1] - fitted.mean @ weights))
 
-    def scores(self, features: F32) -> F64:
+    def scores(self, features: F32) -> F32:
         """What each cell scores: +1 for the object it was fitted on, -1 for the background. Returns [cells]."""
-        scores: F64 = (features - self.mean) / self.deviation @ self.weights + self.offset
+        scores: F32 = features @ self.weights + np.float32(self.offset)
         return scores
 
 
@@ -48,20 +47,27 @@ def left_out_scores(features: F32, object_cells: BoolArray) -> F32:
     those of all cells.
     """
     fitted = _Fit(features, object_cells, np.float32)
-    inverse = np.linalg.inv(fitted.system)
-    moved = fitted.weighted @ inverse
-    leverage = np.einsum("ij,ij->i", moved, fitted.weighted)
-    scores = fitted.design @ (inverse @ (fitted.weighted.T @ (fitted.root * fitted.target)))
+    inverse = np.asarray(cv2.invert(fitted.system, flags=cv2.DECOMP_CHOLESKY)[1], np.float32)
+    leverage = np.einsum("ij,ij->i", fitted.weighted @ inverse, fitted.weighted)
+    scores = fitted.weighted @ (inverse @ fitted.right) / fitted.root
     left_out: F32 = (scores - leverage * fitted.target) / np.maximum(1 - leverage, np.float32(1e-6))
     return left_out
 
 
+def separability(scores: npt.NDArray[np.floating], positive: BoolArray) -> tuple[float, float]:
+    """`roc_auc` and `precision` in one pass where no scores tie. scores: [cells]; positive: [cells], of both kinds."""
+    others, own = np.sort(scores[~positive]), np.sort(scores[positive])[::-1]
+    below, not_above = np.searchsorted(others, own, "left"), np.searchsorted(others, own, "right")
+    auc = float(below.sum() + not_above.sum()) / (2 * len(own) * len(others))
+    if (below != not_above).any():
+        return auc, precision(scores, positive)
+    before = len(others) - below + np.arange(len(own))  # cells that score more than each of the object's
+    return auc, float((before < len(own)).sum()) / len(own)
+
+
 def roc_auc(scores: npt.NDArray[np.floating], positive: BoolArray) -> float:
     """Area under the ROC curve of scores [cells]; .5 where all score alike. positive: [cells], of both kinds."""
-    _, where, count = np.unique(scores, return_inverse=True, return_counts=True)
-    rank = np.cumsum(count) - (count - 1) / 2  # of equal scores the mean of their ranks, from 1
-    ones = int(positive.sum())
-    return float((rank[where][positive].sum() - ones * (ones + 1) / 2) / (ones * (len(positive) - ones)))
+    return separability(scores, positive)[0]
 
 
 def precision(scores: npt.NDArray[np.floating], positive: BoolArray) -> float:
@@ -78,17 +84,25 @@ def precision(scores: npt.NDArray[np.floating], positive: BoolArray) -> float:
 
 
 class _Fit:
-    """A read-out's least squares. design: [cells, channels + 1], the last column ones; weighted: by each row's root."""
+    """A read-out's least squares.
+
+    weighted: [cells, channels + 1], standardised features and ones, by the root of each row's weight.
+    """
 
     def __init__(self, features: F32, object_cells: BoolArray, dtype: type[np.floating]) -> None:
+        cells, channels = features.shape
         ones = int(object_cells.sum())
         self.target = np.where(object_cells, 1, -1).astype(dtype)
-        self.root = np.sqrt(np.where(object_cells, 1 / ones, 1 / (len(object_cells) - ones))).astype(dtype)
-        self.mean, deviation = features.mean(axis=0, dtype=dtype), features.std(axis=0, dtype=dtype)
+        self.root = np.sqrt(np.where(object_cells, 1 / ones, 1 / (cells - ones))).astype(dtype)
+        self.mean = np.full(cells, 1 / cells, dtype) @ features.astype(dtype, copy=False)
+        self.weighted = np.empty((cells, channels + 1), dtype)
+        centred = self.weighted[:, :-1]
+        np.subtract(features, self.mean, out=centred)
+        deviation = np.sqrt(np.einsum("ij,ij->j", centred, centred) / cells).astype(dtype)
         self.deviation = np.maximum(deviation, FLAT * deviation.mean() or dtype(1))
-        self.design = np.empty((len(features), features.shape[1] + 1), dtype)
-        self.design[:, :-1] = (features - self.mean) / self.deviation
-        self.design[:, -1] = 1
-        self.weighted = self.design * self.root[:, None]
+        centred /= self.deviation
+        self.weighted[:, -1] = 1
+        self.weighted *= self.root[:, None]
         self.system = self.weighted.T @ self.weighted
-        self.system[np.diag_indices(features.shape[1])] += dtype(RIDGE)
+        self.system[np.diag_indices(channels)] += dtype(RIDGE)
+        self.right = self.weighted.T @ (self.root * self.target)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from masklet.calibration.diagnosis.measures.read_out import ReadOut, left_out_scores, precision, roc_auc
+from masklet.calibration.diagnosis.measures.read_out import ReadOut, left_out_scores, separability
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -78,7 +78,7 @@ class Reader:
             return None
         if self._deviation is None:
             self._deviation = seen.features.std(axis=0, dtype=np.float64)
-        mean = seen.features[seen.cells].mean(axis=0, dtype=np.float64)
+        mean = (seen.cells.astype(np.float32) @ seen.features).astype(np.float64) / seen.cells.sum()
         earlier = [self._means[frame] for frame in seen.remembered if frame in self._means]
         self._means[seen.frame] = mean
         return distance(mean, np.mean(earlier, axis=0), self._deviation) if earlier else None
@@ -102,10 +102,6 @@ def distance(mean: F64, remembered: F64, deviation: F64) -> float:
 
 
 def _separability(seen: Seen, scores: npt.NDArray[np.floating]) -> dict[str, float]:
-    left_out = left_out_scores(seen.features, seen.cells)
-    return {
-        "auc": roc_auc(scores, seen.cells),
-        "precision": precision(scores, seen.cells),
-        "refit_auc": roc_auc(left_out, seen.cells),
-        "refit_precision": precision(left_out, seen.cells),
-    }
+    auc, found = separability(scores, seen.cells)
+    refit_auc, refit_found = separability(left_out_scores(seen.features, seen.cells), seen.cells)
+    return {"auc": auc, "precision": found, "refit_auc": refit_auc, "refit_precision": refit_found}

@@ -82,6 +82,11 @@ class Layout:
         """The grid of a position's cells."""
         return self.memory_grid if position is Position.MEMORY else self.grid
 
+    @property
+    def grids(self) -> set[Grid]:
+        """Both grids."""
+        return {self.grid, self.memory_grid}
+
     def features(self, position: Position, outputs: Outputs) -> F32 | None:
         """What a position holds of one object, [cells, channels]; None where its stage was not run.
 
@@ -95,26 +100,26 @@ class Layout:
         if position is Position.MEMORY:
             return tensor[self.placeless :]
         if position is Position.MASK:
-            tensor = np.stack([shrunk(mask, self.grid) for mask in tensor])
-        return tensor if position is Position.PROMPT else tensor.reshape(len(tensor), -1).T
+            return shrunk(np.ascontiguousarray(tensor.transpose(1, 2, 0)), self.grid).reshape(-1, len(tensor))
+        return tensor if position is Position.PROMPT else np.ascontiguousarray(tensor.reshape(len(tensor), -1).T)
 
     def logits(self, feeds: Outputs) -> F32:
         """The logits of the mask that is taken, which becomes memory; a mean for each cell, [cells]."""
         return shrunk(np.asarray(feeds["memory_encoder"]["low_res_mask"][0, 0]), self.grid).ravel()
 
-    def object_cells(self, mask: BoolArray, position: Position) -> BoolArray:
-        """The cells of a position's grid that are an object's. mask: [H, W] in the frame's pixels. Returns [cells].
+    def object_cells(self, mask: BoolArray, grid: Grid) -> BoolArray:
+        """The cells of a grid that are an object's. mask: [H, W] in the frame's pixels. Returns [cells].
 
         Half of a cell must be covered, or half as much as of the one that is covered most where none is. None are where
         the mask is empty.
         """
-        covered = shrunk(mask.astype(np.float32), self.grid_at(position)).ravel()
+        covered = shrunk(mask.astype(np.float32), grid).ravel()
         cells: BoolArray = covered >= max(min(CELL_SHARE, covered.max() / 2), 1e-6)
         return cells
 
 
 def shrunk(picture: F32, grid: Grid) -> F32:
-    """The mean of every cell of a picture [H, W], [rows, columns]."""
+    """The mean of every cell of a picture [H, W] or [H, W, channels]: [rows, columns] or [rows, columns, channels]."""
     return np.asarray(cv2.resize(picture, grid[::-1], interpolation=cv2.INTER_AREA), np.float32)
 
 

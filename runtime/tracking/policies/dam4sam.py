@@ -95,8 +95,8 @@ class Dam4Sam(MemoryPolicy[Dam4SamState, Dam4SamOptions]):
 
     def kept(self, state: Dam4SamState, now: int) -> tuple[set[int], set[int]]:
         pointers = {t for t in state.visible if now - t < self.spec.pointers}
-        spread = self._spread(state)[: self.spec.recent_frames]
         pinned = self._latest(state)
+        spread = self._spread(state)[: self._room(self._resolving(state, now))]
         return {*pinned, *spread, *self._unpinned(state)[-1:]}, {*pinned, *pointers}
 
     def forgotten(self, state: Dam4SamState, since: int) -> Dam4SamState:
@@ -104,8 +104,9 @@ class Dam4Sam(MemoryPolicy[Dam4SamState, Dam4SamOptions]):
 
     @property
     def slots(self) -> Slots:
-        pinned = 1 + self.options.drm_frames
-        return Slots(pinned + 1 + self.spec.recent_frames, pinned + self.spec.pointers - 1)
+        """What `kept` has at most: the DRM with one frame more, RAM with two more; and a free row to exchange two."""
+        drm = self.options.drm_frames
+        return Slots(max(self.spec.recent_frames + 3, drm + 2) + 1, drm + self.spec.pointers + 1)
 
     def _measured(self, state: Dam4SamState, area: int) -> Dam4SamState:
         """The state with the area of a frame added."""
@@ -154,12 +155,15 @@ class Dam4Sam(MemoryPolicy[Dam4SamState, Dam4SamOptions]):
 
     def _recent(self, state: Dam4SamState, now: int, resolving: tuple[int, ...]) -> list[int]:
         """The RAM frames, the newest first."""
-        room = self.spec.recent_frames + 1 - len(resolving)
         before = now - 1 in state.visible and now - 1 not in resolving
         newest = [now - 1] if before else self._unpinned(state)[-1:]
         if not newest:
             return []
-        return [*newest, *(t for t in self._spread(state) if t < newest[0])][: max(0, room)]
+        return [*newest, *(t for t in self._spread(state) if t < newest[0])][: self._room(resolving)]
+
+    def _room(self, resolving: tuple[int, ...]) -> int:
+        """The slots that the DRM leaves to RAM."""
+        return max(0, self.spec.recent_frames + 1 - len(resolving))
 
     def _unpinned(self, state: Dam4SamState) -> list[int]:
         return [t for t in state.visible if t not in state.pinned]

@@ -145,6 +145,19 @@ def test_what_is_fed_is_what_was_kept() -> None:
     )
 
 
+def test_what_is_fed_of_one_object_is_no_copy_of_all_memories() -> None:
+    """More is kept than is attended to; the frames that are lie in the first rows."""
+    bank = toy_bank("dam4sam")
+    for shot in random_script(np.random.default_rng(5), 200):
+        bank.begin(shot.time)
+        if shot.time:
+            slots = bank._objects[1].spatial
+            assert np.shares_memory(bank.feeds([1])["memory"], slots._array)
+            assert all(slots._array[row, 0, 0] == time for row, time in enumerate(slots._times))
+        keep(bank, 1, shot.seen())
+    assert len(slots._times) > len(bank.attended(1).memories)
+
+
 def test_it_is_bounded_and_goes_on_from_a_snapshot() -> None:
     bank = toy_bank("dam4sam")
     for shot in random_script(np.random.default_rng(7), 600):

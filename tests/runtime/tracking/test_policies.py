@@ -190,7 +190,7 @@ def test_streams_that_share_sessions_have_policies_of_their_own(models: dict[str
 @pytest.mark.parametrize(
     ("memory", "said"),
     [
-        ("sam4", "no memory policy 'sam4'; there are .*dam4sam.*sam2"),
+        ("sam4", "no memory policy 'sam4'; known: .*dam4sam.*sam2"),
         ("dam4sam:speed=3", "dam4sam has no option 'speed'; it has min_iou"),
         ("dam4sam:stride=often", "stride"),
         ("samurai:motion_weight=2", "motion_weight 2.0 is out of range; give 0 to 1"),
@@ -219,7 +219,7 @@ def test_a_state_of_another_policy_is_refused(models: dict[str, Sessions]) -> No
     saved = tracker.snapshot()
     assert saved.memory == "dam4sam:stride=3"
     for other in ("sam2", "dam4sam"):
-        with pytest.raises(StateError, match=f"a state under memory policy dam4sam:stride=3, not {other}"):
+        with pytest.raises(StateError, match=f"the state is of memory policy dam4sam:stride=3, not {other}"):
             VideoTracker(models["sam2"], memory=other).restore(saved)
     VideoTracker(models["sam2"], memory=Dam4SamOptions(stride=3)).restore(saved)
 
