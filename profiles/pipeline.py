@@ -12,6 +12,7 @@ from masklet.profiles.machine.device import conditions, device
 from masklet.profiles.model.graph_cost import graph_cost
 from masklet.profiles.model.growth import Growth, Sweep, check_sweep, grow
 from masklet.profiles.model.roofline import Roofline, roofline, usual_sizes
+from masklet.profiles.recording.operators import LastFeeds, StageOperators, time_operators
 from masklet.profiles.recording.synchronized_session import AwaitedSession
 from masklet.profiles.recording.timeline import FrameTimes, Recorder, peak_resident_bytes
 from masklet.profiles.report.report import BundleFacts, Measured, Memory, Report, SourceFacts, measurements
@@ -42,6 +43,7 @@ class ProfileRequest:
     backend: what runs the stages; on a GPU each is waited for before the next begins.
     warmup:  frames that are run and not measured; where None, until the memory bank is full and results come.
     sweep:   sizes to go through afterwards; None for no sweep.
+    operators: the stage whose operators are timed afterwards; None for none.
     """
 
     source: str
@@ -51,6 +53,7 @@ class ProfileRequest:
     backend: BackendChoice
     warmup: int | None = None
     sweep: Sweep | None = None
+    operators: str | None = None
 
     def wrap(self, recorder: Recorder) -> Callable[[Session], Session]:
         """The wrapper around every session."""
@@ -74,17 +77,18 @@ def profile(bundle: Bundle, request: ProfileRequest, progress: Progress, tell: C
     model = bundle.model
     _check_wanted(request, bundle)
     warmup = default_warmup(model, request) if request.warmup is None else request.warmup
-    recorder, before = Recorder(), conditions()
+    recorder, before, last = Recorder(), conditions(), LastFeeds(request.operators)
     with open_source(request.source, **request.cut) as source:
         _check(request, source, warmup)
         sweep = request.sweep and check_sweep(request.sweep, model, source.frames)
-        sessions, backend = request.backend.open(bundle, tell, request.wrap(recorder))
+        sessions, backend = request.backend.open(bundle, tell, lambda one: last.wrap(request.wrap(recorder)(one)))
         with sessions, request.outputs.open(source.fps, request.wanted.schedule) as sinks:
             interrupted = _follow(request.wanted, sessions, recorder, source, sinks, progress)
         frames, size, name = recorder.frames_recorded, source.size, source.name  # the name has no password
         _check_measured(frames, warmup, source)
     after, memory = conditions(), _memory(frames[warmup:])
     growth = _sweep(bundle, request, sweep, progress) if sweep and not interrupted else None
+    operators = _operators(bundle, request, last, backend) if request.operators and not interrupted else None
     found = measurements(frames[warmup:], [stage.name for stage in model.stages])
     report = Report(
         **msgspec.structs.asdict(found),
@@ -96,6 +100,7 @@ def profile(bundle: Bundle, request: ProfileRequest, progress: Progress, tell: C
         memory=memory,
         roofline=bundle_roofline(bundle, backend, frames[warmup:], request.backend),
         growth=growth,
+        operators=operators,
     )
     return Profile(report, frames, interrupted)
 
@@ -181,12 +186,27 @@ def _sweep(bundle: Bundle, request: ProfileRequest, sweep: Sweep, progress: Prog
         return grow(tracker, recorder, frames, prompts, sweep)
 
 
+def _operators(bundle: Bundle, request: ProfileRequest, last: LastFeeds, backend: Backend) -> StageOperators:
+    """Time the operators of a stage on the inputs of its last call."""
+    stage = bundle.model.stage(last.stage or "")
+    if last.feeds is None:
+        raise MaskletError(f"--operators {stage.name}: this stage did not run on any frame")
+    graph = bundle.path(backend.artifact(bundle, stage))
+    return time_operators(stage, graph, last.feeds, request.backend.threads)
+
+
 def _check_wanted(request: ProfileRequest, bundle: Bundle) -> None:
     """Refuse what cannot be tracked."""
     request.wanted.check_given()
     request.wanted.check_model(bundle)
     if request.wanted.concepts and request.sweep:
         raise PromptError("--sweep goes through numbers of prompted objects; leave it out with --text")
+    if request.operators is not None:
+        names = [stage.name for stage in bundle.model.stages]
+        if request.operators not in names:
+            raise MaskletError(f"--operators {request.operators}: the stages of this bundle are {', '.join(names)}")
+        if request.backend.name != "onnxruntime" or not request.backend.on_cpu:
+            raise MaskletError("--operators times what ONNX Runtime runs on the CPU; leave out the other backend")
 
 
 def _check(request: ProfileRequest, source: Source, warmup: int) -> None:

@@ -36,6 +36,10 @@ class ReportOptions(OptionGroup):
         list[str] | None,
         typer.Option(metavar="SIZES", help="Measure objects=1,2,4 and memory=1,3,7 and show how the cost grows."),
     ] = None
+    operators: Annotated[
+        str | None,
+        typer.Option(metavar="STAGE", help="Time every operator of a stage, such as image_encoder, after the run."),
+    ] = None
     compare: Annotated[
         tuple[Path, Path] | None, typer.Option(metavar="A.json B.json", help="Compare two reports; runs nothing.")
     ] = None
@@ -82,6 +86,7 @@ def profile(
         backend.choice(),
         warmup=report.warmup,
         sweep=sweep,
+        operators=report.operators,
     )
     run_profile(loading.of(folder), request, Reports(report.json, report.trace, report.html))
 

@@ -1,6 +1,7 @@
 """The extras of masklet: which packages each brings, and which of them are installed."""
 
 import re
+import sys
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, requires, version
 
@@ -15,15 +16,22 @@ INSTEAD = {
 }
 _REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9._-]+)[^;]*(?:;.*extra\s*==\s*['\"](?P<extra>[\w-]+)['\"])?.*")
 
+_PYTHON = re.compile(r"python_version\s*(<|>=)\s*['\"]3\.(\d+)['\"]")
+
 
 def extras() -> Mapping[str, tuple[str, ...]]:
     """The packages of each extra by its name; those that masklet always needs under ""."""
     found: dict[str, list[str]] = {"": []}
     for line in _requirements():
         match = _REQUIREMENT.fullmatch(line)
-        if match is not None and match["extra"] not in NOT_FOR_USERS:
+        if match is not None and match["extra"] not in NOT_FOR_USERS and _for_this_python(line):
             found.setdefault(match["extra"] or "", []).append(match["name"])
     return {name: tuple(packages) for name, packages in found.items()}
+
+
+def _for_this_python(line: str) -> bool:
+    older = {sign: sys.version_info[1] < int(minor) for sign, minor in _PYTHON.findall(line)}
+    return older.get("<", True) and not older.get(">=", False)
 
 
 def _requirements() -> list[str]:

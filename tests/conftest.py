@@ -15,6 +15,7 @@ from evaluate import CHECKPOINT
 from made_once import made_once
 from sam3_checkpoints import random_sam3, save_sam3, video_config
 from sam_checkpoints import random_sam, sam_config
+from torchvision_stub import import_timm
 
 
 def pytest_configure() -> None:
@@ -110,6 +111,7 @@ def edgetam_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random EdgeTAM of nano size for 128 px, as a folder."""
     if find_spec("timm") is None:
         pytest.skip("timm has EdgeTAM's backbone: pip install --no-deps timm")
+    import_timm()  # for the test, where another process has made the folder
     return made_once(tmp_path_factory, "edgetam", lambda path: save_checkpoint(random_edgetam(edgetam_config()), path))
 
 
@@ -129,17 +131,3 @@ def sam3_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def sam3_bundle(tmp_path_factory: pytest.TempPathFactory, sam3_checkpoint: Path) -> Path:
     """The bundle of `sam3_checkpoint`."""
     return made_once(tmp_path_factory, "sam3.bundle", exported(sam3_checkpoint))
-
-
-NEEDS_TORCHVISION = (
-    "test_edgetam_names.py::test_a_file_is_the_same",
-    "test_every_stage_agrees_with_the_checkpoint[edgetam]",
-)
-OPEN = ("test_export_file.py::test_a_file_gives_the_bundle", "test_every_stage_of_the_family_builds[sam_bundle]")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what fails without torchvision, and what failed once and is to be looked into."""
-    for item in items:
-        if any(name in item.nodeid for name in (*NEEDS_TORCHVISION, *OPEN)):
-            item.add_marker(pytest.mark.xfail(reason="no torchvision here, or under investigation", strict=False))

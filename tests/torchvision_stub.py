@@ -5,6 +5,7 @@ timm asks for names that a RepViT never calls; Meta's packages call a few, which
 """
 
 import enum
+import functools
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -75,12 +76,13 @@ def import_with_torchvision(name: str) -> types.ModuleType:
             del sys.modules[loaded]
 
 
+@functools.cache
 def import_timm() -> None:
-    """Import timm and transformers' wrapper of it. transformers takes timm for missing where torchvision is, so it is
-    told otherwise."""
-    if "timm" in sys.modules:
-        return
-    import_with_torchvision("timm")
+    """Import timm and transformers' wrapper of it, whoever imported either before.
+
+    transformers takes timm for missing where torchvision is, so it is told otherwise.
+    """
+    timm = import_with_torchvision("timm")
     if importlib.util.find_spec("torchvision") is not None:
         return
     from transformers import utils
@@ -89,7 +91,8 @@ def import_timm() -> None:
     _, message = import_utils.BACKENDS_MAPPING["timm"]
     import_utils.BACKENDS_MAPPING["timm"] = (_yes, message)
     utils.is_timm_available = import_utils.is_timm_available = _yes
-    importlib.import_module("transformers.models.timm_wrapper.modeling_timm_wrapper")
+    wrapper: Any = importlib.import_module("transformers.models.timm_wrapper.modeling_timm_wrapper")
+    wrapper.timm = timm
 
 
 def _yes() -> bool:

@@ -82,4 +82,4 @@ class ExactMasks:
                 "objects better, or take other clips"
             )
         times = msgspec.json.decode(self._times_path.read_bytes(), type=Times)
-        return Outcome(models.exact, figures, times, whole=True)
+        return Outcome(models.exact, figures, times, proved=True)

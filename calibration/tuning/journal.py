@@ -1,6 +1,7 @@
 """What a search has measured, line by line on disk, so that the same command goes on after an interruption."""
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -32,7 +33,7 @@ class Journal:
         self._path = path
         self.times: dict[Key, ModelTimes] = {}
         self.outcomes: dict[tuple[Point, bool], Outcome] = {}
-        entries = self._read()
+        entries = self._whole_lines()
         if not entries or entries[0].request != request:
             self._write(_Entry(request=request), "wb")
             return
@@ -40,7 +41,7 @@ class Journal:
             if entry.model is not None and entry.times is not None:
                 self.times[entry.model] = entry.times
             elif entry.outcome is not None:
-                self.outcomes[entry.outcome.point, entry.outcome.whole] = entry.outcome
+                self.outcomes[entry.outcome.point, entry.outcome.proved] = entry.outcome
 
     def keep_times(self, model: Key, times: ModelTimes) -> None:
         """Keep the times of a model's stages."""
@@ -49,18 +50,19 @@ class Journal:
 
     def keep(self, outcome: Outcome) -> None:
         """Keep the outcome of a trial."""
-        self.outcomes[outcome.point, outcome.whole] = outcome
+        self.outcomes[outcome.point, outcome.proved] = outcome
         self._write(_Entry(outcome=outcome))
 
-    def _read(self) -> list[_Entry]:
-        """Every whole line; a last one that was cut off is left out."""
+    def _whole_lines(self) -> list[_Entry]:
+        """What the lines say, up to one that was cut off, which goes."""
         found: list[_Entry] = []
-        if self._path.exists():
-            for line in self._path.read_bytes().splitlines():
-                try:
-                    found.append(msgspec.json.decode(line, type=_Entry))
-                except msgspec.MsgspecError:
-                    break
+        lines = self._path.read_bytes().splitlines(keepends=True) if self._path.exists() else []
+        for number, line in enumerate(lines):
+            try:
+                found.append(msgspec.json.decode(line, type=_Entry))
+            except msgspec.MsgspecError:
+                os.truncate(self._path, sum(map(len, lines[:number])))
+                break
         return found
 
     def _write(self, entry: _Entry, mode: str = "ab") -> None:

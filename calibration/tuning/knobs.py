@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import product, zip_longest
 
 import msgspec
 from masklet.calibration.tuning.models import Models
@@ -49,8 +49,14 @@ class Knobs:
                     found[Point(form, number, numerics, detail, frames, pointers, update, detection)] = None
         return list(found)
 
-    def alone(self, models: Models) -> Iterator[tuple[str, Point]]:
-        """Points that differ from the exact one in one knob, with the knob's name."""
+    def alone(self, models: Models) -> list[tuple[str, Point]]:
+        """Points that differ from the exact one in one knob, with the knob's name; first one choice of each knob."""
+        turns: dict[str, list[tuple[str, Point]]] = {}
+        for knob, point in self._alone(models):
+            turns.setdefault(knob, []).append((knob, point))
+        return [one for turn in zip_longest(*turns.values()) for one in turn if one is not None]
+
+    def _alone(self, models: Models) -> Iterator[tuple[str, Point]]:
         exact = models.exact
         for number, form in models.names():
             model = models.bundle((number, form)).model

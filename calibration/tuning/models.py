@@ -26,6 +26,7 @@ class Models:
     bundles: Sequence[Bundle]
     threads: int | None
     places: dict[tuple[Key, str], Mapping[str, str]] = field(default_factory=dict)
+    _variants: dict[Key, Bundle] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         first = self.bundles[0].model
@@ -47,7 +48,9 @@ class Models:
     def bundle(self, key: Key) -> Bundle:
         """A bundle with a variant as its first one."""
         number, form = key
-        return self.bundles[number].variant(form)
+        if key not in self._variants:
+            self._variants[key] = self.bundles[number].variant(form)
+        return self._variants[key]
 
     def numerics(self, key: Key) -> list[str]:
         """The numerics of a model that make a difference here."""

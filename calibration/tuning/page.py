@@ -9,7 +9,7 @@ from masklet.calibration.report.page import picture
 from masklet.calibration.scoring.closed_loop import Worst
 from masklet.calibration.tuning.report import Report
 from masklet.calibration.tuning.template import TEMPLATE
-from masklet.calibration.tuning.terminal import sentence
+from masklet.calibration.tuning.terminal import in_words, sentence
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 920, 380, 56, 24, 16, 44  # pixels of the chart
 
@@ -24,6 +24,7 @@ def page(report: Report, worst: Sequence[Worst]) -> str:
     return template.render(
         r=report,
         tiles=_tiles(report),
+        words=in_words(report),
         sentence=None if chosen is None else sentence(report, chosen),
         chart=Markup(chart(report)),
         numbered=list(enumerate(report.tried, start=1)),
@@ -108,5 +109,5 @@ def _stages(report: Report) -> list[tuple[str, float, float, str]]:
 
 def _caption(report: Report, worst: Worst) -> str:
     clip, frame = (-number for number in worst.place)
-    source = "/".join(Path(report.sources[clip]).parts[-2:])
+    source = "/".join(Path(report.proved_on[clip]).parts[-2:])
     return f"{source}, frame {frame}: IoU {1 - worst.difference:.3f}"

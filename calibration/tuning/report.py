@@ -9,7 +9,7 @@ from masklet.calibration.clips.clips import Clip
 from masklet.calibration.report.provenance import Provenance, provenance
 from masklet.calibration.tuning.point import Point
 from masklet.calibration.tuning.search import Search
-from masklet.calibration.tuning.trial import Outcome
+from masklet.calibration.tuning.trial import Outcome, proving
 from masklet.runtime.bundle.tuning import Settings, Step, Tuning
 
 
@@ -17,10 +17,10 @@ class Row(msgspec.Struct, frozen=True):
     """A point that was tried.
 
     name:      its choices in words. knobs: the same by knob.
-    ms, p95:   of a frame, on average and for 95 of 100. predicted_ms: before it ran; None for the exact pipeline.
+    ms, p95:   of a frame, on average and for 95 of 100. predicted_ms: before it ran; None where unknown.
     loss:      points of 100 lost (`Report.by`).
     iou, jf:   mask IoU with the exact pipeline; J&F against true masks in points, None without any.
-    whole:     over all clips.
+    proved:    on the clips that prove (`Report.proved_on`).
     stages:    milliseconds of each stage in a frame. place: the backend of each, where that is not ONNX Runtime.
     """
 
@@ -32,7 +32,7 @@ class Row(msgspec.Struct, frozen=True):
     loss: float
     iou: float
     jf: float | None
-    whole: bool
+    proved: bool
     stages: dict[str, float]
     place: dict[str, str]
 
@@ -48,6 +48,7 @@ class Alone(msgspec.Struct, frozen=True):
 class Report(msgspec.Struct, frozen=True):
     """A search.
 
+    proved_on: the clips on which what was chosen is judged: none that was searched, if there are several.
     by:       "J&F" against true masks, or "IoU" with the exact pipeline.
     chosen:   None where nothing fits. closest: then the points nearest to it, otherwise none.
     limits:   what keeps the closest points from fitting, in words.
@@ -59,6 +60,7 @@ class Report(msgspec.Struct, frozen=True):
     variant: str
     bundles: list[str]
     sources: list[str]
+    proved_on: list[str]
     by: str
     objects: int
     target_ms: float
@@ -86,6 +88,7 @@ def report(search: Search, clips: Sequence[Clip], minutes: float) -> Report:
         variant=model.variant,
         bundles=[str(bundle.root) for bundle in search.models.bundles],
         sources=[clip.source for clip in clips],
+        proved_on=[clip.source for clip in proving(clips)],
         by=exact.by,
         objects=objects_of(clips),
         target_ms=search.goal.target_ms,
@@ -115,11 +118,11 @@ def row(search: Search, outcome: Outcome) -> Row:
         knobs=point.knobs(),
         ms=times.mean,
         p95=times.p95,
-        predicted_ms=search.predicted_ms.get(point),
+        predicted_ms=outcome.predicted_ms,
         loss=outcome.loss,
         iou=figures.iou,
         jf=figures.jf,
-        whole=outcome.whole,
+        proved=outcome.proved,
         stages=times.stages,
         place=search.models.place(point),
     )
@@ -159,10 +162,10 @@ def steps(search: Search, chosen: Point) -> tuple[Step, ...]:
         held = ("form", "bundle", "numerics", "detail")
         return all(getattr(point, name) == getattr(chosen, name) for name in held)
 
-    points = [point for point in search.predicted_ms if same(point)] or [chosen]
-    found = search.prediction.found
-    ms = {p: found[p].times.mean if p in found else search.predicted_ms[p] for p in points}
-    loss = {p: search.prediction.loss(p) for p in points}
+    points = [point for point in search.knobs.points(search.models) if same(point)]
+    found, predict = search.prediction.found, search.prediction
+    ms = {p: found[p].times.mean if p in found else predict.ms(p) for p in points}
+    loss = {p: predict.loss(p) for p in points}
     front: list[Point] = []
     for point in sorted(points, key=lambda p: (ms[p], loss[p])):
         if not front or loss[point] < loss[front[-1]]:
@@ -176,11 +179,7 @@ def objects_of(clips: Sequence[Clip]) -> int:
 
 
 def _error(search: Search) -> float | None:
-    pairs = [
-        (search.predicted_ms[o.point], o.times.mean)
-        for o in search.outcomes
-        if o.point in search.predicted_ms and o.point != search.models.exact
-    ]
+    pairs = [(o.predicted_ms, o.times.mean) for o in search.outcomes if o.predicted_ms is not None]
     return statistics.median(abs(ms - taken) / taken for ms, taken in pairs) if len(pairs) > 1 else None
 
 
@@ -200,7 +199,7 @@ def _limits(search: Search, closest: Sequence[Outcome]) -> str:
     best = closest[0]
     return (
         f"within {goal.target_ms:.1f} ms the best point loses {best.loss:.2f} points of {by}, and {goal.max_loss} are "
-        "allowed; allow more with --max-drop, or more milliseconds"
+        f"allowed; allow more with {'--max-drop' if by == 'J&F' else '--min-iou'}, or more milliseconds"
     )
 
 

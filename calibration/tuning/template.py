@@ -34,8 +34,8 @@ code { font-size: 13px; overflow-wrap: anywhere }
 </style></head><body>
 <h1>{{ r.family }} {{ r.variant }} in {{ '%.1f' | format(r.target_ms) }} ms a frame</h1>
 <p class="soft">{{ r.bundles | join(', ') }}; {{ r.objects }} object{{ '' if r.objects == 1 else 's' }} in
-{{ r.sources | join(', ') }}. Accuracy: {% if r.by == 'J&F' %}J&amp;F against true masks{% else %}mask IoU with the
-exact pipeline; there were no true masks, so that being as wrong as the exact pipeline counts as right{% endif %}.</p>
+{{ r.sources | join(', ') }}. {{ words }}{% if r.by == 'IoU' %}: being as wrong as the exact pipeline counts as
+right{% endif %}.</p>
 <div class="tiles">
 {% for value, name in tiles %}<div class="card"><b>{{ value }}</b><span>{{ name }}</span></div>{% endfor %}
 </div>
@@ -55,8 +55,8 @@ chart lie on its lower edge.</p></section>
 {% for one in r.alone %}<tr><td class="words">{{ one.knob }}</td><td class="words">{{ one.row.name }}</td>
 <td>{{ '%.1f' | format(one.row.ms) }}</td><td>{{ '%.2f' | format(one.speed) }}</td>
 <td>{{ '%+.2f' | format(one.row.loss) }}</td><td>{{ '%.4f' | format(one.row.iou) }}</td></tr>{% endfor %}</table>
-<p class="soft">All other knobs as in the exact pipeline, {{ r.exact.name }}, {{ '%.1f' | format(r.exact.ms) }} ms. On a
-part of the clips.</p></section>
+<p class="soft">All other knobs as in the exact pipeline, {{ r.exact.name }}, {{ '%.1f' | format(r.exact.ms) }} ms. On
+the part that was searched.</p></section>
 {% if stages %}<section class="card"><h2>Where the time goes</h2>
 <table><tr><th class="words">stage</th><th>exact, ms a frame</th><th>chosen, ms a frame</th>
 <th class="words">runs on</th></tr>{% for name, exact, chosen, place in stages %}<tr><td class="words">{{ name }}</td>
@@ -68,14 +68,15 @@ src="{{ low }}"><img alt="difference" src="{{ differ }}"><figcaption>{{ name }}<
 <p class="soft">Red: only in the exact pipeline's mask; blue: only in the chosen point's.</p></section>{% endif %}
 <section class="card"><h2>Points</h2>
 <table><tr><th></th><th class="words">choice</th><th>ms</th><th>95 of 100</th><th>predicted</th>
-<th>{{ r.by }} lost</th><th>J&amp;F</th><th>IoU</th><th class="words">clips</th></tr>
+<th>{{ r.by }} lost</th><th>J&amp;F</th><th>IoU</th><th class="words">on what</th></tr>
 {% for number, row in numbered %}<tr class="{{ 'chosen' if r.chosen and row.name == r.chosen.name else 'front'
 if row.name in on_front else '' }}"><td>{{ number }}</td><td class="words">{{ row.name }}</td>
 <td>{{ '%.1f' | format(row.ms) }}</td>
 <td>{{ '%.1f' | format(row.p95) }}</td>
 <td>{{ '' if row.predicted_ms is none else '%.1f' | format(row.predicted_ms) }}</td>
 <td>{{ '%+.2f' | format(row.loss) }}</td><td>{{ '' if row.jf is none else '%.2f' | format(row.jf) }}</td>
-<td>{{ '%.4f' | format(row.iou) }}</td><td class="words">{{ 'all' if row.whole else 'a part' }}</td></tr>{% endfor %}
+<td>{{ '%.4f' | format(row.iou) }}</td>
+<td class="words">{{ 'proved' if row.proved else 'searched' }}</td></tr>{% endfor %}
 </table>{% if r.error is not none %}<p class="soft">Predicted and measured latency differ by
 {{ '%.1f' | format(100 * r.error) }} % (median).</p>{% endif %}</section>
 <p class="soft">{{ r.measured }}</p>

@@ -27,13 +27,23 @@ def show(report: Report) -> None:
         mark = "chosen" if report.chosen is not None and each.name == report.chosen.name else ""
         front.add_row(mark, each.name, *_numbers(each, f"{report.exact.ms / max(each.ms, 1e-6):.2f}x"))
     console.print(front)
+    console.print(f"{in_words(report)}; * on the part that was searched", highlight=False)
     if report.error is not None:
-        console.print(
-            f"{len(report.tried)} points tried; predicted and measured latency differ by {report.error:.1%} (median)",
-            highlight=False,
-        )
+        console.print(f"predicted and measured latency differ by {report.error:.1%} (median)", highlight=False)
+    for row in report.closest:
+        console.print(f"closest: {sentence(report, row)}", highlight=False)
     if report.chosen is not None:
         console.print(sentence(report, report.chosen), highlight=False)
+
+
+def in_words(report: Report) -> str:
+    """How many points were tried, and on what the accuracy was judged."""
+    count, searched = len(report.proved_on), len(report.sources) - len(report.proved_on)
+    where = f"{count} clips that were not searched" if count > 1 else "a clip that was not searched"
+    if not searched:
+        where = "the clip that was searched, since there was no other"
+    against = "true masks" if report.by == "J&F" else "the exact pipeline, since there were no true masks"
+    return f"{len(report.tried)} points tried; accuracy against {against}, on {where}"
 
 
 def sentence(report: Report, row: Row) -> str:
@@ -55,4 +65,4 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def _numbers(row: Row, speed: str) -> tuple[str, str, str, str]:
-    return f"{row.ms:.1f}", speed, f"{row.loss:+.2f}{'' if row.whole else ' *'}", f"{row.iou:.4f}"
+    return f"{row.ms:.1f}", speed, f"{row.loss:+.2f}{'' if row.proved else ' *'}", f"{row.iou:.4f}"

@@ -38,12 +38,17 @@ class Times(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What a trial came to. whole: over all clips, not the first part of them."""
+    """What a trial came to.
+
+    proved:       on the clips that prove, not on those that are searched (`searched`, `proving`).
+    predicted_ms: of a frame, before the point was first tried; None where nothing was known of it.
+    """
 
     point: Point
     figures: Figures
     times: Times
-    whole: bool
+    proved: bool
+    predicted_ms: float | None = None
 
     @property
     def by(self) -> str:
@@ -68,9 +73,10 @@ class Trial:
     exact: Sequence[MaskLines]
     clock: Clock = time.perf_counter
 
-    def run(self, point: Point, *, whole: bool, progress: Callable[[int], None]) -> tuple[Outcome, Evaluation]:
-        """Run a point over all clips, or over the first part of them. progress: called with frames done."""
-        clips = list(self.clips) if whole else first_part(self.clips)
+    def run(self, point: Point, *, proved: bool, progress: Callable[[int], None]) -> tuple[Outcome, Evaluation]:
+        """Run a point over the clips that prove, or over those that are searched. progress: called with frames done."""
+        clips = proving(self.clips) if proved else searched(self.clips)
+        exact = self.exact[-len(clips) :] if proved else self.exact[: len(clips)]
         timed: list[TimedFrames] = []
         with self.models.open(point, lambda session: timed_session(session, timed, self.clock)) as sessions:
 
@@ -78,9 +84,9 @@ class Trial:
                 timed.append(TimedFrames())
                 return timed[-1].follow(tracker_of(point, clip, sessions), clip, self.clock)
 
-            found = judge(clips, self.exact[: len(clips)], frames, progress)
+            found = judge(clips, exact, frames, progress)
         filled = 1 + (sessions.model.memory.recent_frames if sessions.model.memory else 0)
-        return Outcome(point, found.figures, times_of(timed, filled), whole), found
+        return Outcome(point, found.figures, times_of(timed, filled), proved), found
 
 
 def tracker_of(point: Point, clip: Clip, sessions: Sessions) -> Tracker:
@@ -89,8 +95,13 @@ def tracker_of(point: Point, clip: Clip, sessions: Sessions) -> Tracker:
     return replace(clip, found_with=found_with).wanted.tracker(sessions, point.options)
 
 
-def first_part(clips: Sequence[Clip]) -> list[Clip]:
-    """A third of the clips, and of a single one the first third of its frames, ten at least."""
+def proving(clips: Sequence[Clip]) -> list[Clip]:
+    """The clips that prove what a search has found: those that were not searched, or all of a single clip."""
+    return list(clips[len(searched(clips)) :]) if len(clips) > 1 else list(clips)
+
+
+def searched(clips: Sequence[Clip]) -> list[Clip]:
+    """The clips that are searched: the first third; of a single clip the first third of its frames, at least ten."""
     if len(clips) > 1:
         return list(clips[: -(-len(clips) // 3)])
     (clip,) = clips

@@ -18,8 +18,8 @@ from masklet.calibration.tuning.models import Models
 from masklet.calibration.tuning.page import page
 from masklet.calibration.tuning.report import Report, paths, report, tuning
 from masklet.calibration.tuning.search import Goal, Search
-from masklet.calibration.tuning.terminal import sentence, show
-from masklet.calibration.tuning.trial import Trial
+from masklet.calibration.tuning.terminal import show
+from masklet.calibration.tuning.trial import Outcome, Trial
 from masklet.calibration.tuning.write import write_tuned
 from masklet.runtime.bundle.bundle import BundleChoice
 from masklet.runtime.bundle.writer import check_destination
@@ -33,7 +33,7 @@ Tell = Callable[[str, int, int | None], None]
 
 @dataclass(frozen=True, slots=True)
 class TuneRequest:
-    """What to tune. others: bundles of the same model, such as an INT8 one. max_loss: None for the usual."""
+    """What to tune. others: bundles of the same model, such as an INT8 one. minutes: within which the search ends."""
 
     bundle: BundleChoice
     others: tuple[Path, ...]
@@ -53,6 +53,7 @@ def run_tune(request: TuneRequest, clips: Sequence[Clip], truths: Sequence[Path]
     Raises CalibrationError where nothing fits, after the closest points were reported.
     """
     others = [replace(request.bundle, root=root, variant=None) for root in request.others]
+    begun = time.perf_counter()
     models = Models([choice.load() for choice in (request.bundle, *others)], request.threads)
     check_destination(request.output, request.force)
     if request.html is not None:
@@ -61,23 +62,29 @@ def run_tune(request: TuneRequest, clips: Sequence[Clip], truths: Sequence[Path]
         clips = [replace(clip, truth=open_truth(path)) for clip, path in zip(clips, truths, strict=True)]
     for remark in check_clips(clips, models.bundles[0]):
         typer.echo(f"masklet: {remark}", err=True)
-    begun = time.perf_counter()
-    with _work_folder(request.output) as folder, _progress() as tell:
-        search = _search(request, models, clips, truths, folder, tell)
+    with _work_folder(request.output) as folder:
+        with _progress() as tell:
+            search = _search(request, models, clips, truths, folder, tell, begun + 60 * request.minutes)
+            chosen = search.chosen()
+            worst = [] if chosen is None else search.evaluation(chosen).worst
         found = report(search, clips, (time.perf_counter() - begun) / 60)
-        chosen = search.chosen()
-        evaluation = None if chosen is None else search.best.get(chosen.point)
-        _write_reports(request, found, page(found, evaluation.worst if evaluation else []))
+        _write_reports(request, found, page(found, worst))
         show(found)
         if chosen is None:
-            raise CalibrationError(f"{request.output} was not written: {found.limits}; {_closest(found)}")
+            raise CalibrationError(f"{request.output} was not written: {found.limits}")
         bundle = models.bundle((chosen.point.bundle, chosen.point.form))
         write_tuned(bundle, tuning(search, chosen, clips), request.output, replace=request.force)
     typer.echo(f"{request.output}: run it as it is, `masklet run {request.output} SOURCE`")
 
 
 def _search(
-    request: TuneRequest, models: Models, clips: Sequence[Clip], truths: Sequence[Path], folder: Path, tell: Tell
+    request: TuneRequest,
+    models: Models,
+    clips: Sequence[Clip],
+    truths: Sequence[Path],
+    folder: Path,
+    tell: Tell,
+    end_s: float,
 ) -> Search:
     exact = ExactMasks(folder, clips)
     key = request_key(models, clips, truths)
@@ -88,14 +95,23 @@ def _search(
     model = models.bundles[0].model
     knobs = Knobs.of(model, phrases=bool(clips[0].concepts))
     trial = Trial(models, clips, exact.masks())
-    goal = Goal(request.target_ms, request.max_loss, 60 * request.minutes)
-    search = Search(models, knobs, trial, goal, journal, tell)
-    search.run(clips, exact.outcome(models))
+    outcome = exact.outcome(models)
+    typer.echo(f"masklet: {_beforehand(outcome, end_s - time.perf_counter())}", err=True)
+    search = Search(models, knobs, trial, Goal(request.target_ms, request.max_loss), journal, tell, end_s)
+    search.run(clips, outcome)
     return search
 
 
-def _closest(found: Report) -> str:
-    return "closest: " + "; ".join(sentence(found, row) for row in found.closest)
+def _beforehand(exact: Outcome, left_s: float) -> str:
+    """What the search will take, in words."""
+    per_point = exact.figures.frames * exact.times.mean / 1e3
+    count = max(0, int(left_s / max(per_point / 3, 1e-3)))
+    many = "hundreds of" if count > 200 else f"about {count}"
+    few = "; that is too few for a good answer, allow more --minutes or shorten the clips with --end" * (count < 20)
+    return (
+        f"the exact pipeline takes {exact.times.mean:.1f} ms a frame; the search ends within {left_s / 60:.1f} minutes "
+        f"and can try {many} points in that time{few}"
+    )
 
 
 def _write_reports(request: TuneRequest, found: Report, html: str) -> None:

@@ -2,10 +2,12 @@
 
 The ordinary tracker runs over the first frames of the source, once for each number of objects, with copies of the
 prompt. Frame t after the prompt attends to t memory frames, up to the model's limit, so one pass covers all numbers of
-memory frames. Passes with different numbers of objects alternate.
+memory frames and gives one frame of each. Passes with different numbers of objects alternate, LEAST_ROUNDS times at
+least, then until MOST_ROUNDS are done or BUDGET_S has passed.
 """
 
 import re
+import time
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
@@ -20,7 +22,8 @@ from masklet.runtime.prompts.prompts import Prompt
 from masklet.runtime.results import Frame
 from masklet.runtime.tracking.video_tracker import VideoTracker
 
-ROUNDS = 3
+LEAST_ROUNDS, MOST_ROUNDS = 5, 15
+BUDGET_S = 60.0
 _AXIS = re.compile(r"(objects|memory)=(\d+(?:,\d+)*)")
 
 
@@ -32,7 +35,10 @@ class Sweep(msgspec.Struct, frozen=True):
 
 
 class Point(msgspec.Struct, frozen=True):
-    """Medians at one size. `frame_ms` is from preprocessing to masks, without capture."""
+    """Medians at one size. `frame_ms` is from preprocessing to masks, without capture.
+
+    spread_ms: the interquartile range of `frame_ms`; None in older reports.
+    """
 
     objects: int
     memories: int
@@ -40,6 +46,7 @@ class Point(msgspec.Struct, frozen=True):
     frame_ms: float
     host_ms: float
     stages_ms: dict[str, float]
+    spread_ms: float | None = None
 
 
 class Growth(msgspec.Struct, frozen=True):
@@ -100,19 +107,23 @@ def grow(
     frames: Iterable[Frame],
     prompts: Sequence[Prompt],
     sweep: Sweep,
-    rounds: int = ROUNDS,
+    budget_s: float = BUDGET_S,
 ) -> Growth:
     """Run a sweep that was checked.
 
     tracker: makes a new tracker on sessions that `recorder` has wrapped.
     prompts: for the first frame, used in turn.
+    budget_s: time after which no new round begins, once LEAST_ROUNDS are done.
     Raises MaskletError if the source ends too early.
     """
+    began_s = time.monotonic()
     clip = list(islice(frames, max(sweep.memory) + 1))
     if len(clip) <= max(sweep.memory):
         raise MaskletError(f"--sweep memory={max(sweep.memory)}: the source ended after {len(clip)} frames")
     found: dict[tuple[int, int], list[FrameTimes]] = {}
-    for _ in range(rounds):
+    for done in range(MOST_ROUNDS):
+        if done >= LEAST_ROUNDS and time.monotonic() - began_s > budget_s:
+            break
         for objects in sweep.objects:
             for times in _pass(tracker(), recorder, clip, prompts, objects):
                 if times.memories in sweep.memory:
@@ -124,13 +135,15 @@ def point(objects: int, memories: int, frames: Sequence[FrameTimes]) -> Point:
     """The medians of the frames of one size."""
     by_frame = [totals(frame) for frame in frames]
     stages = dict.fromkeys(call.stage for frame in frames for call in frame.calls)
+    frame_ms = [(frame.masks_ns - frame.captured_ns) / 1e6 for frame in frames]
     return Point(
         objects,
         memories,
         len(frames),
-        frame_ms=median([frame.masks_ns - frame.captured_ns for frame in frames]) / 1e6,
+        frame_ms=median(frame_ms),
         host_ms=median([sum(by_name.get(name, 0) for name in HOST) for by_name in by_frame]) / 1e6,
         stages_ms={name: median([by_name.get(name, 0) for by_name in by_frame]) / 1e6 for name in stages},
+        spread_ms=float(np.subtract(*np.percentile(frame_ms, (75, 25)))),
     )
 
 

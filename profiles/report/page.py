@@ -5,9 +5,10 @@ from html import escape
 from typing import Any
 
 import msgspec
+from masklet.profiles.recording.operators import StageOperators
 from masklet.profiles.report import charts
 from masklet.profiles.report.report import Report
-from masklet.profiles.report.terminal import PERCENTILES, device_lines, headline
+from masklet.profiles.report.terminal import PERCENTILES, SLOWEST_NODES, device_lines, headline
 from masklet.profiles.report.verdict import doubts, verdict
 from rich.text import Text
 
@@ -94,6 +95,8 @@ def _cards(report: Report) -> Iterable[str]:
     yield _card("Parts of a frame", _parts_table(report), wide=True)
     if report.roofline:
         yield _card("Arithmetic and traffic", _roofline_table(report), wide=True)
+    if report.operators:
+        yield _card(f"Operators of {report.operators.stage}", _operators_table(report.operators), wide=True)
     yield _card("Measured on", _facts(report), wide=True)
 
 
@@ -130,6 +133,13 @@ def _roofline_table(report: Report) -> str:
     ]
     head = ["stage", "at", "calls", "GFLOP", "MB", "p50 ms", "limit ms", "GFLOP/s", "of the limit", "bound by"]
     return _table(head, rows)
+
+
+def _operators_table(found: StageOperators) -> str:
+    rows = [[one.name, one.nodes, f"{one.ms:.3f}", f"{one.share:.1%}"] for one in found.operators]
+    nodes = [[one.label, 1, f"{one.ms:.3f}", f"{one.share:.1%}"] for one in found.nodes[:SLOWEST_NODES]]
+    head = ["nodes", "ms", "share"]
+    return _table(["operator", *head], rows) + _table(["slowest nodes", *head], nodes)
 
 
 def _facts(report: Report) -> str:

@@ -7,6 +7,7 @@ import msgspec
 from masklet.profiles.machine.device import Conditions, Device
 from masklet.profiles.model.growth import Growth
 from masklet.profiles.model.roofline import Roofline
+from masklet.profiles.recording.operators import StageOperators
 from masklet.profiles.recording.phases import PHASES, host_ns, order, spans, totals
 from masklet.profiles.recording.statistics import Latency, latency, median
 from masklet.profiles.recording.timeline import FrameTimes
@@ -112,6 +113,7 @@ class Report(msgspec.Struct, frozen=True):
     slowest: ShownFrame
     roofline: Roofline | None = None
     growth: Growth | None = None
+    operators: StageOperators | None = None
     schema: int = SCHEMA
 
     @property

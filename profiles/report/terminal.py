@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from masklet.profiles.model.growth import Growth
 from masklet.profiles.model.roofline import Roofline
+from masklet.profiles.recording.operators import StageOperators
 from masklet.profiles.recording.phases import SINK
 from masklet.profiles.recording.statistics import Latency
 from masklet.profiles.recording.timeline import Recorder
@@ -13,6 +14,8 @@ from masklet.profiles.report.verdict import doubts, verdict
 from rich.console import Console
 from rich.table import Table
 
+SLOWEST_NODES = 10
+LEAST_SHARE = 0.005  # of a stage, for an operator to be listed
 BAR = 20  # characters of the bar of a whole frame
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 PERCENTILES = ("p50", "p90", "p95", "p99", "max")
@@ -33,6 +36,8 @@ def show(report: Report, console: Console) -> None:
             console.print(line, soft_wrap=True)
     if report.growth:
         console.print(growth_table(report.growth))
+    if report.operators:
+        console.print(operators_table(report.operators))
     for line in device_lines(report):
         console.print(line, soft_wrap=True, highlight=False)
 
@@ -119,11 +124,31 @@ def growth_table(growth: Growth) -> Table:
     ]
     table = Table(title=f"Growth: {', '.join(lines) or 'one size'}", title_justify="left", box=None, pad_edge=False)
     stages = list(growth.points[0].stages_ms)
-    for name in ("objects", "memory frames", "frames", "frame ms", "host ms", *stages):
+    for name in ("objects", "memory frames", "frames", "frame ms", "spread", "host ms", *stages):
         table.add_column(name, justify="right")
     for p in growth.points:
-        times = (p.frame_ms, p.host_ms, *(p.stages_ms.get(name, 0.0) for name in stages))
-        table.add_row(str(p.objects), str(p.memories), str(p.frames), *(f"{ms:.2f}" for ms in times))
+        times = (p.host_ms, *(p.stages_ms.get(name, 0.0) for name in stages))
+        spread = "" if p.spread_ms is None else f"{p.spread_ms:.2f}"
+        sizes = (str(p.objects), str(p.memories), str(p.frames), f"{p.frame_ms:.2f}", spread)
+        table.add_row(*sizes, *(f"{ms:.2f}" for ms in times))
+    return table
+
+
+def operators_table(found: StageOperators) -> Table:
+    """One row per operator of a stage that takes LEAST_SHARE of it, then the SLOWEST_NODES."""
+    at = " ".join(f"{symbol}={size}" for symbol, size in found.sizes.items())
+    title = f"Operators of {found.stage}{f' at {at}' if at else ''}: medians of {found.runs} runs"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table.add_column("operator")
+    for name in ("nodes", "ms", "share"):
+        table.add_column(name, justify="right")
+    table.add_column("", width=BAR)
+    for one in found.operators:
+        if one.share >= LEAST_SHARE:
+            table.add_row(one.name, str(one.nodes), f"{one.ms:.3f}", f"{one.share:.1%}", bar(one.share))
+    table.add_row("slowest nodes:", style="dim")
+    for node in found.nodes[:SLOWEST_NODES]:
+        table.add_row(node.label, "", f"{node.ms:.3f}", f"{node.share:.1%}", bar(node.share))
     return table
 
 

@@ -31,6 +31,7 @@ def show(bundle: Bundle, banks: Mapping[str, int], *, as_json: bool, placements:
         Text(f"{model.family} {model.variant}", "bold"),
         f", {model.pipeline}, from {bundle.manifest.checkpoint.name}",
         sep="",
+        soft_wrap=True,  # a path stays whole
     )
     height, width = model.preprocess.hw
     console.print(f"input {width} x {height} ({model.preprocess.resize}), {_size(bundle_bytes(bundle))} on disk")

@@ -31,9 +31,8 @@ from masklet.runtime.streams.wake_up import WakeUp
 from masklet.runtime.streams.writer import OnWritten
 from masklet.runtime.tracking.known_policies import policy_of
 from masklet.runtime.tracking.memory_detail import block_memory
-from masklet.runtime.tracking.tracker import CorrectableTracker, Tracker
+from masklet.runtime.tracking.tracker import Tracker
 from masklet.runtime.tracking.update_interval import check_update_interval
-from masklet.runtime.tracking.video_tracker import VideoTracker
 from masklet.runtime.view.opening import open_view
 from masklet.runtime.view.watched_stream import Steering
 from rich.console import Console
@@ -157,7 +156,8 @@ def _stream(
 
     if watched is None:
         return _plain_stream(one, tracker, outputs, wake_up, written, None)
-    pace = _pace(one, tracker, wake_up)
+    idle = not (trackers.concepts or tracker.object_ids or one.prompts.frames)
+    pace = _pace(one, wake_up, paused=idle)
     look_for = trackers.looking_for if trackers.finds_concepts else None
     steered = SteeredTracker(tracker, one.prompts, look_for, wake_up.set if pace is None else pace.step)
     stream = _plain_stream(one, steered, Sinks([watched, outputs]), wake_up, written, pace)
@@ -182,9 +182,8 @@ def _plain_stream(
     )
 
 
-def _pace(one: Opened, tracker: CorrectableTracker, wake_up: WakeUp) -> Pace | None:
-    """The pace of a file, which waits at its first frame if there is nothing to track yet; live sources do not wait."""
+def _pace(one: Opened, wake_up: WakeUp, *, paused: bool) -> Pace | None:
+    """The pace of a file, which waits at its first frame if `paused`; live sources do not wait."""
     if one.source.frames is None or one.policy is not Policy.EVERY:
         return None
-    idle = isinstance(tracker, VideoTracker) and not tracker.object_ids and not one.prompts.frames
-    return Pace(wake_up, one.source.fps, paused=idle)
+    return Pace(wake_up, one.source.fps, paused=paused)

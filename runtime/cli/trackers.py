@@ -44,10 +44,8 @@ class Trackers:
 
     def of(self, one: Opened) -> CorrectableTracker:
         """The tracker with which a stream starts, or continues from its state."""
-        if self._options.concepts:
-            return self.looking_for(self._options.concepts)
-        tracker = self._prompted()
-        if one.state is not None:
+        tracker = self.looking_for(self._options.concepts)
+        if one.state is not None and isinstance(tracker, VideoTracker):
             tracker.restore(one.state.tracker)
         if self._options.target_fps is None or self._tuning is None:
             return tracker
@@ -55,7 +53,7 @@ class Trackers:
         stepped = partial(self._stepped, one.number)
         return BudgetedTracker(tracker, steps, first, 1e3 / self._options.target_fps, stepped)
 
-    def looking_for(self, concepts: tuple[Concept, ...]) -> CorrectableTracker:
+    def looking_for(self, concepts: tuple[Concept, ...]) -> VideoTracker | ConceptTracker:
         """A tracker that finds concepts, or tracks prompted objects only if there are no concepts.
 
         Raises PromptError for a concept that cannot be found, StateError if its state would have to be saved.

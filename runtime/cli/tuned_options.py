@@ -16,14 +16,13 @@ from masklet.runtime.tracking.memory_limits import MemoryLimits
 def with_tuning(options: RunOptions, bundle: Bundle, tell: Callable[[str], None]) -> RunOptions:
     """The options of a run, with a bundle's tuned settings where nothing was given. tell: is told that in one line.
 
-    Raises BundleError for --target-fps with a bundle that was not tuned.
+    Raises BundleError for --target-fps with a bundle that was not tuned, or with --untuned.
     """
     tuning = bundle.manifest.tuning
-    if tuning is None:
-        if options.target_fps is not None:
-            raise BundleError(f"{bundle.root}: --target-fps is for bundles that `masklet tune` wrote; tune it first")
-        return options
-    if options.untuned:
+    if options.target_fps is not None and (tuning is None or options.untuned):
+        why = "leave out --untuned" if tuning is not None else "tune it first, or leave the option out"
+        raise BundleError(f"{bundle.root}: --target-fps steps along what `masklet tune` wrote into a bundle; {why}")
+    if tuning is None or options.untuned:
         return options
     tell(_in_words(tuning))
     settings, given = tuning.settings, options.limits
@@ -66,7 +65,9 @@ def _in_words(tuning: Tuning) -> str:
     words = [settings.memory_detail or "", f"{len(settings.place)} stages placed" if settings.place else ""]
     attending = settings.attending
     words += [f"{attending.memory_frames} recent frames" if attending.memory_frames else ""]
+    words += [f"{attending.pointers} pointers" if attending.pointers else ""]
     words += [f"update every {attending.update_interval} frames" if attending.update_interval > 1 else ""]
+    words += [f"detection every {attending.detection_interval} frames" if attending.detection_interval > 1 else ""]
     chosen = ", ".join(filter(None, words)) or "as it is"
     here = this_machine(settings.threads or 0).cpu
     elsewhere = "" if here.startswith(tuning.cpu) else f"; tuned on {tuning.cpu}, here times differ"

@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 from masklet.runtime.backends.sessions import Sessions
 from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.tuning import Attending
 from masklet.runtime.concepts.concept import Concept, concepts_of
 from masklet.runtime.concepts.delayed_results import PendingConcepts
 from masklet.runtime.concepts.detector import ConceptDetector, Detections
@@ -159,6 +160,12 @@ class ConceptTracker:
         for object_id, prompt in prompts.items():
             self._prompted(object_id, prompt)
         return self._due(self.delay)
+
+    def attend(self, attending: Attending) -> None:
+        """Attend to as many frames and pointers from the next frame on, and run the detector as often."""
+        bank = self._masklets.bank
+        bank.limits = replace(bank.limits, frames=attending.memory_frames, pointers=attending.pointers)
+        self._options = replace(self._options, detection_interval=attending.detection_interval)
 
     def finish(self) -> list[FrameResult]:
         """The results that are still delayed; call it after the last frame of a source."""

@@ -61,6 +61,7 @@ class SinkKind:
     order:     order of the sinks; a frame is written to the lowest first.
     options:   what else can be asked of it.
     times_stages: whether it logs the latencies of stages, which are timed then.
+    rotates: whether --rotate begins a new file of it.
     """
 
     option: Option
@@ -70,6 +71,7 @@ class SinkKind:
     order: int = 100
     options: tuple[Option, ...] = ()
     times_stages: bool = False
+    rotates: bool = False
 
     @property
     def name(self) -> str:

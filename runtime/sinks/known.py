@@ -4,6 +4,7 @@ from masklet.runtime.discovery import find_in
 from masklet.runtime.option import Option
 from masklet.runtime.sinks import kinds
 from masklet.runtime.sinks.kind import SinkKind
+from masklet.runtime.sinks.rotation import KEEP_PARTS, ROTATE
 
 
 def sink_kinds() -> list[SinkKind]:
@@ -13,5 +14,5 @@ def sink_kinds() -> list[SinkKind]:
 
 
 def sink_options() -> list[Option]:
-    """The further options that kinds of sinks declare."""
-    return [option for kind in sink_kinds() for option in kind.options]
+    """The further options that kinds of sinks declare, and those of rotation, which several kinds share."""
+    return [*(option for kind in sink_kinds() for option in kind.options), ROTATE, KEEP_PARTS]

@@ -10,7 +10,9 @@ from masklet.runtime.errors import SinkError
 from masklet.runtime.prompts.prompts import Schedule
 from masklet.runtime.sinks.kind import OnResume, Opening, SinkKind, StagesSince, Target
 from masklet.runtime.sinks.known import sink_kinds
-from masklet.runtime.sinks.sink import Sinks
+from masklet.runtime.sinks.output_file import STANDARD_OUTPUT
+from masklet.runtime.sinks.rotation import Rotated, Rotation
+from masklet.runtime.sinks.sink import Sink, Sinks
 from typing_extensions import Self
 
 
@@ -40,17 +42,31 @@ class Outputs:
 
         prompts: prompts of the run, for sinks that show them. stages: latencies of stages, for those that log them.
         """
+        opening = Opening(fps, self.keep, self.settings, prompts or {}, stages)
         with ExitStack() as on_failure:
-            sinks = []
+            sinks: list[Sink] = []
             for kind, target in self._chosen():
-                sinks.append(kind.open(target, Opening(fps, self.keep, self.settings, prompts or {}, stages)))
+                sinks.append(self._open(kind, target, opening))
                 on_failure.callback(sinks[-1].close)
             on_failure.pop_all()
         return Sinks(sinks)
 
+    def _open(self, kind: SinkKind, target: Target, opening: Opening) -> Sink:
+        rotation = Rotation.of(self.settings)
+        if rotation is None or not kind.rotates:
+            return kind.open(target, opening)
+
+        def anew(keep: int | None) -> Sink:
+            return kind.open(target, replace(opening, keep=keep))
+
+        return Rotated(Path(target), rotation, anew, opening.keep)
+
     def check_folders(self) -> None:
         """Raise SinkError for an output that cannot be written, before anything is replaced."""
+        rotation = Rotation.of(self.settings)
         for kind, target in self._chosen():
+            if rotation is not None and kind.rotates and target == STANDARD_OUTPUT:
+                raise SinkError("--rotate needs files; standard output cannot be rotated")
             kind.check(target)
 
     def spare(self, source: str) -> None:

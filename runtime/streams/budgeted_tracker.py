@@ -3,18 +3,26 @@
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
-from masklet.runtime.bundle.tuning import Step
+from masklet.runtime.bundle.tuning import Attending, Step
 from masklet.runtime.prompts.prompts import Prompt
 from masklet.runtime.results import Frame, FrameResult
 from masklet.runtime.tracking.snapshot import ObjectSnapshot, TrackerSnapshot
-from masklet.runtime.tracking.tracker import Pending
-from masklet.runtime.tracking.video_tracker import VideoTracker
+from masklet.runtime.tracking.tracker import CorrectableTracker, Pending
 
 WINDOW = 24  # frames over which time is averaged: a multiple of the usual update intervals
 ROOM = 0.9  # share of the budget that a slower step may be expected to take before it is taken
 
 Stepped = Callable[[int, str], None]  # is told the step that is taken, from 0, the most accurate, and why
+
+
+class AttendingTracker(CorrectableTracker, Protocol):
+    """A tracker whose settings may change between two frames."""
+
+    def attend(self, attending: Attending) -> None:
+        """Take other settings from the next frame on."""
+        ...
 
 
 class BudgetedTracker:
@@ -30,7 +38,7 @@ class BudgetedTracker:
 
     def __init__(
         self,
-        tracker: VideoTracker,
+        tracker: AttendingTracker,
         steps: Sequence[Step],
         first: int,
         target_ms: float,
@@ -100,5 +108,8 @@ def in_words(step: Step) -> str:
         f"{attending.memory_frames} recent frames" if attending.memory_frames else "all recent frames",
         f"{attending.pointers} pointers" if attending.pointers else "",
         f"objects are segmented every {attending.update_interval} frames" if attending.update_interval > 1 else "",
+        f"phrases are searched for every {attending.detection_interval} frames"
+        if attending.detection_interval > 1
+        else "",
     ]
     return ", ".join(filter(None, words))

@@ -8,6 +8,7 @@ from typing import Any
 from masklet.runtime.sinks.json_lines import WrittenMasks, written_masks
 from masklet.runtime.sinks.kind import OnResume
 from masklet.runtime.sinks.outputs import Outputs
+from masklet.runtime.sinks.rotation import finished_parts
 from masklet.runtime.sources.source import Source
 from masklet.runtime.streams.state import StreamState
 
@@ -29,12 +30,35 @@ def go_on_with(outputs: Outputs, state: StreamState, *, finite: bool) -> tuple[O
     """
     there = WrittenMasks()
     for target in outputs.chosen(OnResume.APPEND).values():
-        if Path(target).is_file():
-            there = written_masks(Path(target), state.frame_index if finite else None)
+        path = Path(target)
+        if finite:
+            _reopen(path, state.frame_index)
+        if path.is_file():
+            there = written_masks(path, state.frame_index if finite else None)
             outputs = replace(outputs, keep=there.size)
+        if there.frame is None:
+            there = _last_finished(path)
     part = max(state.frame_index, there.frame or 0) + 1
     parts = {name: next_part(Path(target), part) for name, target in outputs.chosen(OnResume.NEXT_PART).items()}
     return replace(outputs, targets={**outputs.targets, **parts}), there
+
+
+def _reopen(path: Path, frame: int) -> None:
+    """Make the finished file that holds a frame the current one again: what was written after it is written again."""
+    parts = list(finished_parts(path).values())
+    if not parts or (path.is_file() and written_masks(path, frame).frame == frame):
+        return
+    holds = [n for n, part in enumerate(parts) if written_masks(part, frame).frame == frame]
+    if holds:
+        for later in parts[holds[-1] + 1 :]:
+            later.unlink()
+        parts[holds[-1]].replace(path)
+
+
+def _last_finished(path: Path) -> WrittenMasks:
+    """The last frame of the newest finished file, for a current file that has no frame yet."""
+    parts = list(finished_parts(path).values())
+    return replace(written_masks(parts[-1], None), size=0) if parts else WrittenMasks()
 
 
 def next_part(path: Path, frame: int) -> Path:

@@ -60,7 +60,9 @@ def policy_text(policy: MemoryPolicy[Any, Any]) -> str:
 
 
 def bank_bytes(model: ModelSpec, memory: Memory = None) -> int:
-    """Bytes of a full memory bank for one object: spatial memories and object pointers."""
+    """Bytes of a full memory bank for one object: spatial memories and object pointers; 0 for an image model."""
+    if model.memory is None:
+        return 0
     slots = policy_of(model, memory).slots
     attention = {t.name: t for t in model.stage("memory_attention").inputs}
     sizes = {"objects": 1, "memories": slots.memories, "pointers": slots.pointers}

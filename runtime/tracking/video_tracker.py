@@ -1,7 +1,7 @@
 """VideoTracker: tracks prompted objects frame by frame, without look-ahead (SAM 2's PVS task)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from masklet.runtime.backends.sessions import Sessions
@@ -161,8 +161,8 @@ class VideoTracker:
 
     def attend(self, attending: Attending) -> None:
         """Attend to as many frames and pointers from the next frame on, and segment objects as often."""
-        detail = None if self._options.limits is None else self._options.limits.detail
-        self._bank.limits = MemoryLimits(attending.memory_frames, attending.pointers, detail)
+        bank = self._bank
+        bank.limits = replace(bank.limits, frames=attending.memory_frames, pointers=attending.pointers)
         self._updates.interval = attending.update_interval
 
     def remove(self, object_id: int) -> None:

@@ -47,6 +47,11 @@ def test_a_point_is_the_median_of_its_frames() -> None:
     }
 
 
+def test_the_spread_of_a_point_is_its_interquartile_range() -> None:
+    frames = [times(n, (10 * n, 30, 5, 4)) for n in range(1, 6)]
+    assert point(2, 7, frames).spread_ms == pytest.approx(20)
+
+
 def test_straight_lines_are_found() -> None:
     """100 ms, 20 an object, 3 a memory frame and object."""
     points = [Point(n, m, 3, 100 + 20 * n + 3 * n * m, 1.0, {}) for n in (1, 2, 4) for m in (1, 3, 7)]

@@ -4,8 +4,6 @@ import json
 import shutil
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 from command_line import Cli
 from engines import fake_tensorrt, with_engines
@@ -18,18 +16,6 @@ from masklet.runtime.sinks.json_lines import MasksJsonl
 FRAMES, WARMUP = 12, 7
 PROMPTS = ("--point", "1:30,30", "--box", "2:10,10,40,40")
 ONE_THREAD = ("--threads", 1)
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """FRAMES images of a moving square."""
-    folder = tmp_path_factory.mktemp("profile") / "frames"
-    folder.mkdir()
-    for t in range(FRAMES):
-        image = np.full((64, 96, 3), 90, np.uint8)
-        image[20:40, 20 + 2 * t : 40 + 2 * t] = (40, 60, 220)
-        cv2.imwrite(str(folder / f"{t:03d}.png"), image)
-    return folder
 
 
 def test_a_run_gives_all_four_outputs(profile: Cli, nano_bundle: Path, clip: Path, tmp_path: Path) -> None:
@@ -48,7 +34,8 @@ def test_a_run_gives_all_four_outputs(profile: Cli, nano_bundle: Path, clip: Pat
     assert found["roofline"]["stages"]["memory_attention"]["sizes"] == {"objects": 2, "memories": 7, "pointers": 11}
     assert [stage["uncounted"] for stage in found["roofline"]["stages"].values()] == [[]] * 4
     sizes_run = [(p["objects"], p["memories"], p["frames"]) for p in found["growth"]["points"]]
-    assert sizes_run == [(n, m, 3) for n in (1, 2) for m in (1, 7)]
+    assert sizes_run == [(n, m, sizes_run[0][2]) for n in (1, 2) for m in (1, 7)]
+    assert sizes_run[0][2] >= 5
     events = json.loads(paths["trace"].read_text())["traceEvents"]
     assert sum(e["ph"] == "X" and e["name"].startswith("frame ") for e in events) == FRAMES
     assert paths["html"].read_text().endswith("</html>\n")

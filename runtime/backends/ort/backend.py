@@ -98,14 +98,10 @@ class OnnxRuntime:
     def _session(
         self, path: Path, stage: StageSpec, providers: list[tuple[str, dict[str, str]]]
     ) -> "onnxruntime.InferenceSession":
-        onnxruntime = _imported()
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3  # errors; the default prints warnings about harmless initialisers
-        options.add_session_config_entry("session.force_spinning_stop", "1")  # idle threads release their cores at once
+        options = session_options(self._threads)
         options.add_session_config_entry(RECORD_ASSIGNMENT, "0" if len(providers) == 1 else "1")
-        options.intra_op_num_threads = self._threads or cores_of_this_process()
         try:
-            session = onnxruntime.InferenceSession(path, options, providers=providers)
+            session = _imported().InferenceSession(path, options, providers=providers)
         except Exception as error:
             raise SessionError(f"stage {stage.name!r}: {path} cannot be opened: {first_line(error)}") from error
         check_tensors(stage, {port.name for port in (*session.get_inputs(), *session.get_outputs())})
@@ -148,6 +144,15 @@ def _imported() -> Any:
             "ONNX Runtime is not installed; pip install 'masklet[cpu]' (or 'masklet[gpu]' for CUDA)"
         ) from None
     return onnxruntime
+
+
+def session_options(threads: int | None) -> "onnxruntime.SessionOptions":
+    """The options of a session on the CPU. threads: None for all cores that this process may use."""
+    options = _imported().SessionOptions()
+    options.log_severity_level = 3  # errors; the default prints warnings about harmless initialisers
+    options.add_session_config_entry("session.force_spinning_stop", "1")  # idle threads release their cores at once
+    options.intra_op_num_threads = threads or cores_of_this_process()
+    return options
 
 
 def cores_of_this_process() -> int:

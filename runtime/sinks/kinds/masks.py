@@ -22,4 +22,5 @@ SINK = SinkKind(
     open_masks,
     OnResume.APPEND,
     order=1,
+    rotates=True,
 )

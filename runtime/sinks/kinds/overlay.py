@@ -38,4 +38,5 @@ SINK = SinkKind(
     OnResume.NEXT_PART,
     order=0,
     options=(ENCODER, PRESET),
+    rotates=True,
 )

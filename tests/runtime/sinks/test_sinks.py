@@ -26,26 +26,12 @@ from masklet.runtime.sinks.overlay_video import OverlayVideo, whole_fragments
 from masklet.runtime.sinks.prompt_marks import draw_prompts
 from masklet.runtime.sinks.sink import Sink, Sinks
 from masklet.runtime.sources.opening import open_source
+from moving_object import moving, result
 from PIL import Image
 from pycocotools import mask as coco
 
 U8 = npt.NDArray[np.uint8]
 BoolArray = npt.NDArray[np.bool_]
-
-
-def result(index: int, masks: BoolArray, ids: list[int] | None = None) -> FrameResult:
-    count = len(masks)
-    scores = np.linspace(0.9, 0.5, count).astype(np.float32)
-    return FrameResult(
-        index, index / 25, np.array(ids or range(1, count + 1), np.int64), masks, boxes_xyxy(masks), scores
-    )
-
-
-def moving(index: int, height: int = 96, width: int = 160) -> tuple[Frame, FrameResult]:
-    """A grey frame, a box that moves, and an object that is out of sight."""
-    masks = np.zeros((2, height, width), bool)
-    masks[0, 20:60, 10 + index : 50 + index] = True
-    return Frame(index, index / 25, np.full((height, width, 3), 128, np.uint8)), result(index, masks, [1, 7])
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -243,7 +229,7 @@ LIMITED = """
 import resource, signal, sys
 from pathlib import Path
 sys.path.insert(0, {here!r})
-from test_sinks import moving
+from moving_object import moving
 from masklet.runtime.errors import SinkError
 from masklet.runtime.sinks.mask_pngs import MaskPngs
 from masklet.runtime.sinks.json_lines import MasksJsonl
@@ -272,7 +258,7 @@ except SinkError as error:
 )
 def test_what_a_full_disk_took_stays_readable(tmp_path: Path, sink: str, limit: int) -> None:
     """A limit on file sizes stands for the full disk: the write that reaches it is cut short, the next one fails."""
-    script = LIMITED.format(here=str(Path(__file__).parent), sink=sink, limit=limit)
+    script = LIMITED.format(here=str(Path(__file__).parents[2]), sink=sink, limit=limit)
     run = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     (out,) = tmp_path.iterdir()
     assert run.stderr == ""
@@ -285,7 +271,7 @@ def test_what_a_full_disk_took_stays_readable(tmp_path: Path, sink: str, limit: 
 
 
 def test_a_png_that_does_not_fit_is_not_left_behind(tmp_path: Path) -> None:
-    script = LIMITED.format(here=str(Path(__file__).parent), sink="MaskPngs('out')", limit=100)
+    script = LIMITED.format(here=str(Path(__file__).parents[2]), sink="MaskPngs('out')", limit=100)
     run = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert run.stdout == "out/00000.png: File too large, after 100 bytes were written\n"
     assert list((tmp_path / "out").iterdir()) == []

@@ -67,6 +67,25 @@ def test_lines_of_a_camera_stay_without_a_torn_one(tmp_path: Path) -> None:
     assert path.read_bytes() == whole
 
 
+def test_rotated_lines_that_come_again_are_dropped_from_every_file(tmp_path: Path) -> None:
+    path = tmp_path / "m.jsonl"
+    rows = masks(path, 9).read_text().splitlines(keepends=True)
+    for name, first in (("m.0001.jsonl", 0), ("m.0002.jsonl", 3), ("m.jsonl", 6)):
+        (tmp_path / name).write_text("".join(rows[first : first + 3]))
+    outputs, there = go_on_with(Outputs({"masks": path}), state(4), finite=True)
+    assert there.frame == 4
+    MasksJsonl(path, outputs.keep).close()
+    assert path.read_text() == "".join(rows[3:5])
+    assert {one.name for one in tmp_path.iterdir()} == {"m.0001.jsonl", "m.jsonl"}
+
+
+def test_a_camera_is_numbered_after_the_last_rotated_file(tmp_path: Path) -> None:
+    masks(tmp_path / "m.0001.jsonl", 9)
+    path = masks(tmp_path / "m.jsonl", 0)
+    outputs, there = go_on_with(Outputs({"masks": path}), state(5), finite=False)
+    assert (there.frame, there.time_s, outputs.keep) == (8, 0.8, 0)
+
+
 def test_a_file_that_holds_no_masks_has_none_written(tmp_path: Path) -> None:
     (tmp_path / "m").write_text("something else\n")
     assert written_masks(tmp_path / "m", None) == WrittenMasks()
