@@ -1,8 +1,8 @@
 """Whole frames and stages on ONNX Runtime, OpenVINO and `--backend auto`; what bfloat16 costs; memory over time.
 
-    python profiles/benchmarks/openvino.py speed [--side 1024] [--frames 8] [--threads 2] [--scratch FOLDER] [--write]
-    python profiles/benchmarks/openvino.py accuracy [--clips 20] [--frames 30] [--write]
-    python profiles/benchmarks/openvino.py memory [--frames 3000] [--write]
+    python profiles/benchmarks/placement.py speed [--side 1024] [--frames 8] [--threads 2] [--scratch FOLDER] [--write]
+    python profiles/benchmarks/placement.py accuracy [--clips 20] [--frames 30] [--write]
+    python profiles/benchmarks/placement.py memory [--frames 3000] [--write]
 
 speed: a random hiera-tiny of real size, one object, seven memories. Every backend has a tracker of its own and they
 take turns, frame by frame; figures are medians. At 1024 px the proved precision is bf16, at 512 px INT8 with bf16:
@@ -210,7 +210,7 @@ def _today(threads: int) -> str:
 
 def _command(part: str, given: argparse.Namespace, *options: str) -> str:
     words = " ".join(f"--{name} {getattr(given, name)}" for name in (*options, "threads"))
-    return f"python profiles/benchmarks/openvino.py {part} {words} --write"
+    return f"python profiles/benchmarks/placement.py {part} {words} --write"
 
 
 def keep(part: str, text: str) -> None:
