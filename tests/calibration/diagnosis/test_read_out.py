@@ -78,5 +78,5 @@ def test_ties_give_what_breaking_them_at_random_gives() -> None:
 def test_features_without_a_difference_tell_nothing(features: np.ndarray) -> None:
     cells = np.arange(50) < 10
     for scores in (ReadOut.fit(features, cells).scores(features),):
-        assert separability(scores, cells) == (0.5, pytest.approx(0.2))
+        assert separability(scores, cells) == pytest.approx((0.5, 0.2))
     assert np.isfinite(left_out_scores(features, cells)).all()
