@@ -99,15 +99,15 @@ def report(found: dict[tuple[str, int | None], list[float]], clip: str, load: fl
             "# Capture of 1080p30 from RTSP",
             "",
             f"{date.today()}, {device().cpu}, {device().cores} cores, load {load:.2f}, "
-            f"GStreamer {gstreamer_version()}, {clip}. CPU milliseconds a frame of the whole process, median of {ROUNDS} "
-            "rounds in turns (least to most). `python profiles/benchmarks/capture.py --write`",
+            f"GStreamer {gstreamer_version()}, {clip}. CPU milliseconds a frame of the whole process, median of "
+            f"{ROUNDS} rounds in turns (least to most). `python profiles/benchmarks/capture.py --write`",
             "",
             "| frames | PyAV | GStreamer, `avdec_h264` | ratio | wanted |",
             "| --- | ---: | ---: | ---: | ---: |",
             *rows,
             "",
-            "Both decode by the same libavcodec on the CPU, which takes most of the time; what is saved is the conversion of "
-            "whole frames, where smaller ones are wanted. A decoder of the chip was not measured.",
+            "Both decode by the same libavcodec on the CPU, which takes most of the time; what is saved is the "
+            "conversion of whole frames, where smaller ones are wanted. A decoder of the chip was not measured.",
             "",
         ]
     )
