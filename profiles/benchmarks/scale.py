@@ -49,7 +49,7 @@ CLICK = TrackingRequest({0: {1: Points.click(40, 45)}})
 
 @dataclass
 class Log:
-    """Watches an archive; kills a worker after each of the first `kills` videos."""
+    """Watches an archive; kills that many workers, one after a video."""
 
     kills: int = 0
     pids: list[int] = field(default_factory=list)
@@ -65,8 +65,9 @@ class Log:
         self.results.append(result)
         if len(self.results) % 100 == 0:
             self.memory.append(psutil.Process().memory_info().rss)
-        if len(self.results) <= self.kills:
-            os.kill(self.pids[-1], signal.SIGKILL)
+        if self.kills and self.pids:
+            self.kills -= 1
+            os.kill(self.pids.pop(), signal.SIGKILL)
 
     def retried(self, video: ArchiveVideo, error: str) -> None: ...
 
@@ -111,7 +112,7 @@ def archive(root: Path) -> None:
         print(
             f"5 kills: {len(log.results)} results of {len({r.name for r in log.results})} videos in {seconds:.1f} s, "
         )
-        print(f"  {len(masks)} different masks files, workers started: {len(log.pids)}")
+        print(f"  {len(masks)} different masks files, kills left: {log.kills}")
 
 
 def driver(root: Path) -> None:
