@@ -2,7 +2,7 @@
 
     python profiles/benchmarks/view.py [--bundle nano.bundle] [--rounds 5] [--clicks 20] [--write]
 
-Cost: `masklet run --masks` of a clip of 640 x 480 pixels with one object, a thread a stage, as a process: without a view,
+Cost: `masklet run --masks` of a clip of 640 x 480 pixels with one object, one thread, as a process: without a view,
 with one that nobody looks at, with one viewer, and with a hundred; they take turns, figures are medians. CPU time of a
 frame, which a busy machine hardly changes, is that of a run of all frames less that of one of the first few. Viewers
 are another process on the same machine that asks for the next frame as soon as one has come, and throws it away: a
