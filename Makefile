@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 EXPORT_READY := $(VENV)/.export-ready
 READY := $(VENV)/.ready
 OUT := out
+VIEW ?= 8000
 
-.PHONY: demo test docs lint lint-tensorrt bench clean
+.PHONY: demo view test docs lint lint-tensorrt bench clean
 
 # What the demo uses: export and the runtime. Everything else adds to it.
 $(EXPORT_READY): pyproject.toml constraints.txt
@@ -27,6 +28,12 @@ $(READY): $(EXPORT_READY) tests/oracle.txt demos/browser/package-lock.json
 
 demo: $(EXPORT_READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python demos/nano/demo.py -o $(OUT)/demo
+
+$(OUT)/nano.bundle: $(READY)
+	$(BIN)/masklet export demos/nano/checkpoint -o $@ --image-size 256 --force
+
+view: $(OUT)/nano.bundle
+	$(BIN)/python demos/nano/live_scene.py | $(BIN)/masklet run $< - --size 480x480 --rate 12 --view $(VIEW)
 
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n logical --maxprocesses 4 --dist loadfile
