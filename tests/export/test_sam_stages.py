@@ -44,7 +44,7 @@ def agree(stage: ExportStage, case: Case, seed: int = 0) -> None:
         assert difference <= EXACT * np.linalg.norm(reference.ravel()), name
 
 
-SLIM = {"hidden_size": 168, "mlp_dim": 696, "num_hidden_layers": 2, "global_attn_indexes": [1]}
+SLIM: dict[str, Any] = {"hidden_size": 168, "mlp_dim": 696, "num_hidden_layers": 2, "global_attn_indexes": [1]}
 ENCODERS: dict[str, Callable[[], Any]] = {
     "windows that divide no map": lambda: sam_config(window_size=3),
     "windows larger than the map": lambda: sam_config(window_size=14),
