@@ -16,7 +16,7 @@ from masklet.runtime.cli.options import (
     SpeedOptions,
     StreamedPhraseOptions,
 )
-from masklet.runtime.cli.stream_options import StreamOptions
+from masklet.runtime.cli.options.streams import StreamOptions
 
 Leaving = Annotated[
     list[str],
