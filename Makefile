@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 EXPORT_READY := $(VENV)/.export-ready
 READY := $(VENV)/.ready
 OUT := out
+VIEW ?= 8000
 
-.PHONY: demo test docs lint lint-tensorrt bench clean
+.PHONY: demo view test docs lint lint-tensorrt bench clean
 
 # What the demo uses: export and the runtime. Everything else adds to it.
 $(EXPORT_READY): pyproject.toml constraints.txt
@@ -21,11 +22,18 @@ $(READY): $(EXPORT_READY) tests/oracle.txt demos/browser/package-lock.json
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt -r tests/oracle.txt  # the tests against Meta's own code skip without it
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt --target $(VENV)/oracles/edgetam --upgrade edgetam-dimos  # apart: its module is called sam2, too
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt tensorrt-rtx-cu13-libs tensorrt-rtx-cu13-bindings  # the tests that build engines skip without it
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt tritonclient grpcio python-rapidjson  # the tests of model servers skip without it; it asks for an older protobuf, and does with ours
 	-npm ci --silent --prefix demos/browser  # the browser demo's tests skip without it
 	touch $@
 
 demo: $(EXPORT_READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python demos/nano/demo.py -o $(OUT)/demo
+
+$(OUT)/nano.bundle: $(READY)
+	$(BIN)/masklet export demos/nano/checkpoint -o $@ --image-size 256 --force
+
+view: $(OUT)/nano.bundle
+	$(BIN)/python demos/nano/live_scene.py | $(BIN)/masklet run $< - --size 480x480 --rate 12 --view $(VIEW)
 
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n logical --maxprocesses 4 --dist loadfile

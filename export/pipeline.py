@@ -77,7 +77,7 @@ def export_bundle(
             if not done:
                 checkpoint = _describe(opened, model)
                 if spec.concepts:
-                    _add_tokenizer(spec.concepts.tokenizer, source, spec, writer)
+                    _add_tokenizer(spec.concepts.tokenizer, opened, options or FileOptions(), spec, writer)
             done.append(_export_variant(spec, stages, done, weights, writer, progress))
         writer.seal_variants(checkpoint, {name: importlib.metadata.version(name) for name in MADE_WITH})
     return Exported(tuple(done), checkpoint.taken)
@@ -117,11 +117,11 @@ def _describe(source: Source, model: Any) -> Checkpoint:
     return Checkpoint(source, fingerprint(model))
 
 
-def _add_tokenizer(name: str, source: str, spec: ModelSpec, writer: BundleWriter) -> None:
-    from masklet.export.tokenizer import tokenizer_file
+def _add_tokenizer(name: str, source: Source, options: FileOptions, spec: ModelSpec, writer: BundleWriter) -> None:
+    from masklet.export.tokenizer import tokenizer_file, tokenizer_of
 
     ids = next(t for t in spec.stage("text_encoder").inputs if t.name == "text_ids")
-    (writer.root / name).write_bytes(tokenizer_file(source, int(ids.shape[1])))
+    (writer.root / name).write_bytes(tokenizer_file(tokenizer_of(source, options.tokenizer), int(ids.shape[1])))
     writer.add_asset(name)
 
 

@@ -77,6 +77,16 @@ Ignore = Annotated[
         rich_help_panel=_FILE_OPTIONS,
     ),
 ]
+TokenizerSource = Annotated[
+    str | None,
+    typer.Option(
+        "--tokenizer",
+        metavar="FILE|FOLDER|ID",
+        help="The tokenizer of SAM 3: bpe_simple_vocab_16e6.txt.gz of Meta's repository, a folder with tokenizer.json, "
+        "or a hub id; looked for beside the file if absent.",
+        rich_help_panel=_FILE_OPTIONS,
+    ),
+]
 BundlePath = Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bundle to check.")]
 Reference = Annotated[str | None, typer.Option(metavar="MODEL", help="Compare every graph with this checkpoint again.")]
 
@@ -92,6 +102,7 @@ def export(
     config: Config = None,
     weights: Weights = None,
     ignore: Ignore = None,
+    tokenizer: TokenizerSource = None,
 ) -> None:
     """Export a checkpoint to a bundle: one ONNX graph per stage.
 
@@ -110,7 +121,7 @@ def export(
             model,
             output,
             [Form(size, token) for size in sizes or [None] for token in ([False, True] if foveated else [False])],
-            options=FileOptions(family, config, weights, tuple(ignore or ())),
+            options=FileOptions(family, config, weights, tuple(ignore or ()), tokenizer),
             candidate_pointers=candidate_pointers,
             replace=force,
             progress=progress,

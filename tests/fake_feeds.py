@@ -40,6 +40,7 @@ class FakeDevice:
     """Delivers pictures, None for a corrupt one, raises errors; each takes `step_s` of the clock. Then it is lost."""
 
     rate = 10.0
+    about = "a stand-in"
 
     def __init__(self, steps: Sequence[Step], clock: Clock, step_s: float = 0.1) -> None:
         self._steps, self._clock, self._step_s = iter(steps), clock, step_s

@@ -2,7 +2,8 @@
 
     python3 rtsp_server.py PORT WIDTH HEIGHT [USER PASSWORD]
 
-Prints "ready" once it listens. Stream: /test, H.264 at 15 frames/s.
+Prints "ready" once it listens. Streams, at 15 frames/s: /test, H.264; /h265; /jpeg; /vp8; /sound, without video;
+/lossy, H.264 of which 2 % of the RTP packets are missing.
 """
 
 import sys
@@ -13,10 +14,19 @@ gi.require_version("Gst", "1.0")
 gi.require_version("GstRtspServer", "1.0")
 from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
 
-PIPELINE = (
-    "( videotestsrc is-live=true pattern=ball ! video/x-raw,width={width},height={height},framerate=15/1 ! "
-    "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=5 threads=1 ! rtph264pay name=pay0 config-interval=1 )"
+PICTURES = (
+    "videotestsrc is-live=true pattern=ball ! video/x-raw,format=I420,width={width},height={height},framerate=15/1"
 )
+H264 = "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=5 threads=1 ! rtph264pay config-interval=1"
+H265 = "x265enc tune=zerolatency speed-preset=ultrafast key-int-max=5 option-string=pools=1:log-level=none"
+STREAMS = {
+    "/test": f"{PICTURES} ! {H264} name=pay0",
+    "/h265": f"{PICTURES} ! {H265} ! rtph265pay name=pay0 config-interval=1",
+    "/jpeg": f"{PICTURES} ! jpegenc ! rtpjpegpay name=pay0",
+    "/vp8": f"{PICTURES} ! vp8enc deadline=1 ! rtpvp8pay name=pay0",
+    "/sound": "audiotestsrc is-live=true ! alawenc ! rtppcmapay name=pay0",
+    "/lossy": f"{PICTURES} ! {H264} mtu=200 ! identity drop-probability=0.02 name=pay0",
+}
 
 
 def protect(server: GstRtspServer.RTSPServer, factory: GstRtspServer.RTSPMediaFactory, user: str, word: str) -> None:
@@ -36,12 +46,13 @@ def main() -> None:
     server = GstRtspServer.RTSPServer()
     server.set_address("127.0.0.1")
     server.set_service(port)
-    factory = GstRtspServer.RTSPMediaFactory()
-    factory.set_launch(PIPELINE.format(width=width, height=height))
-    factory.set_shared(True)
-    if login:
-        protect(server, factory, *login)
-    server.get_mount_points().add_factory("/test", factory)
+    for path, pipeline in STREAMS.items():
+        factory = GstRtspServer.RTSPMediaFactory()
+        factory.set_launch(f"( {pipeline.format(width=width, height=height)} )")
+        factory.set_shared(True)
+        if login:
+            protect(server, factory, *login)
+        server.get_mount_points().add_factory(path, factory)
     if not server.attach(None):
         sys.exit(f"port {port} is taken")
     print("ready", flush=True)

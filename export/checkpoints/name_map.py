@@ -4,6 +4,7 @@
     [cut]         their name = ours, several: cut along the first axis in equal parts
     [copied]      their name = ours, several: each is the whole
     [transposed]  their name = ours, rows and columns exchanged
+    [without_first] their name = ours, but for the first of the second axis (the place of a class token)
     [stacked]     our name = theirs, several: put together along the first axis
     unused = []   their names that no graph needs
 
@@ -23,7 +24,7 @@ import tomllib
 import torch
 from masklet.runtime.errors import SpecError
 
-How = Literal["names", "cut", "copied", "transposed", "stacked"]
+How = Literal["names", "cut", "copied", "transposed", "without_first", "stacked"]
 _HOLES = {
     "{i}": r"(?P<i>\d+)",
     "{j}": r"(?P<j>\d+)",
@@ -59,6 +60,8 @@ class Rule:
                 return values * len(self.ours)
             case "transposed":
                 return [values[0].t()]
+            case "without_first":
+                return [values[0][:, 1:]]
             case "stacked":
                 return [torch.cat(values)]
             case "names":
@@ -73,6 +76,8 @@ class Rule:
                 return values[:1]
             case "transposed":
                 return [values[0].t()]
+            case "without_first":
+                return [torch.cat([torch.zeros_like(values[0][:, :1]), values[0]], dim=1)]
             case "stacked":
                 return list(values[0].chunk(len(self.theirs)))
             case "names":
@@ -90,10 +95,10 @@ class NameMap:
     def read(cls, file: Traversable) -> "NameMap":
         """Read a TOML file of rules."""
         table = tomllib.loads(file.read_text())
-        rules = [Rule((theirs,), (ours,)) for theirs, ours in table.get("names", {}).items()]
-        rules += [Rule((theirs,), (ours,), "transposed") for theirs, ours in table.get("transposed", {}).items()]
-        rules += [Rule((theirs,), tuple(ours), "cut") for theirs, ours in table.get("cut", {}).items()]
-        rules += [Rule((theirs,), tuple(ours), "copied") for theirs, ours in table.get("copied", {}).items()]
+        single: tuple[How, ...] = ("names", "transposed", "without_first")
+        several: tuple[How, ...] = ("cut", "copied")
+        rules = [Rule((theirs,), (ours,), how) for how in single for theirs, ours in table.get(how, {}).items()]
+        rules += [Rule((theirs,), tuple(ours), how) for how in several for theirs, ours in table.get(how, {}).items()]
         rules += [Rule(tuple(theirs), (ours,), "stacked") for ours, theirs in table.get("stacked", {}).items()]
         return cls(tuple(rules), tuple(table.get("unused", ())))
 
@@ -114,6 +119,11 @@ class NameMap:
         taken = {name for sources, _, _ in self._matches(names, theirs=True) for name in sources}
         unused = [_pattern(name) for name in self.unused]
         return [name for name in names if name not in taken and not any(p.fullmatch(name) for p in unused)]
+
+    def used(self, theirs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Tensors but for those of no use."""
+        unused = [_pattern(name) for name in self.unused]
+        return {name: tensor for name, tensor in theirs.items() if not any(p.fullmatch(name) for p in unused)}
 
     def forward(self, theirs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Tensors under their names to tensors under ours. What lacks a part of what a rule wants is left out."""

@@ -26,12 +26,14 @@ class FileOptions:
     config:  the YAML file that its model was built with, for sizes that shapes do not show.
     weights: the part of a training checkpoint to take; its moving average where None and there is one.
     ignore:  patterns of names to leave out, as in a shell: a head of one's own.
+    tokenizer: a file, folder or hub id with the tokenizer of a model that takes phrases; beside the file where None.
     """
 
     family: str | None = None
     config: Path | None = None
     weights: str | None = None
     ignore: tuple[str, ...] = ()
+    tokenizer: str | None = None
 
 
 @dataclass(frozen=True)
@@ -69,15 +71,26 @@ class _Candidate(NamedTuple):
 
     @property
     def averaged(self) -> int:
-        """How surely it is a moving average: by the name of its part, and by its prefix within it."""
+        """Whether it is a moving average, by the name of its part, and more surely by its prefix within it."""
         return self.part.averaged + 2 * ("ema" in self.prefix.lower())
 
     def own(self) -> dict[str, torch.Tensor]:
         """The tensors below the prefix, without it."""
         return {n.removeprefix(self.prefix): t for n, t in self.part.tensors.items() if n.startswith(self.prefix)}
 
-    def unmapped(self) -> list[str]:
-        return [self.prefix + name for name in self.layout.names.unmapped(self.own())]
+    def strange(self, others: Iterable["_Candidate"]) -> list[str]:
+        """Names that nothing is known of, but for counters and for other copies of the model in the same part."""
+        copies = tuple(
+            other.prefix
+            for other in others
+            if other.part is self.part and other.layout is self.layout and other.prefix != self.prefix
+        )
+        outside = [
+            name
+            for name, tensor in self.part.tensors.items()
+            if not (name.startswith(self.prefix) or (copies and name.startswith(copies)) or _is_counter(tensor))
+        ]
+        return [self.prefix + name for name in self.layout.names.unmapped(self.own())] + outside
 
 
 def recognise(path: Path, layouts: Sequence[Layout], options: FileOptions) -> RecognisedFile:
@@ -90,14 +103,14 @@ def recognise(path: Path, layouts: Sequence[Layout], options: FileOptions) -> Re
     candidates = [_Candidate(p, la, prefix) for p in parts for la in known for prefix in _prefixes(p.tensors, la)]
     if not candidates:
         raise ExportError(f"{path}: {_unknown(parts, known)}")
-    found = min(candidates, key=lambda c: (-c.averaged, len(c.unmapped())))
-    _require_mapped(path, found, candidates, options.ignore)
+    found = min(candidates, key=lambda c: (-c.averaged, len(c.strange(candidates))))
+    _require_mapped(path, found, found.strange(candidates), options.ignore)
     own = {name: t for name, t in found.own().items() if not _ignored(found.prefix + name, options.ignore)}
     return RecognisedFile(
         path=path,
         layout=found.layout.name,
         config=_configuration(path, found.layout, own, options.config),
-        tensors=found.layout.names.forward(_as_floats(path, own)),
+        tensors=found.layout.names.forward(_as_floats(path, found.layout.names.used(own))),
         names=found.layout.names,
         taken=_taken(found, parts),
     )
@@ -130,15 +143,9 @@ def _prefixes(tensors: Tensors, layout: Layout) -> Iterator[str]:
             yield prefix
 
 
-def _require_mapped(path: Path, found: _Candidate, candidates: Iterable[_Candidate], ignore: Sequence[str]) -> None:
-    """Raise ExportError for names that nothing is known of, but for other copies of the model and for counters."""
-    copies = tuple(c.prefix for c in candidates if c.part is found.part and c.prefix != found.prefix)
-    outside = [
-        name
-        for name, tensor in found.part.tensors.items()
-        if not name.startswith(found.prefix) and not (copies and name.startswith(copies)) and not _is_counter(tensor)
-    ]
-    strange = [name for name in (*found.unmapped(), *outside) if not _ignored(name, ignore)]
+def _require_mapped(path: Path, found: _Candidate, names: Iterable[str], ignore: Sequence[str]) -> None:
+    """Raise ExportError for names that nothing is known of and that are not to be ignored."""
+    strange = [name for name in names if not _ignored(name, ignore)]
     if not strange:
         return
     if any(mark in name.lower() for name in strange for mark in _LORA):

@@ -248,10 +248,15 @@ def _lite(detector: Any) -> bool:
     return str(detector.config.text_config.model_type) == "sam3_lite_text_text_model"
 
 
+def size_of(parts: Parts) -> str:
+    """The published name of the image backbone's size, or "custom"."""
+    backbone = parts.vision.config.backbone_config
+    return "large" if (backbone.hidden_size, backbone.num_hidden_layers) == (1024, 32) else "custom"
+
+
 def _variant(parts: Parts) -> str:
     """The published name of the image backbone's size or "custom", then parts that are small or missing."""
-    backbone = parts.vision.config.backbone_config
-    size = "large" if (backbone.hidden_size, backbone.num_hidden_layers) == (1024, 32) else "custom"
+    size = size_of(parts)
     lite = "-litetext" if parts.detector and _lite(parts.detector) else ""
     return size + lite + ("" if parts.tracker else "-detector") + ("" if parts.detector else "-tracker")
 

@@ -61,30 +61,66 @@ class PromptEmbedding(nn.Module):
         return place + nn.functional.embedding(labels + 1, self.label_table)
 
 
-class MaskDecoder(nn.Module):
+class CandidateDecoder(nn.Module):
+    """Points, box corners and an earlier mask to the four masks that the decoder has for them."""
+
+    image_positions: Tensor
+
+    def __init__(self, model: Any, side: int, grid: int) -> None:
+        """model: of transformers, with SAM 2's decoder. side, grid: edge of the image, in pixels and in cells."""
+        super().__init__()
+        self.prompts, self.decoder = PromptEmbedding(model.prompt_encoder, side), model.mask_decoder
+        self.transformer = TwoWayTransformer(model.mask_decoder.transformer)
+        self.upscale = Upscaling(model.mask_decoder, grid)
+        self.no_memory = nn.Parameter(model.no_memory_embedding.detach().reshape(1, 1, -1), requires_grad=False)
+        with torch.no_grad():
+            self.register_buffer("image_positions", as_cells(model.get_image_wide_positional_embeddings()))
+
+    def decode(self, cells: Tensor, feat_s0: Tensor, feat_s1: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the tokens [objects, 6, C] (score, IoU, masks) and masks [objects, 4, 4g, 4g]."""
+        decoder = self.decoder
+        learned = torch.cat([decoder.obj_score_token.weight, decoder.iou_token.weight, decoder.mask_tokens.weight])
+        tokens = torch.cat([learned.expand(points.shape[0], -1, -1), points], dim=1)
+        tokens, cells = self.transformer(tokens, cells, self.image_positions, len(learned))
+        filters = [mlp(tokens[:, 2 + i]) for i, mlp in enumerate(decoder.output_hypernetworks_mlps)]
+        return tokens, self.upscale(cells, feat_s0, feat_s1, torch.stack(filters, dim=1))
+
+
+class ImageMaskDecoder(CandidateDecoder):
+    """The decoder of a model of images alone, whose features are those of a frame without memory."""
+
+    def forward(
+        self,
+        vision_feat: Tensor,
+        feat_s0: Tensor,
+        feat_s1: Tensor,
+        point_coords: Tensor,
+        point_labels: Tensor,
+        mask_prompt: Tensor,
+        has_mask: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Shapes as the stage declares them. Returns candidate_masks and candidate_ious."""
+        cells = vision_feat.flatten(2).transpose(1, 2) + self.prompts.masks(mask_prompt, has_mask, self.no_memory)
+        tokens, masks = self.decode(cells, feat_s0, feat_s1, self.prompts.points(point_coords, point_labels))
+        return masks, self.decoder.iou_prediction_head(tokens[:, 1])
+
+
+class MaskDecoder(CandidateDecoder):
     """Points, box corners and an earlier mask to a mask, its score and its pointer (sam2_base.py 254-409).
 
     All mask tokens are decoded at once; flags of each object choose what comes of them, so that one graph serves
     objects that were just clicked and objects that are tracked, in one batch.
     """
 
-    image_positions: Tensor
-
     def __init__(self, model: Any, side: int, grid: int) -> None:
         """model: transformers' Sam2VideoModel. side, grid: edge of the image, in pixels and in cells."""
-        super().__init__()
-        self.prompts, self.decoder = PromptEmbedding(model.prompt_encoder, side), model.mask_decoder
-        self.transformer = TwoWayTransformer(model.mask_decoder.transformer)
-        self.upscale = Upscaling(model.mask_decoder, grid)
+        super().__init__(model, side, grid)
         self.pointer_projection, self.no_pointer = model.object_pointer_proj, model.no_object_pointer
         self.gives_candidate_pointers = False
-        self.no_memory = nn.Parameter(model.no_memory_embedding.detach().reshape(1, 1, -1), requires_grad=False)
         config = model.config.mask_decoder_config
         self.fallback = bool(config.dynamic_multimask_via_stability)
         self.delta = float(config.dynamic_multimask_stability_delta)
         self.stable = float(config.dynamic_multimask_stability_thresh)
-        with torch.no_grad():
-            self.register_buffer("image_positions", as_cells(model.get_image_wide_positional_embeddings()))
 
     def forward(
         self,
@@ -101,7 +137,7 @@ class MaskDecoder(nn.Module):
         """Shapes as the stage declares them. Returns its outputs in their order."""
         prompted = self.prompts.masks(mask_prompt, has_mask, memoryless[:, None, None] * self.no_memory)
         cells = image_embed.flatten(2).transpose(1, 2) + prompted
-        tokens, masks = self._decode(cells, feat_s0, feat_s1, self.prompts.points(point_coords, point_labels))
+        tokens, masks = self.decode(cells, feat_s0, feat_s1, self.prompts.points(point_coords, point_labels))
         ious = self.decoder.iou_prediction_head(tokens[:, 1])
         score = self.decoder.pred_obj_score_head(tokens[:, 0])
         chosen, kept = self._choose(masks, ious, multimask)
@@ -115,15 +151,6 @@ class MaskDecoder(nn.Module):
             return mask, iou, score, pointer, masks, ious
         every = self.pointer_projection(tokens[:, 2 : 2 + ious.shape[1]])
         return mask, iou, score, pointer, masks, ious, every
-
-    def _decode(self, cells: Tensor, feat_s0: Tensor, feat_s1: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the tokens [objects, 6, C] (score, IoU, masks) and masks [objects, 4, 4g, 4g]."""
-        decoder = self.decoder
-        learned = torch.cat([decoder.obj_score_token.weight, decoder.iou_token.weight, decoder.mask_tokens.weight])
-        tokens = torch.cat([learned.expand(points.shape[0], -1, -1), points], dim=1)
-        tokens, cells = self.transformer(tokens, cells, self.image_positions, len(learned))
-        filters = [mlp(tokens[:, 2 + i]) for i, mlp in enumerate(decoder.output_hypernetworks_mlps)]
-        return tokens, self.upscale(cells, feat_s0, feat_s1, torch.stack(filters, dim=1))
 
     def _choose(self, masks: Tensor, ious: Tensor, multimask: Tensor) -> tuple[Tensor, Tensor]:
         """Weights [objects, 4], one 1 in a row: of the mask that is returned, and of the token that is pointed with.

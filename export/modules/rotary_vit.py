@@ -73,7 +73,9 @@ class PyramidLevel(nn.Module):
         channels = x.ndim - 1
         rows, columns = [1, *range(3, channels, 2)], [2, *range(4, channels, 2)]
         edge = x.shape[1] * 2 ** (len(rows) - 1)
-        smoothed: Tensor = self.smooth(x.permute(0, channels, *rows, *columns).reshape(1, -1, edge, edge))
+        # Cells first, whole rows of channels at a time, then channels: in one step ONNX Runtime moves single numbers.
+        grid = x.permute(0, *rows, *columns, channels).reshape(1, edge, edge, -1) if self.enlarged else x
+        smoothed: Tensor = self.smooth(grid.permute(0, 3, 1, 2))
         return smoothed
 
 

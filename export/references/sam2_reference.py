@@ -94,7 +94,7 @@ def mask_decoder(model: Any) -> Reference:
             multimask_output=many,
         )
         sparse, dense = model.prompt_encoder(points, labels, None, mask)
-        masks, ious, tokens = _candidates(model, image, fine, sparse, dense)
+        masks, ious, tokens = candidates(model, image, fine, sparse, dense)
         return {
             "low_res_mask": out.pred_masks.reshape(1, 1, *masks.shape[-2:]),
             "iou": out.iou_scores.reshape(1, -1).max(dim=1, keepdim=True).values,
@@ -114,7 +114,28 @@ def mask_decoder(model: Any) -> Reference:
     return run
 
 
-def _candidates(model: Any, image: Any, fine: Any, sparse: Any, dense: Any) -> tuple[torch.Tensor, ...]:
+def image_mask_decoder(model: Any) -> Reference:
+    """The decoder for the candidates, on the features of an image to which the embedding of no memory is added."""
+
+    def one(feeds: Feeds, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        given = {name: torch.from_numpy(feed) for name, feed in feeds.items()}
+        image = given["vision_feat"] + model.no_memory_embedding.reshape(1, -1, 1, 1)
+        # The reference appends the padding point by itself.
+        points, labels = (given[name][index : index + 1, None, :-1] for name in ("point_coords", "point_labels"))
+        mask = given["mask_prompt"][index : index + 1] if feeds["has_mask"][index] else None
+        sparse, dense = model.prompt_encoder(points, labels, None, mask)
+        masks, ious, _ = candidates(model, image, [given["feat_s0"], given["feat_s1"]], sparse, dense)
+        return masks, ious
+
+    def run(feeds: Feeds) -> dict[str, Tensor]:
+        with torch.inference_mode():
+            masks, ious = zip(*(one(feeds, index) for index in range(len(feeds["has_mask"]))), strict=True)
+        return {"candidate_masks": torch.cat(masks).numpy(), "candidate_ious": torch.cat(ious).numpy()}
+
+    return run
+
+
+def candidates(model: Any, image: Any, fine: Any, sparse: Any, dense: Any) -> tuple[torch.Tensor, ...]:
     """All masks of one object, their predicted IoUs and tokens; the single mask first, without its fallback."""
     decoder = model.mask_decoder
     given = {

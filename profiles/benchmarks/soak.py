@@ -65,6 +65,7 @@ class LoopedCamera:
     """Sends the clip at its rate, and is lost every so many frames. sent: by all of its connections."""
 
     sent = 0
+    about = "a loop"
 
     def __init__(self, images: list[U8], rate: float, frames: int, lose_every: int) -> None:
         if LoopedCamera.sent >= frames:

@@ -29,6 +29,7 @@ class BackendKind:
     on_cpu:  whether it runs on the CPU with these settings.
     forms:   what `--backend auto` may choose among: settings by the name after the colon in `openvino:bf16`, the first
              of them where none is named; none for a backend that is not to be chosen so.
+    placed:  the settings by what stands after the colon in `--place STAGE=NAME:TEXT`, where that names no form.
     """
 
     name: str
@@ -39,6 +40,7 @@ class BackendKind:
     on_cpu: Callable[[Settings], bool] = _always
     made_of_others: bool = False
     forms: Mapping[str, Settings] = field(default_factory=lambda: {"": {}})
+    placed: Callable[[str], Settings] | None = None
 
 
 def in_one_line(ran_on: Mapping[str, str]) -> str:

@@ -8,7 +8,9 @@ from masklet.runtime.convert.known import known_formats
 
 
 def convert(
-    masks: Annotated[Path, typer.Argument(metavar="MASKS", help="A file that `masklet run --masks` wrote.")],
+    masks: Annotated[
+        Path, typer.Argument(metavar="MASKS", help="A file that `masklet run --masks` wrote, or what --from says.")
+    ],
     to: Annotated[
         str,
         typer.Option(
@@ -16,6 +18,14 @@ def convert(
             help="; ".join(f"{one.name}: {one.what}" for one in known_formats().values()) + ".",
         ),
     ],
+    source: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            metavar="|".join(one.name for one in known_formats().values() if one.read) + "|masks",
+            help="Format of MASKS.",
+        ),
+    ] = "masks",
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", metavar="PATH", help="Where to write; by default beside MASKS, named after it."),
@@ -29,7 +39,7 @@ def convert(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False,
 ) -> None:
-    """Convert written masks to the format of another tool.
+    """Convert masks to the format of another tool, or from it.
 
     An object's label is its name, its phrase, or 'object'.
     """
@@ -37,5 +47,6 @@ def convert(
     from masklet.runtime.convert.known import format_called
     from masklet.runtime.prompts.prompt_file import read_prompt_file
 
+    of = format_called("--from", source)
     names = {} if prompts is None else read_prompt_file(prompts).names
-    typer.echo(convert_masks(masks, format_called(to), output, names, images, replace=force))
+    typer.echo(convert_masks(masks, of, format_called("--to", to), output, names, images, replace=force))

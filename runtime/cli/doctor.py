@@ -13,6 +13,9 @@ from masklet.runtime.backends.trt.library import Backend, load_library, version_
 from masklet.runtime.cli.placements import auto_lines
 from masklet.runtime.errors import SessionError
 from masklet.runtime.extras import extras, installed_version
+from masklet.runtime.sources.gst.elements import has_element
+from masklet.runtime.sources.gst.library import GStreamerMissingError, gstreamer_version
+from masklet.runtime.sources.gst.pipelines import decoders
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -25,7 +28,7 @@ def report(*, as_json: bool = False) -> None:
     """Print what is installed. A missing package is no error: each command needs only some of them."""
     about = f"masklet {installed_version('masklet')}, Python {platform.python_version()}, {platform.platform()}"
     engines = (*_onnxruntime_lines(), _openvino_line(), *_tensorrt_lines(), *auto_lines())
-    lines = (*engines, _gpu_line(), _gstreamer_line())
+    lines = (*engines, _gpu_line(), *_gstreamer_lines())
     if as_json:
         plain = [Text.from_markup(line).plain for line in lines]
         packages = {name or "masklet": {p: installed_version(p) for p in own} for name, own in extras().items()}
@@ -114,9 +117,11 @@ def _gpu_line() -> str:
     return "GPU: " + ("; ".join(found.stdout.strip().splitlines()) or f"nvidia-smi failed: {found.stderr.strip()}")
 
 
-def _gstreamer_line() -> str:
-    import cv2
-
-    line = next((row for row in cv2.getBuildInformation().splitlines() if "GStreamer" in row), "GStreamer: NO")
-    there = "YES" in line
-    return "OpenCV with GStreamer: " + ("yes" if there else "no (CSI cameras and gst: pipelines need it)")
+def _gstreamer_lines() -> list[str]:
+    """GStreamer, and which element of it decodes what."""
+    try:
+        lines = [f"GStreamer {gstreamer_version()}: {escape(', '.join(decoders(has_element)))}"]
+        lines += [] if has_element("nvarguscamerasrc") else ["GStreamer: no nvarguscamerasrc, so no csi:// cameras"]
+    except GStreamerMissingError as error:
+        lines = [f"GStreamer: [yellow]missing[/yellow]: {escape(str(error))}"]
+    return lines

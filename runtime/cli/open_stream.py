@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -120,6 +120,8 @@ def open_stream(
         return None
     stack.enter_context(source)
     source.tell = tell
+    if source.about:
+        tell("reader", source.about)
     finite = source.frames is not None
     policy = options.policy or (Policy.NEWEST if source.lossy else Policy.EVERY)
     prompts = _prompts(order.schedule, options, state, exact=finite and policy is Policy.EVERY)
@@ -155,12 +157,13 @@ def _keeping(order: Order, bundle: Bundle, options: RunOptions) -> Keeping | Non
 
 def _open_source(order: Order, options: RunOptions, state: StreamState | None) -> Source | None:
     """The source with the frames that were not run yet; None if no frame of a file is left."""
-    source = open_source(order.spec, **options.cut, feed=options.feed)
+    feed = replace(options.feed, newest=options.policy is not Policy.EVERY)
+    source = open_source(order.spec, **options.cut, feed=feed)
     if state is None or source.frames is None:
         return source
     with source:  # only the opened file knows how many frames it has
         rest = cut_after(state, source, options.cut)
-    return None if rest is None else open_source(order.spec, **rest, feed=options.feed)
+    return None if rest is None else open_source(order.spec, **rest, feed=feed)
 
 
 def _continued(order: Order, source: Source, state: StreamState, tell: Callable[[str, str], None]) -> Outputs:

@@ -1,4 +1,4 @@
-"""Converts a masks file, whole or not at all."""
+"""Converts masks from one format to another, whole or not at all."""
 
 import os
 import shutil
@@ -7,27 +7,38 @@ from pathlib import Path
 
 from masklet.runtime.convert.clip_results import ClipResults
 from masklet.runtime.convert.format import Format
+from masklet.runtime.convert.reading import as_masks
 from masklet.runtime.errors import SinkError
 from masklet.runtime.sinks.output_file import check_parent
 
 
 def convert_masks(
-    masks: Path, to: Format, target: Path | None, names: Mapping[int, str], images: str, *, replace: bool
+    source: Path,
+    of: Format,
+    to: Format,
+    target: Path | None,
+    names: Mapping[int, str],
+    images: str,
+    *,
+    replace: bool,
 ) -> str:
-    """Write a masks file in another format. Returns what was written, in a line.
+    """Write masks in another format. Returns what was written, in a line.
 
-    names, images: as in ClipResults. replace: what is there already; SinkError otherwise.
+    source: a masks file, or what the format `of` has. names, images: as in ClipResults. replace: what is
+    there already; SinkError otherwise.
     """
-    target = target or to.default_target(masks)
+    target = target or to.default_target(source)
     if target.exists() and not replace:
         raise SinkError(f"{target}: is there already; --force replaces it")
     check_parent(target)
-    clip = ClipResults(masks, names, images)
-    if to.is_folder:
-        _write_folder(clip, to, target)
-    else:
-        to.write(clip, target)
-    return f"{target}: {len(clip.labels)} labels ({', '.join(clip.labels)}), {to.what}"
+    with as_masks(source, of) as masks:
+        clip = ClipResults(masks, names, images)
+        if to.is_folder:
+            _write_folder(clip, to, target)
+        else:
+            to.write(clip, target)
+        labels = clip.labels
+    return f"{target}: {len(labels)} labels ({', '.join(labels)}), {to.what}"
 
 
 def _write_folder(clip: ClipResults, to: Format, target: Path) -> None:

@@ -12,9 +12,9 @@ def known_formats() -> dict[str, Format]:
     return {one.name: one for one in sorted(found, key=lambda one: one.name)}
 
 
-def format_called(name: str) -> Format:
-    """A format. Raises MasksError naming those that there are."""
+def format_called(option: str, name: str) -> Format:
+    """A format. option: where it was named. Raises MasksError naming those that there are."""
     known = known_formats()
     if name not in known:
-        raise MasksError(f"--to {name}: no such format; there are {', '.join(known)}")
+        raise MasksError(f"{option} {name}: no such format; there are {', '.join(known)}")
     return known[name]

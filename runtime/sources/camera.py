@@ -29,7 +29,7 @@ def open_camera(
 
     def connect() -> OpenCvDevice:
         if needs_device:
-            _check_device(Path(path))
+            check_device(Path(path))
         opened = capture(path, cv2.CAP_V4L2, _wishes(options))
         if not opened.isOpened():
             opened.release()
@@ -44,7 +44,8 @@ def open_camera(
     return LiveSource(path, connect, cut)
 
 
-def _check_device(path: Path) -> None:
+def check_device(path: Path) -> None:
+    """Raise SourceError if there is no such camera, or it may not be used."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:

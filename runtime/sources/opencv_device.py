@@ -24,6 +24,8 @@ class VideoCapture(Protocol):
 class OpenCvDevice:
     """An opened capture as a device. OpenCV delivers BGR, and silently drops frames that it cannot decode."""
 
+    about = "OpenCV"
+
     def __init__(self, name: str, capture: VideoCapture) -> None:
         self._name, self._capture = name, capture
         self.rate = capture.get(cv2.CAP_PROP_FPS) or DEFAULT_RATE

@@ -53,7 +53,7 @@ def kind_of(spec: str) -> SourceKind:
 
 def _check_options(spec: str, kind: SourceKind, feed: FeedOptions) -> None:
     """Raise SourceError for options that are for another kind of source."""
-    if not kind.feed and (feed.size, feed.rate, feed.pixel_format) != (None, None, None):
+    if not kind.feed and feed.asks_format:
         raise SourceError(f"{spec}: a file has its own size, rate and pixel format; --max-side shrinks its frames")
     taken = {option.name for option in kind.options}
     for option in source_options():

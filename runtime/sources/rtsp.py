@@ -23,7 +23,7 @@ _DELAY = {"fflags": "nobuffer", "flags": "low_delay"}  # frames that FFmpeg buff
 
 def open_rtsp(url: str, name: str, cut: Cut, options: FeedOptions, timeout_s: float = TIMEOUT_S) -> LiveSource:
     """Connect to an RTSP server. name: the address without its password. Raises SourceError."""
-    if options != FeedOptions():
+    if options.asks_format:
         raise SourceError(f"{name}: an RTSP server decides size, rate and format; --max-side shrinks its frames")
     return LiveSource(name, lambda: RtspStream(url, name, timeout_s), cut)
 
@@ -47,6 +47,7 @@ class RtspStream:
             self._container.close()
             raise SourceError(f"{name}: the server sends no video")
         stream = self._container.streams.video[0]
+        self.about = f"PyAV, decoding {stream.codec_context.name} by FFmpeg"
         stream.thread_type = "SLICE"  # frame threads would delay frames by their number
         self.rate = float(stream.average_rate or stream.guessed_rate or DEFAULT_RATE)
         self._pictures = self._decoded()

@@ -81,18 +81,25 @@ class FeedOptions:
     rate:         frames per second; None for the camera's own choice.
     pixel_format: FFmpeg's name (yuyv422, mjpeg, nv12, rgb24, ...); None for the camera's own choice.
     settings:     values of the options that one kind of source declares, by name; only those that were given.
+    newest:       only the newest frame of a camera is wanted; False if every frame is.
     """
 
     size: tuple[int, int] | None = None
     rate: float | None = None
     pixel_format: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    newest: bool = True
 
     def __post_init__(self) -> None:
         if self.size is not None and min(self.size) < 1:
             raise SourceError(f"size {self.size[0]}x{self.size[1]}: width and height must be at least 1 pixel")
         if self.rate is not None and not 0 < self.rate <= 1000:
             raise SourceError(f"rate {self.rate}: must be above 0 and at most 1000 frames/s")
+
+    @property
+    def asks_format(self) -> bool:
+        """Whether a size, a rate or a pixel format is asked for."""
+        return (self.size, self.rate, self.pixel_format) != (None, None, None)
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -112,11 +119,15 @@ class Source(Closing):
     frames:     number of frames that will be delivered; None if unknown.
     corrupt:    number of frames that could not be decoded and were left out.
     reconnects: number of reconnections to a lost camera or stream.
+    about:      what reads and decodes a camera or stream; "" for files.
+    began_ns:   time of the day at time 0, in nanoseconds since 1970; None if unknown.
     lossy:      whether frames that are not taken in time are useless, as for cameras.
     tell:       called with an event and its details when a camera or stream is lost, found again, or changes.
     """
 
     lossy = False
+    about = ""
+    began_ns: int | None = None
 
     def __init__(self, name: str, cut: Cut, source_hw: tuple[int, int], rate: float, total: int | None) -> None:
         self.name = name

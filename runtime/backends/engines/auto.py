@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 PLACE = Option(
     "place",
     "Backends of stages that are not to be chosen by timing, such as "
-    "image_encoder=openvino:bf16,mask_decoder=onnxruntime.",
+    "image_encoder=openvino:bf16,mask_decoder=onnxruntime, or image_encoder=kserve:HOST:PORT for a model server.",
     metavar="STAGE=BACKEND,...",
 )
 

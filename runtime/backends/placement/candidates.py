@@ -71,7 +71,11 @@ class Forms:
         for form in self.all():
             if name in (form.name, form.kind.name):
                 return form
-        there = ", ".join(form.name for form in self.all())
+        kind = self.kinds.get(name.partition(":")[0])
+        if kind is not None and kind.placed is not None:
+            return Form(kind, kind.placed(name.partition(":")[2]), name)
+        placed = [f"{kind.name}:..." for kind in self.kinds.values() if kind.placed is not None]
+        there = ", ".join([*(form.name for form in self.all()), *placed])
         raise SessionError(f"--place: there is no backend {name}; choose one of {there}")
 
     def backend(self, form: Form) -> ChosenBackend:

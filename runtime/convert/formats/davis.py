@@ -7,6 +7,7 @@ from masklet.runtime.convert.format import Format
 
 if TYPE_CHECKING:
     from masklet.runtime.convert.clip_results import ClipResults
+    from masklet.runtime.convert.labelled_frame import LabelledFrames
 
 
 def write_davis(clip: "ClipResults", target: Path) -> None:
@@ -27,4 +28,14 @@ def write_davis(clip: "ClipResults", target: Path) -> None:
         write_whole(target / f"{frame.index:05d}.png", palette_png(result, target))
 
 
-FORMAT = Format("davis", "palette PNGs as DAVIS has them, a folder", ".davis/", write_davis)
+def read_davis(source: Path) -> "LabelledFrames":
+    """A folder of PNGs; the number in a name is the frame."""
+    from masklet.runtime.convert.labelled_frame import LabelledFrame, LabelledMask
+    from masklet.runtime.masks.label_pngs import LabelPngs
+
+    pngs = LabelPngs(source)
+    for index in sorted(pngs.frames):
+        yield LabelledFrame(index, [LabelledMask(i, mask) for i, mask in (pngs.masks(index) or {}).items()])
+
+
+FORMAT = Format("davis", "palette PNGs as DAVIS has them, a folder", ".davis/", write_davis, read_davis)

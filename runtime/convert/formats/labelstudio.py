@@ -8,6 +8,7 @@ from masklet.runtime.convert.format import Format
 
 if TYPE_CHECKING:
     from masklet.runtime.convert.clip_results import ClipObject, ClipResults
+    from masklet.runtime.convert.labelled_frame import LabelledFrames, LabelledMask
     from masklet.runtime.pixels.geometry import BoolArray
 
 SIZES = (3, 4, 8, 16)  # bits of a run's length; each run says which
@@ -87,4 +88,69 @@ def _interface(labels: list[str]) -> bytes:
     ).encode()
 
 
-FORMAT = Format("labelstudio", "Label Studio tasks with brush masks, one file", ".labelstudio.json", write_labelstudio)
+def read_labelstudio(source: Path) -> "LabelledFrames":
+    """Brushes of exported tasks: of a task's last annotation, or of its first prediction where nobody annotated it.
+
+    A brush is of the object that its id or its text names, as they were written here.
+    """
+    import msgspec
+    from masklet.runtime.convert.labelled_frame import LabelledFrame, frame_in
+
+    tasks = {}
+    for task in msgspec.json.decode(source.read_bytes()):
+        index = task["data"].get("frame", frame_in(task["data"]["image"]))
+        done = [one for one in task.get("annotations", ()) if not one.get("was_cancelled")]
+        results = (done[-1:] or task.get("predictions", ())[:1] or [{"result": []}])[0]["result"]
+        tasks[int(index)] = [one for one in results if one["type"] == "brushlabels"]
+    for index, brushes in sorted(tasks.items()):
+        yield LabelledFrame(index, [_labelled(one) for one in brushes])
+
+
+def _labelled(brush: dict[str, Any]) -> "LabelledMask":
+    import re
+
+    from masklet.runtime.convert.labelled_frame import LabelledMask
+    from masklet.runtime.errors import MasksError
+
+    texts = " ".join(brush.get("meta", {}).get("text", ()))
+    named = re.fullmatch(r"\d+-(\d+)", brush["id"]) or re.search(r"object (\d+)", texts)
+    if named is None:
+        raise MasksError(f"brush {brush['id']} does not say whose it is; write `object 3` into its text (meta)")
+    hw = brush["original_height"], brush["original_width"]
+    label = (brush["value"]["brushlabels"] or [None])[0]
+    return LabelledMask(int(named[1]), unpacked_brush(bytes(brush["value"]["rle"]), hw), label)
+
+
+def unpacked_brush(packed: bytes, hw: tuple[int, int]) -> "BoolArray":
+    """The mask [H, W] of a brush: where its picture is not transparent. Raises MasksError where it does not fill it."""
+    import numpy as np
+    from masklet.runtime.errors import MasksError
+
+    bits = f"{int.from_bytes(packed, 'big'):0{8 * len(packed)}b}"
+    count, word = int(bits[:32], 2), int(bits[32:37], 2) + 1
+    sizes = [int(bits[at : at + 4], 2) + 1 for at in range(37, 53, 4)]
+    if count != hw[0] * hw[1] * CHANNELS:
+        raise MasksError(f"a brush has {count} values, not those of {hw[1]}x{hw[0]} pixels")
+    values = np.zeros(count, np.uint8)
+    at, filled = 53, 0
+    while filled < count:
+        repeated, size = bits[at] == "1", sizes[int(bits[at + 1 : at + 3], 2)]
+        length = int(bits[at + 3 : at + 3 + size], 2) + 1
+        at += 3 + size
+        if repeated:
+            values[filled : filled + length] = int(bits[at : at + word], 2)
+            at += word
+        else:
+            values[filled : filled + length] = [int(bits[n : n + word], 2) for n in range(at, at + length * word, word)]
+            at += length * word
+        filled += length
+    return values.reshape(*hw, CHANNELS)[:, :, CHANNELS - 1] > 0
+
+
+FORMAT = Format(
+    "labelstudio",
+    "Label Studio tasks with brush masks, one file",
+    ".labelstudio.json",
+    write_labelstudio,
+    read_labelstudio,
+)

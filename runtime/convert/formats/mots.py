@@ -8,6 +8,7 @@ from masklet.runtime.errors import MasksError
 
 if TYPE_CHECKING:
     from masklet.runtime.convert.clip_results import ClipResults
+    from masklet.runtime.convert.labelled_frame import LabelledFrames, LabelledMask
 
 MOST = 1000  # ids of a class: an object is class * 1000 + its own number
 
@@ -38,4 +39,27 @@ def write_mots(clip: "ClipResults", target: Path) -> None:
     write_whole(target, "".join(lines).encode())
 
 
-FORMAT = Format("mots", "MOTS as MOTChallenge has it, one file", ".mots.txt", write_mots)
+def read_mots(source: Path) -> "LabelledFrames":
+    """Lines as above. Classes have no names there: they are called `class 1`, `class 2`, ... A frame without a line is
+    left out, since nobody knows of it.
+    """
+    from masklet.runtime.convert.labelled_frame import LabelledFrame
+
+    frames: dict[int, list[list[str]]] = {}
+    for number, line in enumerate(source.read_text().splitlines(), 1):
+        parts = line.split()
+        if len(parts) != 6:
+            raise MasksError(f"line {number}: wanted `frame id class height width rle`")
+        frames.setdefault(int(parts[0]), []).append(parts[1:])
+    for index in sorted(frames):
+        yield LabelledFrame(index, [_labelled(*parts) for parts in frames[index]])
+
+
+def _labelled(object_id: str, label: str, height: str, width: str, counts: str) -> "LabelledMask":
+    from masklet.runtime.convert.labelled_frame import LabelledMask
+    from masklet.runtime.pixels.coco_rle import CocoRle
+
+    return LabelledMask(int(object_id) % MOST, CocoRle((int(height), int(width)), counts).mask(), f"class {label}")
+
+
+FORMAT = Format("mots", "MOTS as MOTChallenge has it, one file", ".mots.txt", write_mots, read_mots)

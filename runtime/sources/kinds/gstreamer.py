@@ -3,6 +3,8 @@
 from typing import TYPE_CHECKING
 
 from masklet.runtime.sources.kind import SourceKind
+from masklet.runtime.sources.password import hide_password
+from masklet.runtime.sources.reader import GSTREAMER, OPENCV, READER, read_by
 
 if TYPE_CHECKING:
     from masklet.runtime.sources.source import Cut, FeedOptions, Source
@@ -10,9 +12,22 @@ if TYPE_CHECKING:
 
 def open_gstreamer(spec: str, cut: "Cut", options: "FeedOptions") -> "Source":
     """A pipeline, built for csi:// and taken as it is for gst:."""
-    from masklet.runtime.sources.gstreamer import open_pipeline
+    from masklet.runtime.sources import opencv_pipeline
+    from masklet.runtime.sources.gst import feeds
 
-    return open_pipeline(spec, cut, options)
+    name = hide_password(spec)
+    csi = spec.startswith("csi:")
+    readers = {
+        GSTREAMER: lambda: feeds.open_csi(spec, cut, options) if csi else feeds.open_own(name, spec, cut, options),
+        OPENCV: lambda: opencv_pipeline.open_pipeline(name, spec, cut, options),
+    }
+    return read_by(name, options, readers, can_fall_back=opencv_pipeline.has_gstreamer)
 
 
-SOURCE = SourceKind("csi://0, gst:PIPELINE", lambda spec: spec.startswith(("csi:", "gst:")), open_gstreamer, order=80)
+SOURCE = SourceKind(
+    "csi://0, gst:PIPELINE",
+    lambda spec: spec.startswith(("csi:", "gst:")),
+    open_gstreamer,
+    options=(READER,),
+    order=80,
+)

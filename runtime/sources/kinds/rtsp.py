@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from masklet.runtime.sources.kind import SourceKind
 from masklet.runtime.sources.password import hide_password
+from masklet.runtime.sources.reader import GSTREAMER, PYAV, READER, read_by
 
 if TYPE_CHECKING:
     from masklet.runtime.sources.source import Cut, FeedOptions, Source
@@ -16,10 +17,21 @@ def is_rtsp(spec: str) -> bool:
 
 
 def open_stream(spec: str, cut: "Cut", options: "FeedOptions") -> "Source":
-    """A stream of an RTSP server, over TCP."""
-    from masklet.runtime.sources.rtsp import open_rtsp
+    """A stream of an RTSP server, over TCP.
 
-    return open_rtsp(spec, hide_password(spec), cut, options)
+    GStreamer checks the certificate of an rtsps:// server, which cameras sign themselves, and FFmpeg does not: so PyAV
+    reads those unless GStreamer is asked for.
+    """
+    from masklet.runtime.sources import rtsp
+    from masklet.runtime.sources.gst import feeds
+
+    name = hide_password(spec)
+    readers = {
+        GSTREAMER: lambda: feeds.open_rtsp(spec, name, cut, options),
+        PYAV: lambda: rtsp.open_rtsp(spec, name, cut, options),
+    }
+    encrypted = urlsplit(spec).scheme.lower() == "rtsps"
+    return read_by(name, options, dict(sorted(readers.items(), reverse=encrypted)))
 
 
-SOURCE = SourceKind("rtsp://HOST/PATH", is_rtsp, open_stream, order=70)
+SOURCE = SourceKind("rtsp://HOST/PATH", is_rtsp, open_stream, options=(READER,), order=70)

@@ -11,6 +11,7 @@ import pytest
 from command_line import Cli
 from masklet.runtime.convert.formats.labelstudio import brush_rle
 from masklet.runtime.masks.label_pngs import LabelPngs
+from masklet.runtime.masks.mask_lines import MaskLines
 from masklet.runtime.pixels.geometry import BoolArray, boxes_xyxy
 from masklet.runtime.prompts.prompt_file import PromptFile
 from masklet.runtime.prompts.prompt_records import PromptRecord
@@ -121,6 +122,25 @@ def test_yolo_polygons_cover_the_masks(cli: Cli, masks: Path) -> None:
             assert mask.sum() / drawn.sum() > 0.85
 
 
+def test_yolo_is_read_by_supervision(cli: Cli, masks: Path) -> None:
+    supervision = pytest.importorskip("supervision", reason="supervision is not installed")
+    folder = converted(cli, masks, "yolo", ".yolo", "--images", "{frame:05d}.png")
+    (folder / "images").mkdir()
+    for n in range(FRAMES):
+        Image.fromarray(np.zeros((*HW, 3), np.uint8)).save(folder / "images" / f"{n:05d}.png")
+    places = (folder / "images", folder / "labels", folder / "data.yaml")
+    dataset = supervision.DetectionDataset.from_yolo(*map(str, places), force_masks=True)
+    assert dataset.classes == ["bus & tram", "car", "object"]
+    labels = {1: "car", 2: "bus & tram", 5: "object"}
+    for path, _, found in dataset:
+        n = int(Path(path).stem)
+        for (frame, object_id), mask in expected().items():
+            if frame == n:
+                [drawn] = found.mask[found.class_id == dataset.classes.index(labels[object_id])]
+                assert mask.sum() / (drawn | mask).sum() > 0.85  # its hole is filled
+                assert (drawn & mask).sum() / mask.sum() > 0.85
+
+
 def test_cvat_runs_lie_in_their_boxes(cli: Cli, masks: Path) -> None:
     found = {}
     root = ElementTree.parse(converted(cli, masks, "cvat", ".cvat.xml")).getroot()
@@ -155,6 +175,82 @@ def test_datumaro_reads_it(cli: Cli, masks: Path, tmp_path: Path, to: str, name:
         wanted = [mask for (frame, _), mask in expected().items() if frame == n]
         assert len(found[n]) == len(wanted)
         assert all(any(np.array_equal(mask, one) for one in found[n]) for mask in wanted)
+
+
+def masks_in(path: Path) -> dict[tuple[int, int], BoolArray]:
+    lines = MaskLines(path)
+    return {(n, i): mask for n in lines.frames for i, mask in (lines.masks(n) or {}).items() if mask.any()}
+
+
+@pytest.mark.parametrize(
+    ("to", "suffix", "labels"),
+    [
+        ("coco", ".coco.json", {"car", "bus & tram", None}),
+        ("cvat", ".cvat.xml", {"car", "bus & tram", None}),
+        ("davis", ".davis", {None}),
+        ("labelstudio", ".labelstudio.json", {"car", "bus & tram", None}),
+        ("mots", ".mots.txt", {"class 1", "class 2", "class 3"}),
+    ],
+)
+def test_there_and_back_again(cli: Cli, masks: Path, to: str, suffix: str, labels: set[str | None]) -> None:
+    """Masks, ids and, where the format has them, labels are what they were."""
+    there = converted(cli, masks, to, suffix)
+    back = masks.with_name("back.jsonl")
+    code, _, errors = cli("convert", there, "--from", to, "--to", "masks", "-o", back)
+    assert (code, errors) == (0, "")
+    assert_same(masks_in(back))
+    assert {one.phrase for line in MaskLines(back) for one in line.objects} == labels
+
+
+def test_corrections_by_polygon_and_without_a_compression_are_read(cli: Cli, tmp_path: Path) -> None:
+    square = [4.0, 4.0, 12.0, 4.0, 12.0, 12.0, 4.0, 12.0]
+    wanted = np.zeros((16, 16), bool)
+    wanted[4:12, 4:12] = True
+    runs = np.diff([0, *(np.flatnonzero(np.diff(wanted.T.ravel().view(np.int8))) + 1).tolist(), 256]).tolist()
+    image = {"id": 7, "file_name": "shot_00003.png", "height": 16, "width": 16}
+    kept = {"image_id": 7, "category_id": 1, "attributes": {"track_id": 2}, "bbox": [4, 4, 8, 8]}
+    for segmentation in ([square], {"size": [16, 16], "counts": runs}):
+        annotations = [{"id": 1, "segmentation": segmentation, **kept}]
+        dataset = {"images": [image], "categories": [{"id": 1, "name": "cup"}], "annotations": annotations}
+        path = tmp_path / "corrected.json"
+        path.write_text(json.dumps(dataset))
+        assert cli("convert", path, "--from", "coco", "--to", "masks", "--force")[0] == 0
+        [(key, mask)] = masks_in(path.with_suffix(".jsonl")).items()
+        assert key == (3, 2)
+        assert np.array_equal(mask, wanted)
+    points = ";".join(f"{x},{y}" for x, y in np.reshape(square, (-1, 2)).tolist())
+    shape = f'<polygon label="cup" group_id="2" points="{points}"/>'
+    xml = f'<annotations><image id="9" name="cup.png" width="16" height="16">{shape}</image></annotations>'
+    path = tmp_path / "corrected.xml"
+    path.write_text(xml)
+    assert cli("convert", path, "--from", "cvat", "--to", "masks", "--force")[0] == 0
+    [(key, mask)] = masks_in(path.with_suffix(".jsonl")).items()
+    assert key == (9, 2)
+    assert np.array_equal(mask, wanted)
+
+
+@pytest.mark.parametrize(
+    ("of", "text", "says"),
+    [
+        ("yolo", "", "--from yolo: has no ids of objects"),
+        ("nothing", "", "--from nothing: no such format"),
+        ("coco", "{", "is not read as coco"),
+        ("coco", '{"images": [], "annotations": [{"id": 1}], "categories": []}', "is not read as coco"),
+        ("cvat", "<annotations>", "is not read as cvat"),
+        ("cvat", '<a><image id="0" name="0" width="4" height="4"><mask rle="16"/></image></a>', "no group"),
+        ("mots", "1 2 3\n", "line 1: wanted"),
+        ("mots", "0 1001 1 4 4 0\n", "do not fill"),
+        ("labelstudio", '[{"data": {}}]', "is not read as labelstudio"),
+        ("davis", "", "no masks"),
+    ],
+)
+def test_what_cannot_be_read_is_one_line(cli: Cli, tmp_path: Path, of: str, text: str, says: str) -> None:
+    path = tmp_path / "given"
+    path.write_text(text)
+    code, _, said = cli("convert", path, "--from", of, "--to", "masks")
+    assert (code, said.count("\n")) == (2, 1)
+    assert says in said
+    assert list(tmp_path.iterdir()) == [path]
 
 
 class Bits:
@@ -233,7 +329,7 @@ def other_size(path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "spoil", "says"),
     [
-        (["--to", "nothing"], None, "no such format; there are coco, cvat, davis, labelstudio, mots, yolo"),
+        (["--to", "nothing"], None, "no such format; there are coco, cvat, davis, labelstudio, masks, mots, yolo"),
         (["--to", "coco", "--images", "{nope}"], None, "--images {nope}: wanted a name such as {frame:05d}.jpg"),
         (["--to", "coco", "-o", "nowhere/x.json"], None, "there is no folder nowhere"),
         (["--to", "coco"], lambda path: path.write_text(""), "holds no frame"),

@@ -12,8 +12,8 @@ import pytest
 from av import VideoFrame
 from masklet.runtime.errors import SourceError
 from masklet.runtime.sources.camera import open_camera
-from masklet.runtime.sources.gstreamer import csi_pipeline, gst_pipeline, open_pipeline
 from masklet.runtime.sources.live import LiveSource
+from masklet.runtime.sources.opencv_pipeline import csi_pipeline, gst_pipeline, open_pipeline
 from masklet.runtime.sources.opening import open_source
 from masklet.runtime.sources.password import hide_password
 from masklet.runtime.sources.raw_frames import RawFrames
@@ -135,11 +135,13 @@ def test_a_pipeline_is_played_where_opencv_can() -> None:
         opened.append(FakeCapture(pipeline, api))
         return opened[0]
 
-    source = open_pipeline("gst:videotestsrc", Cut(end=2), FeedOptions(), capture, lambda: True)
+    source = open_pipeline("cam", "gst:videotestsrc", Cut(end=2), FeedOptions(), capture, lambda: True)
     assert len(list(source)) == 2
     assert opened[0].api == cv2.CAP_GSTREAMER
     with pytest.raises(SourceError, match=r"GStreamer cannot run it; try it with gst-launch-1.0: nope ! videoconvert"):
-        open_pipeline("gst:nope", Cut(), FeedOptions(), lambda p, a: FakeCapture(p, a, opens=False), lambda: True)
+        open_pipeline(
+            "cam", "gst:nope", Cut(), FeedOptions(), lambda p, a: FakeCapture(p, a, opens=False), lambda: True
+        )
 
 
 @pytest.mark.parametrize(
@@ -158,7 +160,7 @@ def test_bad_feeds(spec: str, message: str) -> None:
 
 def test_gstreamer_missing_in_opencv_is_said() -> None:
     with pytest.raises(SourceError, match="csi://0: OpenCV was built without GStreamer"):
-        open_pipeline("csi://0", Cut(), FeedOptions(), available=lambda: False)
+        open_pipeline("csi://0", "csi://0", Cut(), FeedOptions(), available=lambda: False)
 
 
 def test_a_file_takes_no_feed_options(tmp_path: Path) -> None:
@@ -181,6 +183,9 @@ def test_bad_sizes(text: str) -> None:
         ("lost rtsp://:w@h now", "lost rtsp://:***@h now"),
         ("rtsp://host:554/x", "rtsp://host:554/x"),
         ("rtsp://user@host/x", "rtsp://user@host/x"),
+        ("rtsp://h/user=a&password=word&channel=1", "rtsp://h/user=a&password=***&channel=1"),
+        ("rtspsrc user-id=a user-pw=word ! x", "rtspsrc user-id=a user-pw=*** ! x"),
+        ('srtsrc passphrase = "a word" ! x', "srtsrc passphrase = *** ! x"),
     ],
 )
 def test_passwords_are_hidden(text: str, hidden: str) -> None:

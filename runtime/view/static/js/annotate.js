@@ -5,7 +5,7 @@ import { $, element, icon, say } from "./dom.js";
 import { StageChart } from "./chart.js";
 import { notice, problem } from "./notices.js";
 import { Page } from "./page.js";
-import { chip, showFacts } from "./readings.js";
+import { chip, showFacts, showName } from "./readings.js";
 import { Connection, parseFrame } from "./socket.js";
 import { TimelineView, meanJ } from "./timeline.js";
 
@@ -245,8 +245,7 @@ export class Annotate extends Page {
 
   showReadings() {
     const { clip } = this;
-    say($("source"), clip.name);
-    document.title = `${clip.name} – masklet annotate`;
+    showName(clip.name, "masklet annotate");
     const { work } = clip;
     if (work) chip(`${work.what}, ${work.frames_per_s.toFixed(1)} frames/s`, "held");
     else chip(clip.saved ? "saved" : "saving", clip.saved ? "live" : "");

@@ -15,7 +15,7 @@ export class Brush {
     if (!this.painted) this.begin();
     const { context } = this;
     context.globalCompositeOperation = erase ? "destination-out" : "source-over";
-    Object.assign(context, { lineWidth: width, lineCap: "round", strokeStyle: "#fff" });
+    Object.assign(context, { lineWidth: width, lineCap: "round", strokeStyle: "#ff2d9b" });
     context.beginPath();
     context.moveTo(x0, y0);
     context.lineTo(x1 + 0.01, y1);

@@ -3,6 +3,7 @@
 import { $, element, say } from "./dom.js";
 
 const FRAMES = 160;
+const ORDER = ["image_encoder", "text_encoder", "geometry_encoder", "detector", "memory_attention", "mask_prompt_encoder", "mask_decoder", "memory_encoder"]; // as a frame goes through them
 const COLOURS = ["#0ea5a4", "#6366f1", "#f59e0b", "#ec4899", "#84cc16", "#38bdf8", "#a855f7", "#f97316", "#64748b"];
 
 export class StageChart {
@@ -21,6 +22,7 @@ export class StageChart {
     this.frames.push(...fresh);
     this.frames.splice(0, this.frames.length - FRAMES);
     for (const [, times] of fresh) for (const name of Object.keys(times)) if (!this.names.includes(name)) this.names.push(name);
+    this.names.sort((a, b) => place(a) - place(b));
     this.draw();
     this.showLegend();
   }
@@ -37,9 +39,9 @@ export class StageChart {
     this.frames.forEach(([, times], n) => {
       let base = height;
       const x = width - (this.frames.length - n) * bar;
-      this.names.forEach((name, place) => {
+      this.names.forEach((name, at) => {
         const tall = ((times[name] ?? 0) / most) * height;
-        context.fillStyle = COLOURS[place % COLOURS.length];
+        context.fillStyle = COLOURS[at % COLOURS.length];
         context.fillRect(x, base - tall, Math.max(1, bar - (bar > 3 ? 1 : 0)), tall);
         base -= tall;
       });
@@ -49,18 +51,21 @@ export class StageChart {
 
   showLegend() {
     const legend = $("legend");
-    this.names.forEach((name, place) => {
-      let row = legend.children[place];
-      if (!row) {
+    if (legend.dataset.names !== String(this.names)) {
+      legend.dataset.names = this.names;
+      legend.replaceChildren(...this.names.map((name, at) => {
         const dot = element("span", { className: "dot" });
-        dot.style.background = COLOURS[place % COLOURS.length];
-        row = element("li", {}, dot, name.replaceAll("_", " "), element("b"));
-        legend.append(row);
-      }
-      say(row.lastChild, `${median(this.frames.map(([, times]) => times[name] ?? 0)).toFixed(1)} ms`);
+        dot.style.background = COLOURS[at % COLOURS.length];
+        return element("li", {}, dot, name.replaceAll("_", " "), element("b"));
+      }));
+    }
+    this.names.forEach((name, at) => {
+      say(legend.children[at].lastChild, `${median(this.frames.map(([, times]) => times[name] ?? 0)).toFixed(1)} ms`);
     });
   }
 }
+
+const place = (name) => (ORDER.includes(name) ? ORDER.indexOf(name) : ORDER.length);
 
 const sum = (values) => values.reduce((total, value) => total + value, 0);
 

@@ -28,6 +28,9 @@ export function iconButton(name, label, onclick, properties = {}) {
   return element("button", { type: "button", title: label, onclick, ...properties }, icon(name), element("span", { className: "unseen" }, label));
 }
 
+// The name of a stream without the folders of its file; whole where it is no file.
+export const shortName = (name) => (name.includes("://") ? name : name.replace(/\/+$/, "").split("/").at(-1)) || name;
+
 // Set text only where it differs, so that a screen reader is not told the same again.
 export function say(node, text) {
   if (node.textContent !== text) node.textContent = text;

@@ -71,8 +71,10 @@ export class Live extends Page {
 
   async draw(frame) {
     try {
-      if (frame.stream === this.chosen) await this.stage.show(frame, this.view());
-      else await this.tiles.draw(frame, this.view(this.streams.get(frame.stream)?.objects ?? [], null, new Set()));
+      if (frame.stream === this.chosen) {
+        await this.stage.show(frame, this.view());
+        this.tiles.copy(frame.stream, $("picture"), $("masks"));
+      } else await this.tiles.draw(frame, this.view(this.streams.get(frame.stream)?.objects ?? [], null, new Set()));
     } finally {
       this.connection.next();
     }

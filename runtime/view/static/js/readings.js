@@ -1,13 +1,13 @@
 // The figures of a run: in the header, and as a list.
 
-import { $, element, say } from "./dom.js";
+import { $, element, say, shortName } from "./dom.js";
 
 export function showReadings(stream, metrics) {
-  say($("source"), stream.name);
-  document.title = `${stream.name} – masklet`;
+  showName(stream.name, "masklet");
   say($("frame"), stream.frame === null ? "–" : stream.frames ? `${stream.frame} / ${stream.frames - 1}` : String(stream.frame));
   say($("rate"), stream.frames_per_s ? stream.frames_per_s.toFixed(1) : "–");
-  say($("latency"), stream.latency_ms === null ? "–" : `${Math.round(stream.latency_ms)} ms`);
+  const waits = stream.paused !== null; // a file's frames wait their turn, which is no latency
+  say($("latency"), stream.latency_ms === null || waits ? "–" : `${Math.round(stream.latency_ms)} ms`);
   say($("dropped"), String(stream.dropped));
   showChip(stream);
   showFacts([
@@ -21,6 +21,12 @@ export function showReadings(stream, metrics) {
     ["memory", `${Math.round(metrics.memory_mb)} MB`],
     ["viewers", String(metrics.viewers)],
   ]);
+}
+
+export function showName(name, what) {
+  say($("source"), shortName(name));
+  $("source").title = name;
+  document.title = `${shortName(name)} – ${what}`;
 }
 
 export function showChip(stream) {

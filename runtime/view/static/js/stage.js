@@ -27,6 +27,7 @@ export class Stage {
     if (this.size?.[0] !== height || this.size?.[1] !== width) {
       this.size = [height, width];
       this.marks.setAttribute("viewBox", `0 0 ${width} ${height}`);
+      $("frame-box").style.setProperty("--ratio", width / height);
       this.fit();
     }
     if (this.picture.width !== bitmap.width || this.picture.height !== bitmap.height)

@@ -1,6 +1,6 @@
 // Several streams: a small picture of each, to choose the large one.
 
-import { $, element, say } from "./dom.js";
+import { $, element, say, shortName } from "./dom.js";
 import { MaskPainter, decodePicture } from "./picture.js";
 
 export const TILE_SIDE = 320; // pixels of a small picture's longer side
@@ -19,7 +19,8 @@ export class Tiles {
     for (const stream of streams) {
       const tile = this.tiles.get(stream.number) ?? this.add(stream);
       tile.button.setAttribute("aria-selected", String(stream.number === chosen));
-      say(tile.name, `${stream.number}  ${stream.name}${stream.ended ? " (ended)" : ""}`);
+      tile.button.title = stream.name;
+      say(tile.name, `${stream.number}  ${shortName(stream.name)}${stream.ended ? " (ended)" : ""}`);
     }
   }
 
@@ -34,14 +35,20 @@ export class Tiles {
   }
 
   async draw(frame, view) {
-    const tile = this.tiles.get(frame.stream);
-    if (!tile) return;
     const bitmap = await decodePicture(frame);
-    Object.assign(tile.canvas, { width: bitmap.width, height: bitmap.height });
-    const context = tile.canvas.getContext("2d");
-    context.drawImage(bitmap, 0, 0);
     this.masks.paint(frame.size, frame.objects, view.colours, view.hidden, null);
-    context.drawImage(this.masks.canvas, 0, 0, bitmap.width, bitmap.height);
+    this.copy(frame.stream, bitmap, this.masks.canvas);
     bitmap.close();
+  }
+
+  // Show what is drawn elsewhere, small.
+  copy(number, picture, masks) {
+    const tile = this.tiles.get(number);
+    if (!tile || this.row.hidden) return;
+    const factor = Math.min(1, TILE_SIDE / Math.max(picture.width, picture.height));
+    const [width, height] = [Math.round(picture.width * factor), Math.round(picture.height * factor)];
+    Object.assign(tile.canvas, { width, height });
+    const context = tile.canvas.getContext("2d");
+    for (const layer of [picture, masks]) context.drawImage(layer, 0, 0, width, height);
   }
 }

@@ -7,6 +7,7 @@ import cv2
 from masklet.runtime.errors import SourceError
 from masklet.runtime.sources.live import LiveSource
 from masklet.runtime.sources.opencv_device import OpenCvDevice, VideoCapture
+from masklet.runtime.sources.password import hide_password
 from masklet.runtime.sources.source import Cut, FeedOptions
 
 CSI_SIZE, CSI_RATE = (1920, 1080), 30.0
@@ -20,17 +21,21 @@ def has_gstreamer() -> bool:
 
 
 def open_pipeline(
+    name: str,
     spec: str,
     cut: Cut,
     options: FeedOptions,
     capture: Callable[[str, int], VideoCapture] = cv2.VideoCapture,
     available: Callable[[], bool] = has_gstreamer,
 ) -> LiveSource:
-    """Open csi://N or gst:PIPELINE. Raises SourceError if OpenCV has no GStreamer or the pipeline fails."""
+    """Open csi://N or gst:PIPELINE. Raises SourceError if OpenCV has no GStreamer or the pipeline fails.
+
+    name: the spec without passwords.
+    """
     pipeline = csi_pipeline(spec, options) if spec.startswith("csi:") else gst_pipeline(spec, options)
     if not available():
         raise SourceError(
-            f"{spec}: OpenCV was built without GStreamer, as all wheels on PyPI; install python3-opencv of Debian or "
+            f"{name}: OpenCV was built without GStreamer, as all wheels on PyPI; install python3-opencv of Debian or "
             f"JetPack instead, or serve the pipeline over RTSP"
         )
 
@@ -38,10 +43,10 @@ def open_pipeline(
         opened = capture(pipeline, cv2.CAP_GSTREAMER)
         if not opened.isOpened():
             opened.release()
-            raise SourceError(f"{spec}: GStreamer cannot run it; try it with gst-launch-1.0: {pipeline}")
-        return OpenCvDevice(spec, opened)
+            raise SourceError(f"{name}: GStreamer cannot run it; try it with gst-launch-1.0: {hide_password(pipeline)}")
+        return OpenCvDevice(name, opened)
 
-    return LiveSource(spec, connect, cut)
+    return LiveSource(name, connect, cut)
 
 
 def csi_pipeline(spec: str, options: FeedOptions) -> str:
@@ -65,6 +70,6 @@ def gst_pipeline(spec: str, options: FeedOptions) -> str:
     pipeline = spec.removeprefix("gst:").strip()
     if not pipeline:
         raise SourceError("gst: expected a pipeline, such as gst:v4l2src ! videoconvert")
-    if options != FeedOptions():
-        raise SourceError(f"{spec}: put size, rate and format into the pipeline, as caps")
+    if options.asks_format:
+        raise SourceError(f"{hide_password(spec)}: put size, rate and format into the pipeline, as caps")
     return pipeline if "appsink" in pipeline else f"{pipeline} ! {_SINK}"
