@@ -75,6 +75,20 @@ def test_the_wheel_says_its_version(python: Path) -> None:
     assert said == f"masklet {version}\n"
 
 
+def test_the_wheel_holds_every_module_and_has_the_name_that_the_readme_gives(python: Path) -> None:
+    folder = python.parents[2]
+    (wheel,) = folder.glob("*.whl")
+    assert f"out/{wheel.name}[cpu]" in (ROOT / "README.md").read_text()
+    (site,) = (folder / "venv").glob("lib/python*/site-packages")
+    missing = [
+        path.relative_to(folder / "source")
+        for package in ("runtime", "export", "calibration", "profiles")
+        for path in (folder / "source" / package).rglob("*.py")
+        if "benchmarks" not in path.parts and not (site / "masklet" / path.relative_to(folder / "source")).exists()
+    ]
+    assert missing == []
+
+
 @pytest.mark.parametrize(("typed", "completed"), [("masklet ins", "inspect"), ("masklet run --every", "--every-frame")])
 def test_a_shell_completes_commands_and_options(python: Path, typed: str, completed: str) -> None:
     """By the function that bash itself calls, from the script that the program prints for it."""

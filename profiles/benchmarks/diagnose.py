@@ -222,14 +222,14 @@ def overhead(arguments: argparse.Namespace) -> str:
     times: list[list[float]] = [[] for _ in runs]
     for _ in range(arguments.rounds + 1):
         for run, took in zip(runs, times, strict=True):
-            begun = time.perf_counter()
+            begun = time.process_time()
             run()
-            took.append(time.perf_counter() - begun)
+            took.append(time.process_time() - begun)
     each = [statistics.median(took[1:]) / len(shots) * 1e3 for took in times]
     return "\n".join(
         [
             f"One object, {SIDE} px, {len(shots)} frames, {arguments.threads or 'all'} threads, medians of "
-            f"{arguments.rounds} rounds that take turns.",
+            f"{arguments.rounds} rounds that take turns, processor time.",
             "",
             "| | ms a frame | more |",
             "| --- | ---: | ---: |",
@@ -250,7 +250,7 @@ def keep(part: str, text: str) -> None:
     """Put a part into the page, in place of what it was."""
     page = PAGE.read_text() if PAGE.exists() else "# Where objects are lost\n"
     parts = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
-    head = page.partition("\n## ")[0].rstrip()
+    head = re.split(rf"^## (?:{'|'.join(PARTS)})\n", page, maxsplit=1, flags=re.MULTILINE)[0].rstrip()
     parts[part] = f"\n{text}\n\n"
     PAGE.write_text(head + "\n\n" + "".join(f"## {p}\n{parts[p]}" for p in PARTS if p in parts).rstrip() + "\n")
 

@@ -1,14 +1,15 @@
 """Memory policies on scripts instead of pictures: their cost, what bounds change, memory of endless streams; digests.
 
     python profiles/benchmarks/memory_bank.py cost
+    python profiles/benchmarks/memory_bank.py frames BUNDLE
     python profiles/benchmarks/memory_bank.py bounds
     python profiles/benchmarks/memory_bank.py growth BUNDLE [--frames 20000]
     python profiles/benchmarks/memory_bank.py digest BUNDLE [--clips 40]
 
-cost: time on the host, of one object with masks of 256 low-resolution pixels. bounds: what is attended against banks
-that keep every frame. growth: RSS of trackers whose stages are scripted. digest: SHA-256 of all masks and scores under
-the rules of SAM 2 and of SAM 3; it uses nothing that is newer than policies are, so that it can be run in an earlier
-checkout as well: equal digests are equal bytes.
+cost: time on the host, of one object with masks of 256 low-resolution pixels. frames: a whole frame, stages included.
+bounds: what is attended against banks that keep every frame. growth: RSS of trackers whose stages are scripted. digest:
+SHA-256 of all masks and scores under the rules of SAM 2 and of SAM 3; it uses nothing that is newer than policies are,
+so that it can be run in an earlier checkout as well: equal digests are equal bytes.
 """
 
 import argparse
@@ -28,7 +29,7 @@ from masklet.runtime import Bundle, Frame, Sessions, VideoTracker
 from masklet.runtime.backends.ort.backend import OnnxRuntime
 from masklet.runtime.backends.session import Feeds
 from masklet.runtime.bundle.spec import StageSpec, Tensor
-from masklet.runtime.prompts.prompts import Mask, Points
+from masklet.runtime.prompts.prompts import Points
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "demos" / "nano")]
@@ -66,6 +67,25 @@ def cost() -> Iterator[str]:
             rules.append(ruled - fed)
             banks.append(fed - begun + time.perf_counter() - ruled)
         yield f"| {name} | {1e3 * statistics.median(rules):.3f} | {1e3 * statistics.median(banks):.3f} |"
+
+
+def frames(bundle: Path) -> Iterator[str]:
+    """A whole frame of one object under each policy, taking turns, once their banks are full."""
+    from clicks import centre_click
+    from scenes import HELD_OUT_SEED, render
+
+    clip = render("cluttered", HELD_OUT_SEED + 101, SIDE, 60)
+    click = Points.click(*centre_click(clip.labels[0] == 1))
+    with Sessions.open(Bundle.load(bundle), OnnxRuntime(threads=1)) as sessions:
+        trackers = {name: VideoTracker(sessions, memory=name) for name in (*POLICIES, "samurai:camera_motion")}
+        took: dict[str, list[float]] = {name: [] for name in trackers}
+        for number, picture in enumerate(clip.frames):
+            for name, tracker in trackers.items():
+                begun = time.process_time()
+                tracker.step(Frame(number, number / 30, picture), {1: click} if number == 0 else None)
+                took[name].append(1e3 * (time.process_time() - begun))
+    yield "| policy | processor time of a frame, ms |\n| --- | ---: |"
+    yield from (f"| {name} | {statistics.median(times[20:]):.1f} |" for name, times in took.items())
 
 
 def bounds() -> Iterator[str]:
@@ -131,7 +151,7 @@ class Scripted:
         """Nothing is held."""
 
 
-def growth(bundle: Path, frames: int) -> Iterator[str]:
+def growth(bundle: Path, length: int) -> Iterator[str]:
     """Resident memory of the process while a tracker takes frame after frame."""
     model = Bundle.load(bundle).model
     yield "| policy | RSS at 2,000 frames, MB | at the end, MB | growth, MB |\n| --- | ---: | ---: | ---: |"
@@ -140,15 +160,16 @@ def growth(bundle: Path, frames: int) -> Iterator[str]:
         sessions = Sessions(model, {stage.name: Scripted(stage, seed) for stage in model.stages})
         tracker = VideoTracker(sessions, memory=name)
         sizes = []
-        for number in range(frames):
+        for number in range(length):
             tracker.step(Frame(number, number / 30, picture), {1: Points.click(32, 32)} if number == 0 else None)
-            if number + 1 in (2000, frames):
+            if number + 1 in (2000, length):
                 sizes.append(int(Path("/proc/self/statm").read_text().split()[1]) * PAGE / 1e6)
         yield f"| {name} | {sizes[0]:.1f} | {sizes[1]:.1f} | {sizes[1] - sizes[0]:+.2f} |"
 
 
 def digest(bundle: Path, clips: int) -> Iterator[str]:
-    """SHA-256 of the masks and scores of held-out clips, half of them cluttered and half rich."""
+    """SHA-256 of the masks and scores of held-out clips from one click, half of them cluttered and half rich."""
+    from clicks import centre_click
     from scenes import held_out
 
     sessions = Sessions.open(Bundle.load(bundle), OnnxRuntime(threads=1))
@@ -163,8 +184,9 @@ def digest(bundle: Path, clips: int) -> Iterator[str]:
         for kind in ("cluttered", "rich"):
             for clip in held_out(kind, clips // 2, SIDE, FRAMES, OBJECTS):
                 tracker = VideoTracker(sessions)
+                clicks = {i: Points.click(*centre_click(clip.labels[0] == i)) for i in clip.ids}
                 for number, picture in enumerate(clip.frames):
-                    prompts = {i: Mask(clip.labels[0] == i) for i in clip.ids} if number == 0 else {}
+                    prompts = clicks if number == 0 else {}
                     result = tracker.step(Frame(number, number / 30, picture), prompts)
                     found.update(result.masks.tobytes())
                     found.update(result.scores.tobytes())
@@ -174,15 +196,16 @@ def digest(bundle: Path, clips: int) -> Iterator[str]:
 def main() -> None:
     """Print a part."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=("cost", "bounds", "growth", "digest"))
+    parser.add_argument("part", choices=("cost", "frames", "bounds", "growth", "digest"))
     parser.add_argument("bundle", type=Path, nargs="?")
     parser.add_argument("--frames", type=int, default=20_000)
     parser.add_argument("--clips", type=int, default=40)
     chosen = parser.parse_args()
-    if chosen.part in ("growth", "digest") and chosen.bundle is None:
+    if chosen.part in ("frames", "growth", "digest") and chosen.bundle is None:
         parser.error(f"{chosen.part} needs a bundle")
     parts: dict[str, Callable[[], Iterator[str]]] = {
         "cost": cost,
+        "frames": lambda: frames(chosen.bundle),
         "bounds": bounds,
         "growth": lambda: growth(chosen.bundle, chosen.frames),
         "digest": lambda: digest(chosen.bundle, chosen.clips),

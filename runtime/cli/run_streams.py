@@ -32,6 +32,7 @@ from masklet.runtime.streams.writer import OnWritten
 from masklet.runtime.tracking.known_policies import policy_of
 from masklet.runtime.tracking.memory_detail import block_memory
 from masklet.runtime.tracking.tracker import Tracker
+from masklet.runtime.tracking.update_interval import check_update_interval
 from masklet.runtime.view.opening import open_view
 from masklet.runtime.view.watched_stream import Steering
 from rich.console import Console
@@ -73,7 +74,8 @@ def run_streams(bundle: BundleChoice, wanted: Sequence[Order], options: RunOptio
     if options.concepts:
         check_concepts(model.model, model.asset, options.concepts)
     if model.model.memory is not None or not options.concepts:
-        policy_of(model.model, options.memory)  # check that the model supports it before anything is opened
+        # check that the model supports them before anything is opened
+        check_update_interval(options.update_interval or 1, policy_of(model.model, options.memory))
         block_memory(model.model, options.limits.detail)
     with ExitStack() as stack:
         metrics = stack.enter_context(Metrics(*parse_address(options.metrics))) if options.metrics else None
@@ -94,7 +96,12 @@ def run_streams(bundle: BundleChoice, wanted: Sequence[Order], options: RunOptio
                 metrics.stepped(stream, step)
 
         wake_up, trackers = WakeUp(), Trackers(sessions, options, model.manifest.tuning, stepped)
-        sinks = [stack.enter_context(one.outputs.open(one.source.fps, one.schedule, times.since)) for one in opened]
+        sinks = [
+            stack.enter_context(
+                one.outputs.open(one.source.fps, one.schedule, times.since, began_ns=one.source.began_ns)
+            )
+            for one in opened
+        ]
         streams = [
             _stream(one, into, trackers, wake_up, metrics, view) for one, into in zip(opened, sinks, strict=True)
         ]

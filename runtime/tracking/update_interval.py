@@ -5,13 +5,15 @@ at all; therefore all objects wait for the same frames.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 from masklet.runtime.bundle.spec import Tensor
-from masklet.runtime.errors import PromptError
+from masklet.runtime.errors import PolicyError, PromptError
 from masklet.runtime.tracking.box_motion import BoxMotion, Corners
 from masklet.runtime.tracking.mask_boxes import box_of
+from masklet.runtime.tracking.memory_policy import MemoryPolicy
 
 LEAST_IOU = 0.8  # minimum IoU of the found and the expected mask, for an object to wait
 LEAST_MOVE = 0.25  # pixels of a low-resolution mask; a smaller motion is ignored
@@ -56,6 +58,15 @@ class LastSeen:
         outside = float(logits.min())
         size = logits.shape[1], logits.shape[0]
         return np.asarray(cv2.warpAffine(logits, matrix, size, borderValue=outside), np.float32)[None]
+
+
+def check_update_interval(interval: int, policy: MemoryPolicy[Any, Any]) -> None:
+    """Raise PolicyError for an interval above 1 under a policy that looks at every frame."""
+    if interval > 1 and policy.chooses:
+        raise PolicyError(
+            f"update interval {interval}: memory policy {policy.name!r} looks at every frame; give another policy, or "
+            "an interval of 1"
+        )
 
 
 class UpdateInterval:

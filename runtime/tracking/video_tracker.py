@@ -8,7 +8,6 @@ from masklet.runtime.backends.sessions import Sessions
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.bundle.spec import Tensor
 from masklet.runtime.bundle.tuning import Attending
-from masklet.runtime.errors import PolicyError
 from masklet.runtime.pixels.geometry import boxes_xyxy, fill_holes, masks_to_source, non_overlapping, resize_mask
 from masklet.runtime.prompts.prompts import Mask, Prompt
 from masklet.runtime.results import Frame, FrameResult
@@ -16,7 +15,7 @@ from masklet.runtime.tracking.known_policies import Memory
 from masklet.runtime.tracking.masklets import Decoded, Masklets
 from masklet.runtime.tracking.memory_limits import MemoryLimits
 from masklet.runtime.tracking.snapshot import ObjectSnapshot, TrackerSnapshot
-from masklet.runtime.tracking.update_interval import LastSeen, UpdateInterval
+from masklet.runtime.tracking.update_interval import LastSeen, UpdateInterval, check_update_interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +106,7 @@ class VideoTracker:
         self._bank = self._masklets.bank
         self._shown: dict[int, _Shown] = {}
         self._updates = UpdateInterval(self._options.update_interval)
-        if self._options.update_interval > 1 and self._bank.policy.chooses:
-            raise PolicyError(
-                f"update interval {self._options.update_interval}: memory policy {self._bank.policy.name!r} looks at "
-                "every frame; give another policy, or an interval of 1"
-            )
+        check_update_interval(self._options.update_interval, self._bank.policy)
 
     @property
     def object_ids(self) -> list[int]:

@@ -1,13 +1,12 @@
 """Engines of every stage, built by TensorRT for RTX on a machine without a GPU."""
 
-import os
 import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from threading import Timer
 from typing import Any
 
 import onnx
@@ -23,13 +22,11 @@ from masklet.export.engines.device_profile import DeviceProfile, device_profile
 from masklet.export.engines.layers import layers_from_log, operand_types
 from masklet.export.engines.memory import TACTIC_BYTES, activation_bytes
 from masklet.export.engines.network import Network, parse
-from masklet.export.engines.progress import Steps
 from masklet.export.engines.shapes import optimization_profiles
 from masklet.runtime.backends.trt.library import load_library
 from masklet.runtime.backends.trt.log import Messages
 from masklet.runtime.bundle.bundle import Bundle, BundleChoice
 from masklet.runtime.bundle.spec import StageSpec
-from masklet.runtime.cli.main import _stop
 from masklet.runtime.errors import ExportError, SessionError
 from onnx import TensorProto, helper
 
@@ -50,7 +47,7 @@ def built(nano_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_every_stage_has_an_engine_that_the_manifest_vouches_for(built: Path) -> None:
+def test_every_stage_has_an_engine_that_the_manifest_lists(built: Path) -> None:
     layers = layers_of_engines(built, "rtx-4090")
     assert set(layers) == set(STAGES)
     for found in layers.values():
@@ -189,33 +186,40 @@ def test_a_tactic_that_wants_too_much_is_said() -> None:
     assert "a tactic needed 4248 MB and 2507 MB were free; raise --workspace-mb (it is 2048)" in said
 
 
-@pytest.mark.parametrize(("number", "handler"), [(signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, _stop)])
-def test_ctrl_c_ends_a_build_and_leaves_the_bundle(
-    nano_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, handler: Handler
-) -> None:
-    """A real signal, which comes in the midst of the building, and the handler that `masklet` has for it."""
+BUILD_AND_STOP = """
+import os, signal, sys
+from threading import Timer
+from masklet.export.engines import build_bundle as command
+from masklet.runtime.cli.main import main
+
+begun, number = [], int(sys.argv.pop())
+
+def building(bar, stage):
+    begun.append(stage)
+    if len(begun) == 1:
+        Timer(0.05, os.kill, (os.getpid(), number)).start()
+    return lambda phase, done, total: None
+
+command._drawn = building
+try:
+    main()
+finally:
+    print("begun:", *begun)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_a_build_and_leaves_the_bundle(nano_bundle: Path, tmp_path: Path, number: signal.Signals) -> None:
+    """A real signal in the midst of the building, in a process of its own, as `masklet build` gets it."""
     root = Path(shutil.copytree(nano_bundle, tmp_path / "nano.bundle"))
-    request = BuildRequest(
-        BundleChoice(root), "tensorrt-rtx", "rtx-4090", ("mask_decoder", "memory_encoder"), BuildOptions()
-    )
     before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
-    built: list[str] = []
-
-    def building(bar: object, stage: str) -> Steps:
-        built.append(stage)
-        if len(built) == 1:
-            Timer(0.05, lambda: os.kill(os.getpid(), number)).start()
-        return lambda phase, done, total: None
-
-    monkeypatch.setattr(command, "_drawn", building)
-    handler_before = signal.signal(number, handler)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            run_build(request)
-        assert signal.getsignal(number) is handler
-    finally:
-        signal.signal(number, handler_before)
-    assert built == ["mask_decoder"]
+    words = ["build", root, "--backend", "tensorrt-rtx", "--device", "rtx-4090"]
+    words += ["--stage", "mask_decoder", "--stage", "memory_encoder"]
+    line = [sys.executable, "-c", BUILD_AND_STOP, *map(str, words), str(int(number))]
+    ended = subprocess.run(line, capture_output=True, text=True, check=False, timeout=300)
+    assert ended.returncode == 130, ended.stderr
+    assert ended.stdout.splitlines()[-1] == "begun: mask_decoder"
+    assert "Traceback" not in ended.stderr
     assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
     assert list(tmp_path.iterdir()) == [root]
 

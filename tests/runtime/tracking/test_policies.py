@@ -26,7 +26,7 @@ from masklet.runtime.tracking.memory_policy import Choice
 from masklet.runtime.tracking.policies.dam4sam import Dam4SamOptions
 from masklet.runtime.tracking.policies.samurai import SamuraiOptions
 from masklet.runtime.tracking.snapshot import TrackerSnapshot
-from masklet.runtime.tracking.video_tracker import VideoTracker
+from masklet.runtime.tracking.video_tracker import TrackerOptions, VideoTracker
 from sam3_checkpoints import random_sam3, tracker_config
 from sam_checkpoints import random_sam, sam_config
 from torch_sessions import TorchSession
@@ -209,6 +209,8 @@ def test_a_model_without_candidates_or_memory_is_refused(models: dict[str, Sessi
     single = msgspec.structs.replace(model, prompting=PromptPolicy(multimask_when_tracking=False))
     with pytest.raises(PolicyError, match="decodes a single mask on tracked frames"):
         policy_of(single, "dam4sam")
+    with pytest.raises(PolicyError, match="update interval 3: memory policy 'samurai' looks at every frame"):
+        VideoTracker(models["sam2"], TrackerOptions(update_interval=3), "samurai")
     with pytest.raises(PromptError, match="has no memory: it segments images"):
         policy_of(sam.FAMILY.spec(random_sam(sam_config())), "dam4sam")
 

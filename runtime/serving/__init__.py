@@ -1,0 +1,1 @@
+"""Model repositories: the stages of a bundle as a model server loads them."""
