@@ -4,7 +4,7 @@ from pathlib import Path
 
 import tomllib
 
-EXTRAS = ("cpu", "tensorrt", "feeds", "text", "calibrate")
+EXTRAS = ("cpu", "tensorrt", "feeds", "text", "calibrate", "bags")
 OTHER_PYTHON = "python_version >= '3.11'"
 
 project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())["project"]

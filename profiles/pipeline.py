@@ -82,7 +82,7 @@ def profile(bundle: Bundle, request: ProfileRequest, progress: Progress, tell: C
         _check(request, source, warmup)
         sweep = request.sweep and check_sweep(request.sweep, model, source.frames)
         sessions, backend = request.backend.open(bundle, tell, lambda one: last.wrap(request.wrap(recorder)(one)))
-        with sessions, request.outputs.open(source.fps, request.wanted.schedule) as sinks:
+        with sessions, request.outputs.open(source.fps, request.wanted.schedule, began_ns=source.began_ns) as sinks:
             interrupted = _follow(request.wanted, sessions, recorder, source, sinks, progress)
         frames, size, name = recorder.frames_recorded, source.size, source.name  # the name has no password
         _check_measured(frames, warmup, source)

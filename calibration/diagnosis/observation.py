@@ -69,7 +69,7 @@ class ObservedBundle(Closing):
     ) -> Observation:
         """Run the ordinary pipeline over frames with their numbers, each object by itself.
 
-        schedule: prompts by the frames' numbers. truth: whether the shots' masks are true ones. progress: is told of
+        schedule: prompts by the frames' numbers. truth: whether the shots' masks are true ones. progress: called with
         each frame that is done.
         """
         objects = sorted({i for prompts in schedule.values() for i in prompts})

@@ -77,7 +77,7 @@ def main() -> None:
         print(f"  object {label}: J {found.J:.3f}  F {found.F:.3f}  J&F {found.JF:.3f}")
     picture(overlay, out / "overlay.png")
     print(f"\nlook at {overlay}, {out / 'overlay.png'} and {out / 'profile.html'}")
-    print("\nsee it live in a browser, and click on objects yourself (`make view` does the same):")
+    print("\nsee it live in a browser, and click on objects yourself: `make view` runs this (it needs masklet[view]):")
     print(f"  python {HERE / 'live_scene.py'} | masklet run {bundle} - --size 480x480 --rate 12 --view 8000")
 
 

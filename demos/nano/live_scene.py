@@ -1,4 +1,4 @@
-"""A scene that never ends, as raw frames on standard output: a camera for whoever has none.
+"""An endless scene as raw frames on standard output, in place of a camera.
 
     python demos/nano/live_scene.py | masklet run nano.bundle - --size 480x480 --rate 12 --view 8000
 

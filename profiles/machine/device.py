@@ -3,14 +3,14 @@
 Values that cannot be read are None: a missing tool or file is never an error.
 """
 
-import itertools
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
-from typing import Literal
 
 import msgspec
-from masklet.profiles.machine.host import Host, as_number
+from masklet.runtime.machine.board import temperatures, throttled_by
+from masklet.runtime.machine.host import Host, as_number
+from masklet.runtime.machine.tegrastats import parse_tegrastats
 
 LIBRARIES = (
     "masklet",
@@ -61,6 +61,8 @@ class Conditions(msgspec.Struct, frozen=True):
 
     load_average: runnable processes over 1, 5 and 15 minutes; more than the number of cores means a busy machine.
     temperatures_c, watts: by name of the sensor.
+    gpu_load:     0..1. ram_used_mb: of the board, which CPU and GPU of a Jetson share.
+    throttled_by: what reduced clocks because of heat.
     """
 
     load_average: tuple[float, float, float] | None
@@ -68,6 +70,9 @@ class Conditions(msgspec.Struct, frozen=True):
     gpu_mhz: float | None
     temperatures_c: dict[str, float]
     watts: dict[str, float]
+    gpu_load: float | None = None
+    ram_used_mb: float | None = None
+    throttled_by: tuple[str, ...] = ()
 
 
 def device(host: Host | None = None) -> Device:
@@ -95,13 +100,17 @@ def conditions(host: Host | None = None) -> Conditions:
     host = host or Host()
     load = [as_number(word) for word in (host.text("proc/loadavg") or "").split()[:3]]
     one, five, fifteen = load if len(load) == 3 else (None, None, None)
-    jetson, gpu = _tegrastats(host), _gpu_now(host)
+    gpu = _gpu_now(host)
+    jetson = parse_tegrastats(host.says(["tegrastats", "--interval", "100"], lines=1) or "")
     return Conditions(
         load_average=None if one is None or five is None or fifteen is None else (one, five, fifteen),
         cpu_mhz=_mhz(host),
-        gpu_mhz=gpu.get("clocks.sm"),
-        temperatures_c={**_zones(host), **_named(gpu, "temperature.gpu", "gpu"), **jetson["temperatures_c"]},
-        watts={**_named(gpu, "power.draw", "gpu"), **jetson["watts"]},
+        gpu_mhz=gpu.get("clocks.sm", jetson.gpu_mhz),
+        temperatures_c={**temperatures(host), **_named(gpu, "temperature.gpu", "gpu"), **jetson.temperatures_c},
+        watts={**_named(gpu, "power.draw", "gpu"), **jetson.watts},
+        gpu_load=jetson.gpu_load,
+        ram_used_mb=jetson.ram_used_mb,
+        throttled_by=throttled_by(host),
     )
 
 
@@ -130,32 +139,10 @@ def _gpu_now(host: Host) -> dict[str, float]:
     return {name: number for name, number in pairs if number is not None}
 
 
-def _zones(host: Host) -> dict[str, float]:
-    found = {}
-    for zone in host.glob("sys/class/thermal/thermal_zone*"):
-        celsius = _thousandth(host.number(f"{zone}/temp"))
-        if celsius is not None:
-            found[host.text(f"{zone}/type") or zone.rsplit("/", 1)[1]] = celsius
-    return found
-
-
 def _power_mode(host: Host) -> str | None:
     """The power mode of a Jetson: nvpmodel prints `NV Power Mode: MAXN`, then the number of the mode."""
     said = host.says(["nvpmodel", "-q"])
     return _fields(said, ":").get("NV Power Mode") if said else None
-
-
-def _tegrastats(host: Host) -> dict[Literal["temperatures_c", "watts"], dict[str, float]]:
-    """One line of tegrastats (Jetson): `... CPU@44.5C ... VDD_IN 4567mW/4500mW ...`, current value before average."""
-    words = (host.says(["tegrastats", "--interval", "100"], lines=1) or "").split()
-    hot = dict(word.split("@", 1) for word in words if word.endswith("C") and word.count("@") == 1)
-    rails = {name: word for name, word in itertools.pairwise(words) if "mW/" in word}
-    celsius = {name: as_number(value[:-1]) for name, value in hot.items()}
-    watts = {name: _thousandth(as_number(word.split("mW/")[0])) for name, word in rails.items()}
-    return {
-        "temperatures_c": {name: c for name, c in celsius.items() if c is not None},
-        "watts": {name: w for name, w in watts.items() if w is not None},
-    }
 
 
 def _fields(text: str | None, separator: str) -> dict[str, str]:

@@ -165,6 +165,18 @@ def comparison_table(comparison: Comparison) -> Table:
     return table
 
 
+CONDITIONS = (
+    "load_average",
+    "cpu_mhz",
+    "gpu_mhz",
+    "temperatures_c",
+    "watts",
+    "gpu_load",
+    "ram_used_mb",
+    "throttled_by",
+)
+
+
 def device_lines(report: Report) -> Iterable[str]:
     """The device that it was measured on."""
     device = report.device
@@ -175,7 +187,7 @@ def device_lines(report: Report) -> Iterable[str]:
     if device.power_mode:
         yield f"power mode {device.power_mode}"
     yield ", ".join(f"{name} {version}" for name, version in device.libraries.items())
-    for name in ("load_average", "cpu_mhz", "gpu_mhz", "temperatures_c", "watts"):
+    for name in CONDITIONS:
         before, after = getattr(device.before, name), getattr(device.after, name)
         if before or after:
             yield f"{name.replace('_', ' ')} before {_words(before)}, after {_words(after)}"

@@ -109,7 +109,7 @@ class AnnotationWorker(Closing):
             return
         try:
             answer.set_result(ask(self._annotation))
-        except Exception as error:  # whoever asked hears of it; the thread goes on
+        except Exception as error:  # the caller gets it; the thread goes on
             answer.set_exception(error)
 
     def _step(self, work: _Work) -> None:

@@ -29,6 +29,7 @@ ORDER = [
     "profile",
     "inspect",
     "verify",
+    "service",
     "doctor",
 ]  # as one needs them
 

@@ -90,3 +90,9 @@ def _annotation(one: Option, panel: str) -> Any:
 
 def _default(one: Any) -> Any:
     return one.default_factory() if one.default is MISSING else one.default
+
+
+def given(values: dict[str, Any], options: Any) -> dict[str, Any]:
+    """The values that were given: those that differ from their option's default."""
+    defaults = {option.name: option.default for option in options}
+    return {name: value for name, value in values.items() if value != defaults[name]}

@@ -96,7 +96,12 @@ def run_streams(bundle: BundleChoice, wanted: Sequence[Order], options: RunOptio
                 metrics.stepped(stream, step)
 
         wake_up, trackers = WakeUp(), Trackers(sessions, options, model.manifest.tuning, stepped)
-        sinks = [stack.enter_context(one.outputs.open(one.source.fps, one.schedule, times.since)) for one in opened]
+        sinks = [
+            stack.enter_context(
+                one.outputs.open(one.source.fps, one.schedule, times.since, began_ns=one.source.began_ns)
+            )
+            for one in opened
+        ]
         streams = [
             _stream(one, into, trackers, wake_up, metrics, view) for one, into in zip(opened, sinks, strict=True)
         ]

@@ -20,7 +20,7 @@ class Trackers:
     """Makes trackers on sessions.
 
     tuning:  what the bundle was tuned to, along which a budget is kept.
-    stepped: is told of the step that a stream takes for it: number of the stream, step from 0, and why.
+    stepped: called with each step that a stream takes for it: number of the stream, step from 0, and why.
     """
 
     def __init__(

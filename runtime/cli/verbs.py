@@ -16,7 +16,7 @@ from masklet.runtime.cli.options import (
     SpeedOptions,
     StreamedPhraseOptions,
 )
-from masklet.runtime.cli.stream_options import StreamOptions
+from masklet.runtime.cli.options.streams import StreamOptions
 
 Leaving = Annotated[
     list[str],
@@ -33,8 +33,8 @@ def run(
         list[str],
         typer.Argument(
             metavar="SOURCE...",
-            help="Videos, folders of images, images; 0, /dev/video0, rtsp://HOST/PATH, csi://0, gst:PIPELINE, or - "
-            "for raw frames. Several run at once, numbered from 1.",
+            help="Videos, folders of images, images, bags; 0, /dev/video0, rtsp://HOST/PATH, csi://0, gst:PIPELINE, or "
+            "- for raw frames. Several run at once, numbered from 1.",
         ),
     ],
     prompts: PromptOptions,

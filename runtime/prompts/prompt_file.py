@@ -18,7 +18,7 @@ FORMAT = "masklet prompts 1"
 class PromptFile(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
     """The prompts of a clip.
 
-    source: what they were given on, for whoever reads the file; nothing checks it.
+    source: what they were given on, for readers of the file; nothing checks it.
     size:   width and height of its frames in pixels, in which they count; None where nobody noted them.
     names:  what a user calls objects, by id.
     """

@@ -36,8 +36,7 @@ class MasksJsonl(Closing):
         return self._file.written
 
     def write(self, frame: Frame, result: FrameResult) -> None:
-        objects = object_records(result)
-        line = {"frame": result.frame_index, "time_s": round(result.time_s, 6), "objects": objects}
+        line = frame_record(result)
         whole = self._file.written
         try:
             self._file.write(json.dumps(line).encode() + b"\n")
@@ -81,6 +80,11 @@ def written_masks(path: Path, up_to: int | None) -> WrittenMasks:
             if there.frame == up_to:
                 break
     return there
+
+
+def frame_record(result: FrameResult) -> dict[str, Any]:
+    """The line of a frame as written by MasksJsonl."""
+    return {"frame": result.frame_index, "time_s": round(result.time_s, 6), "objects": object_records(result)}
 
 
 def object_records(result: FrameResult) -> list[dict[str, Any]]:

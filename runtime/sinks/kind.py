@@ -41,6 +41,7 @@ class Opening:
     settings: values of the options that kinds of sinks declare, by name; what was not given is left out.
     prompts: the prompts of the run by frame and object, for sinks that show them.
     stages: latencies of stages, for sinks of a kind that asks for them.
+    began_ns: time of the day at time 0 of the source, in nanoseconds since 1970; None if unknown.
     """
 
     fps: float
@@ -48,6 +49,7 @@ class Opening:
     settings: Mapping[str, Any] = field(default_factory=dict)
     prompts: "Schedule" = field(default_factory=dict)
     stages: StagesSince = lambda number: []
+    began_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,13 @@ class OutputFile:
             raise SinkError(f"{self.path}: {error.strerror}, after {self.written} bytes were written") from None
         return len(data)
 
+    def tell(self) -> int:
+        """Bytes in the file, for libraries that write to it."""
+        return self.written
+
+    def flush(self) -> None:
+        """Does nothing: the file is unbuffered."""
+
     def drop_after(self, size: int) -> None:
         """Truncate the file to `size` bytes; has no effect on a pipe or a device."""
         with suppress(OSError):

@@ -37,12 +37,19 @@ class Outputs:
         """Whether an output logs the latencies of stages."""
         return any(kind.times_stages for kind, _ in self._chosen())
 
-    def open(self, fps: float, prompts: Schedule | None = None, stages: StagesSince = lambda number: []) -> Sinks:
+    def open(
+        self,
+        fps: float,
+        prompts: Schedule | None = None,
+        stages: StagesSince = lambda number: [],
+        began_ns: int | None = None,
+    ) -> Sinks:
         """Open a sink for each output. If one cannot be opened, closes the others and raises SinkError.
 
         prompts: prompts of the run, for sinks that show them. stages: latencies of stages, for those that log them.
+        began_ns: time of the day at time 0 of the source, for sinks that state it.
         """
-        opening = Opening(fps, self.keep, self.settings, prompts or {}, stages)
+        opening = Opening(fps, self.keep, self.settings, prompts or {}, stages, began_ns)
         with ExitStack() as on_failure:
             sinks: list[Sink] = []
             for kind, target in self._chosen():

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from masklet.runtime.closing import Closing
 from masklet.runtime.errors import SinkError
+from masklet.runtime.pixels.id_image import MOST_ID, id_image
 from masklet.runtime.pixels.overlay import colour
 from masklet.runtime.results import Frame, FrameResult
 from masklet.runtime.sinks.kind import StagesSince
@@ -17,7 +18,6 @@ from masklet.runtime.sinks.output_file import check_writable
 DEFAULT_PORT = 9876  # of `rerun`
 PATIENCE_S = 3.0
 QUALITY = 80  # of the pictures' JPEG
-MOST_ID = 65535  # that a picture of ids can hold
 
 
 def record(path: Path) -> Any:
@@ -71,7 +71,7 @@ class RerunLog(Closing):
         )
         log("frame", rerun.EncodedImage(contents=jpeg.tobytes(), media_type="image/jpeg"))
         self._log_labels(result)
-        log("frame/masks", rerun.SegmentationImage(_ids(result)))
+        log("frame/masks", rerun.SegmentationImage(id_image(result)))
         seen = np.flatnonzero(result.boxes_xyxy[:, 2] > result.boxes_xyxy[:, 0])
         ids = result.object_ids[seen]
         boxes = rerun.Boxes2D(array=result.boxes_xyxy[seen], array_format=rerun.Box2DFormat.XYXY, class_ids=ids)
@@ -108,14 +108,6 @@ class RerunLog(Closing):
         )
         picture = views.Spatial2DView(name="frames", origin="frame")
         return views.Blueprint(views.Horizontal(picture, series, column_shares=[2, 1]), collapse_panels=True)
-
-
-def _ids(result: FrameResult) -> "np.ndarray[Any, np.dtype[np.uint16]]":
-    """[H, W] uint16, the id of the object that has each pixel, 0 where none has it, or its id is too high."""
-    ids = np.zeros(result.masks.shape[1:], np.uint16)
-    for row in np.argsort(result.scores, kind="stable"):
-        ids[result.masks[row]] = result.object_ids[row] if result.object_ids[row] <= MOST_ID else 0
-    return ids
 
 
 def _rerun() -> Any:

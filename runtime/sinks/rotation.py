@@ -9,14 +9,16 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from masklet.runtime.closing import Closing
 from masklet.runtime.errors import SinkError
 from masklet.runtime.option import Option
-from masklet.runtime.results import Frame, FrameResult
-from masklet.runtime.sinks.sink import Sink
 from typing_extensions import Self
+
+if TYPE_CHECKING:
+    from masklet.runtime.results import Frame, FrameResult
+    from masklet.runtime.sinks.sink import Sink
 
 ROTATE = Option(
     "rotate",
@@ -73,7 +75,7 @@ class Rotated(Closing):
         self,
         path: Path,
         rotation: Rotation,
-        open_file: Callable[[int | None], Sink],
+        open_file: "Callable[[int | None], Sink]",
         keep: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -81,7 +83,7 @@ class Rotated(Closing):
         self._sink = open_file(keep)
         self._begun_s, self._frames = clock(), 0
 
-    def write(self, frame: Frame, result: FrameResult) -> None:
+    def write(self, frame: "Frame", result: "FrameResult") -> None:
         if self._frames and self._is_full():
             self._begin_another()
         self._sink.write(frame, result)

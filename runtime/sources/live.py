@@ -86,6 +86,7 @@ class LiveSource(Source):
         self._hw = self._latest_hw = (height, width)
         super().__init__(name, cut, self._hw, self._device.rate, None)
         self.about = self._device.about
+        self.began_ns = time.time_ns()
         self._index = 0
         self._origin_s = clock()
         self._last_s = self._began_s = 0.0
@@ -95,6 +96,8 @@ class LiveSource(Source):
     def go_on(self, index: int, time_s: float) -> None:
         self._index = index
         self._origin_s -= time_s
+        if self.began_ns is not None:
+            self.began_ns -= round(time_s * 1e9)
 
     def __iter__(self) -> Iterator[Frame]:
         try:

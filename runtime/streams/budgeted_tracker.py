@@ -33,7 +33,7 @@ class BudgetedTracker:
 
     steps:     from the most accurate to the fastest. first: with which it begins.
     target_ms: the budget of a frame.
-    stepped:   is told of every step.
+    stepped:   called with every step.
     """
 
     def __init__(

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from masklet.runtime.closing import Closing
 from masklet.runtime.errors import MaskletError
+from masklet.runtime.machine.board import board
 from masklet.runtime.sources.password import hide_password
+from masklet.runtime.streams.board_metrics import board_metrics
 from masklet.runtime.streams.http_server import HttpServer, StartResponse
 from masklet.runtime.streams.stream import Stream
 
@@ -102,7 +104,7 @@ class Metrics(Closing):
             visible.add_metric(names, stream.sightings.visible)
             silent.add_metric(names, stream.silent_s)
             up.add_metric(names, float(stream.error is None))
-        return [frames, reconnects, objects, visible, silent, up]
+        return [frames, reconnects, objects, visible, silent, up, *board_metrics(board())]
 
     def close(self) -> None:
         self._server.close()

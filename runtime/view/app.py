@@ -102,7 +102,7 @@ def status_of(error: Exception) -> int:
 
 
 def say(error: Exception) -> str:
-    """An error as a viewer is told of it."""
+    """An error as it is sent to a viewer."""
     if isinstance(error, MaskletError):
         return str(error)
     if isinstance(error, msgspec.DecodeError):

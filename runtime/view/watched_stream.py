@@ -42,7 +42,7 @@ class _Sighting:
 class WatchedStream:
     """A sink that keeps the newest frame, for viewers to come for it; a frame that nobody saw is replaced.
 
-    on_frame:  is told of a frame, by the thread that writes results.
+    on_frame:  called with each frame, by the thread that writes results.
     newest:    None before the first frame.
     concepts:  what is looked for; None where the model cannot.
     latency_s: from the newest frame's arrival to its masks; None before the first.

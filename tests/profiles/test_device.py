@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 from masklet.profiles.machine.device import Gpu, conditions, device
-from masklet.profiles.machine.host import Host, as_number
+from masklet.runtime.machine.host import Host, as_number
 
 SMI_IS = "NVIDIA H100 80GB HBM3, 550.54.15, 81559, 700.00"
 SMI_NOW = "1980, 2619, 31, 68.75"
@@ -58,6 +58,7 @@ def test_a_jetson(tmp_path: Path) -> None:
     assert now.load_average == (0.52, 0.58, 0.59)
     assert now.temperatures_c == {"cpu-thermal": 44.562, "cpu": 44.5, "soc2": 43.812, "tj": 45.1}
     assert now.watts == {"VDD_IN": 4.567, "VDD_CPU_GPU_CV": 0.512}
+    assert (now.gpu_load, now.ram_used_mb, now.throttled_by) == (0.0, 2448, ())
 
 
 def test_a_gpu_server(tmp_path: Path) -> None:

@@ -55,7 +55,10 @@ def left_out_scores(features: F32, object_cells: BoolArray) -> F32:
 
 
 def separability(scores: npt.NDArray[np.floating], positive: BoolArray) -> tuple[float, float]:
-    """`roc_auc` and `precision` in one pass where no scores tie. scores: [cells]; positive: [cells], of both kinds."""
+    """Area under the ROC curve, .5 where all score alike; and `precision`, in the same pass where no scores tie.
+
+    scores: [cells]. positive: [cells], of both kinds.
+    """
     others, own = np.sort(scores[~positive]), np.sort(scores[positive])[::-1]
     below, not_above = np.searchsorted(others, own, "left"), np.searchsorted(others, own, "right")
     auc = float(below.sum() + not_above.sum()) / (2 * len(own) * len(others))
@@ -63,11 +66,6 @@ def separability(scores: npt.NDArray[np.floating], positive: BoolArray) -> tuple
         return auc, precision(scores, positive)
     before = len(others) - below + np.arange(len(own))  # cells that score more than each of the object's
     return auc, float((before < len(own)).sum()) / len(own)
-
-
-def roc_auc(scores: npt.NDArray[np.floating], positive: BoolArray) -> float:
-    """Area under the ROC curve of scores [cells]; .5 where all score alike. positive: [cells], of both kinds."""
-    return separability(scores, positive)[0]
 
 
 def precision(scores: npt.NDArray[np.floating], positive: BoolArray) -> float:

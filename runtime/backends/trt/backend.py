@@ -11,7 +11,7 @@ from masklet.runtime.backends.gpu.device_memory import DeviceMemory
 from masklet.runtime.backends.gpu.device_session import DeviceArrays, DeviceSession, GpuInUse
 from masklet.runtime.backends.session import Feeds
 from masklet.runtime.backends.trt.engine import Context, OpenEngine
-from masklet.runtime.backends.trt.engine_choice import EnginePlan, choose_engine, vouched_plan
+from masklet.runtime.backends.trt.engine_choice import EnginePlan, checked_plan, choose_engine
 from masklet.runtime.backends.trt.fingerprint import machine_fingerprint
 from masklet.runtime.backends.trt.library import Backend
 from masklet.runtime.backends.trt.loader import library_version, load_engine
@@ -65,7 +65,7 @@ class TensorRt:
 
     def open(self, bundle: Bundle, stage: StageSpec) -> "TensorRtSession":
         artifact = self.artifact(bundle, stage)
-        opened = self._load(self._backend, vouched_plan(bundle, artifact))
+        opened = self._load(self._backend, checked_plan(bundle, artifact))
         self.ran_on[stage.name] = f"{self._backend} {artifact.precision}"
         return TensorRtSession(stage, bundle.model, self._gpu, opened, self._scratch, graphs=self._graphs)
 

@@ -46,7 +46,7 @@ def choose_engine(bundle: Bundle, stage: str, backend: Backend, here: Fingerprin
     raise SessionError(f"stage {stage!r}: no {backend} engine is for this machine ({reasons[0]}); {remedy} --rebuild")
 
 
-def vouched_plan(bundle: Bundle, artifact: Artifact) -> EnginePlan:
+def checked_plan(bundle: Bundle, artifact: Artifact) -> EnginePlan:
     """Read an engine and check its hash. Raises SessionError if it differs from the manifest."""
     path, wanted = bundle.path(artifact), artifact.files[0]
     plan = path.read_bytes()

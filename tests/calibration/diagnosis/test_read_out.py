@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from masklet.calibration.diagnosis.measures import read_out
-from masklet.calibration.diagnosis.measures.read_out import ReadOut, left_out_scores, precision, roc_auc
+from masklet.calibration.diagnosis.measures.read_out import ReadOut, left_out_scores, precision, separability
 from sklearn.linear_model import Ridge
 from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
@@ -53,7 +53,9 @@ def test_area_under_the_curve_is_scikit_learns(levels: int) -> None:
     rng = np.random.default_rng(levels)
     cells = rng.random(300) < 0.2
     scores = rng.integers(0, levels, 300) + cells * levels / 4
-    assert roc_auc(scores, cells) == pytest.approx(roc_auc_score(cells, scores), abs=1e-12)
+    auc, found = separability(scores, cells)
+    assert auc == pytest.approx(roc_auc_score(cells, scores), abs=1e-12)
+    assert found == pytest.approx(precision(scores, cells), abs=1e-12)
 
 
 def test_precision_counts_the_objects_cells_among_those_that_score_most() -> None:
@@ -76,6 +78,5 @@ def test_ties_give_what_breaking_them_at_random_gives() -> None:
 def test_features_without_a_difference_tell_nothing(features: np.ndarray) -> None:
     cells = np.arange(50) < 10
     for scores in (ReadOut.fit(features, cells).scores(features),):
-        assert roc_auc(scores, cells) == 0.5
-        assert precision(scores, cells) == pytest.approx(0.2)
+        assert separability(scores, cells) == pytest.approx((0.5, 0.2))
     assert np.isfinite(left_out_scores(features, cells)).all()

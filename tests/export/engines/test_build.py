@@ -47,7 +47,7 @@ def built(nano_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_every_stage_has_an_engine_that_the_manifest_vouches_for(built: Path) -> None:
+def test_every_stage_has_an_engine_that_the_manifest_lists(built: Path) -> None:
     layers = layers_of_engines(built, "rtx-4090")
     assert set(layers) == set(STAGES)
     for found in layers.values():

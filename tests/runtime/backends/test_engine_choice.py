@@ -63,7 +63,7 @@ def test_a_stage_without_an_engine_says_how_to_build_one(nano_bundle: Path) -> N
 
 
 @pytest.mark.parametrize("harm", ["cut", "altered"])
-def test_an_engine_that_the_manifest_does_not_vouch_for_is_not_loaded(bundle: Bundle, harm: str) -> None:
+def test_an_engine_that_differs_from_the_manifest_is_not_loaded(bundle: Bundle, harm: str) -> None:
     path = bundle.root / "engines/tensorrt/fake/memory_encoder.engine"
     plan = path.read_bytes()
     path.write_bytes(plan[:-3] if harm == "cut" else bytes([plan[0] ^ 1]) + plan[1:])

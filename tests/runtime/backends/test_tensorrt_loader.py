@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from engines import VERSION, with_engines
 from masklet.runtime.backends.trt import loader as tensorrt_loader
-from masklet.runtime.backends.trt.engine_choice import EnginePlan, vouched_plan
+from masklet.runtime.backends.trt.engine_choice import EnginePlan, checked_plan
 from masklet.runtime.backends.trt.loader import load_engine
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.errors import SessionError
@@ -99,6 +99,6 @@ def test_the_bundle_says_where_the_weights_are(nano_bundle: Path, tmp_path: Path
     for flags, weights in (("strongly typed", None), ("strongly typed, weights stripped", "mask_decoder.onnx")):
         bundle = with_engines(plain, flags=flags)
         engine = next(a for a in bundle.manifest.artifacts if a.built_for and a.stage == "mask_decoder")
-        plan = vouched_plan(bundle, engine)
+        plan = checked_plan(bundle, engine)
         assert (plan.stage, plan.built_with) == ("mask_decoder", VERSION)
         assert (plan.weights and plan.weights.name) == weights

@@ -1,0 +1,141 @@
+"""CPU time of capturing 1080p30 from an RTSP server: by PyAV, and by GStreamer.
+
+    python profiles/benchmarks/capture.py [CLIP.mp4] [--write]
+
+A real server sends an H.264 clip at 30 frames/s, without encoding it; without CLIP a moving test pattern. Each capture
+is a process of its own that reads frames as `masklet run` does; its CPU time is taken after a second of warming up.
+Readers take turns (A B B A ...), medians are shown.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+from datetime import date
+from pathlib import Path
+
+from masklet.profiles.machine.device import conditions, device
+from masklet.runtime.sources.gst.library import gstreamer_version, load_gstreamer
+from masklet.runtime.sources.opening import open_source
+from masklet.runtime.sources.source import FeedOptions
+
+HERE = Path(__file__).parent
+SYSTEM_PYTHON = "/usr/bin/python3"  # Debian's has the bindings of the server
+PORT, FRAMES, WARM, ROUNDS = 18654, 210, 30, 3
+READERS = ("pyav", "gstreamer")
+SIDES = (None, 1024, 512)
+SERVER = """
+import gi, sys
+gi.require_version("Gst", "1.0"); gi.require_version("GstRtspServer", "1.0")
+from gi.repository import GLib, Gst, GstRtspServer
+Gst.init(None)
+server, factory = GstRtspServer.RTSPServer(), GstRtspServer.RTSPMediaFactory()
+server.set_service(sys.argv[1])
+factory.set_launch(f"( filesrc location={sys.argv[2]} ! qtdemux ! h264parse ! rtph264pay name=pay0 config-interval=1 )")
+server.get_mount_points().add_factory("/clip", factory)
+server.attach(None)
+print("ready", flush=True)
+GLib.MainLoop().run()
+"""
+PATTERN = (
+    "videotestsrc num-buffers=270 pattern=zone-plate kx2=8 ky2=8 kt=8 ! "
+    "video/x-raw,format=I420,width=1920,height=1080,framerate=30/1 ! "
+    "x264enc bitrate=6000 key-int-max=30 bframes=0 speed-preset=veryfast ! h264parse ! mp4mux ! filesink location={}"
+)
+
+
+def capture(reader: str, side: int | None) -> None:
+    """Print CPU milliseconds a frame, and what decoded, as JSON; run in a process of its own."""
+    feed = FeedOptions(settings={"reader": reader})
+    url = f"rtsp://127.0.0.1:{PORT}/clip"
+    count, began = 0, 0.0
+    with open_source(url, end=FRAMES, max_side=side, feed=feed) as source:
+        for count, _ in enumerate(source, 1):
+            if count == WARM:
+                began = _cpu_s()
+    print(json.dumps({"ms": (_cpu_s() - began) / (count - WARM) * 1000, "about": source.about, "frames": count}))
+
+
+def _cpu_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def measure(clip: Path) -> dict[tuple[str, int | None], list[float]]:
+    """CPU milliseconds a frame of every round, by reader and longest side."""
+    found: dict[tuple[str, int | None], list[float]] = {}
+    for turn in range(ROUNDS):
+        for side in SIDES:
+            for reader in READERS if turn % 2 == 0 else READERS[::-1]:
+                server = subprocess.Popen(
+                    [SYSTEM_PYTHON, "-c", SERVER, str(PORT), str(clip)], stdout=subprocess.PIPE, text=True
+                )
+                try:
+                    assert server.stdout is not None
+                    server.stdout.readline()
+                    words = [sys.executable, __file__, "--capture", reader, *(["--side", str(side)] if side else [])]
+                    said = json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
+                finally:
+                    server.kill()
+                    server.wait()
+                found.setdefault((reader, side), []).append(said["ms"])
+                print(f"{reader}, {side or 'whole'}: {said['ms']:.2f} ms, {said['frames']} frames, {said['about']}")
+    return found
+
+
+def report(found: dict[tuple[str, int | None], list[float]], clip: str, load: float) -> str:
+    rows = []
+    for side in SIDES:
+        pyav, gst = (found[reader, side] for reader in READERS)
+        one, other = statistics.median(pyav), statistics.median(gst)
+        spread = [f"{min(figures):.1f} to {max(figures):.1f}" for figures in (pyav, gst)]
+        name = "1920 x 1080" if side is None else f"`--max-side {side}`"
+        rows.append(f"| {name} | {one:.1f} ({spread[0]}) | {other:.1f} ({spread[1]}) | {other / one:.2f} | 0.50 |")
+    return "\n".join(
+        [
+            "# Capture of 1080p30 from RTSP",
+            "",
+            f"{date.today()}, {device().cpu}, {device().cores} cores, load {load:.2f}, "
+            f"GStreamer {gstreamer_version()}, {clip}. CPU milliseconds a frame of the whole process, median of "
+            f"{ROUNDS} rounds in turns (least to most). `python profiles/benchmarks/capture.py --write`",
+            "",
+            "| frames | PyAV | GStreamer, `avdec_h264` | ratio | wanted |",
+            "| --- | ---: | ---: | ---: | ---: |",
+            *rows,
+            "",
+            "Both decode by the same libavcodec on the CPU, which takes most of the time; what is saved is the "
+            "conversion of whole frames, where smaller ones are wanted. A decoder of the chip was not measured.",
+            "",
+        ]
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("clip", nargs="?", type=Path)
+    parser.add_argument("--write", action="store_true", help="write capture.md")
+    parser.add_argument("--capture", choices=READERS, help=argparse.SUPPRESS)
+    parser.add_argument("--side", type=int, help=argparse.SUPPRESS)
+    words = parser.parse_args()
+    if words.capture:
+        capture(words.capture, words.side)
+        return
+    load = (conditions().load_average or (0.0,))[0]
+    with tempfile.TemporaryDirectory() as folder:
+        clip = words.clip or Path(folder) / "pattern.mp4"
+        if words.clip is None:
+            gst = load_gstreamer()
+            pipeline = gst.parse_launch(PATTERN.format(clip))
+            pipeline.set_state(gst.State.PLAYING)
+            pipeline.get_bus().timed_pop_filtered(gst.CLOCK_TIME_NONE, gst.MessageType.EOS | gst.MessageType.ERROR)
+            pipeline.set_state(gst.State.NULL)
+        text = report(measure(clip), words.clip.name if words.clip else "a moving test pattern", load)
+    print(text)
+    if words.write:
+        (HERE / "capture.md").write_text(text)
+
+
+main()

@@ -1,0 +1,109 @@
+"""`masklet service`: units that systemd itself accepts, and no password where others can read it."""
+
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+from command_line import Cli
+from masklet.runtime.cli import service as services
+from masklet.runtime.cli.systemd_unit import SystemdUnit, quoted
+from masklet.runtime.errors import MaskletError
+
+CAMERA = "rtsp://user:s3cret$x@10.0.0.7/live"
+COMMAND = ("run", "tiny.bundle", CAMERA, "--text", "a red car, 100 %", "--masks", "out $HOME/m.jsonl")
+
+
+def test_the_unit_is_one_that_systemd_accepts(tmp_path: Path) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("no systemd-analyze here")
+    program = tmp_path / "masklet"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    unit = SystemdUnit("door", COMMAND, "root", tmp_path, "2G", program)
+    file = tmp_path / "masklet-door.service"
+    file.write_text(unit.text())
+    said = subprocess.run(["systemd-analyze", "verify", file], capture_output=True, text=True)
+    own = [line for line in said.stderr.splitlines() if "masklet-door" in line]
+    assert not own, own
+
+
+def test_a_dry_run_prints_the_unit_without_the_password(cli: Cli) -> None:
+    code, out, err = cli("service", "install", "door", "--dry-run", "--memory-max", "2G", "--", *COMMAND)
+    assert code == 0, err
+    assert "s3cret" not in out + err
+    assert f"WorkingDirectory={Path.cwd()}" in out
+    assert '/masklet run tiny.bundle "${MASKLET_SECRET_1}" --text "a red car, 100 %%" --masks' in out
+    assert '"out $$HOME/m.jsonl"' in out
+    assert "MemoryMax=2G" in out
+    assert "EnvironmentFile=/etc/masklet/door.env" in out
+    assert 'MASKLET_SECRET_1="rtsp://user:***@10.0.0.7/live"' in out
+
+
+@pytest.mark.parametrize(
+    ("word", "written"),
+    [
+        ("plain/path.mp4", "plain/path.mp4"),
+        ("1@30:10,20", "1@30:10,20"),
+        ("two words", '"two words"'),
+        ("", '""'),
+        ('a"b\\c', '"a\\"b\\\\c"'),
+        ("50%", "50%%"),
+        ("$HOME", "$$HOME"),
+        ("a;b", '"a;b"'),
+        ("gst:a ! b", '"gst:a ! b"'),
+    ],
+)
+def test_words_are_quoted_as_systemd_reads_them(word: str, written: str) -> None:
+    assert quoted(word) == written
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, list[str]]:
+    """A root folder instead of /, and what systemctl was asked to do."""
+    asked: list[str] = []
+    monkeypatch.setattr(services, "unit_path", lambda name: tmp_path / f"system/masklet-{name}.service")
+    monkeypatch.setattr(services, "secrets_path", lambda name: tmp_path / f"masklet/{name}.env")
+    monkeypatch.setattr(services, "systemctl", lambda *words: asked.append(" ".join(words)))
+    monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
+    return tmp_path, asked
+
+
+def test_install_and_remove(machine: tuple[Path, list[str]], tmp_path: Path) -> None:
+    root, asked = machine
+    services.install(SystemdUnit("door", COMMAND, "masklet", tmp_path))
+    unit, secrets = root / "system/masklet-door.service", root / "masklet/door.env"
+    assert "s3cret" not in unit.read_text()
+    assert secrets.read_text() == f'MASKLET_SECRET_1="{CAMERA}"\n'
+    assert stat.S_IMODE(secrets.stat().st_mode) == 0o600
+    assert asked == ["daemon-reload", "enable --now masklet-door.service"]
+    services.install(SystemdUnit("door", ("run", "b", "0"), "masklet", tmp_path))
+    assert not secrets.exists(), "the new command has no password"
+    services.remove("door")
+    assert not unit.exists()
+    with pytest.raises(MaskletError, match="service door: is not installed; installed: none"):
+        services.remove("door")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("install", "../x", "--", "run", "b", "0"), "expected a name of letters"),
+        (("install", "door"), "expected the command after --, such as"),
+        (("install", "door", "--", "export", "x"), "expected the command after --"),
+        (("install", "door", "--", "run", "a\nb"), "has a line break"),
+        (("status", "-"), "expected a name of letters"),
+    ],
+)
+def test_bad_input_is_one_line(cli: Cli, words: tuple[str, ...], message: str) -> None:
+    code, _, err = cli("service", *words)
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_without_systemd_it_says_so(machine: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(MaskletError, match="there is no systemd here; --dry-run prints the unit"):
+        services.remove("door")

@@ -1,0 +1,216 @@
+"""Bags: what comes out of them is what was written, and one line for what is wrong with them."""
+
+from contextlib import suppress
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from masklet.runtime.errors import MaskletWarning, SourceError
+from masklet.runtime.sources.opening import open_source
+from masklet.runtime.sources.source import FeedOptions
+from mcap.writer import Writer
+from rosbags.rosbag2 import StoragePlugin
+from written_bags import BEGIN_NS, U8, Note, compressed, raw, text, write_folder, write_mcap
+
+STEP_NS = 33_333_333
+
+
+def pictures(count: int, height: int = 24, width: int = 32) -> list[U8]:
+    return list(np.random.default_rng(0).integers(0, 256, (count, height, width, 3), np.uint8))
+
+
+def times(count: int) -> list[int]:
+    return [BEGIN_NS + n * STEP_NS for n in range(count)]
+
+
+def on(topic: str) -> FeedOptions:
+    return FeedOptions(settings={"topic": topic})
+
+
+@pytest.fixture
+def two_topics() -> list[Note]:
+    """Ten raw images, ten PNGs of others, and text, in turns."""
+    notes = []
+    for time_ns, image in zip(times(10), pictures(10), strict=True):
+        notes += [
+            raw(image, "rgb8", time_ns, padding=3),
+            compressed(255 - image, ".png", time_ns + 5),
+            text("hello", time_ns + 9),
+        ]
+    return notes
+
+
+@pytest.mark.parametrize("form", ["mcap", "folder of mcap", "folder of sqlite3", "db3"])
+def test_frames_and_times_are_exact_in_every_form(form: str, two_topics: list[Note], tmp_path: Path) -> None:
+    if form == "mcap":
+        bag = write_mcap(tmp_path / "drive.mcap", two_topics)
+    else:
+        storage = StoragePlugin.MCAP if form == "folder of mcap" else StoragePlugin.SQLITE3
+        bag = write_folder(tmp_path / "drive", two_topics, storage)
+        bag = next(bag.glob("*.db3")) if form == "db3" else bag
+    for topic, want in (("/camera/image_raw", pictures(10)), ("/camera/compressed", [255 - p for p in pictures(10)])):
+        with open_source(str(bag), feed=on(topic)) as source:
+            frames = list(source)
+            assert (source.frames, source.size) == (10, (32, 24))
+            assert source.fps == pytest.approx(30, abs=0.01)
+            assert source.began_ns == BEGIN_NS + (5 if topic == "/camera/compressed" else 0)
+        assert [round(frame.time_s * 1e9) for frame in frames] == [n * STEP_NS for n in range(10)]
+        assert (np.stack([frame.image for frame in frames]) == np.stack(want)).all()
+
+
+def test_messages_out_of_order_and_gaps_come_in_the_order_of_their_times(tmp_path: Path) -> None:
+    notes = [raw(image, "rgb8", time_ns) for image, time_ns in zip(pictures(60), times(60), strict=True)]
+    del notes[20:40]
+    shuffled = [notes[n] for n in np.random.default_rng(1).permutation(len(notes))]
+    bag = write_mcap(tmp_path / "drive.mcap", shuffled)
+    with open_source(str(bag)) as source:
+        frames = list(source)
+    kept = [*range(20), *range(40, 60)]
+    assert [frame.index for frame in frames] == list(range(40))
+    assert [round(frame.time_s * 1e9) for frame in frames] == [n * STEP_NS for n in kept]
+    assert (np.stack([frame.image for frame in frames]) == np.stack(pictures(60))[kept]).all()
+
+
+def test_a_cut_takes_the_frames_it_names(two_topics: list[Note], tmp_path: Path) -> None:
+    bag = write_mcap(tmp_path / "drive.mcap", two_topics)
+    with open_source(str(bag), start=2, end=9, stride=3, max_side=16, feed=on("/camera/image_raw")) as source:
+        frames = list(source)
+    assert [frame.index for frame in frames] == [2, 5, 8]
+    assert {frame.hw for frame in frames} == {(12, 16)}
+    with pytest.raises(SourceError, match="cannot be read backwards"):
+        open_source(str(bag), reverse=True, feed=on("/camera/image_raw"))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "conversion"),
+    [
+        ("rgb8", None),
+        ("bgr8", cv2.COLOR_RGB2BGR),
+        ("rgba8", cv2.COLOR_RGB2RGBA),
+        ("bgra8", cv2.COLOR_RGB2BGRA),
+    ],
+)
+def test_encodings_are_exact(encoding: str, conversion: int | None, tmp_path: Path) -> None:
+    (image,) = pictures(1, 7, 9)
+    stored = image if conversion is None else np.asarray(cv2.cvtColor(image, conversion), np.uint8)
+    bag = write_mcap(tmp_path / "a.mcap", [raw(stored, encoding, BEGIN_NS)])
+    (frame,) = open_source(str(bag))
+    assert (frame.image == image).all()
+
+
+def test_grey_of_8_and_16_bits_in_either_byte_order(tmp_path: Path) -> None:
+    grey = np.random.default_rng(0).integers(0, 256, (6, 8), np.uint8)
+    deep = grey.astype(np.uint16) * 256 + 77
+    for array, encoding in ((grey, "mono8"), (deep.astype("<u2"), "mono16"), (deep.astype(">u2"), "mono16")):
+        bag = write_mcap(tmp_path / "a.mcap", [raw(array, encoding, BEGIN_NS)])
+        (frame,) = open_source(str(bag))
+        assert (frame.image == grey[:, :, None]).all()
+
+
+@pytest.mark.parametrize("pattern", ["rggb", "bggr", "gbrg", "grbg"])
+def test_bayer_patterns_have_their_colours(pattern: str, tmp_path: Path) -> None:
+    colour = {"r": 200, "g": 120, "b": 40}
+    tile = np.array([colour[letter] for letter in pattern], np.uint8).reshape(2, 2)
+    bag = write_mcap(tmp_path / "a.mcap", [raw(np.tile(tile, (8, 8)), f"bayer_{pattern}8", BEGIN_NS)])
+    (frame,) = open_source(str(bag))
+    assert (frame.image[4:-4, 4:-4] == (200, 120, 40)).all()
+
+
+@pytest.mark.parametrize(("encoding", "order"), [("yuv422", "uyvy"), ("yuv422_yuy2", "yuyv")])
+def test_yuv_of_one_colour(encoding: str, order: str, tmp_path: Path) -> None:
+    values = {"uyvy": [100, 126, 170, 126], "yuyv": [126, 100, 126, 170]}[order]
+    bag = write_mcap(
+        tmp_path / "a.mcap", [raw(np.tile(np.array(values, np.uint8), (4, 4)).reshape(4, 8, 2), encoding, BEGIN_NS)]
+    )
+    (frame,) = open_source(str(bag))
+    luma = 1.164 * (126 - 16)  # BT.601, limited range
+    want = (luma + 1.596 * 42, luma - 0.813 * 42 - 0.392 * -28, luma + 2.017 * -28)
+    assert frame.image.reshape(-1, 3) == pytest.approx(np.tile(want, (32, 1)), abs=2)
+
+
+def test_damaged_images_are_left_out_and_counted(tmp_path: Path) -> None:
+    notes = [compressed(image, ".jpg", time_ns) for image, time_ns in zip(pictures(5), times(5), strict=True)]
+    notes[2].message.data = notes[2].message.data[:20]
+    bag = write_mcap(tmp_path / "drive.mcap", notes)
+    with open_source(str(bag)) as source:
+        assert [frame.index for frame in source] == [0, 1, 3, 4]
+        assert source.corrupt == 1
+
+
+def test_topics_are_listed(two_topics: list[Note], tmp_path: Path) -> None:
+    bag = str(write_mcap(tmp_path / "drive.mcap", two_topics))
+    listed = r"its topics with images: /camera/compressed \(10\), /camera/image_raw \(10\)"
+    with pytest.raises(SourceError, match=f"give --topic; {listed}"):
+        open_source(bag)
+    with pytest.raises(SourceError, match=f"has no topic /cam; {listed}"):
+        open_source(bag, feed=on("/cam"))
+    with pytest.raises(SourceError, match=f"/talk has std_msgs/msg/String, not images; {listed}"):
+        open_source(bag, feed=on("/talk"))
+    only_text = str(write_mcap(tmp_path / "talk.mcap", [text("hello", BEGIN_NS)]))
+    with pytest.raises(SourceError, match="give --topic; its topics with images: none"):
+        open_source(only_text)
+
+
+def test_what_is_wrong_with_a_bag_is_one_line(two_topics: list[Note], tmp_path: Path) -> None:
+    image = pictures(1)[0]
+    cases = {
+        "unknown image encoding '32FC1'; expected one of rgb8": [raw(image[:, :, :1], "32FC1", BEGIN_NS)],
+        "no image of /camera/image_raw can be decoded": [raw(image[:, :, :1], "rgb8", BEGIN_NS)],
+        "a bag must keep its size": [raw(image, "rgb8", BEGIN_NS), raw(image[:8], "rgb8", BEGIN_NS + 1)],
+    }
+    for message, notes in cases.items():
+        bag = write_mcap(tmp_path / "a.mcap", notes)
+        with pytest.raises(SourceError, match=message):
+            list(open_source(str(bag)))
+    with pytest.raises(SourceError, match="--topic is for a bag"):
+        open_source("rtsp://127.0.0.1:1/x", feed=on("/camera"))
+    (tmp_path / "empty.mcap").write_bytes(b"")
+    (tmp_path / "none").mkdir()
+    (tmp_path / "none/metadata.yaml").write_text("rosbag2_bagfile_information: 5")
+    for damaged in ("empty.mcap", "none"):
+        with pytest.raises(SourceError, match="the bag is damaged"):
+            open_source(str(tmp_path / damaged))
+
+
+def test_a_bag_that_was_cut_off_gives_what_it_has(two_topics: list[Note], tmp_path: Path) -> None:
+    whole = write_mcap(tmp_path / "whole.mcap", two_topics).read_bytes()
+    bag = tmp_path / "cut.mcap"
+    bag.write_bytes(whole[: len(whole) * 6 // 10])
+    with pytest.warns(MaskletWarning, match=r"cut.mcap: was cut off; \d+ messages of it are read"):
+        frames = list(open_source(str(bag), feed=on("/camera/image_raw")))
+    assert 2 <= len(frames) < 10
+    assert (np.stack([frame.image for frame in frames]) == np.stack(pictures(10)[: len(frames)])).all()
+
+
+@pytest.mark.filterwarnings("ignore::masklet.runtime.errors.MaskletWarning")
+def test_damage_anywhere_gives_frames_or_one_line(two_topics: list[Note], tmp_path: Path) -> None:
+    whole = write_mcap(tmp_path / "whole.mcap", two_topics).read_bytes()
+    bag = tmp_path / "cut.mcap"
+    rng = np.random.default_rng(3)
+    for n in range(60):
+        damaged = bytearray(whole)
+        if n % 2:
+            for at in rng.integers(8, len(whole), 4):
+                damaged[at] ^= 0xFF
+        bag.write_bytes(damaged if n % 2 else whole[: len(whole) * n // 60])
+        with suppress(SourceError):  # anything else fails the test
+            list(open_source(str(bag), feed=on("/camera/image_raw")))
+
+
+def test_topics_of_other_encodings_do_not_matter(tmp_path: Path) -> None:
+    path = tmp_path / "mixed.mcap"
+    (image,) = pictures(1)
+    note = raw(image, "rgb8", BEGIN_NS)
+    with path.open("wb") as file:
+        writer = Writer(file)
+        writer.start()  # without ROS 2's profile
+        json = writer.register_channel("/state", "json", writer.register_schema("State", "jsonschema", b"{}"))
+        camera = writer.register_channel("/cam", "cdr", writer.register_schema(note.type, "ros2msg", b""))
+        writer.add_message(json, BEGIN_NS, b"{}", BEGIN_NS)
+        writer.add_message(camera, BEGIN_NS, note.data, BEGIN_NS)
+        writer.finish()
+    (frame,) = open_source(str(path))
+    assert (frame.image == image).all()
+    with pytest.raises(SourceError, match=r"/state has State \(json\), not images"):
+        open_source(str(path), feed=on("/state"))
