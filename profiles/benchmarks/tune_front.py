@@ -141,8 +141,8 @@ def nano(given: argparse.Namespace) -> str:
         journal = Journal(Path(folder) / "journal", "benchmark")
         knobs = Knobs.of(models.bundles[0].model, phrases=False)
         begun = time.perf_counter()
-        for number, share in enumerate(SHARES, start=1):
-            end_s = begun + given.seconds * number / len(SHARES)
+        for number, share in enumerate(given.share, start=1):
+            end_s = begun + given.seconds * number / len(given.share)
             goal = Goal(share * outcome.times.mean, 1.0)
             search = Search(models, knobs, Trial(models, clips, exact.masks()), goal, journal, told, end_s)
             search.run(clips, outcome)
@@ -230,6 +230,7 @@ def main() -> None:
     parser.add_argument("--points", type=Path, default=Path("points.json"))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=600)
+    parser.add_argument("--share", type=float, nargs="+", default=SHARES, help="budgets, of the exact pipeline's time")
     parser.add_argument("--clips", type=int, default=20)
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
