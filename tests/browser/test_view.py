@@ -282,3 +282,12 @@ def test_nothing_is_cut_off(chromium: Any, run: Run, size: tuple[int, int], sche
         assert button.bounding_box()["height"] >= 28
         button.click(trial=True, force=button.is_disabled())
     page.page.context.close()
+
+
+def test_an_example_shows_what_to_find(chromium: Any, sam3_bundle: Path) -> None:
+    with viewed_run(sam3_bundle) as run:
+        page = Page(chromium, run)
+        page.tool("Example")
+        page.drag((12, 22), (48, 58))
+        page.notice("Looking from frame")
+        assert page.errors == []
