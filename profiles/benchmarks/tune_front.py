@@ -237,11 +237,11 @@ def main() -> None:
     text = parts[given.part](given)
     print(text)
     if given.write:
-        files = {
-            "tiny": "--bundle tiny.bundle --checkpoint tiny",
-            "nano": f"--bundle nano.bundle --seconds {given.seconds:g}",
-        }
-        command = f"{given.part} {files.get(given.part, '--bundle nano.bundle')}"
+        words = {"tiny": "--bundle tiny.bundle --checkpoint tiny"}
+        words["held-out"] = f"--bundle nano.bundle --clips {given.clips}"
+        shares = " ".join(map(str, given.share))
+        words["nano"] = f"--bundle nano.bundle --share {shares} --seconds {given.seconds:g}"
+        command = f"{given.part} {words[given.part]} --threads {given.threads} --write"
         keep(f"tune {given.part}", text, f"python profiles/benchmarks/tune_front.py {command}")
 
 
