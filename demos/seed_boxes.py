@@ -32,6 +32,8 @@ Detector = Callable[[Image], Iterable[Box]]
 
 KNOWN = 0.3  # share of a box in the masks of tracked objects from which it is known
 LEAST = 0.002  # share of the picture that a moving thing covers at least
+MOST = 8  # objects from here that are tracked at a time
+SHAKEN = 0.3  # share of the picture that differs where the camera itself moved, or the light changed
 LEARN = 20  # pictures of which the background is learned
 
 
@@ -88,8 +90,8 @@ class Moving:
     def __call__(self, image: Image) -> list[Box]:
         moved = self._background.apply(cv2.GaussianBlur(image, (5, 5), 0))
         self._seen += 1
-        if self._seen <= LEARN // 4:
-            return []  # everything is new at first
+        if self._seen <= LEARN // 4 or np.count_nonzero(moved) > SHAKEN * moved.size:
+            return []  # everything is new
         side = max(3, min(image.shape[:2]) // 60) | 1
         whole = cv2.morphologyEx(
             cv2.morphologyEx(moved, cv2.MORPH_OPEN, np.ones((3, 3))), cv2.MORPH_CLOSE, np.ones((side, side))
@@ -104,7 +106,7 @@ def seed(view: View, detect: Detector, ids: set[int], forget: int) -> None:
     found, tracked = list(detect(view.picture())), view.tracked()
     for left, top, right, bottom in found:
         place = np.s_[int(top) : int(np.ceil(bottom)), int(left) : int(np.ceil(right))]
-        if tracked[place].mean() < KNOWN:
+        if len(ids) < MOST and tracked[place].mean() < KNOWN:
             tracked[place] = True
             ids.add(number := view.add((left, top, right, bottom)))
             print(f"object {number}: {left:.0f}, {top:.0f}, {right:.0f}, {bottom:.0f}", flush=True)

@@ -34,7 +34,8 @@ def open_checkpoint(source: str, options: FileOptions | None = None) -> Source:
         return recognise(Path(source), find_layouts(), options or FileOptions())
     if options not in (None, FileOptions()):
         raise ExportError(
-            f"{source}: --family, --config, --weights and --ignore need a file of weights (.pt, .pth, .safetensors)"
+            f"{source}: --family, --config, --weights, --ignore and --tokenizer need a file of weights "
+            "(.pt, .pth, .safetensors)"
         )
     return source
 

@@ -20,8 +20,10 @@ def tokenizer_of(source: str | RecognisedFile, given: str | None) -> str:
 
     Raises ExportError if a file of weights has none beside it.
     """
-    if given is not None or isinstance(source, str):
-        return given or str(source)
+    if isinstance(source, str):
+        return source
+    if given is not None:
+        return given
     for folder in (source.path.parent, source.path.parent / "assets"):
         if any((folder / name).is_file() for name in FILES):
             return str(folder)

@@ -59,5 +59,6 @@ def _taken_out(name: str) -> dict[str, ModuleType]:
 
 SAM = Package("segment_anything")
 SAM_HQ = Package("segment_anything_hq")
+MOBILE_SAM = Package("mobile_sam")
 SAM2 = Package("sam2")
 EDGETAM = Package("sam2", "edgetam")

@@ -40,10 +40,10 @@ def sam_config(size: str = "nano", *, side: int = 128, hq: bool = False, **visio
     )
 
 
-def random_sam(config: Any, seed: int = 0) -> Any:
-    """A SamModel or SamHQModel with conditioned random weights; the same for the same seed."""
-    architecture = SamHQModel if config.model_type == "sam_hq" else SamModel
-    model = architecture(config).eval().requires_grad_(False)
+def random_sam(config: Any, seed: int = 0, architecture: Any = None) -> Any:
+    """A SamModel, SamHQModel or one like them with conditioned random weights; the same for the same seed."""
+    kind = architecture or (SamHQModel if config.model_type == "sam_hq" else SamModel)
+    model = kind(config).eval().requires_grad_(False)
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in model.named_parameters():
         parameter.copy_(_conditioned(name, parameter, generator))

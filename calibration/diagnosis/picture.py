@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
 
 import cv2
 import numpy as np
@@ -10,6 +9,7 @@ from masklet.calibration.diagnosis.observer.positions import F32, BoolArray, Pos
 from masklet.calibration.diagnosis.transformations.jpeg import decoded, jpeg
 from masklet.calibration.diagnosis.transformations.true_clip import U8
 from masklet.runtime.results import Frame
+from typing_extensions import Self
 
 EDGE = 192  # pixels of a kept picture's longer side
 QUALITY = 88

@@ -70,6 +70,10 @@ class Prediction:
         base = self.found[exact].loss if exact in self.found else 0.0
         return base + sum(self._loss_alone(point, knob) - base for knob in self._changed(point))
 
+    def timed(self, point: Point) -> bool:
+        """Whether the stages of its model were timed."""
+        return (point.bundle, point.form) in self.times
+
     def knows(self, point: Point) -> bool:
         """Whether its share of frames that are segmented is known."""
         return point.update == 1 or bool(self._decoded(point.update))

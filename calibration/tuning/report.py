@@ -162,7 +162,7 @@ def steps(search: Search, chosen: Point) -> tuple[Step, ...]:
         held = ("form", "bundle", "numerics", "detail")
         return all(getattr(point, name) == getattr(chosen, name) for name in held)
 
-    points = [point for point in search.knobs.points(search.models) if same(point)]
+    points = [point for point in search.points() if same(point)]
     found, predict = search.prediction.found, search.prediction
     ms = {p: found[p].times.mean if p in found else predict.ms(p) for p in points}
     loss = {p: predict.loss(p) for p in points}
@@ -189,6 +189,8 @@ def _limits(search: Search, closest: Sequence[Outcome]) -> str:
         return ""
     fastest, goal = search.outcomes[0], search.goal
     by = fastest.by
+    if len(search.outcomes) == 1:
+        return "the time was over before any other point was tried; allow more --minutes, the same command goes on"
     if fastest.times.mean > goal.target_ms:
         whole = fastest.times.mean
         stage, ms = max(fastest.times.stages.items(), key=lambda item: item[1], default=("the host", whole))

@@ -72,7 +72,8 @@ class Search:
             return begun + share * (self.end_s - begun)
 
         later = [(NEAR + LEVELS, SEARCHED), (FINALISTS + LEVELS // 2, 1 - SEARCHED)]
-        self._try(self.knobs.alone(self.models), until(ALONE), later)
+        alone = [(knob, p) for knob, p in self.knobs.alone(self.models) if self.prediction.timed(p)]
+        self._try(alone, until(ALONE), later)
         self._try([(None, point) for point in self._spread()], until(PROMISING), later)
         for _ in range(ROUNDS):
             self._try([(None, point) for point in self._near()], until(PROMISING), later[1:])
@@ -82,6 +83,10 @@ class Search:
                 break
             if self.goal.fits(outcome):
                 self._try([(None, outcome.point)], self.end_s, [], proved=True)
+
+    def points(self) -> list[Point]:
+        """Every point of the models whose stages were timed."""
+        return [point for point in self.knobs.points(self.models) if self.prediction.timed(point)]
 
     @property
     def outcomes(self) -> list[Outcome]:
@@ -120,6 +125,8 @@ class Search:
     def _measure_stages(self, clip: Clip) -> None:
         names = self.models.names()
         for done, key in enumerate(names):
+            if done and self.clock() > self.end_s:
+                break
             if key not in self.journal.times:
                 times = measure(self.models, key, clip, partial(self._timing, done, len(names)), self.clock)
                 self.journal.keep_times(key, times)
@@ -133,7 +140,8 @@ class Search:
     def _predicted(self) -> list[tuple[float, float, Point]]:
         """Loss and latency of every point, the most accurate first."""
         predict = self.prediction
-        return sorted((predict.loss(p), predict.ms(p), p) for p in self.knobs.points(self.models))
+        found = [(predict.loss(p), predict.ms(p), p) for p in self.points()]
+        return sorted(found, key=lambda one: one[:2])
 
     def _spread(self) -> list[Point]:
         """The likely best at several latencies from the fastest to the exact pipeline."""

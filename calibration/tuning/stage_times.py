@@ -2,6 +2,7 @@
 
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 
 import msgspec
 import numpy as np
@@ -86,24 +87,25 @@ def measure(models: Models, key: Key, clip: Clip, progress: Callable[[str], None
 def _forms(forms: Forms, bundle: Bundle, stage: StageSpec, feeds: Feeds, clock: Clock) -> list[FormTimes]:
     """The times of a stage on every backend that can run it."""
     own = {artifact.precision for artifact in bundle.manifest.artifacts if artifact.stage == stage.name}
-    opened: list[tuple[Candidate, Session]] = []
-    for form in forms.all():
-        try:
-            candidate = forms.candidate(form, bundle, stage)
-            if candidate.precision in {*own, Precision.BF16, Precision.INT8_BF16}:
-                opened.append((candidate, candidate.backend.open(bundle, stage)))
-        except MaskletError:
-            continue  # not installed here, or nothing in the bundle for it
-    found: dict[str, list[tuple[int, float]]] = {candidate.form.name: [] for candidate, _ in opened}
-    for tokens, sized in _sizes(stage, feeds):
-        for name, ms in _turns({c.form.name: session for c, session in opened}, sized, clock).items():
-            found[name].append((tokens, ms))
-    for _, session in opened:
-        session.close()
+    candidates: list[Candidate] = []
+    found: dict[str, list[tuple[int, float]]] = {}
+    with ExitStack() as stack:
+        sessions: dict[str, Session] = {}
+        for form in forms.all():
+            try:
+                candidate = forms.candidate(form, bundle, stage)
+                if candidate.precision in {*own, Precision.BF16, Precision.INT8_BF16}:
+                    sessions[form.name] = stack.enter_context(closing(candidate.backend.open(bundle, stage)))
+                    candidates.append(candidate)
+            except MaskletError:
+                continue  # not installed here, or nothing in the bundle for it
+        for tokens, sized in _sizes(stage, feeds):
+            for name, ms in _turns(sessions, sized, clock).items():
+                found.setdefault(name, []).append((tokens, ms))
     return [
         FormTimes(candidate.form.name, candidate.precision not in own, found[candidate.form.name])
-        for candidate, _ in opened
-        if found[candidate.form.name]
+        for candidate in candidates
+        if candidate.form.name in found
     ]
 
 

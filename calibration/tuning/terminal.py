@@ -56,7 +56,9 @@ def sentence(report: Report, row: Row) -> str:
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table = Table(
+        title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), min_width=len(title)
+    )
     for name in columns[:2]:
         table.add_column(name)
     for name in columns[2:]:

@@ -31,7 +31,7 @@ from scenes import render  # noqa: E402
 SIDE, FRAMES, RATE = 480, 40, 12.0
 WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 QUALITY = 82
-FILM_S, FILM_RATE, FILM_WIDTH, FILM_QUALITY = 20.0, 4.0, 720, 40
+FILM_S, FILM_RATE, FILM_WIDTH, FILM_QUALITY = 20.0, 4.0, 720, 32
 
 
 class Pages:
@@ -73,9 +73,10 @@ class Pages:
 
 
 @contextmanager
-def running(*words: object, stdin: Any = None) -> Iterator[str]:
+def running(*words: object, stdin: Any = None, cwd: Path | None = None) -> Iterator[str]:
     """A command that serves a page; yields its address."""
-    process = subprocess.Popen(["masklet", *map(str, words)], stdin=stdin, stdout=subprocess.PIPE, text=True)
+    command = ["masklet", *map(str, words)]
+    process = subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, text=True, cwd=cwd)
     try:
         assert process.stdout is not None
         yield process.stdout.readline().strip()
@@ -132,8 +133,8 @@ def film(pages: Pages) -> list[Image.Image]:
 
 def annotation(chromium: Any, bundle: Path, folder: Path, scene: Path, labels: Any) -> None:
     """The page of a clip, with a correction."""
-    words = ("annotate", bundle, scene / "frames", "-o", scene / "annotation", "--truth", scene / "masks", "--port", 0)
-    with running(*words) as url:
+    words = ("annotate", bundle.resolve(), "frames", "--truth", "masks", "--port", 0)
+    with running(*words, cwd=scene) as url:
         pages = Pages(chromium, url, folder, labels)
         page = pages.open(WIDE, color_scheme="light")
         for label, name in ((1, "chequered"), (2, "ball")):

@@ -153,9 +153,10 @@ def _require_mapped(path: Path, found: _Candidate, names: Iterable[str], ignore:
             f"{path}: is a {found.layout.name} with LoRA layers that are not merged ({_some(strange)}); merge them "
             "into its weights first, in the repository that made it"
         )
+    pattern = _pattern(strange[0], set(found.part.tensors) - set(strange))
     raise ExportError(
         f"{path}: is a {found.layout.name}, but nothing is known of {_some(strange)}; where these are of no use for "
-        f"segmentation leave them out: --ignore '{_pattern(strange[0])}'"
+        f"segmentation leave them out: --ignore '{pattern}'"
     )
 
 
@@ -217,8 +218,11 @@ def _ignored(name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def _pattern(name: str) -> str:
-    return name.partition(".")[0] + ".*" if "." in name else name
+def _pattern(name: str, others: Iterable[str]) -> str:
+    """The widest pattern from the beginning of a name that takes none of the others."""
+    parts = name.split(".")
+    beginnings = [".".join(parts[:count]) + "." for count in range(1, len(parts))]
+    return next((b + "*" for b in beginnings if not any(other.startswith(b) for other in others)), name)
 
 
 def _some(names: Sequence[str], most: int = _LISTED) -> str:

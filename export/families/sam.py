@@ -10,6 +10,7 @@ from masklet.export.modules.vit import HQEncoder, ViTEncoder
 from masklet.export.references import sam2_reference, sam_reference
 from masklet.runtime.bundle.spec import ModelSpec, Preprocess, PromptPolicy, StageSpec, TensorSpec
 from masklet.runtime.errors import ExportError
+from torch import nn
 from transformers import SamConfig, SamHQConfig, SamHQModel, SamModel
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -50,9 +51,7 @@ class Sam:
         side = int(model.config.vision_config.image_size)
         yield ExportStage(
             encoder_spec,
-            HQEncoder(model, side, MEAN, STD)
-            if is_hq(model.config)
-            else ViTEncoder(model.vision_encoder, side, MEAN, STD),
+            self.encoder(model, side),
             sam_reference.image_encoder(model, MEAN, STD),
             cases=(Case("smooth image"),),
             draws={"image": sam2_reference.draw_image, "content_hw": sam_reference.draw_content(side)},
@@ -66,6 +65,14 @@ class Sam:
                 "point_coords": lambda rng, shape: rng.uniform(0, side, shape),
                 "mask_prompt": sam2_reference.draw_logits,
             },
+        )
+
+    def encoder(self, model: Any, side: int) -> nn.Module:
+        """The graph module of the image encoder."""
+        return (
+            HQEncoder(model, side, MEAN, STD)
+            if is_hq(model.config)
+            else ViTEncoder(model.vision_encoder, side, MEAN, STD)
         )
 
 

@@ -76,33 +76,43 @@ class ViTBlock(nn.Module):
         return x + added
 
 
-class ViTEncoder(nn.Module):
-    """An image of uint8 RGB to the map that the mask decoder attends to.
-
-    What the image does not cover is 0 after normalisation, as segment_anything pads it (Sam.preprocess).
-    """
+class PaddedPixels(nn.Module):
+    """An image of uint8 RGB, normalised. What it does not cover is 0, as segment_anything pads it (Sam.preprocess)."""
 
     scale: Tensor
     shift: Tensor
 
-    def __init__(self, encoder: Any, side: int, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
-        """encoder: transformers' SamVisionEncoder. side: edge of the image, in pixels. mean, std: of values in 0..1."""
+    def __init__(self, side: int, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        """side: edge of the image, in pixels. mean, std: of values in 0..1."""
         super().__init__()
         self.side = side
-        self.patch, self.neck = encoder.patch_embed.projection, encoder.neck
-        self.positions = encoder.pos_embed
         channels = torch.tensor(mean, dtype=torch.float64), torch.tensor(std, dtype=torch.float64)
         self.register_buffer("scale", (1 / (255 * channels[1])).float()[:, None, None])
         self.register_buffer("shift", (-channels[0] / channels[1]).float()[:, None, None])
+
+    def forward(self, image: Tensor, content_hw: Tensor) -> Tensor:
+        """image: uint8 [1, side, side, 3]; content_hw: int64 [2]. Returns float32 [1, 3, side, side]."""
+        places = torch.arange(self.side, device=image.device)
+        rows, columns = ((places < content_hw[axis]).to(torch.float32) for axis in (0, 1))
+        pixels = image.to(torch.float32).permute(0, 3, 1, 2) * self.scale + self.shift
+        return pixels * (rows[:, None] * columns)
+
+
+class ViTEncoder(nn.Module):
+    """An image of uint8 RGB to the map that the mask decoder attends to."""
+
+    def __init__(self, encoder: Any, side: int, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        """encoder: transformers' SamVisionEncoder. side: edge of the image, in pixels. mean, std: of values in 0..1."""
+        super().__init__()
+        self.pixels = PaddedPixels(side, mean, std)
+        self.patch, self.neck = encoder.patch_embed.projection, encoder.neck
+        self.positions = encoder.pos_embed
         tokens = side // int(self.patch.kernel_size[0])
         self.blocks = nn.ModuleList(ViTBlock(layer, tokens) for layer in encoder.layers)
 
     def tokens(self, image: Tensor, content_hw: Tensor) -> tuple[Tensor, Tensor]:
         """Run the blocks. Returns (the last map, the map behind the first global block), [1, tokens, tokens, C]."""
-        places = torch.arange(self.side, device=image.device)
-        rows, columns = ((places < content_hw[axis]).to(torch.float32) for axis in (0, 1))
-        pixels = image.to(torch.float32).permute(0, 3, 1, 2) * self.scale + self.shift
-        x = self.patch(pixels * (rows[:, None] * columns)).permute(0, 2, 3, 1)
+        x = self.patch(self.pixels(image, content_hw)).permute(0, 2, 3, 1)
         x = x if self.positions is None else x + self.positions
         early = None
         for block in self.blocks:

@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parents[1] / "tests"), str(HERE.parents[1] / "demos" / "nano")]
+sys.path = [path for path in sys.path if path != str(HERE)]  # openvino.py beside this file is not the package
+sys.path += [str(HERE), str(HERE.parents[1] / "tests"), str(HERE.parents[1] / "demos" / "nano")]
 
 import cv2  # noqa: E402
 import numpy as np  # noqa: E402
@@ -126,13 +127,13 @@ def attention(given: argparse.Namespace) -> str:
     return "\n".join(lines)
 
 
-def tracks(sessions: Sessions, clips: list[Any], limits: MemoryLimits | None) -> Iterator[Any]:
+def tracks(sessions: Sessions, clips: list[Any], options: TrackerOptions) -> Iterator[Any]:
     """The tracks of every object of clips, from one click each."""
     from evaluate import _clicks, _frames
     from scoring import Track
 
     for clip in clips:
-        tracker, prompts = VideoTracker(sessions, TrackerOptions(limits=limits)), _clicks(clip)
+        tracker, prompts = VideoTracker(sessions, options), _clicks(clip)
         found = [tracker.step(f, prompts if f.index == 0 else {}).masks for f in _frames(clip)]
         masks = np.stack(found, axis=1)
         yield from (Track(masks[row], clip.labels == label) for row, label in enumerate(clip.ids))
@@ -155,7 +156,7 @@ def memory(given: argparse.Namespace) -> str:
                 form = f"{given.size}" if name == "exact" else f"{given.size}-foveated"
                 limits = None if name == "exact" else MemoryLimits(detail=MemoryDetail.parse(name))
                 with Sessions.open(Bundle.load(root, variant=form, check_hashes=False), OnnxRuntime(1)) as sessions:
-                    found = figures(list(tracks(sessions, clips, limits)), 1.0)
+                    found = figures(list(tracks(sessions, clips, TrackerOptions(limits=limits))), 1.0)
                 rows.setdefault(name, []).append(100 * found.JF)
                 print(kind, name, f"{100 * found.JF:.2f}", flush=True)
     grid = round(cells**0.5)

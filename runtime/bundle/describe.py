@@ -44,6 +44,8 @@ def show(bundle: Bundle, banks: Mapping[str, int], *, as_json: bool, placements:
         )
     if bundle.manifest.calibration:
         console.print(_calibration(bundle.manifest.calibration), highlight=False)
+    if bundle.manifest.tuning:
+        console.print(f"tuned: {bundle.manifest.tuning}", highlight=False)
     console.print(_stage_table(bundle))
     if any(artifact.built_for for artifact in bundle.manifest.artifacts):
         console.print(_engine_table(bundle))

@@ -3,13 +3,13 @@
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
 
 import msgspec
 from masklet.runtime.bundle.precision import Precision
 from masklet.runtime.bundle.spec import ModelSpec
 from masklet.runtime.bundle.tuning import Tuning
 from masklet.runtime.errors import BundleError, SpecError
+from typing_extensions import Self
 
 SCHEMA = 1
 PIECE = 1 << 20  # bytes that are read at once to be hashed

@@ -67,3 +67,15 @@ class Tuning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     objects: int
     frames: int
     cpu: str
+
+    def __str__(self) -> str:
+        """The settings and what they came to, in one line."""
+        settings, attending = self.settings, self.settings.attending
+        words = [settings.memory_detail or "", f"{len(settings.place)} stages placed" if settings.place else ""]
+        words += [f"{attending.memory_frames} recent frames" if attending.memory_frames else ""]
+        words += [f"{attending.pointers} pointers" if attending.pointers else ""]
+        words += [f"update every {attending.update_interval} frames" if attending.update_interval > 1 else ""]
+        words += [f"detection every {attending.detection_interval} frames" if attending.detection_interval > 1 else ""]
+        chosen = ", ".join(filter(None, words)) or "as it is"
+        faster = f"{self.exact_ms / max(self.ms, 1e-6):.1f}x as fast as the exact pipeline"
+        return f"{self.ms:.1f} ms a frame, {faster}, {self.loss:.2f} points of {self.by} lost: {chosen}"

@@ -61,14 +61,6 @@ def _backend(given: BackendChoice, settings: Settings) -> BackendChoice:
 
 
 def _in_words(tuning: Tuning) -> str:
-    settings = tuning.settings
-    words = [settings.memory_detail or "", f"{len(settings.place)} stages placed" if settings.place else ""]
-    attending = settings.attending
-    words += [f"{attending.memory_frames} recent frames" if attending.memory_frames else ""]
-    words += [f"{attending.pointers} pointers" if attending.pointers else ""]
-    words += [f"update every {attending.update_interval} frames" if attending.update_interval > 1 else ""]
-    words += [f"detection every {attending.detection_interval} frames" if attending.detection_interval > 1 else ""]
-    chosen = ", ".join(filter(None, words)) or "as it is"
-    here = this_machine(settings.threads or 0).cpu
+    here = this_machine(tuning.settings.threads or 0).cpu
     elsewhere = "" if here.startswith(tuning.cpu) else f"; tuned on {tuning.cpu}, here times differ"
-    return f"tuned to {tuning.ms:.1f} ms a frame: {chosen}; --untuned runs it without{elsewhere}"
+    return f"{tuning}; --untuned runs it without{elsewhere}"

@@ -51,7 +51,7 @@ class McapLog(Closing):
         time_ns = self._began_ns + round(result.time_s * 1e9)
         head, known = header(time_ns, self._frame_id), self._store.types
         self._add(IDS, time_ns, ids_message(result, head), IMAGE)
-        self._add(BOXES, time_ns, detections_message(result, head), DETECTIONS)
+        self._add(BOXES, time_ns, detections_message(result, head, known), DETECTIONS)
         self._add(DRAWN, time_ns, annotations_message(result, head.stamp, known), ANNOTATIONS)
         self._add(OBJECTS, time_ns, known[TEXT](data=json.dumps(frame_record(result))), TEXT)
 

@@ -1,5 +1,6 @@
 """The ROS 2 messages of a frame's objects: an image of ids, and boxes as vision_msgs."""
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -63,14 +64,16 @@ def ids_message(result: FrameResult, head: Any) -> Any:
     )
 
 
-def detections_message(result: FrameResult, head: Any) -> Any:
-    """A Detection2DArray of the visible objects: id, score, box; class_id is the phrase, or "object"."""
+def detections_message(result: FrameResult, head: Any, known: Mapping[str, Any]) -> Any:
+    """A Detection2DArray of the visible objects: id, score, box; class_id is the phrase, or "object".
+
+    known: classes of messages by type, as `ros_types().types` or those of ROS 2 itself.
+    """
     seen = np.flatnonzero(result.boxes_xyxy[:, 2] > result.boxes_xyxy[:, 0]).tolist()
-    return ros_types().types[DETECTIONS](header=head, detections=[_detection(result, row, head) for row in seen])
+    return known[DETECTIONS](header=head, detections=[_detection(result, row, head, known) for row in seen])
 
 
-def _detection(result: FrameResult, row: int, head: Any) -> Any:
-    known = ros_types().types
+def _detection(result: FrameResult, row: int, head: Any, known: Mapping[str, Any]) -> Any:
     x0, y0, x1, y1 = result.boxes_xyxy[row].tolist()
     middle = known["vision_msgs/msg/Point2D"](x=(x0 + x1) / 2, y=(y0 + y1) / 2)
     center = known["vision_msgs/msg/Pose2D"](position=middle, theta=0.0)
@@ -78,14 +81,13 @@ def _detection(result: FrameResult, row: int, head: Any) -> Any:
     hypothesis = known["vision_msgs/msg/ObjectHypothesis"](class_id=name, score=float(result.scores[row]))
     return known["vision_msgs/msg/Detection2D"](
         header=head,
-        results=[known["vision_msgs/msg/ObjectHypothesisWithPose"](hypothesis=hypothesis, pose=_no_pose())],
+        results=[known["vision_msgs/msg/ObjectHypothesisWithPose"](hypothesis=hypothesis, pose=_no_pose(known))],
         bbox=known["vision_msgs/msg/BoundingBox2D"](center=center, size_x=x1 - x0, size_y=y1 - y0),
         id=str(int(result.object_ids[row])),
     )
 
 
-def _no_pose() -> Any:
-    known = ros_types().types
+def _no_pose(known: Mapping[str, Any]) -> Any:
     position = known["geometry_msgs/msg/Point"](x=0.0, y=0.0, z=0.0)
     orientation = known["geometry_msgs/msg/Quaternion"](x=0.0, y=0.0, z=0.0, w=1.0)
     pose = known["geometry_msgs/msg/Pose"](position=position, orientation=orientation)

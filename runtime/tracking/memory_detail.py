@@ -7,12 +7,13 @@ size of the object: shapes are fixed, batches go together, and latency is known 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Self, cast
+from typing import Literal, cast
 
 import numpy as np
 from masklet.runtime.bundle.spec import ModelSpec, Tensor
 from masklet.runtime.errors import PromptError
 from masklet.runtime.pixels.quadtree import F32, I64, Quadtree
+from typing_extensions import Self
 
 Layout = Literal["whole", "pooled", "foveated"]
 FORMS = "whole, pooled:2, pooled:4, foveated or foveated:TOKENS"

@@ -107,8 +107,9 @@ class Viewer:
                 continue
             later = self._next_s if self._next_s > now_s and self._credit else state_s
             self._awake.clear()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._awake.wait(), max(0.001, min(state_s, later) - now_s))
+            timer = loop.call_later(max(0.001, min(state_s, later) - now_s), self._awake.set)
+            await self._awake.wait()
+            timer.cancel()
 
     def _due(self) -> ShownFrame | None:
         """The newest frame of the wanted stream that waited longest, if there is one that was not seen."""

@@ -1,6 +1,7 @@
 """The page of a live view in a real browser: every tool of it, and the masks that it shows against the runtime's."""
 
 import io
+import zipfile
 from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
@@ -250,3 +251,43 @@ def test_without_a_token_the_page_says_what_to_do(chromium: Any, nano_bundle: Pa
         page.reload()
         page.locator("#stage[data-frame]").wait_for()
         page.close()
+
+
+def test_a_browser_without_sockets_is_told(chromium: Any, run: Run) -> None:
+    page = chromium.new_page()
+    page.add_init_script("delete window.WebSocket")
+    page.goto(run.url + "/")
+    page.locator("#notices p", has_text="this browser has no WebSocket").first.wait_for()
+    page.close()
+
+
+def test_a_snapshot_is_downloaded(page: Page) -> None:
+    page.click(FIRST)
+    page.objects(1)
+    with page.page.expect_download() as download:
+        page.key("s")
+    assert download.value.suggested_filename.startswith("masklet-1-")
+    assert zipfile.is_zipfile(download.value.path())
+
+
+@pytest.mark.parametrize("size", [(390, 844), (844, 390), (820, 1180), (1280, 800), (1920, 1080)])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_is_cut_off(chromium: Any, run: Run, size: tuple[int, int], scheme: str) -> None:
+    """On every screen the picture is large, nothing sticks out to the side, and every button can be reached."""
+    page = Page(chromium, run, viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
+    assert page.page.evaluate("document.documentElement.scrollWidth") <= size[0]
+    box = page.page.locator("#stage").bounding_box()
+    assert min(box["width"], box["height"]) >= 0.6 * min(size)
+    for button in page.page.locator("button:visible").all():
+        assert button.bounding_box()["height"] >= 28
+        button.click(trial=True, force=button.is_disabled())
+    page.page.context.close()
+
+
+def test_an_example_shows_what_to_find(chromium: Any, sam3_bundle: Path) -> None:
+    with viewed_run(sam3_bundle) as run:
+        page = Page(chromium, run)
+        page.tool("Example")
+        page.drag((12, 22), (48, 58))
+        page.notice("Looking from frame")
+        assert page.errors == []

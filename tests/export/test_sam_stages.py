@@ -44,6 +44,7 @@ def agree(stage: ExportStage, case: Case, seed: int = 0) -> None:
         assert difference <= EXACT * np.linalg.norm(reference.ravel()), name
 
 
+SLIM: dict[str, Any] = {"hidden_size": 168, "mlp_dim": 696, "num_hidden_layers": 2, "global_attn_indexes": [1]}
 ENCODERS: dict[str, Callable[[], Any]] = {
     "windows that divide no map": lambda: sam_config(window_size=3),
     "windows larger than the map": lambda: sam_config(window_size=14),
@@ -51,6 +52,7 @@ ENCODERS: dict[str, Callable[[], Any]] = {
     "no relative positions": lambda: sam_config(window_size=3, use_rel_pos=False),
     "no positions": lambda: sam_config(window_size=3, use_abs_pos=False),
     "SAM-HQ": lambda: sam_config(window_size=3, hq=True),
+    "SlimSAM-77's widths": lambda: sam_config("base", side=256, **SLIM),
     "large, two layers": lambda: sam_config("large", side=256, num_hidden_layers=2, global_attn_indexes=[1]),
     "huge, two layers": lambda: sam_config("huge", side=256, num_hidden_layers=2, global_attn_indexes=[1]),
 }

@@ -6,7 +6,7 @@ from masklet.export.checkpoints.layout import Layout, Shapes, count
 from masklet.export.checkpoints.settings import Settings
 from masklet.export.families.layouts.name_tables import names
 
-VIT = "image_encoder"
+VIT, POSITIONS = "image_encoder", "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"
 HEADS = (
     names("sam_heads")
     + names("prompt_encoder").under("prompt_encoder.", "prompt_encoder.")
@@ -21,10 +21,15 @@ def configure(shapes: Shapes, settings: Settings) -> dict[str, Any]:
 
 def configure_model(shapes: Shapes) -> dict[str, Any]:
     """The parts of SAM, which SAM-HQ has as well."""
-    vision, width = _vision(shapes), shapes["mask_decoder.iou_token.weight"][1]
+    vision = _vision(shapes)
+    return {"vision_config": vision, **configure_heads(shapes, vision)}
+
+
+def configure_heads(shapes: Shapes, vision: dict[str, Any]) -> dict[str, Any]:
+    """The prompt encoder and the mask decoder behind a vision encoder."""
+    width = shapes["mask_decoder.iou_token.weight"][1]
     layers = "mask_decoder.transformer.layers.{}.mlp.lin1.weight"
     return {
-        "vision_config": vision,
         "prompt_encoder_config": {
             "hidden_size": width,
             "image_size": vision["image_size"],
@@ -56,14 +61,14 @@ def _vision(shapes: Shapes) -> dict[str, Any]:
         "patch_size": patch,
         "window_size": next((window for window in windows if window != grid), 14),
         "global_attn_indexes": [index for index, window in enumerate(windows) if window == grid],
-        "num_pos_feats": shapes["prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"][1],
+        "num_pos_feats": shapes[POSITIONS][1],
         "mlp_dim": shapes[f"{VIT}.blocks.0.mlp.lin1.weight"][0],
     }
 
 
 LAYOUT = Layout(
     name="sam",
-    marks=(f"{VIT}.blocks.0.attn.rel_pos_h", "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"),
+    marks=(f"{VIT}.blocks.0.attn.rel_pos_h", POSITIONS),
     names=names("sam") + HEADS,
     configure=configure,
 )

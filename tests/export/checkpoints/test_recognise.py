@@ -116,6 +116,16 @@ def test_an_added_head_is_named_and_can_be_left_out(
     assert same_weights(opened(path, config=nano_yaml, ignore=both), model)
 
 
+def test_the_pattern_for_a_head_leaves_the_model_in(
+    model: Any, weights: dict[str, torch.Tensor], nano_yaml: Path, tmp_path: Path
+) -> None:
+    state = {"module." + name: tensor for name, tensor in weights.items()}
+    path = write_file(tmp_path / "tuned.pt", {**state, "module.sam_mask_decoder.my_head.weight": torch.ones(2)})
+    line = refused(path, config=nano_yaml)
+    assert line.endswith("leave them out: --ignore 'module.sam_mask_decoder.my_head.*'")
+    assert same_weights(opened(path, config=nano_yaml, ignore=("module.sam_mask_decoder.my_head.*",)), model)
+
+
 def test_a_head_outside_the_prefix(weights: dict[str, torch.Tensor], nano_yaml: Path, tmp_path: Path) -> None:
     state = {"model." + name: tensor for name, tensor in weights.items()}
     torch.save({"state_dict": {**state, "loss.weight": torch.ones(2)}}, tmp_path / "lightning.ckpt")

@@ -35,11 +35,18 @@ def test_names_are_a_bijection_and_shapes_say_the_size(size: str, hq: bool) -> N
     assert {n: t.shape for n, t in found.names.backward(mapped).items()} == {n: t.shape for n, t in theirs.items()}
 
 
-@pytest.mark.parametrize("hq", [False, True], ids=["sam", "sam-hq"])
-def test_a_file_is_the_same_model_as_a_folder(hq: bool, tmp_path: Path) -> None:
-    model = random_sam(sam_config(hq=hq))
+FILES: dict[str, Any] = {
+    "sam": {},
+    "sam-hq": {"hq": True},
+    "slim": {"hidden_size": 168, "num_attention_heads": 12, "mlp_dim": 696},  # of SlimSAM-77, pruned from ViT-B
+}
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_a_file_is_the_same_model_as_a_folder(kind: str, tmp_path: Path) -> None:
+    model = random_sam(sam_config(**FILES[kind]))
     model.save_pretrained(tmp_path / "folder")
-    weights = their_weights("sam-hq" if hq else "sam", model)
+    weights = their_weights("sam-hq" if kind == "sam-hq" else "sam", model)
     torch.save(weights, tmp_path / "sam.pth")  # as published: without a key around it
     opened = open_checkpoint(str(tmp_path / "sam.pth"))
     assert fingerprint(FAMILY.load(opened, None)) == fingerprint(FAMILY.load(str(tmp_path / "folder"), None))

@@ -1,9 +1,11 @@
 """The control API and the socket of a running view: what they do, what they refuse, and what they withstand."""
 
+import io
 import json
 import random
 import socket
 import threading
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,11 +16,13 @@ from masklet.runtime.backends.stage_times import StageTimes
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.errors import MaskletError
 from masklet.runtime.pixels.coco_rle import CocoRle
+from masklet.runtime.prompts.prompt_file import read_prompt_file
 from masklet.runtime.prompts.prompts import Points
 from masklet.runtime.results import Frame
 from masklet.runtime.tracking.video_tracker import VideoTracker
 from masklet.runtime.view.address import Address
 from masklet.runtime.view.opening import open_view
+from PIL import Image
 from viewed_run import RATE, SIDE, Run, viewed_run
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
@@ -322,3 +326,21 @@ def test_a_paused_file_steps_and_a_stream_that_ended_says_so(nano_bundle: Path) 
             run.view.close()
             heard = [message for message in connection if isinstance(message, str)]
             assert json.loads(heard[-1]) == {"type": "ended"}
+
+
+def test_a_snapshot_holds_picture_masks_and_the_prompts_that_made_them(empty: Run, tmp_path: Path) -> None:
+    done = empty.call("POST", OBJECTS, {**CLICK, "name": "left disc"})[1]
+    empty.wait_for(lambda: empty.call("GET", "/api/streams/1/result")[1]["frame"] >= done["frame"])
+    status, zipped = empty.call("GET", "/api/streams/1/snapshot")
+    assert status == 200
+    with zipfile.ZipFile(io.BytesIO(zipped)) as archive:
+        assert set(archive.namelist()) == {"picture.png", "overlay.png", "masks.png", "result.json", "prompts.json"}
+        archive.extractall(tmp_path)
+    shown = json.loads((tmp_path / "result.json").read_text())
+    ids = np.asarray(Image.open(tmp_path / "masks.png"))
+    assert np.array_equal(ids == done["object"], empty.results[0].by_frame[shown["frame"]].masks[0])
+    picture = np.asarray(Image.open(tmp_path / "picture.png"))
+    assert np.array_equal(picture, empty.cameras[0].image(shown["frame"]))
+    prompts = read_prompt_file(tmp_path / "prompts.json")
+    assert prompts.names[done["object"]] == "left disc"
+    assert [(one.frame, one.object) for one in prompts.prompts] == [(done["frame"], done["object"])]

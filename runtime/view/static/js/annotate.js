@@ -43,7 +43,7 @@ export class Annotate extends Page {
     const j = this.along.get(one.id)?.j?.[this.position];
     const agreement = j == null ? "" : ` · J ${j.toFixed(2)}`;
     if (!record.bbox[2]) return { visible: false, about: `not in sight${agreement}`, lost: true };
-    return { visible: true, about: `in sight · score ${record.score.toFixed(2)}${agreement}`, lost: false };
+    return { visible: true, about: `score ${record.score.toFixed(2)}${agreement}`, lost: false };
   }
 
   get index() {

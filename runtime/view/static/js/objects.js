@@ -41,7 +41,7 @@ export class ObjectList {
   update(row, one, view) {
     row.dot.style.background = one.colour;
     if (!row.input) say(row.name, view.nameOf(one.id));
-    say(row.about, one.about ?? standing(one));
+    say(row.about, `${one.name ? `id ${one.id} · ` : ""}${one.about ?? standing(one)}`); // without a name the id stands above
     row.about.classList.toggle("lost", one.lost ?? !one.visible);
     row.item.setAttribute("aria-selected", String(view.selected === one.id));
     row.see.querySelector("use").setAttribute("href", view.hidden.has(one.id) ? "#i-hidden" : "#i-eye");

@@ -1,0 +1,80 @@
+"""Runs one video: exactly what `masklet run` computes, into a result set."""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+from masklet.runtime.archive.parquet_masks import write_parquet
+from masklet.runtime.archive.plan import ArchivePlan
+from masklet.runtime.archive.result_set import RESULT, VideoResult, result_folder
+from masklet.runtime.archive.video import ArchiveVideo, is_address
+from masklet.runtime.backends.sessions import Sessions
+from masklet.runtime.errors import SinkError, SourceError
+from masklet.runtime.sinks.outputs import Outputs
+from masklet.runtime.sources.opening import open_source
+from masklet.runtime.streams.follow import follow
+
+MASKS = "masks.jsonl"
+
+
+def track_video(plan: ArchivePlan, sessions: Sessions, video: ArchiveVideo) -> VideoResult:
+    """Track what is asked for and write the result set, which is complete or not there.
+
+    Raises SourceError if the video cannot be fetched or read, SinkError if the results cannot be written, and other
+    MaskletErrors if the request does not fit.
+    """
+    with fetched(video.source) as path:
+        try:
+            with result_folder(plan.out, video.name) as folder:
+                result = _run(plan, sessions, video, path, folder)
+                (folder / RESULT).write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n")
+        except OSError as error:
+            raise SinkError(f"{plan.out / video.name}: cannot be written: {error.strerror or error}") from None
+    return result
+
+
+def _run(plan: ArchivePlan, sessions: Sessions, video: ArchiveVideo, path: str, folder: Path) -> VideoResult:
+    begun, frames, ids = time.perf_counter(), 0, set[int]()
+    targets = {"masks": folder / MASKS} | ({"overlay": folder / "overlay.mp4"} if plan.overlay else {})
+    with open_source(path, **plan.cut) as source:
+        if source.frames is None:
+            raise SourceError(f"{video.source}: has no end; an archive takes files and folders of images")
+        video.request.check_source(source)
+        tracker = video.request.tracker(sessions)
+        with Outputs(targets).open(source.fps, video.request.schedule) as sinks:
+            for frame, result in follow(tracker, source, video.request.schedule):
+                sinks.write(frame, result)
+                ids.update(result.object_ids.tolist())
+                frames += 1
+        corrupt = source.corrupt
+    if plan.format == "parquet":
+        write_parquet(folder / MASKS, folder / "masks.parquet")
+        (folder / MASKS).unlink()
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    seconds = round(time.perf_counter() - begun, 3)
+    return VideoResult(video.name, video.source, plan.digest(video), frames, corrupt, len(ids), seconds, size)
+
+
+@contextmanager
+def fetched(source: str) -> Iterator[str]:
+    """The path of a source on this machine; what a URL names is copied here while the block runs.
+
+    Raises SourceError if it cannot be.
+    """
+    if not is_address(source):
+        yield source
+        return
+    import fsspec
+
+    with tempfile.TemporaryDirectory(prefix="masklet-") as folder:
+        path = str(Path(folder) / (Path(source).name or "video"))
+        try:
+            files, remote = fsspec.core.url_to_fs(source)
+            files.get_file(remote, path)
+        except Exception as error:  # every store raises its own
+            said = str(error).strip().splitlines() or [type(error).__name__]
+            raise SourceError(f"{source}: cannot be fetched: {said[0]}") from None
+        yield path

@@ -1,0 +1,188 @@
+"""`masklet tune` as a user runs it: the bundle it writes, its reports, what it refuses, Ctrl-C and a full disk."""
+
+import errno
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from calibration_scenes import Scene
+from command_line import Cli
+from masklet.calibration.tuning.point import Point
+from masklet.calibration.tuning.trial import Trial
+from masklet.runtime.backends.known import backend_kinds
+from masklet.runtime.bundle.bundle import Bundle
+
+
+@pytest.fixture(scope="module")
+def words(tuned_from: Path, scenes: list[Scene]) -> list[object]:
+    """The bundle, the two clips, and the prompts of both."""
+    points = [word for n, scene in enumerate(scenes, 1) for p in scene.points for word in ("--point", f"{n}/{p}")]
+    return [tuned_from, *(scene.frames for scene in scenes), *points, "--threads", "1"]
+
+
+@pytest.fixture
+def onnxruntime_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No backend that first has to compile."""
+    kinds = {"onnxruntime": backend_kinds()["onnxruntime"]}
+    monkeypatch.setattr("masklet.calibration.tuning.stage_times.backend_kinds", lambda: kinds)
+
+
+def truths(scenes: list[Scene]) -> list[object]:
+    return [word for scene in scenes for word in ("--truth", scene.masks)]
+
+
+def report_of(tuned: Path) -> dict[str, object]:
+    found: dict[str, object] = json.loads(tuned.with_suffix(".report.json").read_bytes())
+    return found
+
+
+def test_the_tuned_bundle_runs_as_it_is(
+    cli: Cli, words: list[object], scenes: list[Scene], tuned_from: Path, tmp_path: Path
+) -> None:
+    tuned = tmp_path / "tuned.bundle"
+    code, out, err = cli("tune", *words, *truths(scenes), "--target-ms", 10_000, "--minutes", 0.2, "-o", tuned)
+    assert code == 0, err
+    assert "the exact pipeline takes" in err
+    assert "the search ends within" in err
+    said = " ".join(out.split())
+    assert "accuracy against true masks, on a clip that was not searched" in said
+    tuning = Bundle.load(tuned).manifest.tuning
+    assert tuning is not None
+    assert (tuning.by, tuning.objects, tuning.target_ms) == ("J&F", 2, 10_000)
+    assert tuning.loss <= 1.0
+    losses, times = [step.loss for step in tuning.steps], [step.ms for step in tuning.steps]
+    assert losses == sorted(losses)
+    assert times == sorted(times, reverse=True)
+    code, out, _ = cli("inspect", tuned)
+    assert code == 0
+    assert "tuned: " in out
+    masks = tmp_path / "masks.jsonl"
+    code, _, err = cli("run", tuned, scenes[0].frames, *scenes[0].words(), "--masks", masks)
+    assert code == 0
+    assert "masklet: tuned: " in err
+    assert len(masks.read_text().splitlines()) == 12
+    assert not list(tmp_path.glob(".*"))
+    again = ("tune", tuned, scenes[0].frames, *scenes[0].words(), "--target-ms", 50, "-o", tmp_path / "twice")
+    code, _, err = cli(*again)
+    assert code == 2
+    assert "is tuned already; tune the bundle that it was made from" in err
+
+
+@pytest.mark.usefixtures("onnxruntime_only")
+def test_nothing_fits_and_what_was_measured_serves_the_next_command(
+    cli: Cli, words: list[object], tmp_path: Path
+) -> None:
+    tuned, journal = tmp_path / "t.bundle", tmp_path / ".t.bundle.tuning" / "journal.jsonl"
+    code, out, err = cli("tune", *words, "--target-ms", 0.01, "--minutes", 0.1, "-o", tuned)
+    assert code == 2
+    assert not tuned.exists()
+    assert "was not written: " in err.splitlines()[-1]
+    assert "closest: " in out
+    assert "against the exact pipeline, since there were no true masks" in " ".join(out.split())
+    report = report_of(tuned)
+    assert report["chosen"] is None
+    assert report["by"] == "IoU"
+    assert "Nothing fits" in tuned.with_suffix(".report.html").read_text()
+    before = journal.read_bytes()
+    code, out, err = cli("tune", *words, "--target-ms", 10_000, "--minutes", 0.1, "--min-iou", 0.5, "-o", tuned)
+    assert code == 0, err
+    assert not journal.parent.exists()
+    assert before.count(b"\n") >= 4  # the request, and the times of three variants
+    html = tuned.with_suffix(".report.html").read_text()
+    assert html.count("data:image/jpeg;base64,") in range(3, 19)
+    assert "http" not in html
+
+
+@pytest.mark.usefixtures("onnxruntime_only")
+def test_ctrl_c_keeps_what_was_measured(
+    cli: Cli, words: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tuned, journal = tmp_path / "t.bundle", tmp_path / ".t.bundle.tuning" / "journal.jsonl"
+    count, run = 0, Trial.run
+
+    def interrupted(trial: Trial, point: Point, **given: Any) -> Any:
+        nonlocal count
+        count += 1
+        if count == 3:
+            raise KeyboardInterrupt
+        return run(trial, point, **given)
+
+    line = ("tune", *words, "--target-ms", 10_000, "--min-iou", 0.9, "-o", tuned, "--minutes")
+    monkeypatch.setattr(Trial, "run", interrupted)
+    code, _, err = cli(*line, 5)
+    assert code == 130
+    assert "the same command goes on from it" in err
+    assert not tuned.exists()
+    kept = journal.read_bytes()
+    assert kept.count(b"\n") == 1 + 3 + 2  # the request, three variants, and two trials
+    monkeypatch.setattr(Trial, "run", run)
+    masks = (tmp_path / ".t.bundle.tuning" / "exact-0.jsonl").stat()
+    monkeypatch.setattr("shutil.rmtree", lambda *_, **__: None)
+    assert cli(*line, 0.1)[0] == 0
+    assert journal.read_bytes().startswith(kept)
+    assert (tmp_path / ".t.bundle.tuning" / "exact-0.jsonl").stat().st_mtime_ns == masks.st_mtime_ns
+
+
+def test_bad_input_is_one_line(
+    cli: Cli, words: list[object], scenes: list[Scene], sam_bundle: Path, tmp_path: Path
+) -> None:
+    bundle, clip, out = words[0], scenes[0].frames, tmp_path / "x"
+    one = [bundle, clip, *scenes[0].words(), "-o", out]
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    cases: list[tuple[list[object], str]] = [
+        (one, "give either --target-ms or --target-fps"),
+        ([*one, "--target-ms", 9, "--target-fps", 9], "give either --target-ms or --target-fps"),
+        ([*one, "--target-ms", 9, "--max-drop", 1], "--max-drop is in points of J&F: give --truth"),
+        ([*one, "--target-ms", 9, "--truth", scenes[0].masks, "--min-iou", 0.9], "--min-iou is for clips without"),
+        ([*one, "--target-ms", 9, *truths(scenes)], "1 clips and 2 of --truth"),
+        ([*one, "--target-ms", 9, "--truth", empty], "no masks"),
+        ([*one, "--target-ms", 9, "--with", sam_bundle], "segments images; tuning needs a model that tracks"),
+        ([bundle, clip, "--target-ms", 9, "-o", out], "nothing to track"),
+        ([bundle, clip, "--point", "1@99:5,5", "--target-ms", 9, "-o", out], "frame 99"),
+        ([bundle, tmp_path / "none", "--point", "5,5", "--target-ms", 9, "-o", out], "no such file"),
+        ([*one, "--target-ms", 9, "--html", tmp_path / "none" / "p.html"], "none"),
+        ([bundle, clip, *scenes[0].words(), "--target-ms", 9, "-o", empty], "exists"),
+    ]
+    for given, message in cases:
+        code, _, err = cli("tune", *given)
+        assert code == 2, given
+        assert message in err
+        assert len(err.strip().splitlines()) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty"]
+
+
+def test_agreement_with_a_lost_object_proves_nothing(
+    cli: Cli, words: list[object], scenes: list[Scene], tmp_path: Path
+) -> None:
+    clip = tmp_path / "clip"
+    clip.mkdir()
+    shutil.copy(scenes[0].frames / "00000.png", clip / "00000.png")
+    for index in range(1, 8):
+        cv2.imwrite(str(clip / f"{index:05d}.png"), np.zeros((128, 128, 3), np.uint8))
+    code, _, err = cli("tune", words[0], clip, *scenes[0].words(), "--target-ms", 99, "-o", tmp_path / "x")
+    assert code == 2
+    assert "the exact pipeline has a mask in 0 of 14 object frames" in err.splitlines()[-1]
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.usefixtures("onnxruntime_only")
+def test_a_full_disk_is_one_line_and_leaves_no_bundle(
+    cli: Cli, words: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.link", full)
+    monkeypatch.setattr("shutil.copyfile", full)
+    tuned = tmp_path / "t.bundle"
+    code, _, err = cli("tune", *words, "--target-ms", 10_000, "--minutes", 0.1, "--min-iou", 0, "-o", tuned)
+    assert code == 2
+    assert "No space left on device" in err.splitlines()[-1]
+    assert "Traceback" not in err
+    assert not tuned.exists()
+    assert (tmp_path / ".t.bundle.tuning" / "journal.jsonl").exists()  # the same command goes on

@@ -1,0 +1,134 @@
+"""MobileSAM: its names, file and encoder against its authors' own classes, and a small one exported."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from apart import MOBILE_SAM
+from masklet.export import parity
+from masklet.export.checkpoints.pretrained import fingerprint
+from masklet.export.checkpoints.settings import Settings
+from masklet.export.families.layouts import mobile_sam as names
+from masklet.export.families.mobile_sam import FAMILY
+from masklet.export.known_families import family_of, open_checkpoint
+from masklet.export.pipeline import export_bundle
+from masklet.export.references.mobile_sam_model import MobileSamConfig, MobileSamModel
+from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.errors import ExportError
+from masklet.runtime.prompts.prompts import Points
+from masklet.runtime.segmentation.image_predictor import ImagePredictor
+from sam_checkpoints import random_sam
+from torch_sessions import TorchSession
+from two_discs import two_discs
+from weights_files import layout, their_weights
+
+EXACT = 1e-5
+SMALL = {"embed_dims": [16, 32, 40, 80], "depths": [1, 1, 2, 1], "heads": [0, 2, 2, 4], "windows": [0, 7, 6, 3]}
+PUBLISHED = {
+    "embed_dims": [64, 128, 160, 320],
+    "depths": [2, 2, 6, 2],
+    "heads": [0, 4, 5, 10],
+    "windows": [0, 7, 14, 7],
+}
+
+
+def mobile_sam_config(side: int = 128, **vit: Any) -> Any:
+    """A configuration: small, or of the published dimensions."""
+    width, vit = (256, vit) if vit else (64, SMALL)
+    vision = {"hidden_size": vit["embed_dims"][-1], "num_hidden_layers": 0, "use_abs_pos": False, "image_size": side}
+    decoder = {} if width == 256 else {"hidden_size": width, "mlp_dim": 2 * width, "iou_head_hidden_dim": width}
+    return MobileSamConfig(
+        vision_config={**vision, "output_channels": width, "num_pos_feats": width // 2, **vit},
+        prompt_encoder_config={"hidden_size": width, "image_size": side},
+        mask_decoder_config=decoder,
+    )
+
+
+def random_mobile_sam(config: Any) -> Any:
+    """A model with conditioned random weights; biases by distance and batch norms have values of their own."""
+    model = random_sam(config, architecture=MobileSamModel)
+    generator = torch.Generator().manual_seed(1)
+    for name, module in model.vision_encoder.named_modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            assert module.running_mean is not None
+            assert module.running_var is not None
+            module.running_mean.copy_(torch.randn(module.running_mean.shape, generator=generator) * 0.1)
+            module.running_var.copy_(torch.rand(module.running_var.shape, generator=generator) + 0.5)
+        if name.endswith(".attn"):
+            module.attention_biases.copy_(torch.randn(module.attention_biases.shape, generator=generator))
+    return model
+
+
+def relative(got: np.ndarray[Any, Any], wanted: np.ndarray[Any, Any]) -> float:
+    return float(np.linalg.norm(got - wanted) / np.linalg.norm(wanted))
+
+
+@pytest.fixture(scope="module")
+def published() -> Any:
+    """MobileSAM of its published size."""
+    return random_mobile_sam(mobile_sam_config(1024, **PUBLISHED))
+
+
+@pytest.fixture(scope="module")
+def theirs(published: Any) -> Any:
+    """The authors' model with the same weights."""
+    MOBILE_SAM.require()
+    model = MOBILE_SAM("build_sam").build_sam_vit_t()
+    missing, unexpected = model.load_state_dict(their_weights("mobile-sam", published), strict=False)
+    assert unexpected == []
+    assert all(name.startswith(("image_encoder.norm_head.", "image_encoder.head.")) for name in missing)
+    return model.eval().requires_grad_(False)
+
+
+def test_names_are_a_bijection_and_shapes_say_the_size(published: Any, theirs: Any) -> None:
+    found, given = layout("mobile-sam"), theirs.state_dict()
+    assert found.names.unmapped(given) == []
+    shapes = {name: tuple(tensor.shape) for name, tensor in given.items()}
+    config = MobileSamConfig.from_dict(found.configure(shapes, Settings()))
+    assert config.to_dict() == published.config.to_dict()
+    mapped = found.names.forward(given)
+    assert mapped.keys() == published.state_dict().keys()
+    assert found.names.backward(mapped).keys() == found.names.used(given).keys()
+
+
+def test_the_encoder_is_the_authors(published: Any, theirs: Any) -> None:
+    stage = next(FAMILY.stages(published))
+    feeds = stage.feeds(stage.cases[0], 0)
+    height, width = feeds["content_hw"].tolist()
+    pixels = torch.from_numpy(feeds["image"])[0, :height, :width].permute(2, 0, 1).float()
+    with torch.inference_mode():
+        wanted = theirs.image_encoder(theirs.preprocess(pixels)[None]).numpy()
+    assert relative(TorchSession(stage).run(feeds)["vision_feat"], wanted) <= EXACT
+
+
+def test_a_file_is_the_same_model(published: Any, tmp_path: Path) -> None:
+    weights = their_weights("mobile-sam", published) | {"image_encoder.norm_head.weight": torch.ones(320)}
+    torch.save(weights, tmp_path / "mobile_sam.pt")
+    loaded = FAMILY.load(open_checkpoint(str(tmp_path / "mobile_sam.pt")), None)
+    ours, wanted = loaded.state_dict(), published.state_dict()
+    assert all(torch.equal(ours[name], wanted[name]) for name in wanted)
+    assert FAMILY.spec(loaded).variant == "tiny-vit"
+    del weights["image_encoder.layers.2.blocks.5.mlp.fc1.bias"]
+    torch.save(weights, tmp_path / "part.pt")
+    with pytest.raises(ExportError, match=r"lacks image_encoder.layers.2.blocks.5.mlp.fc1.bias; it is not a complete"):
+        FAMILY.load(open_checkpoint(str(tmp_path / "part.pt")), None)
+
+
+def test_a_small_one_is_exported_and_segments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows of 6 do not divide its maps of 8 cells."""
+    monkeypatch.setattr(names, "SIDE", 128)
+    model = random_mobile_sam(mobile_sam_config())
+    model.save_pretrained(tmp_path / "folder")
+    torch.save(their_weights("mobile-sam", model), tmp_path / "small.pt")
+    opened = open_checkpoint(str(tmp_path / "small.pt"))
+    assert fingerprint(FAMILY.load(opened, None)) == fingerprint(FAMILY.load(str(tmp_path / "folder"), None))
+    export_bundle(str(tmp_path / "small.pt"), tmp_path / "bundle")
+    bundle = Bundle.load(tmp_path / "bundle")
+    parity.require(bundle.manifest.parity)
+    assert (bundle.model.family, bundle.model.variant, bundle.model.pipeline) == ("mobile_sam", "custom", "image")
+    predictor = ImagePredictor(bundle)
+    predictor.set_image(two_discs(1, 128, (35, 40, 14), (80, 70, 18))[0].image)
+    assert predictor.predict(Points.click(35, 40), choice="all").masks.shape[-2:] == (128, 128)
+    assert family_of("mobile_sam", "x") is FAMILY

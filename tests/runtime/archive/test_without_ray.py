@@ -1,0 +1,163 @@
+"""What an archive does before and beside Ray: manifests, listing, one video, estimates, bad input."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import pytest
+from archive_clips import FRAMES, Clips
+from command_line import Cli
+from masklet.runtime.archive.listing import list_videos
+from masklet.runtime.archive.plan import ArchivePlan, seal_of
+from masklet.runtime.archive.result_set import VideoResult
+from masklet.runtime.archive.video import ArchiveVideo
+from masklet.runtime.archive.worker import Worker
+from masklet.runtime.bundle.bundle import BundleChoice
+from masklet.runtime.errors import MaskletError, PromptError, SinkError, SourceError
+from masklet.runtime.prompts.prompts import Points
+from masklet.runtime.sinks.outputs import Outputs
+from masklet.runtime.startup.backend_choice import BackendChoice
+from masklet.runtime.startup.tracking_request import TrackingRequest
+
+CLICK = TrackingRequest({0: {1: Points.click(40, 30)}})
+NOTHING = TrackingRequest({})
+
+
+def plan(bundle: Path, out: Path) -> ArchivePlan:
+    cut = {"start": 0, "end": None, "stride": 1, "max_side": None}
+    return ArchivePlan(BundleChoice(bundle), seal_of(bundle), BackendChoice(threads=1), cut, out)
+
+
+def test_a_manifest_says_what_to_track_in_each(tmp_path: Path, clips: Clips) -> None:
+    first, second, third = clips(3)
+    table = tmp_path / "list.csv"
+    table.write_text(
+        "video,name,point,box,text\n"
+        f'{first},one,"1:40,30; 2:20,20",,\n'
+        f'clips/clip1,,,"1:1,1,9,9",\n'
+        f"{third},,,,yellow bus;dog\n"
+        "s3://bucket/a.mp4,,,,\n"
+    )
+    videos = list_videos([str(table)], CLICK)
+    assert videos[0].name == "one"
+    assert sorted(videos[0].request.schedule[0]) == [1, 2]
+    assert videos[1].source == str(second)
+    assert [concept.name for concept in videos[2].request.concepts] == ["yellow bus", "dog"]
+    assert videos[3].request == CLICK  # what a row does not say is common to all
+    assert len({video.digest for video in videos}) == 4
+
+
+def test_a_manifest_as_parquet(tmp_path: Path, clips: Clips) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    (clip,) = clips(1)
+    parquet.write_table(
+        pyarrow.table({"video": [str(clip)], "point": ["3:40,30"], "text": [None]}), tmp_path / "a.parquet"
+    )
+    (video,) = list_videos([str(tmp_path / "a.parquet")], NOTHING)
+    assert list(video.request.schedule[0]) == [3]
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ("file,point\na.mp4,\n", "has no column video; a manifest has the columns video, name"),
+        ("video,points\na.mp4,\n", "has an unknown column 'points'"),
+        ("video,point\nnone.mp4,\n", "row 2: .*none.mp4: no such file or folder"),
+        ("video,point\nlist.csv,40\n", "row 2: .*--point 40"),
+        ("video,name\nlist.csv,../a\n", "row 2: its name '../a' is no name of a folder"),
+    ],
+)
+def test_bad_manifests(tmp_path: Path, table: str, says: str) -> None:
+    (tmp_path / "list.csv").write_text(table)
+    with pytest.raises(MaskletError, match=rf"list.csv.*{says}"):
+        list_videos([str(tmp_path / "list.csv")], CLICK)
+
+
+def test_listing(tmp_path: Path, clips: Clips) -> None:
+    clips(3)
+    videos = list_videos([str(tmp_path / "clips" / "clip[01]"), str(tmp_path / "clips" / "*")], CLICK)
+    assert [Path(video.source).name for video in videos] == ["clip0", "clip1", "clip2"]
+    assert len({video.name for video in videos}) == 3
+    with pytest.raises(SourceError, match="nothing matches it"):
+        list_videos([str(tmp_path / "*.mp4")], CLICK)
+    with pytest.raises(PromptError, match=r"nothing to track in .*clip0"):
+        list_videos([str(tmp_path / "clips" / "clip0")], NOTHING)
+
+
+def test_a_worker(nano_bundle: Path, tmp_path: Path, clips: Clips) -> None:
+    """A URL is fetched, Parquet and an overlay are written, and a full disk ends more than one video."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    pytest.importorskip("fsspec")
+    (clip,) = clips(1)
+    wanted = replace(plan(nano_bundle, tmp_path / "out"), format="parquet", overlay=True)
+    wanted.out.mkdir()
+    worker = Worker(wanted)
+    assert worker.open()[1] is None
+    video = ArchiveVideo((clip / "0.png").as_uri(), CLICK)
+    outcome = worker.run(video)
+    assert outcome.result is not None, outcome.error
+    folder = wanted.out / video.name
+    assert sorted(path.name for path in folder.iterdir()) == ["masks.parquet", "overlay.mp4", "result.json"]
+    result = msgspec.json.decode((folder / "result.json").read_bytes(), type=VideoResult)
+    assert (result.frames, result.objects, result.digest) == (1, 1, wanted.digest(video))
+    (row,) = parquet.read_table(folder / "masks.parquet").to_pylist()
+    assert (row["frame"], row["id"], row["height"], row["width"]) == (0, 1, 60, 80)
+    missing = worker.run(ArchiveVideo(f"{clip.as_uri()}/none.png", CLICK))
+    assert "cannot be fetched" in (missing.error or "")
+    assert not missing.fatal
+
+
+def test_a_full_disk(nano_bundle: Path, tmp_path: Path, clips: Clips, monkeypatch: pytest.MonkeyPatch) -> None:
+    (clip,) = clips(1)
+    (tmp_path / "out").mkdir()
+    worker = Worker(plan(nano_bundle, tmp_path / "out"))
+    worker.open()
+
+    def full(*words: object, **more: object) -> None:
+        raise SinkError("masks.jsonl: No space left on device, after 0 bytes were written")
+
+    monkeypatch.setattr(Outputs, "open", full)
+    outcome = worker.run(ArchiveVideo(str(clip), CLICK))
+    assert outcome.fatal
+    assert "No space left on device" in (outcome.error or "")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_an_estimate_writes_nothing(nano_bundle: Path, tmp_path: Path, clips: Clips, cli: Cli) -> None:
+    words = ["archive", nano_bundle, *clips(5), "-o", tmp_path / "out", "--point", "40,30", "--workers", "2"]
+    code, out, err = cli(*words, "--dry-run")
+    assert code == 0, err
+    assert out.startswith(f"5 videos, {5 * FRAMES} frames, ")
+    assert "hours on 2 workers" in out
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--ray", "127.0.0.1"], "--ray 127.0.0.1: wanted HOST:PORT of the head node"),
+        (["--ray", "127.0.0.1:9"], "--ray 127.0.0.1:9: nobody answers there: "),
+        (["--text", "dog"], "has no concept detector"),
+    ],
+)
+def test_bad_input(nano_bundle: Path, tmp_path: Path, clips: Clips, cli: Cli, words: list[str], says: str) -> None:
+    pytest.importorskip("ray")
+    code, _, err = cli("archive", nano_bundle, *clips(1), "-o", tmp_path / "out", "--point", "40,30", *words)
+    assert (code, err.count("\n")) == (2, 1), err
+    assert says in err
+
+
+def test_no_extra_and_no_folder(
+    nano_bundle: Path, tmp_path: Path, clips: Clips, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["archive", nano_bundle, *clips(1), "--point", "40,30", "-o"]
+    code, _, err = cli(*words, tmp_path / "none" / "out")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "cannot be written" in err
+    monkeypatch.setitem(sys.modules, "ray", None)
+    code, _, err = cli(*words, tmp_path / "out")
+    assert code == 2
+    assert "pip install 'masklet[archive]'" in err
