@@ -60,6 +60,8 @@ def archive_videos(order: ArchiveOrder) -> int:
     def tell(line: str) -> None:
         console.print(f"masklet: {line}", highlight=False, markup=False, soft_wrap=True)
 
+    if bundle.manifest.tuning is not None:
+        tell("the bundle is tuned; an archive leaves its settings out, as `masklet run --untuned` does")
     if not rest:
         tell(f"all {len(videos)} videos were finished before; nothing is left to do")
         write_summary(plan.out, videos, {})
