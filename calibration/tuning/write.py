@@ -1,6 +1,5 @@
 """The tuned bundle: the chosen variant of the chosen bundle, with the settings that `masklet run` takes from it."""
 
-import os
 import shutil
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from masklet.runtime.bundle.writer import bundle_folder, check_destination
 def write_tuned(bundle: Bundle, tuning: Tuning, output: Path, *, replace: bool) -> None:
     """Write a bundle that has the first variant of another alone, and what was tuned.
 
-    Its files are links to those of the other where the file system allows that: they are never changed in place.
     Raises BundleError where it cannot be written, or the disk is full.
     """
     check_destination(output, replace)
@@ -23,8 +21,5 @@ def write_tuned(bundle: Bundle, tuning: Tuning, output: Path, *, replace: bool) 
         for file in manifest.files():
             target = root / file.path
             target.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                os.link(bundle.root / file.path, target)
-            except OSError:
-                shutil.copyfile(bundle.root / file.path, target)
+            shutil.copyfile(bundle.root / file.path, target)  # not linked: onnx refuses weights with several links
         write_manifest(root, manifest)

@@ -1,6 +1,5 @@
 """Writes a model repository: a folder per model, in it config.pbtxt and a folder per version with the graph."""
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -93,7 +92,4 @@ def _model_folder(folder: Path, config: str, version: str) -> Path:
 
 
 def _put(file: Path, folder: Path) -> None:
-    try:
-        os.link(file, folder / file.name)
-    except OSError:  # another file system, or one without links
-        shutil.copyfile(file, folder / file.name)
+    shutil.copyfile(file, folder / file.name)  # not linked: onnx refuses weights with several links

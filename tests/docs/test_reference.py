@@ -34,7 +34,9 @@ def test_every_metric_is_on_its_page() -> None:
     with Metrics("127.0.0.1", 0) as metrics:
         names = {family.name + ("_total" if family.type == "counter" else "") for family in metrics.collect()}
     shown = first_column(DOCS / "reference" / "metrics.md")
-    assert names | {"masklet_latency_seconds"} == {name for name in shown if name.startswith("masklet_")}
+    assert names | {"masklet_latency_seconds", "masklet_budget_step"} == {
+        name for name in shown if name.startswith("masklet_")
+    }
 
 
 def test_the_sink_of_the_how_to_works(tmp_path: Path) -> None:

@@ -177,7 +177,6 @@ def test_a_full_disk_is_one_line_and_leaves_no_bundle(
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("os.link", full)
     monkeypatch.setattr("shutil.copyfile", full)
     tuned = tmp_path / "t.bundle"
     code, _, err = cli("tune", *words, "--target-ms", 10_000, "--minutes", 0.1, "--min-iou", 0, "-o", tuned)

@@ -140,7 +140,6 @@ def test_a_full_store(nano_bundle: Path, tmp_path: Path, cli: Cli, monkeypatch: 
     def full(*paths: object) -> Callable[..., None]:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("masklet.runtime.serving.repository.os.link", full)
     monkeypatch.setattr("masklet.runtime.serving.repository.shutil.copyfile", full)
     code, _, err = cli("serve", nano_bundle, "-o", tmp_path / "models")
     assert (code, err.count("\n")) == (2, 1)
