@@ -1,6 +1,8 @@
 """Several streams at once: in turn, apart in their faults, in order, and with counters that add up."""
 
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -150,6 +152,16 @@ def test_a_slow_sink_holds_back_its_own_stream_alone() -> None:
 
 
 def test_an_interrupted_wait_does_not_take_the_runner_for_ended() -> None:
+    """A real signal, and so in a process of its own."""
+    paths = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
+    code = f"import sys; sys.path[:0] = {paths}; import test_runner; test_runner.interrupted_wait()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+def interrupted_wait() -> None:
+    """Interrupt a wait: the runner goes on, and a later wait sees its end."""
+
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
