@@ -118,17 +118,29 @@ def declare(config: Any) -> tuple[StageSpec, StageSpec]:
             "mask_decoder",
             inputs=(
                 vision_feat,
-                TensorSpec("point_coords", ("objects", "points", 2)),
-                TensorSpec("point_labels", ("objects", "points"), "int64"),
-                TensorSpec("mask_prompt", ("objects", 1, 4 * grid, 4 * grid)),
-                TensorSpec("has_mask", ("objects",)),
+                *prompt_inputs(grid),
                 *fine,
             ),
-            outputs=(
-                TensorSpec("candidate_masks", ("objects", candidates, 4 * grid, 4 * grid)),
-                TensorSpec("candidate_ious", ("objects", candidates)),
-            ),
+            outputs=candidate_outputs(grid, candidates),
         ),
+    )
+
+
+def prompt_inputs(grid: int) -> tuple[TensorSpec, ...]:
+    """The prompts of a decoder of images: points with labels, and an earlier mask. grid: cells of a side of its map."""
+    return (
+        TensorSpec("point_coords", ("objects", "points", 2)),
+        TensorSpec("point_labels", ("objects", "points"), "int64"),
+        TensorSpec("mask_prompt", ("objects", 1, 4 * grid, 4 * grid)),
+        TensorSpec("has_mask", ("objects",)),
+    )
+
+
+def candidate_outputs(grid: int, candidates: int) -> tuple[TensorSpec, ...]:
+    """The masks of each object, as logits at four times the grid, and their predicted IoUs."""
+    return (
+        TensorSpec("candidate_masks", ("objects", candidates, 4 * grid, 4 * grid)),
+        TensorSpec("candidate_ious", ("objects", candidates)),
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from masklet.export.checkpoints.pretrained import Source, configuration, load_weights
-from masklet.export.families import sam2, sam3
+from masklet.export.families import sam, sam2, sam3
 from masklet.export.family import Case, ExportStage, ImageSize, refuse_token_memory, square
 from masklet.export.modules.masks import ImageMaskDecoder
 from masklet.export.references import sam2_reference
@@ -99,15 +99,9 @@ def declare(parts: sam3.Parts) -> tuple[StageSpec, StageSpec]:
             "mask_decoder",
             inputs=(
                 *maps,
-                TensorSpec("point_coords", ("objects", "points", 2)),
-                TensorSpec("point_labels", ("objects", "points"), "int64"),
-                TensorSpec("mask_prompt", ("objects", 1, 4 * grid, 4 * grid)),
-                TensorSpec("has_mask", ("objects",)),
+                *sam.prompt_inputs(grid),
             ),
-            outputs=(
-                TensorSpec("candidate_masks", ("objects", candidates, 4 * grid, 4 * grid)),
-                TensorSpec("candidate_ious", ("objects", candidates)),
-            ),
+            outputs=sam.candidate_outputs(grid, candidates),
         ),
     )
 
