@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from masklet.profiles.benchmarks.calibration import MASKLET
 from masklet.profiles.machine.device import conditions, device
 from masklet.runtime.results import Frame, FrameResult
 from masklet.runtime.sinks.overlay_video import OverlayVideo
@@ -97,7 +98,7 @@ def main() -> None:
 def exported(folder: Path) -> Path:
     """The nano checkpoint's bundle at 256 px."""
     subprocess.run(
-        ["masklet", "export", NANO / "checkpoint", "-o", folder / "nano.bundle", "--image-size", "256"], check=True
+        [MASKLET, "export", NANO / "checkpoint", "-o", folder / "nano.bundle", "--image-size", "256"], check=True
     )
     return folder / "nano.bundle"
 
@@ -129,7 +130,7 @@ def run_clip(bundle: Path, clip: Path, viewers: int | None, frames: int) -> tupl
     """Frames a second, and the seconds of CPU time of the whole process."""
     port = free_port()
     x, y = centre_click(render(KIND, SEED, SIZE[1], 1).labels[0] == LARGE)
-    words = ["masklet", "run", bundle, clip, "--point", f"{x * SIZE[0] / SIZE[1]:.0f},{y:.0f}", "--end", frames]
+    words = [MASKLET, "run", bundle, clip, "--point", f"{x * SIZE[0] / SIZE[1]:.0f},{y:.0f}", "--end", frames]
     words += ["--threads", 1]  # threads of a stage that wait for each other would count as work
     words += ["--masks", clip.with_name("masks.jsonl"), "--log-json", *([] if viewers is None else ["--view", port])]
     watch = None
@@ -186,7 +187,7 @@ def measured_clicks(bundle: Path, count: int) -> list[tuple[float, int] | None]:
         [sys.executable, NANO / "live_scene.py", "--size", str(side), "--rate", str(RATE)], stdout=subprocess.PIPE
     )
     words = ["run", bundle, "-", "--size", f"{side}x{side}", "--rate", RATE, "--newest", "--view", port]
-    run = subprocess.Popen(["masklet", *map(str, words)], stdin=scene.stdout, stdout=subprocess.PIPE, text=True)
+    run = subprocess.Popen([MASKLET, *map(str, words)], stdin=scene.stdout, stdout=subprocess.PIPE, text=True)
     try:
         assert run.stdout is not None
         url = run.stdout.readline().strip()
