@@ -1,5 +1,6 @@
 """Triton's client library: imported when used, and what its errors mean."""
 
+import os
 from typing import Any
 
 from masklet.runtime.errors import SessionError
@@ -11,6 +12,7 @@ WORDS_FOR = {"DEADLINE_EXCEEDED": "no answer in time", "UNAVAILABLE": "no connec
 
 def load_client() -> Any:
     """The module `tritonclient.grpc`. Raises SessionError if it is not installed."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its core writes to standard error what we say in one line
     try:
         import tritonclient.grpc
     except ImportError:

@@ -86,7 +86,7 @@ def test_refused(
     trusted = ["--server-ca", certificate[0]] if trusts else []
     words = ["run", nano_bundle, write_noise(tmp_path, 1), "--point", "40,30", "--server-timeout", "5", *trusted]
     code, _, err = cli(*words, "--backend", "kserve", "--url", form.format(url=server.url))
-    assert (code, err.count("\n")) == (2, 1), err
+    assert (code, err.count("masklet: ")) == (2, 1), err
     assert says in err
     assert TOKEN not in err
 
