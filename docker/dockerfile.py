@@ -76,7 +76,8 @@ def parse_dockerfile(text: str) -> list[Stage]:
 
 def _instructions(text: str) -> list[Instruction]:
     found: list[Instruction] = []
-    begun, parts = 0, []
+    begun = 0
+    parts: list[str] = []
     for number, raw in enumerate(text.splitlines(), 1):
         line = raw.strip()
         if not line or line.startswith("#"):

@@ -97,7 +97,7 @@ def lend(root: Path) -> dict[str, str]:
     variables = {name: value for name, value in os.environ.items() if LENT_VARIABLES.fullmatch(name)}
     variables |= {f"PIP_{name.upper().replace('-', '_')}": value for name, value in settings.items()}
     named = re.findall(r"(?:^|\s|file://)(/\S+)", "\n".join(variables.values()), re.M)
-    for path in [*(Path("/etc") / name for name in LENT_FILES), *map(Path, named)]:
+    for path in dict.fromkeys([*(Path("/etc") / name for name in LENT_FILES), *map(Path, named)]):
         if path.exists():
             _mount(path.resolve(), root / path.relative_to("/"))
     return variables
