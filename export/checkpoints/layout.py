@@ -29,9 +29,9 @@ class Layout:
     settings: bool = False
 
 
-def count(shapes: Shapes, name: str) -> int:
-    """How many layers there are: numbers from 0 for which a name with `{}` is there."""
-    number = 0
+def count(shapes: Shapes, name: str, first: int = 0) -> int:
+    """How many layers there are: numbers from the first on for which a name with `{}` is there."""
+    number = first
     while name.format(number) in shapes:
         number += 1
-    return number
+    return number - first

@@ -1,8 +1,6 @@
 """SAM 3's file in Meta's names: its whole list of names, and a small one exported with a tokenizer beside it."""
 
 import gzip
-import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,24 +14,13 @@ from masklet.export.known_families import open_checkpoint
 from masklet.export.tokenizer import CLIP_MERGES, tokenizer_file, tokenizer_of
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.errors import ExportError
+from published_names import published_names
 from sam3_checkpoints import SIDE, WORDS, detector_config, random_sam3, sam3_tokenizer, video_config
 from tokenizers import Tokenizer
 from transformers import Sam3Config, Sam3Model, Sam3VideoConfig, Sam3VideoModel
 from weights_files import layout, their_weights, write_file
 
 Shapes = dict[str, tuple[int, ...]]
-
-
-def published() -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Every name and shape in sam3.pt."""
-    for line in (Path(__file__).parent / "sam3_names.txt").read_text().splitlines():
-        if line.startswith("#"):
-            continue
-        name, *shape = line.split(" ")
-        found = re.search(r"\{(\d+)-(\d+)\}", name)
-        numbers = range(int(found[1]), int(found[2]) + 1) if found else [0]
-        for number in numbers:
-            yield (name.replace(found[0], str(number)) if found else name), tuple(map(int, shape))
 
 
 def shapes_of(tensors: dict[str, torch.Tensor]) -> Shapes:
@@ -45,7 +32,7 @@ def empty(shapes: Shapes) -> dict[str, torch.Tensor]:
 
 
 def test_names_are_a_bijection_and_shapes_say_the_size() -> None:
-    theirs, found = dict(published()), layout("sam3")
+    theirs, found = published_names("sam3"), layout("sam3")
     assert len(theirs) == 1465
     assert found.names.unmapped(theirs) == []
     config = Sam3VideoConfig.from_dict(found.configure(theirs, Settings()))
@@ -58,7 +45,9 @@ def test_names_are_a_bijection_and_shapes_say_the_size() -> None:
 
 
 def test_the_detector_alone_has_the_same_names_without_their_beginning() -> None:
-    theirs = {n.removeprefix("detector."): shape for n, shape in published() if n.startswith("detector.")}
+    theirs = {
+        n.removeprefix("detector."): shape for n, shape in published_names("sam3").items() if n.startswith("detector.")
+    }
     found = layout("sam3-detector")
     assert found.names.unmapped(theirs) == []
     config = Sam3Config.from_dict(found.configure(theirs, Settings()))
