@@ -12,7 +12,7 @@ STAGE, NECK = VIT + ".backbone.stages.{}.op_list.", VIT + ".neck.middle.op_list.
 DOWN = STAGE + "0.main.point_conv.conv.weight"
 LATERAL, OUT = f"{VIT}.neck.input_ops.0.op_list.0.conv.weight", f"{VIT}.neck.output_ops.0.op_list.0.conv.weight"
 ATTENTION = STAGE + "1.context_module.main.aggreg.0"
-GRID = 64  # of the map that prompts are decoded on (sam.py 90, 561)
+GRID = 64  # of the map that prompts are decoded on (sam.py 120, 562)
 
 
 def configure(shapes: Shapes, settings: Settings) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from published_names import published_names
 from sam3_checkpoints import SIDE, WORDS, detector_config, random_sam3, sam3_tokenizer, video_config
 from tokenizers import Tokenizer
 from transformers import Sam3Config, Sam3Model, Sam3VideoConfig, Sam3VideoModel
-from weights_files import layout, their_weights, write_file
+from weights_files import layout, their_weights, write_file, write_nano_yaml
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -92,6 +92,26 @@ def test_a_file_gives_the_bundle_of_a_folder(
     code, _, err = cli("export", path, "-o", tmp_path / "bundle", "--tokenizer", sam3_checkpoint)
     assert (code, err) == (0, "")
     assert Bundle.load(tmp_path / "bundle").manifest.files() == Bundle.load(sam3_bundle).manifest.files()
+
+
+def test_a_bundle_is_verified_with_the_file(small: None, cli: Cli, sam3_bundle: Path, tmp_path: Path) -> None:
+    weights = their_weights("sam3", random_sam3(video_config()))
+    code, out, err = cli("verify", sam3_bundle, "--reference", write_file(tmp_path / "sam3.pt", weights))
+    assert (code, err) == (0, "")
+    assert "text_encoder" in out
+    detector = {n.removeprefix("detector."): tensor for n, tensor in weights.items() if n.startswith("detector.")}
+    code, _, err = cli("verify", sam3_bundle, "--reference", write_file(tmp_path / "detector.pt", detector))
+    assert code == 2
+    assert "give the checkpoint that the bundle was made from" in err
+
+
+def test_a_yaml_file_is_refused_with_the_reason(small: None, cli: Cli, tmp_path: Path) -> None:
+    path, yaml = tmp_path / "sam3.pt", write_nano_yaml(tmp_path / "sam3.yaml")
+    write_file(path, their_weights("sam3", random_sam3(video_config())))
+    code, _, err = cli("export", path, "-o", tmp_path / "bundle", "--config", yaml)
+    assert code == 2
+    assert "is a sam3, of which no YAML gives dimensions: sam3/model_builder.py builds" in err
+    assert len(err.splitlines()) == 1
 
 
 def test_a_size_that_is_not_known_is_refused(tmp_path: Path) -> None:
