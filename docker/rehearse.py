@@ -4,7 +4,7 @@
 
 As root, on Debian or Ubuntu, with debootstrap (apt-get install debootstrap). Bases are debian:SUITE and
 debian:SUITE-slim. The command runs as the image's user, in a root that is read-only, with an empty /tmp. Needs a few
-minutes and 4 GB below --folder, which are gone afterwards; mounts are in a namespace of their own and end with it.
+minutes and 3 GB below --folder, which are gone afterwards; mounts are in a namespace of their own and end with it.
 
 What this machine needs to reach packages is lent to the steps, and not to the command: sources, settings and
 certificates of apt, settings of pip and the local folders that they name, and the variables of proxies.
@@ -156,7 +156,7 @@ def run_read_only(image: Image) -> None:
         bare.run(["sh", "-c", 'touch /tmp/new && ! touch "$HOME/new"'], {})
     with told(f"as user {image.user}: {' '.join([*image.entry, *image.command])}"):
         bare.run([*image.entry, *image.command], {}, shown=True)
-    size = call(["du", "-sxm", str(image.root)]).split()[0]
+    size = call(["du", "-sxm", str(bare.root)]).split()[0]
     print(f"done; the image's files take {size} MB")
 
 
