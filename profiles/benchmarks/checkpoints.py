@@ -81,6 +81,21 @@ def _sam2(size: str, version: str) -> Size:
     return Size("sam2", model)
 
 
+def _efficientvit(size: str) -> Size:
+    def model() -> Any:
+        from efficientvit_sam_checkpoints import efficientvit_sam_config, random_efficientvit_sam
+
+        return random_efficientvit_sam(efficientvit_sam_config(size))
+
+    return Size("efficientvit-sam", model)
+
+
+def _mobile_sam() -> Any:
+    from mobile_sam_checkpoints import PUBLISHED, mobile_sam_config, random_mobile_sam
+
+    return random_mobile_sam(mobile_sam_config(1024, **PUBLISHED))
+
+
 def _edgetam() -> Any:
     from edgetam_checkpoints import edgetam_config, random_edgetam
 
@@ -105,6 +120,8 @@ MODELS = {
     "SAM-HQ ViT-L": _sam("large", True),
     "SAM ViT-H": _sam("huge", False),
     "SAM-HQ ViT-H": _sam("huge", True),
+    "MobileSAM": Size("mobile-sam", _mobile_sam),
+    **{f"EfficientViT-SAM {size.upper()}": _efficientvit(size) for size in ("l0", "l1", "l2", "xl0", "xl1")},
     "SAM 3": Size("sam3", _sam3, tokenizer=True),
 }
 
