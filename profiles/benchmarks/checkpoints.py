@@ -179,6 +179,7 @@ def trace_all(source: str, target: Path, tokenizer: str | None) -> None:
     from masklet.export.graphs.weights import SharedWeights
     from masklet.export.tokenizer import tokenizer_file, tokenizer_of
 
+    target.mkdir()
     opened, family, model = load(source)
     spec, weights = family.spec(model), SharedWeights(target)
     if spec.concepts:
@@ -191,7 +192,7 @@ def trace_all(source: str, target: Path, tokenizer: str | None) -> None:
 def export_whole(source: str, target: Path, tokenizer: str | None) -> None:
     """Run `masklet export`."""
     options = ["--tokenizer", tokenizer] if tokenizer else []
-    words = [sys.executable, "-c", EXPORT, "export", source, "-o", str(target), "--force", *options]
+    words = [sys.executable, "-c", EXPORT, "export", source, "-o", str(target), *options]
     subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
 
 
@@ -214,7 +215,6 @@ def row(name: str, folder: Path, depth: str) -> Iterator[object]:
         yield from [NOT_DONE] * 3
         return
     for which, source in sources.items():
-        (folder / which).mkdir()
         tokenizer = str(sources["ours"]) if MODELS[name].tokenizer and which == "theirs" else None
         apart(export_whole if depth == "parity" else trace_all, str(source), folder / which, tokenizer)
     theirs, ours = hashes(folder / "theirs"), hashes(folder / "ours")
