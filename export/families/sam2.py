@@ -9,7 +9,7 @@ import numpy as np
 from masklet.export.checkpoints.pretrained import Source, configuration, load_weights
 from masklet.export.family import Case, Draw, ExportStage, ImageSize, square
 from masklet.export.modules.hiera import HieraEncoder
-from masklet.export.modules.masks import MaskDecoder, MaskPromptEncoder
+from masklet.export.modules.masks import MaskDecoder, MaskPromptEncoder, SingleLevelMaskDecoder
 from masklet.export.modules.memories import MemoryAttention, MemoryEncoder
 from masklet.export.modules.memory_tokens import TokenMemoryAttention
 from masklet.export.references import sam2_reference as reference
@@ -137,13 +137,19 @@ def describe(
 
 
 def declare(
-    config: Any, memory_tokens: int | None = None, stride: int = STRIDE, *, token_memory: bool = False
+    config: Any,
+    memory_tokens: int | None = None,
+    stride: int = STRIDE,
+    *,
+    token_memory: bool = False,
+    single_level: bool = False,
 ) -> tuple[StageSpec, ...]:
     """The stages and their tensors; SAM 2.0 has neither pointer_time nor the memory encoder's object_score.
 
     memory_tokens: tokens per memory; None for one per cell.
     stride:        image pixels per cell.
     token_memory:  memories are sets of any number of blocks of cells (modules/memory_tokens.py).
+    single_level:  the image encoder gives one map, and the decoder takes no finer ones.
     """
     side, channels = int(config.image_size), int(config.vision_config.fpn_hidden_size)
     grid = side // stride
@@ -151,6 +157,7 @@ def declare(
     candidates = int(config.mask_decoder_config.num_multimask_outputs) + 1
     feat_s0 = TensorSpec("feat_s0", (1, channels // 8, 4 * grid, 4 * grid))
     feat_s1 = TensorSpec("feat_s1", (1, channels // 4, 2 * grid, 2 * grid))
+    fine = () if single_level else (feat_s0, feat_s1)
     vision_feat = TensorSpec("vision_feat", (1, channels, grid, grid))
     image_embed = TensorSpec("image_embed", ("objects", channels, grid, grid))
     low_res_mask = TensorSpec("low_res_mask", ("objects", 1, 4 * grid, 4 * grid))
@@ -162,7 +169,7 @@ def declare(
         StageSpec(
             "image_encoder",
             inputs=(TensorSpec("image", (1, side, side, 3), "uint8"),),
-            outputs=(feat_s0, feat_s1, vision_feat),
+            outputs=(*fine, vision_feat),
         ),
         StageSpec(
             "memory_attention",
@@ -174,7 +181,7 @@ def declare(
             ),
             outputs=(image_embed,),
         ),
-        _declare_decoder((image_embed, feat_s0, feat_s1), mask_prompt, low_res_mask, object_score, candidates),
+        _declare_decoder((image_embed, *fine), mask_prompt, low_res_mask, object_score, candidates),
         StageSpec(
             "memory_encoder",
             inputs=(
@@ -334,9 +341,10 @@ def memory_attention_stage(spec: StageSpec, model: Any, neck: Any) -> ExportStag
 def mask_decoder_stage(spec: StageSpec, model: Any) -> ExportStage:
     """The mask decoder of SAM 2 and of models derived from it."""
     side = int(model.config.image_size)
+    decoder = MaskDecoder if spec.accepts("feat_s0") else SingleLevelMaskDecoder
     return ExportStage(
         spec,
-        MaskDecoder(model, side, grid_of(model)),
+        decoder(model, side, grid_of(model)),
         reference.mask_decoder(model),
         cases=decoder_cases(),
         draws={

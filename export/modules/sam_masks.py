@@ -18,7 +18,7 @@ class SamMaskDecoder(nn.Module):
     learned: Tensor
 
     def __init__(self, model: Any, side: int) -> None:
-        """model: transformers' SamModel or SamHQModel. side: edge of the image, in pixels."""
+        """model: transformers' SamModel or SamHQModel. side: edge of the square that points are in, in pixels."""
         super().__init__()
         decoder = model.mask_decoder
         self.prompts, self.decoder = PromptEmbedding(model.prompt_encoder, side), decoder
