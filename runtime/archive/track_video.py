@@ -16,7 +16,7 @@ from masklet.runtime.backends.sessions import Sessions
 from masklet.runtime.errors import SinkError, SourceError
 from masklet.runtime.sinks.outputs import Outputs
 from masklet.runtime.sources.opening import open_source
-from masklet.runtime.sources.source import Source
+from masklet.runtime.sources.source import FeedOptions, Source
 from masklet.runtime.streams.follow import follow
 
 MASKS = "masks.jsonl"
@@ -65,7 +65,7 @@ def write_result_set(plan: ArchivePlan, video: ArchiveVideo, write: Callable[[Pa
 def _run(plan: ArchivePlan, sessions: Sessions, video: ArchiveVideo, path: str, folder: Path) -> Ran:
     begun, frames, ids = time.perf_counter(), 0, set[int]()
     targets = {"masks": folder / MASKS} | ({"overlay": folder / "overlay.mp4"} if plan.overlay else {})
-    with open_source(path, **plan.cut) as source:
+    with open_source(path, **plan.cut, feed=FeedOptions(threads=plan.backend.threads)) as source:
         check_end(source, video)
         video.request.check_source(source)
         tracker = video.request.tracker(sessions, plan.tracking, plan.memory)
