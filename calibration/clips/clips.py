@@ -74,7 +74,7 @@ class Clip:
 
 def check_clips(clips: Sequence[Clip], bundle: Bundle) -> list[str]:
     """Check clips before any work is done. Returns remarks for the user. Raises MaskletError for unusable clips."""
-    remarks, side = [], bundle.model.preprocess.side
+    remarks, (rows, columns) = [], bundle.model.preprocess.hw
     for clip in clips:
         if clip.concepts:
             _check_concepts(clip, bundle)
@@ -85,10 +85,10 @@ def check_clips(clips: Sequence[Clip], bundle: Bundle) -> list[str]:
         with clip.open() as source:
             clip.wanted.check_source(source)
             width, height = source.size
-            if max(width, height) < side:
+            if max(width, height) < max(rows, columns):
                 remarks.append(
-                    f"{source.name}: frames of {width} x {height} are smaller than the model's {side} x {side}; ranges "
-                    "measured on enlarged frames may not fit the camera's frames"
+                    f"{source.name}: frames of {width} x {height} are smaller than the model's {columns} x {rows}; "
+                    "ranges measured on enlarged frames may not fit the camera's frames"
                 )
     return remarks
 

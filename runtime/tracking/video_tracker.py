@@ -199,7 +199,7 @@ class VideoTracker:
         without_memory = shown is None or shown.without_memory
         pinned = without_memory or self._options.pin_corrections
         if isinstance(prompt, Mask):
-            mask = resize_mask(prompt.mask, self._masklets.mask_side)
+            mask = resize_mask(prompt.mask, self._masklets.mask_hw)
             decoded = self._masklets.from_masks([object_id], mask[None], pinned=pinned)
         else:
             earlier = None if shown is None else shown.low_res
