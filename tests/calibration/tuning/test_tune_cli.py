@@ -2,7 +2,9 @@
 
 import errno
 import json
+import re
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from masklet.calibration.tuning.point import Point
 from masklet.calibration.tuning.trial import Trial
 from masklet.runtime.backends.known import backend_kinds
 from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.tracking.video_tracker import VideoTracker
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +49,8 @@ def test_the_tuned_bundle_runs_as_it_is(
     tuned = tmp_path / "tuned.bundle"
     code, out, err = cli("tune", *words, *truths(scenes), "--target-ms", 10_000, "--minutes", 0.2, "-o", tuned)
     assert code == 0, err
-    assert "the exact pipeline takes" in err
+    assert "the exact pipeline takes about" in err
+    assert "of 0.2 minutes for all; the search has the rest" in err
     assert "the search ends within" in err
     said = " ".join(out.split())
     assert "accuracy against true masks, on a clip that was not searched" in said
@@ -154,6 +158,26 @@ def test_bad_input_is_one_line(
         assert message in err
         assert len(err.strip().splitlines()) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty"]
+
+
+def test_too_few_minutes_for_the_exact_pipeline_are_refused(
+    cli: Cli, words: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found out after a few frames, with the minutes that it takes at least."""
+    seen, step = [0], VideoTracker.advance
+
+    def slow(tracker: VideoTracker, *given: Any) -> Any:
+        seen[0] += 1
+        time.sleep(0.5)
+        return step(tracker, *given)
+
+    monkeypatch.setattr(VideoTracker, "advance", slow)
+    code, _, err = cli("tune", *words, "--target-ms", 10_000, "--minutes", 0.2, "-o", tmp_path / "t.bundle")
+    assert code == 2
+    last = err.splitlines()[-1]
+    pace = r"the exact pipeline alone takes about 5\d\d\.\d ms a frame, 0\.2 of 0\.2 minutes over 24 frames"
+    assert re.search(f"{pace}: give --minutes 0\\.[4-9] or more, or shorten the clips with --end", last)
+    assert seen[0] == 4
 
 
 def test_agreement_with_a_lost_object_proves_nothing(
