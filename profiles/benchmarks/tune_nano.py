@@ -244,12 +244,13 @@ def grid(nano: Nano) -> str:
     kept = [point for point in points if loss[point] <= ALLOWED]
     fastest, fastest_kept = min(points, key=ms.__getitem__), min(kept, key=ms.__getitem__)
     lines = [
-        f"Every one of {len(points)} points of these knobs: J&F on the two clips that prove, and a frame's time over one "
-        f"of them, {nano.given.threads} threads; exact pipeline {exact:.1f} ms.",
+        f"Every one of {len(points)} points of these knobs: J&F on the two clips that prove, and a frame's time over "
+        f"one of them, {nano.given.threads} threads; exact pipeline {exact:.1f} ms.",
         "",
         f"The fastest point of all takes {ms[fastest]:.1f} ms, {ms[fastest] / exact:.0%} of the exact pipeline, and "
         f"loses {loss[fastest]:.2f} points: {fastest}. The fastest that loses at most {ALLOWED} takes "
-        f"{ms[fastest_kept]:.1f} ms, {ms[fastest_kept] / exact:.0%}, and loses {loss[fastest_kept]:+.2f}: {fastest_kept}.",
+        f"{ms[fastest_kept]:.1f} ms, {ms[fastest_kept] / exact:.0%}, and loses {loss[fastest_kept]:+.2f}: "
+        f"{fastest_kept}.",
         "",
         "| budget | least lost within it | ms | lost | points within it that lose at most 1.0 |",
         "| ---: | --- | ---: | ---: | ---: |",
@@ -276,8 +277,8 @@ def _beaten(nano: Nano, points: list[Point], loss: dict[Point, float], ms: dict[
         said = f"{len(better)} points are" if better else "no point is"
         best = f"; of them {min(better, key=loss.__getitem__)}" if better else ""
         yield (
-            f"At {one.target_ms:.1f} ms the search chose {mine} ({ms[mine]:.1f} ms and {loss[mine]:+.2f} points lost in "
-            f"the grid): {said} faster by 5 % and better by {BETTER} points{best}."
+            f"At {one.target_ms:.1f} ms the search chose {mine} ({ms[mine]:.1f} ms and {loss[mine]:+.2f} points lost "
+            f"in the grid): {said} faster by 5 % and better by {BETTER} points{best}."
         )
 
 
