@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from masklet.calibration.clips.per_image_tracker import PerImageTracker
-from masklet.calibration.clips.truth import MasksByFrame
+from masklet.calibration.clips.truth import MaskLines, MasksByFrame
 from masklet.runtime.backends.sessions import Sessions
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.concepts.concept import Concept
@@ -91,6 +91,16 @@ def check_clips(clips: Sequence[Clip], bundle: Bundle) -> list[str]:
                     "ranges measured on enlarged frames may not fit the camera's frames"
                 )
     return remarks
+
+
+def check_phrases(clips: Sequence[Clip], masks: Sequence[MaskLines]) -> None:
+    """Raise CalibrationError if a phrase has no instance in the masks of any clip."""
+    found = set().union(*(lines.phrases for lines in masks))
+    for name in sorted({concept.name for clip in clips for concept in clip.concepts} - found):
+        raise CalibrationError(
+            f"{', '.join(clip.source for clip in clips)}: {name!r} finds nothing on any frame, so there are no "
+            "masks to compare; search for something visible, or lower --min-score"
+        )
 
 
 def _check_concepts(clip: Clip, bundle: Bundle) -> None:

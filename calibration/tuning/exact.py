@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
-from masklet.calibration.clips.clips import Clip
+from masklet.calibration.clips.clips import Clip, check_phrases
 from masklet.calibration.clips.truth import MaskLines
 from masklet.calibration.scoring.closed_loop import judge, lost_by_fp32
 from masklet.calibration.tuning.models import Models
@@ -82,6 +82,7 @@ class ExactMasks:
         Raises CalibrationError where it lost the objects, so that agreement with it would prove nothing.
         """
         masks = self.masks()
+        check_phrases(self._clips, masks)
         numbers = {clip.source: number for number, clip in enumerate(self._clips)}
 
         def frames(clip: Clip) -> Iterator[tuple[Frame, FrameResult]]:
