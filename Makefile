@@ -21,6 +21,7 @@ $(READY): $(EXPORT_READY) tests/oracle.txt demos/browser/package-lock.json
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt timm  # EdgeTAM's tests skip without it
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt -r tests/oracle.txt  # the tests against Meta's own code skip without it
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt --target $(VENV)/oracles/edgetam --upgrade edgetam-dimos  # apart: its module is called sam2, too
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt --target $(VENV)/oracles/efficienttam --upgrade efficient-track-anything  # and this one's
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt tensorrt-rtx-cu13-libs tensorrt-rtx-cu13-bindings  # the tests that build engines skip without it
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt tritonclient grpcio python-rapidjson  # the tests of model servers skip without it; it asks for an older protobuf, and does with ours
 	-npm ci --silent --prefix demos/browser  # the browser demo's tests skip without it

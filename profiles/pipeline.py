@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from masklet.profiles.machine.cpu_peaks import measure
 from masklet.profiles.machine.device import conditions, device
+from masklet.profiles.machine.sampler import Sampler
 from masklet.profiles.model.graph_cost import graph_cost
 from masklet.profiles.model.growth import Growth, Sweep, check_sweep, grow
 from masklet.profiles.model.roofline import Roofline, roofline, usual_sizes
@@ -82,17 +83,19 @@ def profile(bundle: Bundle, request: ProfileRequest, progress: Progress, tell: C
         _check(request, source, warmup)
         sweep = request.sweep and check_sweep(request.sweep, model, source.frames)
         sessions, backend = request.backend.open(bundle, tell, lambda one: last.wrap(request.wrap(recorder)(one)))
-        with sessions, request.outputs.open(source.fps, request.wanted.schedule, began_ns=source.began_ns) as sinks:
+        outputs = request.outputs.open(source.fps, request.wanted.schedule, began_ns=source.began_ns)
+        with sessions, outputs as sinks, Sampler().start() as sampler:
             interrupted = _follow(request.wanted, sessions, recorder, source, sinks, progress)
         frames, size, name = recorder.frames_recorded, source.size, source.name  # the name has no password
         _check_measured(frames, warmup, source)
     after, memory = conditions(), _memory(frames[warmup:])
     growth = _sweep(bundle, request, sweep, progress) if sweep and not interrupted else None
     operators = _operators(bundle, request, last, backend) if request.operators and not interrupted else None
-    found = measurements(frames[warmup:], [stage.name for stage in model.stages])
+    found = measurements(frames[warmup:], [stage.name for stage in model.stages], sampler.began_ns)
+    during = tuple(sampler.samples)
     report = Report(
         **msgspec.structs.asdict(found),
-        device=Measured(**msgspec.structs.asdict(device()), before=before, after=after),
+        device=Measured(**msgspec.structs.asdict(device()), before=before, after=after, during=during),
         bundle=bundle_facts(bundle, backend, request.backend.threads),
         source=SourceFacts(name, *size, _kinds(request.outputs)),
         warmup=warmup,

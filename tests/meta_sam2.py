@@ -184,8 +184,8 @@ def memory_encoder(package: Package, config: Any) -> Any:
     )
 
 
-def mask_decoder(package: Package, config: Any) -> Any:
-    """The mask decoder, which SAM2Base builds of fixed widths."""
+def mask_decoder(package: Package, config: Any, *, fine: bool = True) -> Any:
+    """The mask decoder, which SAM2Base builds of fixed widths. fine: whether it takes finer maps."""
     decoder = config.mask_decoder_config
     return package("modeling.sam.mask_decoder").MaskDecoder(
         num_multimask_outputs=3,
@@ -198,7 +198,7 @@ def mask_decoder(package: Package, config: Any) -> Any:
         transformer_dim=decoder.hidden_size,
         iou_head_depth=3,
         iou_head_hidden_dim=decoder.iou_head_hidden_dim,
-        use_high_res_features=True,
+        use_high_res_features=fine,
         iou_prediction_use_sigmoid=True,
         pred_obj_scores=True,
         pred_obj_scores_mlp=True,

@@ -22,9 +22,8 @@ def run_stage(predictor: Any, stage: str, feeds: Feeds) -> dict[str, Tensor]:
 
 def _image_encoder(predictor: Any, feeds: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     pixels = ((feeds["image"] / 255 - MEAN) / STD).permute(0, 3, 1, 2)
-    return dict(
-        zip(("feat_s0", "feat_s1", "vision_feat"), predictor.forward_image(pixels)["backbone_fpn"], strict=True)
-    )
+    levels = predictor.forward_image(pixels)["backbone_fpn"]
+    return dict(zip(("feat_s0", "feat_s1", "vision_feat")[-len(levels) :], levels, strict=True))
 
 
 def _memory_attention(predictor: Any, feeds: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -59,7 +58,7 @@ def _memory_attention(predictor: Any, feeds: dict[str, torch.Tensor]) -> dict[st
 
 
 def _mask_decoder(predictor: Any, feeds: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    fine = [feeds["feat_s0"], feeds["feat_s1"]]
+    fine = [feeds["feat_s0"], feeds["feat_s1"]] if "feat_s0" in feeds else None
     found: dict[str, list[torch.Tensor]] = {}
     for index, image in enumerate(feeds["image_embed"][:, None]):
         if feeds["memoryless"][index]:
@@ -89,7 +88,9 @@ def _memory_encoder(predictor: Any, feeds: dict[str, torch.Tensor]) -> dict[str,
         score = feeds["object_score"][index : index + 1] if "object_score" in feeds else torch.ones(1, 1)
         side = (predictor.image_size, predictor.image_size)
         masks = torch.nn.functional.interpolate(low, size=side, mode="bilinear", align_corners=False)
-        memory, _ = predictor._encode_new_memory([features], [size], masks, score, bool(feeds["binarize"][index]))
+        scored = {"object_score_logits": score} if hasattr(predictor, "no_obj_embed_spatial") else {}
+        hard = bool(feeds["binarize"][index])
+        memory, _ = predictor._encode_new_memory([features], [size], masks, is_mask_from_pts=hard, **scored)
         memories.append(memory if memory.ndim == 3 else memory.flatten(2).transpose(1, 2))  # latents, or a map
     return {"new_memory": torch.cat(memories)}
 

@@ -13,11 +13,15 @@ _REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 
 @dataclass(frozen=True)
 class Settings:
-    """What a YAML file says of a model, by dotted names; without a file everything has its default."""
+    """What a YAML file says of a model, by dotted names; without a file everything has its default.
+
+    stem: the name of the file of weights where no YAML file is given: for what is published in it alone.
+    """
 
     path: Path | None = None
     model: dict[str, Any] = field(default_factory=dict)
     whole: dict[str, Any] = field(default_factory=dict)
+    stem: str = ""
 
     @classmethod
     def read(cls, path: Path) -> "Settings":

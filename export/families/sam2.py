@@ -9,7 +9,7 @@ import numpy as np
 from masklet.export.checkpoints.pretrained import Source, configuration, load_weights
 from masklet.export.family import Case, Draw, ExportStage, ImageSize, sides
 from masklet.export.modules.hiera import HieraEncoder
-from masklet.export.modules.masks import MaskDecoder, MaskPromptEncoder
+from masklet.export.modules.masks import MaskDecoder, MaskPromptEncoder, SingleLevelMaskDecoder
 from masklet.export.modules.memories import MemoryAttention, MemoryEncoder
 from masklet.export.modules.memory_tokens import TokenMemoryAttention
 from masklet.export.references import sam2_reference as reference
@@ -168,6 +168,7 @@ def declare(
     *,
     hw: tuple[int, int] | None = None,
     token_memory: bool = False,
+    single_level: bool = False,
 ) -> tuple[StageSpec, ...]:
     """The stages and their tensors; SAM 2.0 has neither pointer_time nor the memory encoder's object_score.
 
@@ -175,6 +176,7 @@ def declare(
     stride:        image pixels per cell.
     hw:            of the image, in pixels; None for the square one of the configuration.
     token_memory:  memories are sets of any number of blocks of cells (modules/memory_tokens.py).
+    single_level:  the image encoder gives one map, and the decoder takes no finer ones.
     """
     channels = int(config.vision_config.fpn_hidden_size)
     height, width = hw or sides(int(config.image_size))
@@ -184,6 +186,7 @@ def declare(
     candidates = int(config.mask_decoder_config.num_multimask_outputs) + 1
     feat_s0 = TensorSpec("feat_s0", (1, channels // 8, *low))
     feat_s1 = TensorSpec("feat_s1", (1, channels // 4, 2 * rows, 2 * columns))
+    fine = () if single_level else (feat_s0, feat_s1)
     vision_feat = TensorSpec("vision_feat", (1, channels, rows, columns))
     image_embed = TensorSpec("image_embed", ("objects", channels, rows, columns))
     low_res_mask = TensorSpec("low_res_mask", ("objects", 1, *low))
@@ -195,7 +198,7 @@ def declare(
         StageSpec(
             "image_encoder",
             inputs=(TensorSpec("image", (1, height, width, 3), "uint8"),),
-            outputs=(feat_s0, feat_s1, vision_feat),
+            outputs=(*fine, vision_feat),
         ),
         StageSpec(
             "memory_attention",
@@ -207,7 +210,7 @@ def declare(
             ),
             outputs=(image_embed,),
         ),
-        _declare_decoder((image_embed, feat_s0, feat_s1), mask_prompt, low_res_mask, object_score, candidates),
+        _declare_decoder((image_embed, *fine), mask_prompt, low_res_mask, object_score, candidates),
         StageSpec(
             "memory_encoder",
             inputs=(
@@ -374,9 +377,10 @@ def memory_attention_stage(spec: StageSpec, model: Any, neck: Any) -> ExportStag
 def mask_decoder_stage(spec: StageSpec, model: Any) -> ExportStage:
     """The mask decoder of SAM 2 and of models derived from it."""
     hw = image_hw(model)
+    decoder = MaskDecoder if spec.accepts("feat_s0") else SingleLevelMaskDecoder
     return ExportStage(
         spec,
-        MaskDecoder(model, hw, grid_of(model)),
+        decoder(model, hw, grid_of(model)),
         reference.mask_decoder(model),
         cases=decoder_cases(),
         draws={

@@ -77,7 +77,9 @@ class CandidateDecoder(nn.Module):
         with torch.no_grad():
             self.register_buffer("image_positions", as_cells(model.get_image_wide_positional_embeddings()))
 
-    def decode(self, cells: Tensor, feat_s0: Tensor, feat_s1: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
+    def decode(
+        self, cells: Tensor, feat_s0: Tensor | None, feat_s1: Tensor | None, points: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Returns the tokens [objects, 6, C] (score, IoU, masks) and masks [objects, 4, 4g, 4g]."""
         decoder = self.decoder
         learned = torch.cat([decoder.obj_score_token.weight, decoder.iou_token.weight, decoder.mask_tokens.weight])
@@ -126,8 +128,8 @@ class MaskDecoder(CandidateDecoder):
     def forward(
         self,
         image_embed: Tensor,
-        feat_s0: Tensor,
-        feat_s1: Tensor,
+        feat_s0: Tensor | None,
+        feat_s1: Tensor | None,
         point_coords: Tensor,
         point_labels: Tensor,
         mask_prompt: Tensor,
@@ -171,6 +173,24 @@ class MaskDecoder(CandidateDecoder):
         outer = (first > -self.delta).to(ious.dtype).sum(dim=1, keepdim=True)
         unstable = inner / outer.clamp(min=1) < self.stable
         return torch.where(many | (unstable & (outer > 0)), best, single), kept
+
+
+class SingleLevelMaskDecoder(MaskDecoder):
+    """The decoder of a model whose image encoder gives one map alone."""
+
+    def forward(  # type: ignore[override]
+        self,
+        image_embed: Tensor,
+        point_coords: Tensor,
+        point_labels: Tensor,
+        mask_prompt: Tensor,
+        has_mask: Tensor,
+        multimask: Tensor,
+        memoryless: Tensor,
+    ) -> tuple[Tensor, ...]:
+        """Shapes as the stage declares them. Returns its outputs in their order."""
+        prompts = point_coords, point_labels, mask_prompt, has_mask
+        return super().forward(image_embed, None, None, *prompts, multimask, memoryless)
 
 
 class Upscaling(nn.Module):

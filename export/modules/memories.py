@@ -66,11 +66,19 @@ class MemoryAttentionLayer(nn.Module):
         """
         query = self.rotary(self.cross_query(self.norm2(x))).expand(values.shape[0], -1, -1)
         turned = self.memory_rotary(self.cross_key(spatial.flatten(0, 1)))
-        turned = torch.unflatten(turned, 0, spatial.shape[:2]).flatten(1, 2)
+        turned = self.attended_keys(torch.unflatten(turned, 0, spatial.shape[:2]))
         keys = torch.cat([turned, self.cross_key(pointer_keys)], dim=1)
-        x = x + self.cross_out(attend(query, keys, values, self.heads, self.scale))
+        x = x + self.cross_out(self.mixed(query, keys, values))
         added: Tensor = self.perceptron(self.norm3(x))
         return x + added
+
+    def attended_keys(self, turned: Tensor) -> Tensor:
+        """What is attended to of rotated keys [objects, memories, positions, C]: all of them, [objects, tokens, C]."""
+        return turned.flatten(1, 2)
+
+    def mixed(self, query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """The attended values, [objects, positions, heads * 64]."""
+        return attend(query, keys, values, self.heads, self.scale)
 
 
 class MemoryAttention(nn.Module):
@@ -125,7 +133,7 @@ class MemoryAttention(nn.Module):
         spatial = memory + (self.memory_positions() + when)
         split = self._pointer_tokens(pointers)
         keys = split if pointer_time is None else self._pointer_tokens(pointers, pointer_time)
-        values = torch.cat([memory.flatten(1, 2), split], dim=1)
+        values = self.attended_values(memory, split)
         heads = self.rotary.heads
         values = values if heads == 1 else values.repeat(1, 1, heads)
         for layer in self.layers:
@@ -133,6 +141,10 @@ class MemoryAttention(nn.Module):
             x = layer.attend_memory(x, spatial, keys, values)  # type: ignore[operator]
         normed: Tensor = self.norm(x)
         return torch.unflatten(normed.transpose(1, 2), 2, self.grid)
+
+    def attended_values(self, memory: Tensor, pointers: Tensor) -> Tensor:
+        """What is attended to of memories [objects, memories, positions, 64] and pointers [objects, tokens, 64]."""
+        return torch.cat([memory.flatten(1, 2), pointers], dim=1)
 
     def _pointer_tokens(self, pointers: Tensor, pointer_time: Tensor | None = None) -> Tensor:
         """Pointers [objects, count, C] as tokens [objects, count * C / 64, 64], with their distance in time added."""

@@ -29,8 +29,7 @@ class TokenAttentionLayer(MemoryAttentionLayer):
         turned = self.memory_rotary(self.cross_key(tokens.flatten(0, 1)), place.flatten(0, 1))
         turned = torch.unflatten(turned, 0, place.shape[:2]).flatten(1, 2)
         keys = torch.cat([turned, self.cross_key(pointer_keys)], dim=1)
-        mixed = torch.unflatten(attend(query, keys, values, self.heads, self.scale), 2, (self.heads, -1))
-        x = x + self.cross_out((mixed[..., :-1] / mixed[..., -1:]).flatten(2))
+        x = x + self.cross_out(weighted_mean(query, keys, values, self.heads, self.scale))
         added: Tensor = self.perceptron(self.norm3(x))
         return x + added
 
@@ -82,6 +81,16 @@ class TokenMemoryAttention(MemoryAttention):
             x = layer.attend_tokens(x, tokens, memory_place, keys, values)  # type: ignore[operator]
         normed: Tensor = self.norm(x)
         return torch.unflatten(normed.transpose(1, 2), 2, self.grid)
+
+
+def weighted_mean(query: Tensor, keys: Tensor, values: Tensor, heads: int, scale: float) -> Tensor:
+    """Attention to tokens that weigh differently.
+
+    values: [objects, tokens, heads * (d + 1)], each value times the weight of its token, and then that weight.
+    Returns [objects, queries, heads * d].
+    """
+    mixed = torch.unflatten(attend(query, keys, values, heads, scale), 2, (heads, -1))
+    return (mixed[..., :-1] / mixed[..., -1:]).flatten(2)
 
 
 def block_means(cells: Tensor, tree: Quadtree) -> Tensor:

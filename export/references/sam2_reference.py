@@ -25,7 +25,7 @@ def image_encoder(model: Any, mean: tuple[float, ...], std: tuple[float, ...]) -
         pixels = (pixels - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
         with torch.inference_mode():
             levels = model.get_image_features(pixels, return_dict=True).fpn_hidden_states
-        names = ("feat_s0", "feat_s1", "vision_feat")
+        names = ("feat_s0", "feat_s1", "vision_feat")[-len(levels) :]
         maps = zip(names, levels, model.backbone_feature_sizes, strict=True)
         return {name: level.permute(1, 2, 0).unflatten(2, tuple(size)).numpy() for name, level, size in maps}
 
@@ -84,7 +84,7 @@ def mask_decoder(model: Any) -> Reference:
         # The reference appends the padding point by itself.
         points, labels = on_square(model, given["point_coords"][:, None, :-1]), given["point_labels"][:, None, :-1]
         mask = given["mask_prompt"] if feeds["has_mask"][index] else None
-        fine = [torch.from_numpy(feeds[name]) for name in ("feat_s0", "feat_s1")]
+        fine = [torch.from_numpy(feeds[name]) for name in ("feat_s0", "feat_s1") if name in feeds]
         many = bool(feeds["multimask"][index])
         out = model._single_frame_forward(
             input_points=points,

@@ -4,12 +4,13 @@
     python profiles/benchmarks/memory_bank.py frames BUNDLE
     python profiles/benchmarks/memory_bank.py bounds
     python profiles/benchmarks/memory_bank.py growth BUNDLE [--frames 20000]
-    python profiles/benchmarks/memory_bank.py digest BUNDLE [--clips 40]
+    python profiles/benchmarks/memory_bank.py digest BUNDLE [--clips 40] [--masks]
 
 cost: time on the host, of one object with masks of 256 low-resolution pixels. frames: a whole frame, stages included.
 bounds: what is attended against banks that keep every frame. growth: RSS of trackers whose stages are scripted. digest:
-SHA-256 of all masks and scores under the rules of SAM 2 and of SAM 3; it uses nothing that is newer than policies are,
-so that it can be run in an earlier checkout as well: equal digests are equal bytes.
+SHA-256 of all masks and scores under the rules of SAM 2 and SAM 3, from a click on each object or, with --masks, from
+its true mask and without hole filling; it uses nothing that is newer than policies are, so that it can be run in an
+earlier checkout as well, with that one's names of modules: equal digests are equal bytes.
 """
 
 import argparse
@@ -29,7 +30,8 @@ from masklet.runtime import Bundle, Frame, Sessions, VideoTracker
 from masklet.runtime.backends.ort.backend import OnnxRuntime
 from masklet.runtime.backends.session import Feeds
 from masklet.runtime.bundle.spec import StageSpec, Tensor
-from masklet.runtime.prompts.prompts import Points
+from masklet.runtime.prompts.prompts import Mask, Points, Prompt
+from masklet.runtime.tracking.video_tracker import TrackerOptions
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "demos" / "nano")]
@@ -167,8 +169,8 @@ def growth(bundle: Path, length: int) -> Iterator[str]:
         yield f"| {name} | {sizes[0]:.1f} | {sizes[1]:.1f} | {sizes[1] - sizes[0]:+.2f} |"
 
 
-def digest(bundle: Path, clips: int) -> Iterator[str]:
-    """SHA-256 of the masks and scores of held-out clips from one click, half of them cluttered and half rich."""
+def digest(bundle: Path, clips: int, masks: bool) -> Iterator[str]:
+    """SHA-256 of the masks and scores of held-out clips, half of them cluttered and half rich."""
     from clicks import centre_click
     from scenes import held_out
 
@@ -183,10 +185,11 @@ def digest(bundle: Path, clips: int) -> Iterator[str]:
         found = hashlib.sha256()
         for kind in ("cluttered", "rich"):
             for clip in held_out(kind, clips // 2, SIDE, FRAMES, OBJECTS):
-                tracker = VideoTracker(sessions)
-                clicks = {i: Points.click(*centre_click(clip.labels[0] == i)) for i in clip.ids}
+                tracker = VideoTracker(sessions, TrackerOptions(fill_hole_area=0) if masks else None)
+                true = {i: clip.labels[0] == i for i in clip.ids}
+                first = {i: Mask(mask) if masks else Points.click(*centre_click(mask)) for i, mask in true.items()}
                 for number, picture in enumerate(clip.frames):
-                    prompts = clicks if number == 0 else {}
+                    prompts: dict[int, Prompt] = {**first} if number == 0 else {}
                     result = tracker.step(Frame(number, number / 30, picture), prompts)
                     found.update(result.masks.tobytes())
                     found.update(result.scores.tobytes())
@@ -200,6 +203,7 @@ def main() -> None:
     parser.add_argument("bundle", type=Path, nargs="?")
     parser.add_argument("--frames", type=int, default=20_000)
     parser.add_argument("--clips", type=int, default=40)
+    parser.add_argument("--masks", action="store_true")
     chosen = parser.parse_args()
     if chosen.part in ("frames", "growth", "digest") and chosen.bundle is None:
         parser.error(f"{chosen.part} needs a bundle")
@@ -208,7 +212,7 @@ def main() -> None:
         "frames": lambda: frames(chosen.bundle),
         "bounds": bounds,
         "growth": lambda: growth(chosen.bundle, chosen.frames),
-        "digest": lambda: digest(chosen.bundle, chosen.clips),
+        "digest": lambda: digest(chosen.bundle, chosen.clips, chosen.masks),
     }
     for line in parts[chosen.part]():
         print(line, flush=True)

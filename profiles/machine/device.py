@@ -8,8 +8,11 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 
 import msgspec
-from masklet.runtime.machine.board import temperatures, throttled_by
+from masklet.profiles.machine import nvidia_smi
+from masklet.profiles.machine.nvidia_smi import parse_nvidia_smi
+from masklet.runtime.machine.board import board
 from masklet.runtime.machine.host import Host, as_number
+from masklet.runtime.machine.power_mode import power_mode
 from masklet.runtime.machine.tegrastats import parse_tegrastats
 
 LIBRARIES = (
@@ -24,7 +27,6 @@ LIBRARIES = (
     "tensorrt-rtx",
 )
 GPU_IS = "name,driver_version,memory.total,power.limit"
-GPU_NOW = "clocks.sm,clocks.mem,temperature.gpu,power.draw"
 
 
 class Gpu(msgspec.Struct, frozen=True):
@@ -57,12 +59,15 @@ class Device(msgspec.Struct, frozen=True):
 
 
 class Conditions(msgspec.Struct, frozen=True):
-    """Properties that may change during a run; read before and after it.
+    """Properties that may change during a run; read before, during and after it.
 
     load_average: runnable processes over 1, 5 and 15 minutes; more than the number of cores means a busy machine.
     temperatures_c, watts: by name of the sensor.
-    gpu_load:     0..1. ram_used_mb: of the board, which CPU and GPU of a Jetson share.
-    throttled_by: what reduced clocks because of heat.
+    gpu_load:     0..1.
+    ram_used_mb:  MiB of the machine, as tegrastats counts; CPU and GPU of a Jetson share them.
+    throttled_by: what reduced clocks because of heat or power.
+    gpu_memory_used_mb: MiB of a GPU with memory of its own.
+    overcurrents: number of times that a limit of current throttled the board since it started, by limit.
     """
 
     load_average: tuple[float, float, float] | None
@@ -73,6 +78,8 @@ class Conditions(msgspec.Struct, frozen=True):
     gpu_load: float | None = None
     ram_used_mb: float | None = None
     throttled_by: tuple[str, ...] = ()
+    gpu_memory_used_mb: float | None = None
+    overcurrents: dict[str, float] = {}
 
 
 def device(host: Host | None = None) -> Device:
@@ -83,12 +90,12 @@ def device(host: Host | None = None) -> Device:
     return Device(
         cpu=_cpu(host),
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
-        cpu_max_mhz=_thousandth(host.number("sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq")),
+        cpu_max_mhz=_divided(host.number("sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq"), 1000),
         governor=host.text("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
-        memory_mb=_thousandth(total_kb),
+        memory_mb=_divided(total_kb, 1000),
         board=host.text("proc/device-tree/model"),
         gpus=_gpus(host),
-        power_mode=_power_mode(host),
+        power_mode=_said_power_mode(host) or power_mode(host),
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
         python=platform.python_version(),
         libraries={name: found for name in LIBRARIES if (found := _version(name))},
@@ -96,21 +103,28 @@ def device(host: Host | None = None) -> Device:
 
 
 def conditions(host: Host | None = None) -> Conditions:
-    """Read load, clocks, temperatures and power."""
+    """Read load, clocks, temperatures and power; nvidia-smi and tegrastats are run for one line each."""
     host = host or Host()
+    return read_conditions(host, host.says(nvidia_smi.ONCE), host.says(["tegrastats", "--interval", "100"], lines=1))
+
+
+def read_conditions(host: Host, smi_line: str | None, tegrastats_line: str | None) -> Conditions:
+    """Read files of the kernel, and add what nvidia-smi and tegrastats printed; None if they are not there."""
     load = [as_number(word) for word in (host.text("proc/loadavg") or "").split()[:3]]
     one, five, fifteen = load if len(load) == 3 else (None, None, None)
-    gpu = _gpu_now(host)
-    jetson = parse_tegrastats(host.says(["tegrastats", "--interval", "100"], lines=1) or "")
+    now, gpu, jetson = board(host), parse_nvidia_smi(smi_line), parse_tegrastats(tegrastats_line or "")
+    bytes_used = now.memory_bytes.get("used")
     return Conditions(
         load_average=None if one is None or five is None or fifteen is None else (one, five, fifteen),
         cpu_mhz=_mhz(host),
-        gpu_mhz=gpu.get("clocks.sm", jetson.gpu_mhz),
-        temperatures_c={**temperatures(host), **_named(gpu, "temperature.gpu", "gpu"), **jetson.temperatures_c},
-        watts={**_named(gpu, "power.draw", "gpu"), **jetson.watts},
-        gpu_load=jetson.gpu_load,
-        ram_used_mb=jetson.ram_used_mb,
-        throttled_by=throttled_by(host),
+        gpu_mhz=_first(gpu.mhz, jetson.gpu_mhz, _divided(now.clocks_hz.get("gpu"), 1e6)),
+        temperatures_c={**now.temperatures_c, **_named("gpu", gpu.temperature_c), **jetson.temperatures_c},
+        watts={**now.watts, **_named("gpu", gpu.watts), **jetson.watts},
+        gpu_load=_first(gpu.load, jetson.gpu_load, now.gpu_load),
+        ram_used_mb=_first(jetson.ram_used_mb, _divided(bytes_used, 1 << 20)),
+        throttled_by=(*now.throttled_by, *gpu.throttled_by),
+        gpu_memory_used_mb=gpu.memory_mb,
+        overcurrents=dict(now.overcurrents),
     )
 
 
@@ -121,7 +135,7 @@ def _cpu(host: Host) -> str | None:
 
 
 def _mhz(host: Host) -> float | None:
-    now = _thousandth(host.number("sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq"))
+    now = _divided(host.number("sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq"), 1000)
     return now if now is not None else as_number(_fields(host.text("proc/cpuinfo"), ":").get("cpu MHz"))
 
 
@@ -131,15 +145,7 @@ def _gpus(host: Host) -> tuple[Gpu, ...]:
     return tuple(Gpu(c[0], c[1], as_number(c[2]), as_number(c[3])) for c in cells if len(c) == GPU_IS.count(",") + 1)
 
 
-def _gpu_now(host: Host) -> dict[str, float]:
-    """The state of the first GPU."""
-    said = host.says(["nvidia-smi", f"--query-gpu={GPU_NOW}", "--format=csv,noheader,nounits"]) or ""
-    cells = (said.splitlines() or [""])[0].split(",")
-    pairs = zip(GPU_NOW.split(","), map(as_number, cells), strict=False)
-    return {name: number for name, number in pairs if number is not None}
-
-
-def _power_mode(host: Host) -> str | None:
+def _said_power_mode(host: Host) -> str | None:
     """The power mode of a Jetson: nvpmodel prints `NV Power Mode: MAXN`, then the number of the mode."""
     said = host.says(["nvpmodel", "-q"])
     return _fields(said, ":").get("NV Power Mode") if said else None
@@ -151,12 +157,16 @@ def _fields(text: str | None, separator: str) -> dict[str, str]:
     return {name.strip(): value.strip() for name, value in reversed(pairs)}
 
 
-def _named(values: dict[str, float], key: str, name: str) -> dict[str, float]:
-    return {name: values[key]} if key in values else {}
+def _named(name: str, value: float | None) -> dict[str, float]:
+    return {} if value is None else {name: value}
 
 
-def _thousandth(value: float | None) -> float | None:
-    return None if value is None else value / 1000
+def _first(*values: float | None) -> float | None:
+    return next((value for value in values if value is not None), None)
+
+
+def _divided(value: float | None, by: float) -> float | None:
+    return None if value is None else value / by
 
 
 def _version(package: str) -> str | None:

@@ -5,18 +5,22 @@ frames, because neighbours are correlated. A change must also exceed the drift, 
 a run, because runs differ from each other.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
+from masklet.profiles.report.over_time import curves, throttling
 from masklet.profiles.report.report import Report
 
 FEWEST = 8  # minimum number of frames per run for a verdict
 RESAMPLES = 1000
 INTERVAL = (2.5, 97.5)  # percent
 LONGEST = 60  # maximum number of characters of a value; longer ones, such as hashes, are cut
+CLOCKS_APART = 0.1  # of medians over the runs, as a fraction
+DEGREES_APART = 10.0
 WHOLE = "capture to masks"
 F64 = npt.NDArray[np.float64]
 
@@ -86,6 +90,7 @@ def differences(a: Report, b: Report) -> Iterator[str]:
     for name in ("objects", "memories"):
         left, right = (sorted(set(getattr(report.series, name))) for report in (a, b))
         yield from _unlike("run", {name: left}, {name: right})
+    yield from _machines_over_time(a, b)
     for label, report in (("A", a), ("B", b)):
         if report.device.busy:
             load = _words(report.device.before.load_average)
@@ -94,8 +99,24 @@ def differences(a: Report, b: Report) -> Iterator[str]:
 
 def _unlike(where: str, a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[str]:
     for name in dict.fromkeys((*a, *b)):
-        if name not in ("before", "after") and a.get(name) != b.get(name):
+        if name not in ("before", "after", "during") and a.get(name) != b.get(name):
             yield f"{where} {name.replace('_', ' ')}: A {_words(a.get(name))}, B {_words(b.get(name))}"
+
+
+def _machines_over_time(a: Report, b: Report) -> Iterator[str]:
+    left, right = (
+        {f"{c.of if c.what == 'clock' else 'highest'} {c.what}": c for c in curves(r.device.during)} for r in (a, b)
+    )
+    for name in [name for name in left if name in right]:
+        one, other = left[name], right[name]
+        bound = {"clock": CLOCKS_APART * one.middle, "temperature": DEGREES_APART}.get(one.what, math.inf)
+        if abs(one.middle - other.middle) > bound:
+            yield f"run {name}: A {one}, B {other}"
+    slowed = [throttling(report.device.during) for report in (a, b)]
+    if any(slowed):
+        yield "run throttling: " + ", ".join(
+            f"{label} {one or 'none'}" for label, one in zip("AB", slowed, strict=True)
+        )
 
 
 def _words(value: Any) -> str:

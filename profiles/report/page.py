@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from masklet.profiles.recording.operators import StageOperators
 from masklet.profiles.report import charts
+from masklet.profiles.report.machine_charts import machine_charts
 from masklet.profiles.report.report import Report
 from masklet.profiles.report.terminal import PERCENTILES, SLOWEST_NODES, device_lines, headline
 from masklet.profiles.report.verdict import doubts, verdict
@@ -97,6 +98,9 @@ def _cards(report: Report) -> Iterable[str]:
         yield _card("Arithmetic and traffic", _roofline_table(report), wide=True)
     if report.operators:
         yield _card(f"Operators of {report.operators.stage}", _operators_table(report.operators), wide=True)
+    over_time = machine_charts(report.device.during)
+    if over_time:
+        yield _card("The machine over the run", over_time, wide=True)
     yield _card("Measured on", _facts(report), wide=True)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 from masklet.profiles.machine.device import Conditions, Device
+from masklet.profiles.machine.sampler import Sample
 from masklet.profiles.model.growth import Growth
 from masklet.profiles.model.roofline import Roofline
 from masklet.profiles.recording.operators import StageOperators
@@ -36,10 +37,11 @@ class Part(Latency, frozen=True):
 
 
 class Measured(Device, frozen=True):
-    """The device, and its conditions before and after the run."""
+    """The device, and its conditions before, during and after the run, warm-up included."""
 
     before: Conditions
     after: Conditions
+    during: tuple[Sample, ...] = ()
 
     @property
     def busy(self) -> bool:
@@ -79,13 +81,17 @@ class Memory(msgspec.Struct, frozen=True):
 
 
 class Series(msgspec.Struct, frozen=True):
-    """Values per frame: index, capture to masks, objects, memory frames attended to, and milliseconds by part."""
+    """Values per frame: index, capture to masks, objects, memory frames attended to, and milliseconds by part.
+
+    times_s: seconds from the beginning of the run to the request for the frame.
+    """
 
     index: list[int]
     frame_ms: list[float]
     objects: list[int]
     memories: list[int]
     parts_ms: dict[str, list[float]]
+    times_s: list[float] = []
 
 
 class ShownFrame(msgspec.Struct, frozen=True):
@@ -135,8 +141,13 @@ class Measurements(msgspec.Struct, frozen=True):
     slowest: ShownFrame
 
 
-def measurements(frames: Sequence[FrameTimes], stages: Sequence[str]) -> Measurements:
-    """Statistics of recorded frames. stages: names in the order of the model; those that never ran are left out."""
+def measurements(frames: Sequence[FrameTimes], stages: Sequence[str], began_ns: int | None = None) -> Measurements:
+    """Statistics of recorded frames.
+
+    stages:   names in the order of the model; those that never ran are left out.
+    began_ns: when the run began; with the first of the frames if it is not given.
+    """
+    began_ns = frames[0].asked_ns if began_ns is None else began_ns
     by_frame = [totals(frame) for frame in frames]
     whole_ns = sum(frame.total_ns for frame in frames)
     ran = [name for name in stages if any(name in by_name for by_name in by_frame)]
@@ -154,6 +165,7 @@ def measurements(frames: Sequence[FrameTimes], stages: Sequence[str]) -> Measure
             [frame.objects for frame in frames],
             [frame.memories for frame in frames],
             {name: [by_name.get(name, 0) / 1e6 for by_name in by_frame] for name in order(ran)},
+            [(frame.asked_ns - began_ns) / 1e9 for frame in frames],
         ),
         typical=_shown(by_length[(len(frames) - 1) // 2]),
         slowest=_shown(by_length[-1]),

@@ -56,12 +56,13 @@ class Chart:
     width: int = 560
     height: int = 240
     left: int = LEFT
+    right: int = RIGHT
     y_labels: bool = True
     marks: list[str] = field(default_factory=list)
 
     def px(self, x: float) -> float:
         """Pixels from the left."""
-        return self.left + self.x.part(x) * (self.width - self.left - RIGHT)
+        return self.left + self.x.part(x) * (self.width - self.left - self.right)
 
     def py(self, y: float) -> float:
         """Pixels from the top."""
@@ -106,7 +107,7 @@ class Chart:
         )
 
     def _axes(self) -> str:
-        bottom, right = self.height - BOTTOM, self.width - RIGHT
+        bottom, right = self.height - BOTTOM, self.width - self.right
         drawn = [f'<line class="axis" x1="{self.left}" x2="{right}" y1="{bottom}" y2="{bottom}"/>']
         for tick in self.x.ticks():
             drawn.append(f'<text class="tick mid" x="{self.px(tick):.1f}" y="{bottom + 15}">{_figure(tick)}</text>')

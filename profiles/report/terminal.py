@@ -9,6 +9,7 @@ from masklet.profiles.recording.phases import SINK
 from masklet.profiles.recording.statistics import Latency
 from masklet.profiles.recording.timeline import Recorder
 from masklet.profiles.report.compare import Comparison
+from masklet.profiles.report.over_time import over_time, short
 from masklet.profiles.report.report import Part, Report, measurements
 from masklet.profiles.report.verdict import doubts, verdict
 from rich.console import Console
@@ -174,6 +175,8 @@ CONDITIONS = (
     "gpu_load",
     "ram_used_mb",
     "throttled_by",
+    "gpu_memory_used_mb",
+    "overcurrents",
 )
 
 
@@ -191,6 +194,9 @@ def device_lines(report: Report) -> Iterable[str]:
         before, after = getattr(device.before, name), getattr(device.after, name)
         if before or after:
             yield f"{name.replace('_', ' ')} before {_words(before)}, after {_words(after)}"
+    line = over_time(device.during)
+    if line is not None:
+        yield line
 
 
 def _uncounted(roofline: Roofline) -> Iterable[str]:
@@ -217,7 +223,7 @@ def _range(values: Sequence[int], thing: str) -> str:
 
 def _words(value: object) -> str:
     if isinstance(value, dict):
-        return " ".join(f"{name} {number:.1f}" for name, number in value.items()) or "unknown"
+        return " ".join(f"{name} {short(number)}" for name, number in value.items()) or "unknown"
     if isinstance(value, tuple):
-        return " ".join(f"{number:.2f}" for number in value)
-    return "unknown" if value is None else f"{value:.0f}"
+        return " ".join(one if isinstance(one, str) else f"{one:.2f}" for one in value) or "nothing"
+    return short(value) if isinstance(value, float) else "unknown"

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from masklet.profiles.recording.phases import BANK, CAPTURE, POSTPROCESS, PREPROCESS, SINK
+from masklet.profiles.report.over_time import slowdowns
 from masklet.profiles.report.report import Report
 
 DOES = {
@@ -41,6 +42,7 @@ def doubts(report: Report) -> Iterable[str]:
         load = report.device.before.load_average or ()
         words = ", ".join(f"{value:.1f}" for value in load)
         yield f"the machine was busy: load {words} on {report.device.cores} cores before it began"
+    yield from slowdowns(report)
     for name, stage in report.roofline.stages.items() if report.roofline else ():
         if stage.share is not None and stage.share > WHOLE:
             yield (

@@ -108,15 +108,16 @@ IMAGES = Pipeline(
 VIDEO = Pipeline(
     "tracking",
     {
-        "image_encoder": StageNeeds("image", "feat_s0 feat_s1 vision_feat"),
+        "image_encoder": StageNeeds("image", "vision_feat", may_give="feat_s0 feat_s1"),
         "memory_attention": StageNeeds(
             "vision_feat memory memory_time pointers", "image_embed", "memory_place pointer_time"
         ),
         "mask_decoder": StageNeeds(
             "image_embed point_coords point_labels mask_prompt",
             "low_res_mask iou object_score pointer",
-            "feat_s0 feat_s1 has_mask multimask memoryless",
+            "has_mask multimask memoryless",
             "candidate_pointers",
+            features=True,
         ),
         "memory_encoder": StageNeeds("low_res_mask", "new_memory", "vision_feat binarize object_score"),
         "mask_prompt_encoder": StageNeeds("mask", "mask_prompt low_res_mask"),
@@ -191,7 +192,7 @@ def _check_stage(
         for name in wanted.split():
             if name not in declared:
                 raise SpecError(f"stage {stage.name!r} must {kind} {name!r}, {patterns[name]}")
-        for name in (*wanted.split(), *possible.split()):
+        for name in (*wanted.split(), *possible.split(), *sorted(features & patterns.keys())):
             if name in declared and not _matches(patterns[name], declared[name], sizes):
                 raise SpecError(_mismatch(stage, declared[name], patterns[name], sizes))
     for name in stage.input_names - {*needs.takes.split(), *needs.may_take.split()} - features:

@@ -1,9 +1,10 @@
-"""Temperatures, clocks, power, load and throttling of this machine now, from sysfs alone: no process, no root."""
+"""Temperatures, clocks, power, load and throttling of this machine now, from its kernel: no process, no root."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from masklet.runtime.machine.host import Host
+from masklet.runtime.machine.power_mode import power_mode
 
 _COOLS_WITHOUT_SLOWING = ("fan", "tsens")  # cooling devices that do not reduce clocks
 
@@ -27,17 +28,25 @@ class Board:
     memory_bytes: Mapping[str, float]
     throttled_by: tuple[str, ...]
     overcurrents: Mapping[str, float]
+    power_mode: str | None
 
 
 def board(host: Host | None = None) -> Board:
-    """Read sysfs and /proc."""
+    """Read sysfs, /proc, and the files of nvpmodel."""
     host = host or Host()
     return Board(
-        temperatures(host), _watts(host), _clocks(host), _gpu_load(host), _memory(host), throttled_by(host), _over(host)
+        temperatures_c=_temperatures(host),
+        watts=_watts(host),
+        clocks_hz=_clocks(host),
+        gpu_load=_gpu_load(host),
+        memory_bytes=_memory(host),
+        throttled_by=_throttled_by(host),
+        overcurrents=_over(host),
+        power_mode=power_mode(host),
     )
 
 
-def temperatures(host: Host) -> dict[str, float]:
+def _temperatures(host: Host) -> dict[str, float]:
     """Degrees Celsius by thermal zone; zones that are switched off are left out."""
     found = {}
     for zone in host.glob("sys/class/thermal/thermal_zone*"):
@@ -47,7 +56,7 @@ def temperatures(host: Host) -> dict[str, float]:
     return found
 
 
-def throttled_by(host: Host) -> tuple[str, ...]:
+def _throttled_by(host: Host) -> tuple[str, ...]:
     """The cooling devices that reduce clocks now, by type."""
     found = set()
     for device in host.glob("sys/class/thermal/cooling_device*"):

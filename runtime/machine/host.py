@@ -1,6 +1,7 @@
 """The machine as files and commands, so that tests can imitate other boards."""
 
 import math
+import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +30,13 @@ class Host:
         """Matching paths, relative to the root, sorted."""
         return sorted(str(path.relative_to(self._root)) for path in self._root.glob(pattern))
 
+    def follow(self, command: Sequence[str]) -> "Monitor | None":
+        """Start a command that prints a line of readings now and then; None if it is missing. Close it at the end."""
+        try:
+            return Monitor(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL))
+        except OSError:
+            return None
+
     def says(self, command: Sequence[str], lines: int | None = None) -> str | None:
         """The output of a command. lines: number of lines to read from a command that does not end by itself.
 
@@ -48,6 +56,29 @@ class Host:
                 return None
             finally:
                 process.kill()
+
+
+class Monitor:
+    """A running command whose last line is read without waiting for it."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+        self._process, self._line, self._rest = process, b"", b""
+        if process.stdout is not None:
+            os.set_blocking(process.stdout.fileno(), False)
+
+    def latest(self) -> str | None:
+        """The last whole line; None before the first, and once the command has ended."""
+        while self._process.stdout is not None and (data := self._process.stdout.read(1 << 16)):
+            *lines, self._rest = (self._rest + data).split(b"\n")
+            self._line = lines[-1] if lines else self._line
+        ended = self._process.poll() is not None
+        return None if ended else self._line.decode(errors="replace").strip() or None
+
+    def close(self) -> None:
+        """End the command."""
+        self._process.kill()
+        with self._process:
+            pass
 
 
 def as_number(text: str | None) -> float | None:

@@ -24,6 +24,7 @@ def board_metrics(state: Board) -> list[Metric]:
     over = CounterMetricFamily("masklet_board_overcurrents", "Over-current events since the start.", labels=["limit"])
     for limit, count in state.overcurrents.items():
         over.add_metric([limit], count)
+    mode = {} if state.power_mode is None else {state.power_mode: 1.0}
     load = {} if state.gpu_load is None else {"": state.gpu_load}
     return [
         gauge("temperature_celsius", "Temperature by sensor.", "sensor", state.temperatures_c),
@@ -32,5 +33,6 @@ def board_metrics(state: Board) -> list[Metric]:
         gauge("gpu_load_ratio", "Load of the GPU, 0 to 1.", "", load),
         gauge("memory_bytes", "Memory of the board.", "kind", state.memory_bytes),
         gauge("throttled", "1 while a cooling device reduces clocks.", "by", dict.fromkeys(state.throttled_by, 1.0)),
+        gauge("power_mode", "1 for the power mode of the board.", "mode", mode),
         over,
     ]

@@ -270,14 +270,13 @@ class Masklets:
         """Run the mask decoder on a batch. previous: [objects, 1, h, w] logits or None."""
         count = len(labels)
         if previous is None:
-            low_hw = self.features["feat_s0"].shape[-2:]
-            mask_prompt: Tensor = np.zeros((count, 1, *low_hw), np.float32)
+            edges = next(t.shape[2:] for t in self.model.stage("mask_decoder").inputs if t.name == "mask_prompt")
+            mask_prompt: Tensor = np.zeros((count, 1, *map(int, edges)), np.float32)
         else:
             mask_prompt = previous
         feeds = {
+            **self.features,
             "image_embed": embed,
-            "feat_s0": self.features["feat_s0"],
-            "feat_s1": self.features["feat_s1"],
             "point_coords": coords,
             "point_labels": labels,
             "mask_prompt": mask_prompt,

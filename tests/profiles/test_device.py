@@ -9,7 +9,7 @@ from masklet.profiles.machine.device import Gpu, conditions, device
 from masklet.runtime.machine.host import Host, as_number
 
 SMI_IS = "NVIDIA H100 80GB HBM3, 550.54.15, 81559, 700.00"
-SMI_NOW = "1980, 2619, 31, 68.75"
+SMI_NOW = "1980, 31, 68.75, 87, 40213, 0x0000000000000045"
 TEGRASTATS = (
     "11-22-2026 13:05:01 RAM 2448/7620MB (lfb 2x4MB) SWAP 0/3810MB (cached 0MB) CPU [3%@729,0%@729] GR3D_FREQ 0% "
     "cpu@44.5C soc2@43.812C tj@45.1C VDD_IN 4567mW/4500mW VDD_CPU_GPU_CV 512mW/500mW"
@@ -66,6 +66,8 @@ def test_a_gpu_server(tmp_path: Path) -> None:
     assert device(host).gpus == (Gpu("NVIDIA H100 80GB HBM3", "550.54.15", 81559.0, 700.0),)
     now = conditions(host)
     assert (now.gpu_mhz, now.temperatures_c, now.watts) == (1980.0, {"gpu": 31.0}, {"gpu": 68.75})
+    assert (now.gpu_load, now.gpu_memory_used_mb) == (0.87, 40213)
+    assert now.throttled_by == ("GPU power cap", "GPU hardware thermal slowdown")
 
 
 def test_a_gpu_that_does_not_say_its_power(tmp_path: Path) -> None:
@@ -73,6 +75,25 @@ def test_a_gpu_that_does_not_say_its_power(tmp_path: Path) -> None:
     host = Played(tmp_path, {}, answers)
     assert device(host).gpus == (Gpu("Orin (nvgpu)", "N/A", None, None),)
     assert conditions(host).watts == {}
+
+
+def test_a_jetson_in_a_container_without_tools(tmp_path: Path) -> None:
+    """What sysfs says alone, with nvpmodel's files mounted."""
+    files = {
+        "var/lib/nvpmodel/status": "pmode:0001\n",
+        "etc/nvpmodel.conf": "< POWER_MODEL ID=0 NAME=15W >\nCPU_ONLINE CORE_0 1\n< POWER_MODEL ID=1 NAME=7W >\n",
+        "proc/meminfo": "MemTotal: 7802980 kB\nMemAvailable: 4802980 kB\n",
+        "sys/class/devfreq/17000000.gpu/cur_freq": "624750000\n",
+        "sys/class/devfreq/17000000.gpu/device/load": "970\n",
+        "sys/class/hwmon/hwmon2/oc3_event_cnt": "17\n",
+        "sys/class/thermal/cooling_device0/type": "cpufreq-cpu0\n",
+        "sys/class/thermal/cooling_device0/cur_state": "3\n",
+    }
+    host = Played(tmp_path, files, {})
+    now = conditions(host)
+    assert device(host).power_mode == "7W"
+    assert (now.gpu_mhz, now.gpu_load, now.ram_used_mb) == (624.75, 0.97, 3_000_000 / 1024)
+    assert (now.throttled_by, now.overcurrents) == (("cpufreq-cpu0",), {"oc3": 17})
 
 
 def test_a_machine_that_says_nothing(tmp_path: Path) -> None:

@@ -27,6 +27,8 @@ ORIN = {
     "sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq": "1510400\n",
     "sys/class/devfreq/17000000.gpu/cur_freq": "624750000\n",
     "sys/class/devfreq/17000000.gpu/device/load": "970\n",
+    "var/lib/nvpmodel/status": "pmode:0000\n",
+    "etc/nvpmodel.conf": "< POWER_MODEL ID=0 NAME=15W >\n",
     "proc/meminfo": "MemTotal: 7802980 kB\nMemFree: 1 kB\nMemAvailable: 4802980 kB\nHugePages_Total: 0\n",
 }
 
@@ -47,12 +49,14 @@ def test_an_orin(tmp_path: Path) -> None:
     assert state.memory_bytes == {"used": 3_000_000 * 1024, "total": 7_802_980 * 1024}
     assert state.throttled_by == ("cpufreq-cpu0",)
     assert state.overcurrents == {"oc1": 0, "oc3": 17}
+    assert state.power_mode == "15W"
 
 
 def test_a_machine_that_says_nothing(tmp_path: Path) -> None:
     state = board(played(tmp_path, {}))
     assert (state.temperatures_c, state.watts, state.clocks_hz, state.gpu_load) == ({}, {}, {}, None)
     assert (state.memory_bytes, state.throttled_by, state.overcurrents) == ({}, (), {})
+    assert state.power_mode is None
 
 
 def test_this_machine_has_memory() -> None:
@@ -72,5 +76,6 @@ def test_prometheus_gets_a_sample_for_each_figure(tmp_path: Path) -> None:
     assert 'masklet_board_temperature_celsius{sensor="cpu-thermal"} 52.312' in text
     assert 'masklet_board_throttled{by="cpufreq-cpu0"} 1.0' in text
     assert "masklet_board_gpu_load_ratio 0.97" in text
+    assert 'masklet_board_power_mode{mode="15W"} 1.0' in text
     assert 'masklet_board_overcurrents_total{limit="oc3"} 17.0' in text
     assert 'masklet_board_memory_bytes{kind="used"}' in text

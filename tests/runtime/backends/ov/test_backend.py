@@ -12,6 +12,8 @@ import onnx
 import openvino
 import pytest
 from command_line import Cli
+from evaluate import CHECKPOINT
+from masklet.export.pipeline import export_bundle
 from masklet.runtime.backends.ort.backend import OnnxRuntime
 from masklet.runtime.backends.ov.backend import OpenVino
 from masklet.runtime.backends.ov.library import computes_in, reason
@@ -22,6 +24,7 @@ from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.errors import SessionError
 from masklet.runtime.prompts.prompts import Points
 from masklet.runtime.results import Frame
+from masklet.runtime.tracking.known_policies import policy_names
 from masklet.runtime.tracking.video_tracker import VideoTracker
 from noise_clip import write_noise
 from onnx import helper
@@ -31,13 +34,15 @@ from two_discs import iou
 BF16 = "bf16" in computes_in(openvino.Core(), "CPU")
 
 
-def masks_of(bundle: Bundle, backend: Backend, frames: int = 24) -> list[np.ndarray[Any, Any]]:
+def masks_of(
+    bundle: Bundle, backend: Backend, frames: int = 24, memory: str | None = None
+) -> list[np.ndarray[Any, Any]]:
     """The masks of a held-out scene, where a second object joins and the first leaves."""
     clip = render("cluttered", 2**31, 128, frames, 2)
     first, second = (np.argwhere(clip.labels[0] == label).mean(axis=0) for label in clip.ids)
     found = []
     with Sessions.open(bundle, backend) as sessions:
-        tracker = VideoTracker(sessions)
+        tracker = VideoTracker(sessions, memory=memory)
         for index, picture in enumerate(clip.frames):
             given = {0: {1: Points.click(first[1], first[0])}, 5: {2: Points.click(second[1], second[0])}}.get(index)
             found += list(tracker.step(Frame(index, index / 10, picture), given).masks)
@@ -51,6 +56,15 @@ def test_a_loop_is_onnx_runtime_s(trained_bundle: Path) -> None:
     wanted, got = masks_of(bundle, OnnxRuntime(1)), masks_of(bundle, OpenVino(1))
     assert len(wanted) == len(got) > 24
     assert np.mean([iou(a, b) for a, b in zip(wanted, got, strict=True)]) >= 0.9999
+
+
+def test_every_memory_policy_is_onnx_runtime_s(tmp_path: Path) -> None:
+    export_bundle(str(CHECKPOINT), tmp_path / "bundle", candidate_pointers=True)
+    bundle = Bundle.load(tmp_path / "bundle")
+    for memory in policy_names():
+        wanted, got = (masks_of(bundle, backend, memory=memory) for backend in (OnnxRuntime(1), OpenVino(1)))
+        assert len(wanted) == len(got) > 24
+        assert np.mean([iou(a, b) for a, b in zip(wanted, got, strict=True)]) >= 0.9999, memory
 
 
 @pytest.mark.skipif(not BF16, reason="this CPU does not compute in bf16")
