@@ -84,14 +84,17 @@ def is_hq(config: Any) -> bool:
     return str(config.model_type) == "sam_hq"
 
 
-def check_layout(config: Any, source: Source, image_size: int | None) -> None:
-    """Raise ExportError if a configuration is not supported, or has another image size."""
+def check_layout(config: Any, source: Source, image_size: int | None, *, scaled_prompts: bool = False) -> None:
+    """Raise ExportError if a configuration is not supported, or has another image size.
+
+    scaled_prompts: whether prompts may be for an image of another size than the encoder's.
+    """
     vision, prompts = config.vision_config, config.prompt_encoder_config
     side, patch = int(vision.image_size), int(vision.patch_size)
     if image_size not in (None, side):
         raise ExportError(f"{source}: is for images of {side} px and cannot be exported for {image_size} px")
     wanted = {
-        "one image size throughout": int(prompts.image_size) == side,
+        "one image size throughout": scaled_prompts or int(prompts.image_size) == side,
         f"a map of {side // patch} cells a side": int(prompts.image_embedding_size) * patch == side,
         "as many channels in the map as in the decoder": vision.output_channels
         == config.mask_decoder_config.hidden_size,

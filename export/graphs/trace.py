@@ -112,7 +112,13 @@ def trace(stage: ExportStage) -> Graphs:
 
 
 def _gelu(x: FLOAT, approximate: str = "none") -> FLOAT:
-    """x (1 + erf(x / sqrt 2)) / 2 in the order of factors that ONNX Runtime fuses; it does not fuse torch's order."""
+    """x (1 + erf(x / sqrt 2)) / 2 in the order of factors that ONNX Runtime fuses; it does not fuse torch's order.
+
+    Its approximation by tanh likewise, without a power.
+    """
+    if approximate == "tanh":
+        inner = op.Mul(op.Mul(x, math.sqrt(2 / math.pi)), op.Add(op.Mul(op.Mul(x, 0.044715), x), 1.0))
+        return op.Mul(op.Mul(x, 0.5), op.Add(op.Tanh(inner), 1.0))
     return op.Mul(op.Mul(x, op.Add(op.Erf(op.Div(x, math.sqrt(2.0))), 1.0)), 0.5)
 
 
