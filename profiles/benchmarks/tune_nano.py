@@ -219,18 +219,17 @@ def search(nano: Nano) -> str:
         "| budget | chosen | ms | predicted | J&F lost on the clips that prove | points tried |",
         "| ---: | --- | ---: | ---: | ---: | ---: |",
     ]
-    for one in found:
-        if one.outcome is None:
-            lines.append(f"| {one.target_ms:.1f} | nothing | | | | {one.tried} |")
+    for each in found:
+        if each.outcome is None:
+            lines.append(f"| {each.target_ms:.1f} | nothing | | | | {each.tried} |")
             continue
-        o = one.outcome
+        o = each.outcome
         predicted = f"{o.predicted_ms:.1f}" if o.predicted_ms else ""
-        threads = f", {o.threads} threads" if o.threads else ""
-        name = f"{o.point}{threads}"
+        name = f"{o.point}, {o.threads} threads" if o.threads else f"{o.point}"
         lines.append(
-            f"| {one.target_ms:.1f} | {name} | {o.times.mean:.1f} | {predicted} | {o.loss:+.2f} | {one.tried} |"
+            f"| {each.target_ms:.1f} | {name} | {o.times.mean:.1f} | {predicted} | {o.loss:+.2f} | {each.tried} |"
         )
-    error = max(one.error for one in found)
+    error = max(each.error for each in found)
     return "\n".join(
         [*lines, "", f"Predicted and measured latency of all points tried differ by {error:.1%} (median)."]
     )
@@ -325,7 +324,7 @@ def _wall(root: Path, clip: Path, prompts: list[str], frames: int) -> float:
     """Seconds of a run over the first frames of a clip."""
     masklet, masks = Path(sys.executable).with_name("masklet"), root.with_suffix(".jsonl")
     begun = time.perf_counter()
-    command = [masklet, "run", root, clip, *prompts, "--end", str(frames), "--masks", masks]
+    command: list[str | Path] = [masklet, "run", root, clip, *prompts, "--end", str(frames), "--masks", masks]
     subprocess.run(command, check=True, capture_output=True)
     return time.perf_counter() - begun
 

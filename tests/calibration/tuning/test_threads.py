@@ -22,7 +22,7 @@ def exact_ms(variants_bundle: Path) -> float:
 
 
 def threaded(
-    bundle: Path, folder: Path, exact_ms: float, ms: dict[int, float], monkeypatch: pytest.MonkeyPatch, **goal: float
+    bundle: Path, folder: Path, exact_ms: float, ms: dict[int, float], monkeypatch: pytest.MonkeyPatch
 ) -> tuple[Search, list[Point]]:
     """A search on four cores, on which frames of every point take so long by number of threads."""
     timed: list[Point] = []
@@ -32,7 +32,7 @@ def threaded(
         return ms
 
     monkeypatch.setattr("masklet.calibration.tuning.search.time_threads", times)
-    search, _ = made(bundle, folder, exact_ms / 2, **goal)
+    search, _ = made(bundle, folder, exact_ms / 2)
     search.models.threads = 4
     run(search)
     return search, timed
