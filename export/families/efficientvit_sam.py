@@ -30,14 +30,17 @@ class EfficientVitSam(sam.Sam):
         """Load a checkpoint. Its neck makes one grid, so image_size must be the checkpoint's size or None."""
         config = configuration(EfficientVitSamConfig, source)
         size = None if image_size is None else square(image_size, self.name)
-        sam.check_layout(config, source, size, scaled_prompts=True)
+        sam.check_layout(config, source, size, own_prompts=True)
         return load_weights(EfficientVitSamModel, config, source)
 
     def spec(self, model: Any, token_memory: bool = False) -> ModelSpec:
         """Declare the model."""
-        vision = model.config.vision_config
+        vision, declared = model.config.vision_config, super().spec(model, token_memory)
+        prompted = int(model.config.prompt_encoder_config.image_size)
+        other = None if prompted == declared.preprocess.side else prompted
+        preprocess = structs.replace(declared.preprocess, prompt_side=other)
         size = PUBLISHED.get((*vision.depths, vision.neck_depth), "custom")
-        return structs.replace(super().spec(model, token_memory), variant=size)
+        return structs.replace(declared, variant=size, preprocess=preprocess)
 
     def encoder(self, model: Any, side: int) -> nn.Module:
         """The graph module of the image encoder."""

@@ -18,11 +18,10 @@ class SamMaskDecoder(nn.Module):
     learned: Tensor
 
     def __init__(self, model: Any, side: int) -> None:
-        """model: transformers' SamModel or SamHQModel. side: edge of the image, in pixels; points are in these."""
+        """model: transformers' SamModel or SamHQModel. side: edge of the square that points are in, in pixels."""
         super().__init__()
-        decoder, prompt_side = model.mask_decoder, int(model.config.prompt_encoder_config.image_size)
-        self.prompts, self.decoder = PromptEmbedding(model.prompt_encoder, (prompt_side, prompt_side)), decoder
-        self.scale = prompt_side / side
+        decoder = model.mask_decoder
+        self.prompts, self.decoder = PromptEmbedding(model.prompt_encoder, (side, side)), decoder
         self.transformer = TwoWayTransformer(decoder.transformer)
         self.grid = int(model.config.prompt_encoder_config.image_embedding_size)
         self.upscale = Upscaling(decoder, (self.grid, self.grid))
@@ -43,8 +42,7 @@ class SamMaskDecoder(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Shapes as the stage declares them. Returns candidate_masks and candidate_ious."""
         cells = vision_feat.flatten(2).transpose(1, 2) + self.prompts.masks(mask_prompt, has_mask)
-        coords = point_coords if self.scale == 1 else point_coords * self.scale
-        points = self.prompts.points(coords, point_labels)
+        points = self.prompts.points(point_coords, point_labels)
         tokens = torch.cat([self.learned.expand(points.shape[0], -1, -1), points], dim=1)
         tokens, cells = self.transformer(tokens, cells, self.image_positions, len(self.learned))
         mlps = self.decoder.output_hypernetworks_mlps

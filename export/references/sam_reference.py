@@ -41,16 +41,13 @@ def _fine(decoder: Any, found: Any) -> torch.Tensor:
 def mask_decoder(model: Any) -> Reference:
     """The prompt encoder and the mask decoder, prompt by prompt, with and without several masks.
 
-    Points are in pixels of the image that the encoder sees; the prompt encoder may have another size of its own.
     SAM-HQ's decoder computes its fine features itself, from the encoder's maps; here they are taken from the inputs.
     """
-    scale = model.config.prompt_encoder_config.image_size / model.config.vision_config.image_size
 
     def one(feeds: Feeds, index: int) -> dict[str, torch.Tensor]:
         coords, labels, mask = (
             torch.tensor(feeds[name][index : index + 1]) for name in ("point_coords", "point_labels", "mask_prompt")
         )
-        coords = coords * scale
         sparse = _sparse(model.prompt_encoder, coords, labels)
         given = mask if feeds["has_mask"][index] else None
         _, dense = model.prompt_encoder(coords[:, None], labels[:, None], None, given)

@@ -81,6 +81,21 @@ def _sam2(size: str, version: str) -> Size:
     return Size("sam2", model)
 
 
+def _efficientvit(size: str) -> Size:
+    def model() -> Any:
+        from efficientvit_sam_checkpoints import efficientvit_sam_config, random_efficientvit_sam
+
+        return random_efficientvit_sam(efficientvit_sam_config(size))
+
+    return Size("efficientvit-sam", model)
+
+
+def _mobile_sam() -> Any:
+    from mobile_sam_checkpoints import PUBLISHED, mobile_sam_config, random_mobile_sam
+
+    return random_mobile_sam(mobile_sam_config(1024, **PUBLISHED))
+
+
 def _edgetam() -> Any:
     from edgetam_checkpoints import edgetam_config, random_edgetam
 
@@ -105,6 +120,8 @@ MODELS = {
     "SAM-HQ ViT-L": _sam("large", True),
     "SAM ViT-H": _sam("huge", False),
     "SAM-HQ ViT-H": _sam("huge", True),
+    "MobileSAM": Size("mobile-sam", _mobile_sam),
+    **{f"EfficientViT-SAM {size.upper()}": _efficientvit(size) for size in ("l0", "l1", "l2", "xl0", "xl1")},
     "SAM 3": Size("sam3", _sam3, tokenizer=True),
 }
 
@@ -162,6 +179,7 @@ def trace_all(source: str, target: Path, tokenizer: str | None) -> None:
     from masklet.export.graphs.weights import SharedWeights
     from masklet.export.tokenizer import tokenizer_file, tokenizer_of
 
+    target.mkdir()
     opened, family, model = load(source)
     spec, weights = family.spec(model), SharedWeights(target)
     if spec.concepts:
@@ -174,7 +192,7 @@ def trace_all(source: str, target: Path, tokenizer: str | None) -> None:
 def export_whole(source: str, target: Path, tokenizer: str | None) -> None:
     """Run `masklet export`."""
     options = ["--tokenizer", tokenizer] if tokenizer else []
-    words = [sys.executable, "-c", EXPORT, "export", source, "-o", str(target), "--force", *options]
+    words = [sys.executable, "-c", EXPORT, "export", source, "-o", str(target), *options]
     subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
 
 
@@ -197,7 +215,6 @@ def row(name: str, folder: Path, depth: str) -> Iterator[object]:
         yield from [NOT_DONE] * 3
         return
     for which, source in sources.items():
-        (folder / which).mkdir()
         tokenizer = str(sources["ours"]) if MODELS[name].tokenizer and which == "theirs" else None
         apart(export_whole if depth == "parity" else trace_all, str(source), folder / which, tokenizer)
     theirs, ours = hashes(folder / "theirs"), hashes(folder / "ours")

@@ -152,7 +152,7 @@ class ImagePredictor:
 
     def enlarge(self, low_res: F32) -> F32:
         """Enlarge logits over the square model input, [..., h, w], to source pixels [..., H, W]."""
-        return logits_to_source(low_res, self._given().source_hw, self._preprocess.hw, self._preprocess.resize)
+        return logits_to_source(low_res, self._given().source_hw, self._preprocess.prompted, self._preprocess.resize)
 
     def _masks(self, low_res: F32) -> BoolArray:
         if self._preprocess.resize != "stretch":
@@ -164,7 +164,7 @@ class ImagePredictor:
     def _encode(self, prompt: Prompt, hw: tuple[int, int]) -> tuple[F32, I64, F32 | None]:
         """Points in model pixels, their labels, and logits [h, w] if the prompt is a mask, otherwise None."""
         check_prompt(prompt, hw)
-        side, fit = self._preprocess.hw, self._preprocess.resize
+        side, fit = self._preprocess.prompted, self._preprocess.resize
         if not isinstance(prompt, Mask):
             return *encode_points(prompt, hw, side, fit, padded_boxes=self._policy.padded_boxes), None
         rows, columns = self._low_hw()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from command_line import Cli
 from efficientvit_sam_checkpoints import GRID, SIZES, efficientvit_sam_config, random_efficientvit_sam
 from masklet.export import parity
@@ -119,13 +120,25 @@ def test_a_small_one_is_exported_verified_and_segments(
     bundle = Bundle.load(tmp_path / "bundle")
     parity.require(bundle.manifest.parity)
     assert (bundle.model.family, bundle.model.variant, bundle.model.pipeline) == ("efficientvit_sam", "custom", "image")
-    predictor, image = ImagePredictor(bundle), two_discs(1, 96, (35, 40, 14), (80, 70, 18))[0].image
+    predictor, image = ImagePredictor(bundle), two_discs(1, 96, (35, 40, 14), (80, 70, 18))[0].image[:61]
     predictor.set_image(image)
     found = predictor.predict([Points.click(35, 40), Box(20, 20, 60, 60)], choice="single")
-    assert found.masks.shape == (2, 1, 96, 96)
+    assert found.masks.shape == (2, 1, 61, 96)
     assert np.abs(found.low_res[0] - found.low_res[1]).max() > 0
+    check_enlarged(predictor)
     Image.fromarray(image).save(tmp_path / "image.png")
     words = ("--points-per-side", 4, "--min-predicted-iou", 0, "--min-stability", 0)
     code, _, err = cli("everything", tmp_path / "bundle", tmp_path / "image.png", "-o", tmp_path / "all.json", *words)
     assert (code, err) == (0, "")
     assert json.loads((tmp_path / "all.json").read_text())["annotations"]
+
+
+def check_enlarged(predictor: ImagePredictor) -> None:
+    """Masks are enlarged to the square of prompts, cut at what an image of 61 x 96 covers there, enlarged again
+    (efficientvit/models/efficientvit/sam.py, postprocess_masks)."""
+    found = predictor.predict(Points.click(35, 40), choice="single", logits=True)
+    assert found.logits is not None
+    rows, side = round(16 * GRID * 61 / 96), 16 * GRID
+    whole = F.interpolate(torch.from_numpy(found.low_res), size=(side, side), mode="bilinear", align_corners=False)
+    wanted = F.interpolate(whole[:, :, :rows], size=(61, 96), mode="bilinear", align_corners=False).numpy()
+    np.testing.assert_allclose(found.logits, wanted, atol=1e-4)
