@@ -4,7 +4,7 @@
 
 As root, on Debian or Ubuntu, with debootstrap (apt-get install debootstrap). Bases are debian:SUITE and
 debian:SUITE-slim. The command runs as the image's user, in a root that is read-only, with an empty /tmp. Needs a few
-minutes and 4 GB below --folder, which are gone afterwards; mounts are in a namespace of their own and end with it.
+minutes and 3 GB below --folder, which are gone afterwards; mounts are in a namespace of their own and end with it.
 
 What this machine needs to reach packages is lent to the steps, and not to the command: sources, settings and
 certificates of apt, settings of pip and the local folders that they name, and the variables of proxies.
@@ -28,6 +28,7 @@ from dockerfile import DockerfileError, Instruction, Stage, parse_dockerfile
 CONTEXT = Path(__file__).parents[1]
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 LENT_FILES = ("apt/sources.list", "apt/sources.list.d", "apt/apt.conf.d", "apt/keyrings", "hosts", "resolv.conf")
+LENT = "lent"  # folder in the root for what variables name
 LENT_VARIABLES = re.compile(r"(PIP|SSL)_\w+|\w+_PROXY|\w+_CA_BUNDLE", re.IGNORECASE)
 BASE = re.compile(r"debian:([a-z]+)(-slim)?")
 WIDTH, LAST_LINES = 100, 40  # of what is printed of a step, and of one that failed
@@ -96,11 +97,23 @@ def lend(root: Path) -> dict[str, str]:
     settings = dict(re.findall(r"^(?:global|install|:env:)\.(\S+?)='(.*)'$", config, re.M))
     variables = {name: value for name, value in os.environ.items() if LENT_VARIABLES.fullmatch(name)}
     variables |= {f"PIP_{name.upper().replace('-', '_')}": value for name, value in settings.items()}
-    named = re.findall(r"(?:^|\s|file://)(/\S+)", "\n".join(variables.values()), re.M)
-    for path in dict.fromkeys([*(Path("/etc") / name for name in LENT_FILES), *map(Path, named)]):
+    (root / "etc/apt/sources.list").unlink(missing_ok=True)  # debootstrap's
+    for path in (Path("/etc") / name for name in LENT_FILES):
         if path.exists():
             _mount(path.resolve(), root / path.relative_to("/"))
-    return variables
+    return {name: " ".join(_lent(word, root) for word in value.split()) for name, value in variables.items()}
+
+
+def _lent(word: str, root: Path) -> str:
+    """A word of a variable; a file or folder of this machine that it names is shown beside what the steps write."""
+    path = Path(word.removeprefix("file://"))
+    if not path.is_absolute() or not path.exists():
+        return word
+    shown = path.parent if word.startswith("file://") else path  # the pages of an index link to files beside them
+    place = root / LENT / shown.relative_to("/")
+    if not place.exists():
+        _mount(shown.resolve(), place)
+    return word.replace(str(path), f"/{LENT}{path}")
 
 
 def execute(one: Instruction, image: Image, images: dict[str, Image], lent: dict[str, str]) -> None:
@@ -143,7 +156,7 @@ def run_read_only(image: Image) -> None:
         bare.run(["sh", "-c", 'touch /tmp/new && ! touch "$HOME/new"'], {})
     with told(f"as user {image.user}: {' '.join([*image.entry, *image.command])}"):
         bare.run([*image.entry, *image.command], {}, shown=True)
-    size = call(["du", "-sxm", str(image.root)]).split()[0]
+    size = call(["du", "-sxm", str(bare.root)]).split()[0]
     print(f"done; the image's files take {size} MB")
 
 
