@@ -18,7 +18,7 @@ def edge_sam_config(side: int = 128, *, published: bool = False) -> Any:
     """A configuration: small, or of the published dimensions."""
     vit, width = (PUBLISHED, 256) if published else (SMALL, 64)
     vision = {"hidden_size": vit["channels"][-1], "num_hidden_layers": 0, "use_abs_pos": False, "image_size": side}
-    decoder = {} if published else {"hidden_size": width, "mlp_dim": 2 * width, "iou_head_hidden_dim": width}
+    decoder: dict[str, Any] = {} if published else {"hidden_size": width, "mlp_dim": 2 * width, "iou_head_hidden_dim": width}
     decoder["layer_norm_eps"] = 1e-5
     return EdgeSamConfig(
         vision_config={**vision, "patch_size": 16, "output_channels": width, "num_pos_feats": width // 2, **vit},
