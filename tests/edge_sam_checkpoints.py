@@ -18,12 +18,11 @@ def edge_sam_config(side: int = 128, *, published: bool = False) -> Any:
     """A configuration: small, or of the published dimensions."""
     vit, width = (PUBLISHED, 256) if published else (SMALL, 64)
     vision = {"hidden_size": vit["channels"][-1], "num_hidden_layers": 0, "use_abs_pos": False, "image_size": side}
-    decoder: dict[str, Any] = {} if published else {"hidden_size": width, "mlp_dim": 2 * width, "iou_head_hidden_dim": width}
-    decoder["layer_norm_eps"] = 1e-5
+    small = {} if published else {"hidden_size": width, "mlp_dim": 2 * width, "iou_head_hidden_dim": width}
     return EdgeSamConfig(
         vision_config={**vision, "patch_size": 16, "output_channels": width, "num_pos_feats": width // 2, **vit},
         prompt_encoder_config={"hidden_size": width, "image_size": side},
-        mask_decoder_config=decoder,
+        mask_decoder_config={**small, "layer_norm_eps": 1e-5},
     )
 
 
