@@ -17,7 +17,7 @@ import cv2
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from masklet.calibration.clips.clips import Clip
+from masklet.calibration.clips.clips import Clip, check_phrases
 from masklet.calibration.clips.truth import MaskLines
 from masklet.calibration.graphs.ranges import Magnitudes
 from masklet.calibration.recording.instrumented_sessions import InstrumentedBackend, Statistics, Strides
@@ -110,7 +110,7 @@ def record(
     except OSError as error:
         raise CalibrationError(f"{folder}: the recording cannot be written: {error.strerror or error}") from None
     recording = Recording(folder, backend.statistics, _count(folder, len(clips)))
-    _check_phrases(clips, recording)
+    check_phrases(clips, [recording.masks(number) for number in range(len(clips))])
     return recording
 
 
@@ -214,15 +214,6 @@ def _check_found(clip: Clip, result: FrameResult) -> None:
         raise CalibrationError(
             f"{clip.source}: the prompt of object {object_id} on frame {result.frame_index} gives an empty mask, which "
             "cannot be compared; prompt the object where it is visible"
-        )
-
-
-def _check_phrases(clips: Sequence[Clip], recording: Recording) -> None:
-    found = set().union(*(recording.masks(number).phrases for number in range(len(clips))))
-    for name in sorted({concept.name for clip in clips for concept in clip.concepts} - found):
-        raise CalibrationError(
-            f"{', '.join(clip.source for clip in clips)}: {name!r} finds nothing on any frame, so there are no "
-            "masks to compare; search for something visible, or lower --min-score"
         )
 
 

@@ -91,7 +91,7 @@ def _search(
     journal = Journal(folder / "journal.jsonl", key)
     if not journal.times:
         exact.forget()
-    exact.record(models, tell)
+    exact.record(models, tell, request.minutes, lambda line: typer.echo(f"masklet: {line}", err=True))
     model = models.bundles[0].model
     knobs = Knobs.of(model, phrases=bool(clips[0].concepts))
     trial = Trial(models, clips, exact.masks())

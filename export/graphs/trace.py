@@ -32,6 +32,7 @@ from onnxscript import FLOAT
 from onnxscript import opset19 as op
 
 OPSET = 19  # supported by all target engines, including TensorRT 10.3
+FOLDED_VALUES = 4096  # of a constant that is computed at export although it is larger than what it is computed from
 # Data-dependent shapes and control flow, which engines with static memory plans cannot build, or run slowly.
 UNWANTED = frozenset({"If", "Loop", "Scan", "NonZero", "ScatterND", "ScatterElements", "OneHot"})
 
@@ -88,7 +89,8 @@ def trace(stage: ExportStage) -> Graphs:
             )
             if program is not None:
                 _name_transposed(program.model.graph)
-                onnxscript.optimizer.optimize(program.model, num_iterations=1)  # a second iteration finds nothing
+                # A second iteration finds nothing. Folding what is larger than its factors would bake positions in.
+                onnxscript.optimizer.optimize(program.model, num_iterations=1, output_size_limit=FOLDED_VALUES)
     except (torch.onnx.OnnxExporterError, RuntimeError) as error:
         reason = str(error).strip().split("\n")[0]
         raise ExportError(f"stage {spec.name!r}: torch cannot trace it: {reason}") from error

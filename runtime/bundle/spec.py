@@ -154,9 +154,9 @@ class Preprocess(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return (self.side if self.height is None else self.height), self.side
 
     @property
-    def prompted(self) -> int:
-        """Edge of the square that prompts and masks are of, in pixels."""
-        return self.side if self.prompt_side is None else self.prompt_side
+    def prompted(self) -> tuple[int, int]:
+        """Height and width of the input that prompts and masks are of, in pixels."""
+        return self.hw if self.prompt_side is None else (self.prompt_side, self.prompt_side)
 
 
 class MemorySpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
