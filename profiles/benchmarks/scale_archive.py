@@ -43,17 +43,18 @@ class Log:
     ends: list[float] = field(default_factory=list)
     memory: list[int] = field(default_factory=list)
     _opened: int = 0
-    _used: dict[str, float] = field(default_factory=dict)
+    _used: list[tuple[float, dict[str, float]]] = field(default_factory=list)
 
     def began(self, worker: int, pid: int) -> None:
         self.pids.append(pid)
         self._opened = len(self.ends)
+        self._used.clear()
 
     def finished(self, result: VideoResult) -> None:
         self.names.append(result.name)
         self.ends.append(time.perf_counter())
-        if len(self.ends) == self._opened + 1:
-            self._used = self._cpu_s()
+        if (len(self.ends) - self._opened) % 10 == 1:
+            self._used.append((self.ends[-1], self._cpu_s()))
         if len(self.ends) % 100 == 0:
             self.memory.append(psutil.Process().memory_info().rss)
         if self.kills and self.pids:
@@ -76,10 +77,11 @@ class Log:
         last = len(self.ends) - workers
         return (last - self._opened) * FRAMES / (self.ends[last] - self.ends[self._opened])
 
+    @property
     def cores(self) -> str:
-        """How many cores the workers, this process and Ray's own took since all workers are open."""
-        seconds = time.perf_counter() - self.ends[self._opened]
-        return ", ".join(f"{name} {(s - self._used[name]) / seconds:.2f}" for name, s in self._cpu_s().items())
+        """How many cores the workers, this process and Ray's own took while all workers ran videos."""
+        (begun, first), (ended, last) = self._used[0], self._used[-1]
+        return ", ".join(f"{name} {(s - first[name]) / (ended - begun):.2f}" for name, s in last.items())
 
     def _cpu_s(self) -> dict[str, float]:
         taken = {"workers": 0.0, "driver": _cpu_s(psutil.Process()), "Ray": 0.0}
@@ -116,25 +118,25 @@ def named(clip: Path, count: int) -> list[ArchiveVideo]:
     return [ArchiveVideo(str(clip), CLICK, f"{n}") for n in range(count)]
 
 
-def on_ray(
-    root: Path, clip: Path, out: Path, workers: int, kills: int = 0, count: int = CLIPS
-) -> tuple[Log, float, str]:
-    """Run one clip under as many names. Returns what happened, the seconds with Ray's start, and cores used."""
+def on_ray(root: Path, clip: Path, out: Path, workers: int, kills: int = 0, count: int = CLIPS) -> tuple[Log, float]:
+    """Run one clip under as many names. Returns what happened, and the seconds with Ray's start."""
     begun, log, wanted = time.perf_counter(), Log(kills), Resources(workers)
     with cluster(wanted) as ray:
         Archive(ray, plan_of(root, out), wanted, 5, log).run(named(clip, count))
-        cores = log.cores()
-    return log, time.perf_counter() - begun, cores
+    return log, time.perf_counter() - begun
 
 
 def _alone(pipe: Any, root: Path, clip: Path, out: Path) -> None:
     """A worker without Ray: opens, waits, runs its clips, and tells how long."""
+    os.nice(15)  # as Ray's workers are
     worker = Worker(plan_of(root, out))
     worker.open()
+    first, *videos = named(clip, CLIPS // 2 + 1)
+    worker.run(first)
     pipe.send("open")
     pipe.recv()
     begun = time.perf_counter()
-    for video in named(clip, CLIPS // 2):
+    for video in videos:
         worker.run(video)
     pipe.send(time.perf_counter() - begun)
 
@@ -168,9 +170,9 @@ def archive(root: Path) -> None:
                 rates.setdefault(f"{workers} without Ray", []).append(
                     without_ray(root, clip, folder / f"plain{n}{workers}", workers)
                 )
-                log, seconds, cores = on_ray(root, clip, folder / f"ray{n}{workers}", workers)
+                log, seconds = on_ray(root, clip, folder / f"ray{n}{workers}", workers)
                 rates.setdefault(f"{workers} on Ray", []).append(log.rate(workers))
-                print(f"{workers} on Ray: {seconds:.1f} s with its start; cores: {cores}", flush=True)
+                print(f"{workers} on Ray: {seconds:.1f} s with its start; cores: {log.cores}", flush=True)
         for name, several in rates.items():
             each = " ".join(f"{rate:.1f}" for rate in several)
             print(f"{name}: median {statistics.median(several):.1f} frames/s ({each})")
@@ -183,7 +185,7 @@ def killed(root: Path) -> None:
     with tempfile.TemporaryDirectory() as text:
         out = Path(text) / "killed"
         clip = write_clip(Path(text) / "clip.mp4", FRAMES)
-        log, seconds, _ = on_ray(root, clip, out, 2, kills=5)
+        log, seconds = on_ray(root, clip, out, 2, kills=5)
         masks = {(out / str(n) / "masks.jsonl").read_bytes() for n in range(CLIPS)}
     videos = len(set(log.names))
     print(
@@ -194,7 +196,7 @@ def killed(root: Path) -> None:
 def driver(root: Path) -> None:
     with tempfile.TemporaryDirectory() as text:
         clip = write_clip(Path(text) / "clip.mp4", 1)
-        log, seconds, _ = on_ray(root, clip, Path(text) / "out", 2, count=2000)
+        log, seconds = on_ray(root, clip, Path(text) / "out", 2, count=2000)
     print(f"2000 videos of 1 frame in {seconds:.0f} s: {2000 / seconds:.0f} videos/s")
     print("driver's RSS, MB, every 100 videos:", " ".join(f"{rss / 1e6:.0f}" for rss in log.memory))
 
