@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 from checkpoints import nano_config, random_model, save_checkpoint
 from command_line import Cli
+from edge_sam_checkpoints import edge_sam_config, random_edge_sam
 from edgetam_checkpoints import edgetam_config, random_edgetam
+from efficientvit_sam_checkpoints import efficientvit_sam_config, random_efficientvit_sam
 from evaluate import CHECKPOINT
 from made_once import made_once
+from mobile_sam_checkpoints import mobile_sam_config, random_mobile_sam
 from sam3_checkpoints import random_sam3, save_sam3, video_config
 from sam_checkpoints import random_sam, sam_config
 from torchvision_stub import import_timm
@@ -104,6 +107,45 @@ def sam_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def sam_bundle(tmp_path_factory: pytest.TempPathFactory, sam_checkpoint: Path) -> Path:
     """The bundle of `sam_checkpoint`."""
     return made_once(tmp_path_factory, "sam.bundle", exported(sam_checkpoint))
+
+
+@pytest.fixture(scope="session")
+def mobile_sam_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random MobileSAM of nano size for 128 px, as a folder."""
+    model = random_mobile_sam(mobile_sam_config())
+    return made_once(tmp_path_factory, "mobile_sam", lambda path: save_checkpoint(model, path))
+
+
+@pytest.fixture(scope="session")
+def mobile_sam_bundle(tmp_path_factory: pytest.TempPathFactory, mobile_sam_checkpoint: Path) -> Path:
+    """The bundle of `mobile_sam_checkpoint`."""
+    return made_once(tmp_path_factory, "mobile_sam.bundle", exported(mobile_sam_checkpoint))
+
+
+@pytest.fixture(scope="session")
+def edge_sam_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random EdgeSAM of nano size for 128 px, as a folder."""
+    model = random_edge_sam(edge_sam_config())
+    return made_once(tmp_path_factory, "edge_sam", lambda path: save_checkpoint(model, path))
+
+
+@pytest.fixture(scope="session")
+def edge_sam_bundle(tmp_path_factory: pytest.TempPathFactory, edge_sam_checkpoint: Path) -> Path:
+    """The bundle of `edge_sam_checkpoint`."""
+    return made_once(tmp_path_factory, "edge_sam.bundle", exported(edge_sam_checkpoint))
+
+
+@pytest.fixture(scope="session")
+def efficientvit_sam_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random EfficientViT-SAM of nano size for 64 px, as a folder."""
+    model = random_efficientvit_sam(efficientvit_sam_config())
+    return made_once(tmp_path_factory, "efficientvit_sam", lambda path: save_checkpoint(model, path))
+
+
+@pytest.fixture(scope="session")
+def efficientvit_sam_bundle(tmp_path_factory: pytest.TempPathFactory, efficientvit_sam_checkpoint: Path) -> Path:
+    """The bundle of `efficientvit_sam_checkpoint`."""
+    return made_once(tmp_path_factory, "efficientvit_sam.bundle", exported(efficientvit_sam_checkpoint))
 
 
 @pytest.fixture(scope="session")

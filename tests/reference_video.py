@@ -23,6 +23,7 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
+from masklet.export.references.sam2_reference import on_square
 from masklet.runtime.bundle.spec import Tensor
 from masklet.runtime.pixels.geometry import resize_mask
 from masklet.runtime.prompts.prompts import Mask, Prompt, encode_points
@@ -84,14 +85,13 @@ class MetaRules:
         outputs = kwargs["inference_session"].output_dict_per_obj[kwargs["objects_needing_memory_encoding"][row]]
         frame = kwargs["frame_idx"]
         out = outputs["cond_frame_outputs"].get(frame) or outputs["non_cond_frame_outputs"][frame]
-        side = self._mask_side()
-        return F.interpolate(out["pred_masks"], size=(side, side), mode="bilinear", align_corners=False)
-
-    def _mask_side(self) -> int:
-        return 4 * int(self.prompt_encoder.mask_input_size[0])
+        size = tuple(4 * int(edge) for edge in self.prompt_encoder.mask_input_size)
+        return F.interpolate(out["pred_masks"], size=size, mode="bilinear", align_corners=False)
 
     def _given_mask_side(self) -> int:
-        return self.image_size if "mask_at_16_a_cell" in self.deviates else self._mask_side()
+        """Of square frames."""
+        as_image = "mask_at_16_a_cell" in self.deviates
+        return self.image_size if as_image else 4 * int(self.prompt_encoder.mask_input_size[0])
 
 
 class MetaSam2Video(MetaRules, Sam2VideoModel):  # type: ignore[misc]
@@ -174,13 +174,14 @@ class ReferenceTracker:
 
     def __init__(
         self,
-        checkpoint: str,
+        checkpoint: str | Sam2VideoModel,
         deviates: frozenset[str] = frozenset(),
         architecture: type[MetaRules] = MetaSam2Video,
         **constants: float,
     ) -> None:
-        """constants: of the architecture, by name."""
-        self._model: Any = architecture.stock.from_pretrained(checkpoint).eval()
+        """checkpoint: or a model that was loaded from one. constants: of the architecture, by name."""
+        loaded = architecture.stock.from_pretrained(checkpoint) if isinstance(checkpoint, str) else checkpoint
+        self._model: Any = loaded.eval()
         self._model.__class__ = architecture  # not loaded as one: names of weights are mapped by the class
         vars(self._model).update(constants, deviates=deviates)
         self._session = architecture.session(dtype=torch.float32)
@@ -188,7 +189,7 @@ class ReferenceTracker:
         self._pixels = torch.zeros(0)
 
     def step(self, image: Tensor, prompts: dict[int, Prompt]) -> dict[int, Tensor]:
-        """Track onto a frame [S, S, 3] uint8 RGB; returns object id -> low-resolution logits [h, w]."""
+        """Track onto a frame [H, W, 3] uint8 RGB; returns object id -> low-resolution logits [h, w]."""
         self._time += 1
         mean, std = torch.tensor(self._model.mean), torch.tensor(self._model.std)
         self._pixels = ((torch.from_numpy(image) / 255.0 - mean) / std).permute(2, 0, 1)[None]
@@ -196,8 +197,7 @@ class ReferenceTracker:
 
     def refine(self, object_id: int, prompt: Prompt) -> dict[int, Tensor]:
         """Correct an object on the frame that was given last."""
-        side = self._pixels.shape[-1]
-        return self._run({object_id: prompt}, (side, side))
+        return self._run({object_id: prompt}, self._pixels.shape[-2:])
 
     def _run(self, prompts: dict[int, Prompt], hw: Any) -> dict[int, Tensor]:
         for object_id, prompt in prompts.items():
@@ -208,18 +208,18 @@ class ReferenceTracker:
                 self._session.add_mask_inputs(index, self._time, torch.from_numpy(mask)[None, None])
             else:
                 self._session.remove_mask_inputs(index, self._time)
-                self._session.add_point_inputs(index, self._time, _points(prompt, hw))
+                self._session.add_point_inputs(index, self._time, _points(self._model, prompt, hw))
             self._session.obj_with_new_inputs.append(object_id)
         with torch.no_grad():
             out = self._model(self._session, frame=self._pixels, frame_idx=self._time)
         return {i: mask[0].numpy() for i, mask in zip(out.object_ids, out.pred_masks, strict=True)}
 
 
-def _points(prompt: Any, hw: tuple[int, int]) -> dict[str, torch.Tensor]:
-    coords, labels = encode_points(prompt, hw, hw[0])
+def _points(model: Any, prompt: Any, hw: tuple[int, int]) -> dict[str, torch.Tensor]:
+    coords, labels = encode_points(prompt, hw, hw)
     coords, labels = coords[:-1], labels[:-1]  # the reference adds the padding point itself
     return {
-        "point_coords": torch.from_numpy(coords)[None, None],
+        "point_coords": on_square(model, torch.from_numpy(coords))[None, None],
         "point_labels": torch.from_numpy(labels.astype(np.int32))[None, None],
     }
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from masklet.export.family import ExportStage, Family
-from masklet.runtime.backends.session import Feeds
+from masklet.runtime.backends.session import Feeds, Session
 from masklet.runtime.backends.sessions import Sessions
 from masklet.runtime.bundle.spec import StageSpec, Tensor
 
@@ -33,7 +33,12 @@ class TorchSession:
         """Nothing is held."""
 
 
-def torch_sessions(family: Family, model: Any, assets: Callable[[str], Path] | None = None) -> Sessions:
-    """Every stage of a model, on torch. assets: as `Sessions` takes them."""
-    played = {stage.spec.name: TorchSession(stage) for stage in family.stages(model)}
+def torch_sessions(
+    family: Family,
+    model: Any,
+    assets: Callable[[str], Path] | None = None,
+    wrap: Callable[[Session], Session] = lambda session: session,
+) -> Sessions:
+    """Every stage of a model, on torch. assets, wrap: as `Sessions` takes them."""
+    played = {stage.spec.name: wrap(TorchSession(stage)) for stage in family.stages(model)}
     return Sessions(family.spec(model), played, assets)

@@ -9,10 +9,13 @@ from masklet.runtime.results import Frame
 Disc = tuple[int, int, int]  # x, y, radius on the first frame
 
 
-def two_discs(count: int, side: int, first: Disc, second: Disc) -> list[Frame]:
-    """Two discs that drift over a smooth background, [side, side, 3] each: one down to the right, one to the left."""
+def two_discs(count: int, side: int, first: Disc, second: Disc, *, height: int | None = None) -> list[Frame]:
+    """Two discs that drift over a smooth background: one down to the right, one to the left.
+
+    side: width of the frames, and their height unless that is given.
+    """
     rng = np.random.default_rng(0)
-    background = cv2.resize(rng.uniform(0, 255, (8, 8, 3)), (side, side), interpolation=cv2.INTER_CUBIC)
+    background = cv2.resize(rng.uniform(0, 255, (8, 8, 3)), (side, height or side), interpolation=cv2.INTER_CUBIC)
     frames = []
     for t in range(count):
         image = np.clip(background, 0, 255).astype(np.uint8)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from masklet.calibration.clips.per_image_tracker import PerImageTracker
-from masklet.calibration.clips.truth import MasksByFrame
+from masklet.calibration.clips.truth import MaskLines, MasksByFrame
 from masklet.runtime.backends.sessions import Sessions
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.concepts.concept import Concept
@@ -74,7 +74,7 @@ class Clip:
 
 def check_clips(clips: Sequence[Clip], bundle: Bundle) -> list[str]:
     """Check clips before any work is done. Returns remarks for the user. Raises MaskletError for unusable clips."""
-    remarks, side = [], bundle.model.preprocess.side
+    remarks, (rows, columns) = [], bundle.model.preprocess.hw
     for clip in clips:
         if clip.concepts:
             _check_concepts(clip, bundle)
@@ -85,12 +85,22 @@ def check_clips(clips: Sequence[Clip], bundle: Bundle) -> list[str]:
         with clip.open() as source:
             clip.wanted.check_source(source)
             width, height = source.size
-            if max(width, height) < side:
+            if max(width, height) < max(rows, columns):
                 remarks.append(
-                    f"{source.name}: frames of {width} x {height} are smaller than the model's {side} x {side}; ranges "
-                    "measured on enlarged frames may not fit the camera's frames"
+                    f"{source.name}: frames of {width} x {height} are smaller than the model's {columns} x {rows}; "
+                    "ranges measured on enlarged frames may not fit the camera's frames"
                 )
     return remarks
+
+
+def check_phrases(clips: Sequence[Clip], masks: Sequence[MaskLines]) -> None:
+    """Raise CalibrationError if a phrase has no instance in the masks of any clip."""
+    found = set().union(*(lines.phrases for lines in masks))
+    for name in sorted({concept.name for clip in clips for concept in clip.concepts} - found):
+        raise CalibrationError(
+            f"{', '.join(clip.source for clip in clips)}: {name!r} finds nothing on any frame, so there are no "
+            "masks to compare; search for something visible, or lower --min-score"
+        )
 
 
 def _check_concepts(clip: Clip, bundle: Bundle) -> None:

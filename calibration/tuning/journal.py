@@ -15,12 +15,17 @@ from masklet.runtime.errors import CalibrationError
 
 
 class _Entry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A line: the request that it belongs to, and one of the others."""
+    """A line: the request that it belongs to, and one of the others.
+
+    threads: milliseconds of a frame of `point`, by number of threads.
+    """
 
     request: str | None = None
     model: Key | None = None
     times: ModelTimes | None = None
     outcome: Outcome | None = None
+    point: Point | None = None
+    threads: dict[int, float] | None = None
 
 
 class Journal:
@@ -33,6 +38,7 @@ class Journal:
         self._path = path
         self.times: dict[Key, ModelTimes] = {}
         self.outcomes: dict[tuple[Point, bool], Outcome] = {}
+        self.threads: dict[Point, dict[int, float]] = {}
         entries = self._whole_lines()
         if not entries or entries[0].request != request:
             self._write(_Entry(request=request), "wb")
@@ -42,6 +48,8 @@ class Journal:
                 self.times[entry.model] = entry.times
             elif entry.outcome is not None:
                 self.outcomes[entry.outcome.point, entry.outcome.proved] = entry.outcome
+            elif entry.point is not None and entry.threads is not None:
+                self.threads[entry.point] = entry.threads
 
     def keep_times(self, model: Key, times: ModelTimes) -> None:
         """Keep the times of a model's stages."""
@@ -52,6 +60,11 @@ class Journal:
         """Keep the outcome of a trial."""
         self.outcomes[outcome.point, outcome.proved] = outcome
         self._write(_Entry(outcome=outcome))
+
+    def keep_threads(self, point: Point, threads: dict[int, float]) -> None:
+        """Keep the times of a point by number of threads."""
+        self.threads[point] = threads
+        self._write(_Entry(point=point, threads=threads))
 
     def _whole_lines(self) -> list[_Entry]:
         """What the lines say, up to one that was cut off, which goes."""

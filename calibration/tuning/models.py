@@ -19,7 +19,7 @@ class Models:
     """The models of a search.
 
     bundles: the one that is tuned, and others of the same model, such as an INT8 one.
-    threads: of each stage; None for all cores.
+    threads: of each stage, at most; None for all cores.
     places:  the backend of each stage, by model and numerics; none for ONNX Runtime throughout.
     """
 

@@ -113,9 +113,12 @@ def report(search: Search, clips: Sequence[Clip], minutes: float) -> Report:
 def row(search: Search, outcome: Outcome) -> Row:
     """A point that was tried."""
     point, figures, times = outcome.point, outcome.figures, outcome.times
+    knobs = point.knobs()
+    if outcome.threads is not None:
+        knobs["threads"] = f"{outcome.threads} thread{'s' if outcome.threads > 1 else ''}"
     return Row(
-        name=str(point),
-        knobs=point.knobs(),
+        name=", ".join(knobs.values()),
+        knobs=knobs,
         ms=times.mean,
         p95=times.p95,
         predicted_ms=outcome.predicted_ms,
@@ -140,7 +143,8 @@ def closest_of(search: Search) -> list[Outcome]:
 def tuning(search: Search, chosen: Outcome, clips: Sequence[Clip]) -> Tuning:
     """What a bundle says of how it was tuned."""
     point = chosen.point
-    settings = Settings(search.models.place(point), search.models.threads, point.detail, point.attending)
+    threads = chosen.threads or search.models.threads
+    settings = Settings(search.models.place(point), threads, point.detail, point.attending)
     return Tuning(
         settings=settings,
         target_ms=search.goal.target_ms,
@@ -165,6 +169,8 @@ def steps(search: Search, chosen: Point) -> tuple[Step, ...]:
     points = [point for point in search.points() if same(point)]
     found, predict = search.prediction.found, search.prediction
     ms = {p: found[p].times.mean if p in found else predict.ms(p) for p in points}
+    settled = {one.point: one.times.mean / found[one.point].times.mean for one in search.outcomes}
+    ms = {p: taken * settled.get(chosen, 1.0) for p, taken in ms.items()}  # all run with its threads
     loss = {p: predict.loss(p) for p in points}
     front: list[Point] = []
     for point in sorted(points, key=lambda p: (ms[p], loss[p])):

@@ -10,6 +10,7 @@ from itertools import islice
 import msgspec
 import numpy as np
 from masklet.calibration.clips.clips import Clip
+from masklet.calibration.progress import Tell
 from masklet.calibration.scoring.closed_loop import Evaluation
 from masklet.calibration.tuning.journal import Journal
 from masklet.calibration.tuning.knobs import Knobs
@@ -17,7 +18,8 @@ from masklet.calibration.tuning.models import Models
 from masklet.calibration.tuning.point import BF16, FP32, Point
 from masklet.calibration.tuning.prediction import Prediction
 from masklet.calibration.tuning.stage_times import fastest, measure
-from masklet.calibration.tuning.trial import Clock, Outcome, Trial
+from masklet.calibration.tuning.threads import fewest_threads, thread_counts, time_threads
+from masklet.calibration.tuning.trial import Clock, Outcome, Trial, with_threads
 
 NEAR = 8  # points near the budget that are tried on the clips that are searched, in each round
 ROUNDS = 3  # after each, predictions are better
@@ -27,8 +29,6 @@ SLACK = 1.05  # times the budget that a predicted latency may have to be tried
 TIE = 0.1  # points of accuracy within which the faster of two points is better
 ALONE, PROMISING = 0.4, 0.7  # shares of the time at which a part of the search ends
 SEARCHED = 1 / 3  # usual share of frames that are searched
-
-Tell = Callable[[str, int, int | None], None]  # what is done, how much of it, of how much
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,7 @@ class Search:
     end_s: float
     clock: Clock = time.perf_counter
     prediction: Prediction = field(init=False)
+    _settled: dict[Point, Outcome] = field(default_factory=dict)
     _evaluations: dict[Point, Evaluation] = field(default_factory=dict)
 
     def run(self, clips: Sequence[Clip], exact: Outcome) -> None:
@@ -83,6 +84,7 @@ class Search:
                 break
             if self.goal.fits(outcome):
                 self._try([(None, outcome.point)], self.end_s, [], proved=True)
+        self._settle_threads(clips[0])
 
     def points(self) -> list[Point]:
         """Every point of the models whose stages were timed."""
@@ -91,7 +93,8 @@ class Search:
     @property
     def outcomes(self) -> list[Outcome]:
         """What is known of every point that was tried, the fastest first."""
-        return sorted(self.prediction.found.values(), key=lambda outcome: outcome.times.mean)
+        known = [self._settled.get(outcome.point, outcome) for outcome in self.prediction.found.values()]
+        return sorted(known, key=lambda outcome: outcome.times.mean)
 
     @property
     def exact(self) -> Outcome:
@@ -133,6 +136,24 @@ class Search:
             for numerics in (FP32, BF16):
                 place = fastest(self.journal.times[key], bf16=numerics == BF16)
                 self.models.places[key, numerics] = place
+
+    def _settle_threads(self, clip: Clip) -> None:
+        """Take as few threads as are as fast, for the point that was chosen.
+
+        Where nothing fits, for the fastest one that is accurate enough: it may fit with fewer threads.
+        """
+        accurate = (outcome for outcome in self.outcomes if outcome.loss <= self.goal.max_loss)
+        outcome = self.chosen() or next(accurate, self.exact)
+        counts, point = thread_counts(self.models.threads), outcome.point
+        if len(counts) == 1 or point == self.models.exact:
+            return
+        if point not in self.journal.threads:
+            told = self._told(point, "timing threads of", 0.0)
+            self.journal.keep_threads(point, time_threads(self.models, point, clip, told, self.clock))
+        ms = self.journal.threads[point]
+        count = fewest_threads(ms)
+        if count != counts[-1]:
+            self._settled[point] = with_threads(outcome, count, ms[count] / ms[counts[-1]])
 
     def _timing(self, done: int, of: int, what: str) -> None:
         self.tell(f"timing {what}", done, of)

@@ -42,6 +42,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
     proved:       on the clips that prove, not on those that are searched (`searched`, `proving`).
     predicted_ms: of a frame, before the point was first tried; None where nothing was known of it.
+    threads:      of each stage, where fewer are as fast as those of the search; then times are with these.
     """
 
     point: Point
@@ -49,6 +50,7 @@ class Outcome(msgspec.Struct, frozen=True):
     times: Times
     proved: bool
     predicted_ms: float | None = None
+    threads: int | None = None
 
     @property
     def by(self) -> str:
@@ -176,6 +178,14 @@ def times_of(timed: Sequence[TimedFrames], filled: int) -> Times:
         frames=len(settled),
         stages={name: 1e3 * share * _median(stages.get(name, 0.0) for _, stages in ran) for name in names},
     )
+
+
+def with_threads(outcome: Outcome, threads: int, ratio: float) -> Outcome:
+    """An outcome with another number of threads. ratio: of a frame's time with them to that without."""
+    times = outcome.times
+    stages = {name: ratio * ms for name, ms in times.stages.items()}
+    times = msgspec.structs.replace(times, mean=ratio * times.mean, p95=ratio * times.p95, stages=stages)
+    return msgspec.structs.replace(outcome, times=times, threads=threads)
 
 
 def _median(values: Iterable[float]) -> float:

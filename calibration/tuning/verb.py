@@ -72,7 +72,9 @@ def tune(
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Where the page goes; beside the bundle if absent.")
     ] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads of each stage; all cores by default.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of each stage at most; all cores by default.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a bundle that is there already.")] = False,
 ) -> None:
     """Find the settings that keep a latency budget, and what they cost.

@@ -48,9 +48,9 @@ def write_page(bundle: Bundle, image: U8, folder: Path) -> None:
         "weights": [file.name for file in files[1:]],
         "inputs": {tensor.name: tensor.shape for tensor in decoder.inputs},
         "features": {name: feature.shape for name, feature in features.items()},
-        "side": preprocess.side,
+        "side": preprocess.prompted,
         "fit": preprocess.resize,
-        "covered": content_hw((image.shape[0], image.shape[1]), preprocess.side, preprocess.resize),
+        "covered": content_hw((image.shape[0], image.shape[1]), preprocess.prompted, preprocess.resize),
         "prompting": msgspec.to_builtins(bundle.model.prompting),
     }
     (folder / "scene.json").write_text(json.dumps(scene))

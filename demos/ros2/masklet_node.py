@@ -7,13 +7,13 @@ Subscribes:  image      sensor_msgs/Image, the newest only
 Publishes:   ~/ids         sensor_msgs/Image, mono16: the id of the object at each pixel
              ~/detections  vision_msgs/Detection2DArray
              /diagnostics  diagnostic_msgs/DiagnosticArray: latency, objects that are visible
+Serves:      ~/remove_all  std_srvs/srv/Trigger: removes every object, and says which
 Parameters:  bundle, backend, memory, and prompt, which does what ~/prompt does and answers with what is wrong:
              ros2 param set /masklet prompt "box 1:480,200,700,520", or the service /masklet/set_parameters
 """
 
 import time
 from array import array
-from typing import Any
 
 import geometry_msgs.msg
 import rclpy
@@ -30,9 +30,11 @@ from masklet.runtime.tracking.video_tracker import VideoTracker
 from prompt_text import Wish, parse_wish
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Image
-from std_msgs.msg import String
+from std_msgs.msg import Header, String
+from std_srvs.srv import Trigger
 from vision_msgs.msg import Detection2DArray
 
 # What detections are made of.
@@ -52,7 +54,7 @@ TYPES = {
 }
 
 
-class MaskletNode(Node):  # type: ignore[misc]
+class MaskletNode(Node):
     """The node; a prompt applies to the next image. An image that cannot be used is logged and left out."""
 
     def __init__(self) -> None:
@@ -60,7 +62,7 @@ class MaskletNode(Node):  # type: ignore[misc]
         bundle = Bundle.load(self.declare_parameter("bundle", "").value)
         backend = self.declare_parameter("backend", "onnxruntime").value
         memory = self.declare_parameter("memory", "").value
-        self._sessions = BackendChoice(backend).sessions(bundle, self.get_logger().info)
+        self._sessions = BackendChoice(backend).sessions(bundle, self.on_backend)
         self._tracker = VideoTracker(self._sessions, memory=memory or None)
         self._wishes: list[Wish] = []
         self._count = 0
@@ -69,17 +71,22 @@ class MaskletNode(Node):  # type: ignore[misc]
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 1)
         self.create_subscription(Image, "image", self.on_image, qos_profile_sensor_data)
         self.create_subscription(String, "~/prompt", self.on_prompt, 10)
+        self.create_service(Trigger, "~/remove_all", self.on_remove_all)
         self.declare_parameter("prompt", "")
         self.add_on_set_parameters_callback(self.on_parameters)
 
-    def on_prompt(self, message: Any) -> None:
+    def on_backend(self, line: str) -> None:
+        """Log what runs the stages."""
+        self.get_logger().info(line)
+
+    def on_prompt(self, message: String) -> None:
         """Keep a prompt for the next image."""
         try:
             self._wishes.append(parse_wish(message.data))
         except MaskletError as error:
             self.get_logger().error(str(error))
 
-    def on_parameters(self, parameters: list[Any]) -> Any:
+    def on_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
         """Keep a prompt that was set as a parameter; refuse one that cannot be read."""
         try:
             wishes = [parse_wish(one.value) for one in parameters if one.name == "prompt" and one.value]
@@ -88,7 +95,17 @@ class MaskletNode(Node):  # type: ignore[misc]
         self._wishes += wishes
         return SetParametersResult(successful=True)
 
-    def on_image(self, message: Any) -> None:
+    def on_remove_all(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        """Remove every object, and forget prompts that wait for an image."""
+        removed = list(self._tracker.object_ids)
+        for object_id in removed:
+            self._tracker.remove(object_id)
+        self._wishes = []
+        response.success = True
+        response.message = f"removed {', '.join(map(str, removed)) or 'nothing: there was no object'}"
+        return response
+
+    def on_image(self, message: Image) -> None:
         """Track to this image, and publish what was found."""
         began_s = time.perf_counter()
         wishes, self._wishes = self._wishes, []
@@ -114,7 +131,7 @@ class MaskletNode(Node):  # type: ignore[misc]
                 self._tracker.remove(object_id)
         return self._tracker.step(frame, prompts)
 
-    def _publish(self, result: FrameResult, header: Any, seconds: float) -> None:
+    def _publish(self, result: FrameResult, header: Header, seconds: float) -> None:
         ids = id_image(result).astype("<u2")
         height, width = ids.shape
         data = array("B", ids.tobytes())

@@ -20,6 +20,7 @@ class Layout:
     configure: shapes under their names, and settings of a YAML file, to the model type and its configuration, as a
                config.json has it. Raises ExportError where neither says what the model is.
     settings:  whether a YAML file describes such models.
+    why_none:  said to a user who gives one where none does, after "is a NAME, ".
     """
 
     name: str
@@ -27,11 +28,12 @@ class Layout:
     names: NameMap
     configure: Callable[[Shapes, Settings], dict[str, Any]]
     settings: bool = False
+    why_none: str = "whose weights say everything"
 
 
-def count(shapes: Shapes, name: str) -> int:
-    """How many layers there are: numbers from 0 for which a name with `{}` is there."""
-    number = 0
+def count(shapes: Shapes, name: str, first: int = 0) -> int:
+    """How many layers there are: numbers from the first on for which a name with `{}` is there."""
+    number = first
     while name.format(number) in shapes:
         number += 1
-    return number
+    return number - first

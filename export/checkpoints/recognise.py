@@ -162,7 +162,7 @@ def _require_mapped(path: Path, found: _Candidate, names: Iterable[str], ignore:
 
 def _configuration(path: Path, layout: Layout, own: Tensors, yaml: Path | None) -> dict[str, Any]:
     if yaml is not None and not layout.settings:
-        raise ExportError(f"{path}: is a {layout.name}, whose weights say everything; --config is of no use")
+        raise ExportError(f"{path}: is a {layout.name}, {layout.why_none}; leave --config out")
     settings = Settings.read(yaml) if yaml is not None else Settings(stem=path.stem)
     try:
         return layout.configure({name: tuple(tensor.shape) for name, tensor in own.items()}, settings)

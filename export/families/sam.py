@@ -48,7 +48,7 @@ class Sam:
     def stages(self, model: Any, token_memory: bool = False) -> Iterator[ExportStage]:
         """Build the graph module and the reference of each stage."""
         encoder_spec, decoder_spec = declare(model.config)
-        side = int(model.config.vision_config.image_size)
+        side, prompted = (int(c.image_size) for c in (model.config.vision_config, model.config.prompt_encoder_config))
         yield ExportStage(
             encoder_spec,
             self.encoder(model, side),
@@ -58,11 +58,11 @@ class Sam:
         )
         yield ExportStage(
             decoder_spec,
-            SamMaskDecoder(model, side),
+            SamMaskDecoder(model, prompted),
             sam_reference.mask_decoder(model),
             cases=decoder_cases(),
             draws={
-                "point_coords": lambda rng, shape: rng.uniform(0, side, shape),
+                "point_coords": lambda rng, shape: rng.uniform(0, prompted, shape),
                 "mask_prompt": sam2_reference.draw_logits,
             },
         )
@@ -84,14 +84,17 @@ def is_hq(config: Any) -> bool:
     return str(config.model_type) == "sam_hq"
 
 
-def check_layout(config: Any, source: Source, image_size: int | None) -> None:
-    """Raise ExportError if a configuration is not supported, or has another image size."""
+def check_layout(config: Any, source: Source, image_size: int | None, *, own_prompts: bool = False) -> None:
+    """Raise ExportError if a configuration is not supported, or has another image size.
+
+    own_prompts: whether prompts may be for a square of another size than the encoder's.
+    """
     vision, prompts = config.vision_config, config.prompt_encoder_config
     side, patch = int(vision.image_size), int(vision.patch_size)
     if image_size not in (None, side):
         raise ExportError(f"{source}: is for images of {side} px and cannot be exported for {image_size} px")
     wanted = {
-        "one image size throughout": int(prompts.image_size) == side,
+        "one image size throughout": own_prompts or int(prompts.image_size) == side,
         f"a map of {side // patch} cells a side": int(prompts.image_embedding_size) * patch == side,
         "as many channels in the map as in the decoder": vision.output_channels
         == config.mask_decoder_config.hidden_size,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from masklet.export.checkpoints.pretrained import Source, configuration, load_weights
-from masklet.export.family import Case, Draw, ExportStage, ImageSize, square
+from masklet.export.family import Case, Draw, ExportStage, ImageSize, sides
 from masklet.export.modules.hiera import HieraEncoder
 from masklet.export.modules.masks import MaskDecoder, MaskPromptEncoder, SingleLevelMaskDecoder
 from masklet.export.modules.memories import MemoryAttention, MemoryEncoder
@@ -41,28 +41,33 @@ class Sam2:
     model_types = ("sam2_video", "sam2")
 
     def load(self, source: Source, image_size: ImageSize | None) -> Any:
-        """Load a checkpoint for square frames of image_size pixels; None for its own size."""
+        """Load a checkpoint for frames of image_size pixels; None for its own size."""
         config = configuration(Sam2VideoConfig, source)
-        resize(config, square(image_size or int(config.image_size), self.name), source)
-        return load_weights(Sam2VideoModel, config, source, twins=FOURIER)
+        hw = sides(image_size or int(config.image_size))
+        resize(config, hw, source)
+        model = load_weights(Sam2VideoModel, config, source, twins=FOURIER)
+        set_prompted_size(model, hw)
+        return model
 
     def spec(self, model: Any, token_memory: bool = False) -> ModelSpec:
         """Declare the model."""
-        stages = declare(model.config, token_memory=token_memory)
-        return describe(self.name, _variant(model.config), model.config, stages)
+        hw = image_hw(model)
+        stages = declare(model.config, hw=hw, token_memory=token_memory)
+        return describe(self.name, _variant(model.config), model.config, stages, hw=hw)
 
     def stages(self, model: Any, token_memory: bool = False) -> Iterator[ExportStage]:
         """Build the graph module and the reference of each stage."""
-        for spec in declare(model.config, token_memory=token_memory):
+        for spec in declare(model.config, hw=image_hw(model), token_memory=token_memory):
             yield BUILDERS[spec.name](spec, model)
 
 
 FAMILY = Sam2()
 
 
-def resize(config: Any, side: int, source: Source) -> None:
+def resize(config: Any, hw: tuple[int, int], source: Source) -> None:
     """Set the frame size throughout a configuration; no weight depends on it.
 
+    hw: height and width in pixels. Where a configuration holds one number, it is the width; see `set_prompted_size`.
     Raises ExportError if the size does not fit the strides, or the layout is not supported.
     """
     vision, backbone = config.vision_config, config.vision_config.backbone_config
@@ -70,13 +75,28 @@ def resize(config: Any, side: int, source: Source) -> None:
         raise ExportError(f"{source}: image backbone {getattr(backbone, 'model_type', None)!r}; expected Hiera")
     _check_layout(config, source)
     unit = math.lcm(2 * STRIDE, backbone.patch_stride[0] * backbone.window_size_per_stage[0])
-    if side < unit or side % unit:
-        nearest = max(unit, round(side / unit) * unit)
-        raise ExportError(f"{source}: image size {side} is not a multiple of {unit}; the nearest is {nearest}")
-    config.image_size = config.prompt_encoder_config.image_size = side
-    backbone.image_size = [side, side]
-    vision.backbone_feature_sizes = [[side // s, side // s] for s in (STRIDE // 4, STRIDE // 2, STRIDE)]
-    config.memory_attention_rope_feat_sizes = [side // STRIDE, side // STRIDE]
+    height, width = hw
+    if any(edge < unit or edge % unit for edge in hw):
+        nearest = [max(unit, round(edge / unit) * unit) for edge in hw]
+        given, wanted = (str(w) if w == h else f"{w}x{h}" for h, w in (hw, nearest))
+        raise ExportError(f"{source}: image size {given} is not a multiple of {unit}; the nearest is {wanted}")
+    config.image_size = config.prompt_encoder_config.image_size = width
+    backbone.image_size = [height, width]
+    vision.backbone_feature_sizes = [[height // s, width // s] for s in (STRIDE // 4, STRIDE // 2, STRIDE)]
+    config.memory_attention_rope_feat_sizes = [width // STRIDE, height // STRIDE]
+
+
+def set_prompted_size(model: Any, hw: tuple[int, int]) -> None:
+    """Let the prompt encoder of a loaded model have frames of hw pixels; it reads one number and makes a square."""
+    rows, columns = (edge // STRIDE for edge in hw)
+    model.prompt_encoder.image_embedding_size = (rows, columns)
+    model.prompt_encoder.mask_input_size = (4 * rows, 4 * columns)
+
+
+def image_hw(model: Any) -> tuple[int, int]:
+    """Height and width of the frames of a loaded model, in pixels."""
+    (rows, columns), width = grid_of(model), int(model.config.image_size)
+    return width * rows // columns, width
 
 
 def _check_layout(config: Any, source: Source) -> None:
@@ -104,18 +124,23 @@ def describe(
     config: Any,
     stages: tuple[StageSpec, ...],
     *,
+    hw: tuple[int, int] | None = None,
     mean: tuple[float, float, float] = MEAN,
     std: tuple[float, float, float] = STD,
     min_effective_iou: float | None = None,
     concepts: ConceptPolicy | None = None,
 ) -> ModelSpec:
-    """Declare a video model with a configuration of SAM 2, or of a model derived from it with the same names."""
+    """Declare a video model with a configuration of SAM 2, or of a model derived from it with the same names.
+
+    hw: of its frames, in pixels; None for the square ones of the configuration.
+    """
     limit = int(config.max_cond_frame_num)
+    height, width = hw or sides(int(config.image_size))
     return ModelSpec(
         family=family,
         variant=variant,
         pipeline="video",
-        preprocess=Preprocess(side=int(config.image_size), mean=mean, std=std),
+        preprocess=Preprocess(side=width, mean=mean, std=std, height=None if height == width else height),
         stages=stages,
         prompting=PromptPolicy(
             multimask_min_points=int(config.multimask_min_pt_num),
@@ -141,6 +166,7 @@ def declare(
     memory_tokens: int | None = None,
     stride: int = STRIDE,
     *,
+    hw: tuple[int, int] | None = None,
     token_memory: bool = False,
     single_level: bool = False,
 ) -> tuple[StageSpec, ...]:
@@ -148,27 +174,30 @@ def declare(
 
     memory_tokens: tokens per memory; None for one per cell.
     stride:        image pixels per cell.
+    hw:            of the image, in pixels; None for the square one of the configuration.
     token_memory:  memories are sets of any number of blocks of cells (modules/memory_tokens.py).
     single_level:  the image encoder gives one map, and the decoder takes no finer ones.
     """
-    side, channels = int(config.image_size), int(config.vision_config.fpn_hidden_size)
-    grid = side // stride
-    tokens = memory_tokens or grid * grid
+    channels = int(config.vision_config.fpn_hidden_size)
+    height, width = hw or sides(int(config.image_size))
+    rows, columns = height // stride, width // stride
+    low = 4 * rows, 4 * columns
+    tokens = memory_tokens or rows * columns
     candidates = int(config.mask_decoder_config.num_multimask_outputs) + 1
-    feat_s0 = TensorSpec("feat_s0", (1, channels // 8, 4 * grid, 4 * grid))
-    feat_s1 = TensorSpec("feat_s1", (1, channels // 4, 2 * grid, 2 * grid))
+    feat_s0 = TensorSpec("feat_s0", (1, channels // 8, *low))
+    feat_s1 = TensorSpec("feat_s1", (1, channels // 4, 2 * rows, 2 * columns))
     fine = () if single_level else (feat_s0, feat_s1)
-    vision_feat = TensorSpec("vision_feat", (1, channels, grid, grid))
-    image_embed = TensorSpec("image_embed", ("objects", channels, grid, grid))
-    low_res_mask = TensorSpec("low_res_mask", ("objects", 1, 4 * grid, 4 * grid))
-    mask_prompt = TensorSpec("mask_prompt", ("objects", 1, 4 * grid, 4 * grid))
+    vision_feat = TensorSpec("vision_feat", (1, channels, rows, columns))
+    image_embed = TensorSpec("image_embed", ("objects", channels, rows, columns))
+    low_res_mask = TensorSpec("low_res_mask", ("objects", 1, *low))
+    mask_prompt = TensorSpec("mask_prompt", ("objects", 1, *low))
     object_score = TensorSpec("object_score", ("objects", 1))
     pointer_time = TensorSpec("pointer_time", ("objects", "pointers"))
     memory = _declare_memory(None if token_memory else tokens)
     return (
         StageSpec(
             "image_encoder",
-            inputs=(TensorSpec("image", (1, side, side, 3), "uint8"),),
+            inputs=(TensorSpec("image", (1, height, width, 3), "uint8"),),
             outputs=(*fine, vision_feat),
         ),
         StageSpec(
@@ -194,7 +223,7 @@ def declare(
         ),
         StageSpec(
             "mask_prompt_encoder",
-            inputs=(TensorSpec("mask", ("objects", MASK_STRIDE * grid, MASK_STRIDE * grid), "uint8"),),
+            inputs=(TensorSpec("mask", ("objects", MASK_STRIDE * rows, MASK_STRIDE * columns), "uint8"),),
             outputs=(mask_prompt, low_res_mask),
         ),
     )
@@ -306,16 +335,23 @@ def _variant(config: Any) -> str:
 def _image_encoder(spec: StageSpec, model: Any) -> ExportStage:
     return ExportStage(
         spec,
-        HieraEncoder(model, model.config.image_size, MEAN, STD),
+        HieraEncoder(model, image_hw(model), MEAN, STD),
         reference.image_encoder(model, MEAN, STD),
         cases=(Case("a smooth image"),),
         draws={"image": reference.draw_image},
     )
 
 
-def grid_of(model: Any) -> int:
-    """Edge of the feature map that is attended to and decoded, in cells."""
-    return int(model.prompt_encoder.image_embedding_size[0])
+def grid_of(model: Any) -> tuple[int, int]:
+    """Rows and columns of the feature map that is attended to and decoded."""
+    rows, columns = model.prompt_encoder.image_embedding_size
+    return int(rows), int(columns)
+
+
+def mask_hw(model: Any) -> tuple[int, int]:
+    """Height and width of masks that are given or encoded into memory, in pixels."""
+    rows, columns = grid_of(model)
+    return MASK_STRIDE * rows, MASK_STRIDE * columns
 
 
 def _memory_attention(spec: StageSpec, model: Any) -> ExportStage:
@@ -333,22 +369,22 @@ def memory_attention_stage(spec: StageSpec, model: Any, neck: Any) -> ExportStag
         spec,
         TokenMemoryAttention(model, neck, grid),
         token_reference.memory_attention(model, neck),
-        cases=token_cases(rows, grid * grid),
-        draws={**draws, "memory_place": token_reference.draw_places((grid, grid))},
+        cases=token_cases(rows, grid[0] * grid[1]),
+        draws={**draws, "memory_place": token_reference.draw_places(grid)},
     )
 
 
 def mask_decoder_stage(spec: StageSpec, model: Any) -> ExportStage:
     """The mask decoder of SAM 2 and of models derived from it."""
-    side = int(model.config.image_size)
+    hw = image_hw(model)
     decoder = MaskDecoder if spec.accepts("feat_s0") else SingleLevelMaskDecoder
     return ExportStage(
         spec,
-        decoder(model, side, grid_of(model)),
+        decoder(model, hw, grid_of(model)),
         reference.mask_decoder(model),
         cases=decoder_cases(),
         draws={
-            "point_coords": lambda rng, shape: rng.uniform(0, side, shape),
+            "point_coords": lambda rng, shape: rng.uniform(0, hw[::-1], shape),
             "mask_prompt": reference.draw_logits,
         },
         decided=reference.decoder_decided(model),
@@ -359,7 +395,7 @@ def memory_encoder_stage(spec: StageSpec, model: Any) -> ExportStage:
     """The memory encoder of SAM 2 and SAM 3."""
     return ExportStage(
         spec,
-        MemoryEncoder(model, MASK_STRIDE * grid_of(model)),
+        MemoryEncoder(model, mask_hw(model)),
         reference.memory_encoder(model),
         cases=memory_encoder_cases(),
         draws={"low_res_mask": reference.draw_logits},
@@ -371,7 +407,7 @@ def mask_prompt_encoder_stage(spec: StageSpec, model: Any) -> ExportStage:
     """The mask prompt encoder of SAM 2 and of models derived from it."""
     return ExportStage(
         spec,
-        MaskPromptEncoder(model, MASK_STRIDE * grid_of(model)),
+        MaskPromptEncoder(model, mask_hw(model)),
         reference.mask_prompt_encoder(model),
         cases=(Case("2 objects", {"objects": 2}), Case("1 object", {"objects": 1})),
         draws={"mask": reference.draw_mask},

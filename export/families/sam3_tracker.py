@@ -52,7 +52,7 @@ class Sam3Tracker:
         yield sam3.BUILDERS["image_encoder"](encoder, parts)
         yield ExportStage(
             decoder,
-            ImageMaskDecoder(model, parts.side, parts.grid),
+            ImageMaskDecoder(model, (parts.side, parts.side), (parts.grid, parts.grid)),
             sam2_reference.image_mask_decoder(model),
             cases=decoder_cases(),
             draws={

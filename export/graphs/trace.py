@@ -32,6 +32,7 @@ from onnxscript import FLOAT
 from onnxscript import opset19 as op
 
 OPSET = 19  # supported by all target engines, including TensorRT 10.3
+FOLDED_VALUES = 4096  # of a constant that is computed at export although it is larger than what it is computed from
 # Data-dependent shapes and control flow, which engines with static memory plans cannot build, or run slowly.
 UNWANTED = frozenset({"If", "Loop", "Scan", "NonZero", "ScatterND", "ScatterElements", "OneHot"})
 
@@ -88,7 +89,8 @@ def trace(stage: ExportStage) -> Graphs:
             )
             if program is not None:
                 _name_transposed(program.model.graph)
-                onnxscript.optimizer.optimize(program.model, num_iterations=1)  # a second iteration finds nothing
+                # A second iteration finds nothing. Folding what is larger than its factors would bake positions in.
+                onnxscript.optimizer.optimize(program.model, num_iterations=1, output_size_limit=FOLDED_VALUES)
     except (torch.onnx.OnnxExporterError, RuntimeError) as error:
         reason = str(error).strip().split("\n")[0]
         raise ExportError(f"stage {spec.name!r}: torch cannot trace it: {reason}") from error
@@ -110,7 +112,13 @@ def trace(stage: ExportStage) -> Graphs:
 
 
 def _gelu(x: FLOAT, approximate: str = "none") -> FLOAT:
-    """x (1 + erf(x / sqrt 2)) / 2 in the order of factors that ONNX Runtime fuses; it does not fuse torch's order."""
+    """x (1 + erf(x / sqrt 2)) / 2 in the order of factors that ONNX Runtime fuses; it does not fuse torch's order.
+
+    Its approximation by tanh likewise, without a power.
+    """
+    if approximate == "tanh":
+        inner = op.Mul(op.Mul(x, math.sqrt(2 / math.pi)), op.Add(op.Mul(op.Mul(x, 0.044715), x), 1.0))
+        return op.Mul(op.Mul(x, 0.5), op.Add(op.Tanh(inner), 1.0))
     return op.Mul(op.Mul(x, op.Add(op.Erf(op.Div(x, math.sqrt(2.0))), 1.0)), 0.5)
 
 

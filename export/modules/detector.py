@@ -93,7 +93,7 @@ class Detector(nn.Module):
         """model: transformers' Sam3Model. neck: its pyramid. grid: edge of the coarse map."""
         super().__init__()
         decoder = model.detr_decoder
-        self.register_buffer("positions", sine(neck.position_encoding, int(decoder.hidden_size), grid))
+        self.register_buffer("positions", sine(neck.position_encoding, int(decoder.hidden_size), (grid, grid)))
         self.fusion = nn.ModuleList(FusionLayer(each) for each in model.detr_encoder.layers)
         self.layers = nn.ModuleList(QueryLayer(each) for each in decoder.layers)
         self.decoder, self.scoring = decoder, model.dot_product_scoring

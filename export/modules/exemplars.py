@@ -101,7 +101,7 @@ class ExemplarEncoder(nn.Module):
         """encoder: transformers' Sam3GeometryEncoder. neck: the detector's pyramid. grid: edge of its coarse map."""
         super().__init__()
         self.encoder = encoder
-        self.register_buffer("positions", sine(neck.position_encoding, int(encoder.hidden_size), grid))
+        self.register_buffer("positions", sine(neck.position_encoding, int(encoder.hidden_size), (grid, grid)))
         self.pooling, self.sines = RegionPooling(grid, int(encoder.roi_size)), SineOfNumbers(encoder.position_encoding)
         self.pooled = linear(encoder.boxes_pool_project.weight.flatten(1), encoder.boxes_pool_project.bias)
         self.layers = nn.ModuleList(ExemplarLayer(each) for each in encoder.layers)

@@ -36,8 +36,8 @@ class HieraBlock(nn.Module):
     stages are never put together in between. Where windows need padding, the stream is the whole map.
     """
 
-    def __init__(self, block: Any, side: int, incoming: int) -> None:
-        """block: transformers' Sam2MultiScaleBlock. side: edge of its input map.
+    def __init__(self, block: Any, hw: tuple[int, int], incoming: int) -> None:
+        """block: transformers' Sam2MultiScaleBlock. hw: height and width of its input map.
         incoming: window of the stream that it receives; 0 is the whole map."""
         super().__init__()
         self.norm1, self.norm2, self.perceptron = block.layer_norm1, block.layer_norm2, block.mlp
@@ -48,17 +48,17 @@ class HieraBlock(nn.Module):
         self.heads, self.scale = int(block.attn.num_attention_heads), float(block.attn.scale)
         self.widen = block.proj if block.dim != block.dim_out else None
         self.pool = int(block.query_stride[0]) if block.query_stride else 1
-        self.side, self.incoming = side, incoming
+        self.hw, self.incoming = hw, incoming
         self.window = int(block.window_size)
-        self.exact = self.window > 0 and side % self.window == 0
+        self.exact = self.window > 0 and not any(edge % self.window for edge in hw)
         self.stream = self.window if self.exact else 0
         self.outgoing = self.stream // self.pool
-        self.outgoing_side = side // self.pool
+        self.outgoing_hw = (hw[0] // self.pool, hw[1] // self.pool)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x: [windows, incoming, incoming, C], or the map [1, side, side, C]. Returns the same in the new width."""
+        """x: [windows, incoming, incoming, C], or the map [1, height, width, C]. Returns the same in the new width."""
         if self.incoming != self.stream:
-            x = untile(x, self.side, self.side) if self.incoming else x
+            x = untile(x, *self.hw) if self.incoming else x
             x = tile(x, self.stream) if self.stream else x
         normed = self.norm1(x)
         residual = x if self.widen is None else self._pooled(self.widen, normed)
@@ -73,7 +73,7 @@ class HieraBlock(nn.Module):
         mixed = attend(query.flatten(1, 2), key.flatten(1, 2), value.flatten(1, 2), self.heads, self.scale)
         mixed = mixed.reshape(query.shape)
         if padded:  # the padding goes before the projection, not after it: fewer rows
-            mixed = untile(mixed, self.outgoing_side, self.outgoing_side)
+            mixed = untile(mixed, *self.outgoing_hw)
         projected: Tensor = self.out(mixed)
         return projected
 
@@ -104,17 +104,17 @@ class HieraEncoder(nn.Module):
 
     offset: Tensor
 
-    def __init__(self, model: Any, side: int, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
-        """model: transformers' Sam2VideoModel. side: edge of the image, in pixels. mean, std: of values in 0..1."""
+    def __init__(self, model: Any, hw: tuple[int, int], mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        """model: transformers' Sam2VideoModel. hw: of the image, in pixels. mean, std: of values in 0..1."""
         super().__init__()
         backbone, neck = model.vision_encoder.backbone, model.vision_encoder.neck
-        self._embed(backbone, side, torch.tensor(mean), torch.tensor(std))
+        map_hw = self._embed(backbone, hw, torch.tensor(mean), torch.tensor(std))
         self.blocks = nn.ModuleList()
-        map_side, window = self.map_side, self.window
+        window = self.window
         for source in backbone.blocks:
-            block = HieraBlock(source, map_side, window)
+            block = HieraBlock(source, map_hw, window)
             self.blocks.append(block)
-            window, map_side = block.outgoing, block.outgoing_side
+            window, map_hw = block.outgoing, block.outgoing_hw
         self.stage_ends = list(backbone.stage_ends)
         # The pyramid's convolutions are listed from the coarsest level to the finest.
         coarse, middle, fine1, fine0 = neck.convs
@@ -123,24 +123,26 @@ class HieraEncoder(nn.Module):
         self.to_middle, self.to_coarse = (linear(c.weight.flatten(1), c.bias) for c in (middle, coarse))
         self.top_down = 2 in neck.fpn_top_down_levels
 
-    def _embed(self, backbone: Any, side: int, mean: Tensor, std: Tensor) -> None:
+    def _embed(self, backbone: Any, hw: tuple[int, int], mean: Tensor, std: Tensor) -> tuple[int, int]:
+        """Make the patch embedding and what is added to it; returns the size of its map."""
         patch = backbone.patch_embed.projection
         channel = (1, -1, 1, 1)
         scaled = patch.weight.detach().double() / std.double().reshape(channel)
-        grey = mean.double().reshape(channel).expand(1, -1, side, side)
+        grey = mean.double().reshape(channel).expand(1, -1, *hw)
         with torch.no_grad():
             absent = F.conv2d(grey, scaled, None, patch.stride, patch.padding).permute(0, 2, 3, 1)
             position = backbone._get_pos_embed(absent.shape[1:3]).double()
         self.patch = nn.Conv2d(3, len(scaled), patch.kernel_size, patch.stride, patch.padding, bias=False)
         self.patch.weight = nn.Parameter(scaled.float(), requires_grad=False)
-        self.map_side = absent.shape[1]
+        map_hw = (absent.shape[1], absent.shape[2])
         first = int(backbone.blocks[0].window_size)
-        self.window = first if first and self.map_side % first == 0 else 0
+        self.window = first if first and not any(edge % first for edge in map_hw) else 0
         offset = (position + patch.bias.detach().double() - absent).float()
         self.register_buffer("offset", tile(offset, self.window) if self.window else offset)
+        return map_hw
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """image: uint8 [1, side, side, 3]. Returns feat_s0, feat_s1 and vision_feat, [1, channels, height, width]."""
+        """image: uint8 [1, height, width, 3]. Returns feat_s0, feat_s1, vision_feat, [1, channels, rows, columns]."""
         # The cast comes first: TensorRT takes bytes as an input, and does nothing else with them.
         pixels = image.to(torch.float32).permute(0, 3, 1, 2) * (1 / 255)
         x = self.patch(pixels).permute(0, 2, 3, 1)
@@ -160,5 +162,5 @@ class HieraEncoder(nn.Module):
     def _map(x: Tensor, block: Any, project: nn.Linear) -> Tensor:
         projected: Tensor = project(x)
         if block.outgoing:
-            projected = untile(projected, block.outgoing_side, block.outgoing_side)
+            projected = untile(projected, *block.outgoing_hw)
         return projected.permute(0, 3, 1, 2)

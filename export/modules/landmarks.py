@@ -80,8 +80,8 @@ class ShiftedLandmarkAttention(MemoryAttention):
 
     layer = ShiftedLayer
 
-    def __init__(self, model: Any, neck: Any, grid: int) -> None:
-        """model: EfficientTamModel. neck: what has its position encoding. grid: edge of the map, in cells."""
+    def __init__(self, model: Any, neck: Any, grid: tuple[int, int]) -> None:
+        """model: EfficientTamModel. neck: what has its position encoding. grid: rows and columns."""
         super().__init__(model, neck, grid)
         self.choose = CellsOrLandmarks()
 

@@ -77,6 +77,44 @@ class Attention(nn.Module):
         return mixed
 
 
+class Table(nn.Module):
+    """A table [cells, C] that a graph holds."""
+
+    cells: Tensor
+
+    def __init__(self, cells: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("cells", cells)
+
+    def forward(self) -> Tensor:
+        return self.cells
+
+
+class AxialTable(nn.Module):
+    """A table over a map whose channels each depend on the row or on the column alone, held as one row and one column.
+
+    So a frame size costs a bundle kilobytes and not megabytes. Engines add the two when they open the graph; each has
+    zeros in the other's channels, so that the sum is exact.
+    """
+
+    rows: Tensor
+    columns: Tensor
+
+    def __init__(self, cells: Tensor, hw: tuple[int, int]) -> None:
+        """cells: [height * width, C], row by row. hw: of the map. Raises ValueError where it is no such table."""
+        super().__init__()
+        table = cells.reshape(*hw, -1)
+        by_row = (table == table[:, :1]).all(dim=1).all(dim=0)
+        self.register_buffer("rows", torch.where(by_row, table[:, :1], 0))
+        self.register_buffer("columns", torch.where(by_row, 0, table[:1]))
+        if not torch.equal(self(), cells):
+            raise ValueError(f"a table [{len(cells)}, {cells.shape[-1]}] that is not axial on a map of {hw}")
+
+    def forward(self) -> Tensor:
+        """Returns [height * width, C]."""
+        return (self.rows + self.columns).flatten(0, 1)
+
+
 class HalfSplitRotary(nn.Module):
     """Axial rotary position encoding with the two members of a pair half a head apart.
 
@@ -85,16 +123,15 @@ class HalfSplitRotary(nn.Module):
     of queries and keys are the same sums in another order.
     """
 
-    cos: Tensor
-    sin: Tensor
     first: Tensor
 
-    def __init__(self, cos: Tensor, sin: Tensor, heads: int) -> None:
-        """cos, sin: [positions, d], every value twice in a row, as the references have them."""
+    def __init__(self, cos: Tensor, sin: Tensor, heads: int, hw: tuple[int, int] | None = None) -> None:
+        """cos, sin: [positions, d], every value twice in a row, as the references have them.
+        hw: of the map, if positions are its cells and each channel depends on one axis."""
         super().__init__()
         self.heads = heads
-        self.register_buffer("cos", cos[:, 0::2].contiguous())
-        self.register_buffer("sin", sin[:, 0::2].contiguous())
+        halves = (cos[:, 0::2].contiguous(), sin[:, 0::2].contiguous())
+        self.cos, self.sin = (Table(half) if hw is None else AxialTable(half, hw) for half in halves)
         self.register_buffer("first", torch.zeros(1, dtype=torch.int64))
 
     def forward(self, x: Tensor, rows: Tensor | None = None) -> Tensor:
@@ -106,14 +143,15 @@ class HalfSplitRotary(nn.Module):
         if torch.onnx.is_in_onnx_export():
             rotated: Tensor = torch.onnx.ops.symbolic(
                 "com.microsoft::RotaryEmbedding",
-                [x, self.first if rows is None else rows, self.cos, self.sin],
+                [x, self.first if rows is None else rows, self.cos(), self.sin()],
                 {"num_heads": self.heads},
                 dtype=x.dtype,
                 shape=x.shape,
                 version=1,
             )
             return rotated
-        cos, sin = (t[:, None] if rows is None else t[rows][:, :, None] for t in (self.cos, self.sin))
+        tables = self.cos(), self.sin()
+        cos, sin = (t[:, None] if rows is None else t[rows][:, :, None] for t in tables)
         one, other = torch.unflatten(x, -1, (self.heads, -1)).chunk(2, dim=-1)
         return torch.cat([one * cos - other * sin, other * cos + one * sin], dim=-1).flatten(-2)
 

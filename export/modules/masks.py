@@ -19,11 +19,12 @@ class PromptEmbedding(nn.Module):
     """
 
     label_table: Tensor
+    size: Tensor
 
-    def __init__(self, encoder: Any, side: int) -> None:
-        """encoder: transformers' prompt encoder. side: edge of the image, in pixels."""
+    def __init__(self, encoder: Any, hw: tuple[int, int]) -> None:
+        """encoder: transformers' prompt encoder. hw: of the image, in pixels."""
         super().__init__()
-        self.side = side
+        self.register_buffer("size", torch.tensor(hw[::-1], dtype=torch.float32))
         self.encoder = encoder
         kinds = encoder.point_embed
         weights = [kinds.weight] if isinstance(kinds, nn.Embedding) else [kind.weight for kind in kinds]
@@ -55,7 +56,7 @@ class PromptEmbedding(nn.Module):
 
         coords: [objects, points, 2] in model pixels; labels: [objects, points]. Returns [objects, points, C].
         """
-        unit = 2 * ((coords + 0.5) / self.side) - 1
+        unit = 2 * ((coords + 0.5) / self.size) - 1
         angle = 2 * math.pi * (unit @ self.encoder.shared_embedding.positional_embedding)
         place = torch.cat([angle.sin(), angle.cos()], dim=-1) * (labels >= 0).to(coords.dtype)[:, :, None]
         return place + nn.functional.embedding(labels + 1, self.label_table)
@@ -66,10 +67,10 @@ class CandidateDecoder(nn.Module):
 
     image_positions: Tensor
 
-    def __init__(self, model: Any, side: int, grid: int) -> None:
-        """model: of transformers, with SAM 2's decoder. side, grid: edge of the image, in pixels and in cells."""
+    def __init__(self, model: Any, hw: tuple[int, int], grid: tuple[int, int]) -> None:
+        """model: of transformers, with SAM 2's decoder. hw, grid: of the image, in pixels and in cells."""
         super().__init__()
-        self.prompts, self.decoder = PromptEmbedding(model.prompt_encoder, side), model.mask_decoder
+        self.prompts, self.decoder = PromptEmbedding(model.prompt_encoder, hw), model.mask_decoder
         self.transformer = TwoWayTransformer(model.mask_decoder.transformer)
         self.upscale = Upscaling(model.mask_decoder, grid)
         self.no_memory = nn.Parameter(model.no_memory_embedding.detach().reshape(1, 1, -1), requires_grad=False)
@@ -114,9 +115,9 @@ class MaskDecoder(CandidateDecoder):
     objects that were just clicked and objects that are tracked, in one batch.
     """
 
-    def __init__(self, model: Any, side: int, grid: int) -> None:
-        """model: transformers' Sam2VideoModel. side, grid: edge of the image, in pixels and in cells."""
-        super().__init__(model, side, grid)
+    def __init__(self, model: Any, hw: tuple[int, int], grid: tuple[int, int]) -> None:
+        """model: transformers' Sam2VideoModel. hw, grid: of the image, in pixels and in cells."""
+        super().__init__(model, hw, grid)
         self.pointer_projection, self.no_pointer = model.object_pointer_proj, model.no_object_pointer
         self.gives_candidate_pointers = False
         config = model.config.mask_decoder_config
@@ -200,52 +201,55 @@ class Upscaling(nn.Module):
     are set out: four channels to move and not 64 and 32.
     """
 
-    def __init__(self, decoder: Any, grid: int) -> None:
-        """decoder: transformers' mask decoder, of SAM or of SAM 2. grid: edge of the feature map."""
+    def __init__(self, decoder: Any, grid: tuple[int, int]) -> None:
+        """decoder: transformers' mask decoder, of SAM or of SAM 2. grid: rows and columns of the feature map."""
         super().__init__()
         self.grid = grid
         self.widen1, self.widen2 = doubled(decoder.upscale_conv1), doubled(decoder.upscale_conv2)
         self.norm, self.activation = decoder.upscale_layer_norm, decoder.activation
 
     def forward(self, cells: Tensor, feat_s0: Tensor | None, feat_s1: Tensor | None, filters: Tensor) -> Tensor:
-        """cells: [objects, g * g, C]; feat_s0, feat_s1 as SAM 2 declares them, None in SAM.
+        """cells: [objects, rows * columns, C]; feat_s0, feat_s1 as SAM 2 declares them, None in SAM.
 
-        filters: [objects, 4, C / 8]. Returns the masks [objects, 4, 4g, 4g].
+        filters: [objects, 4, C / 8]. Returns the masks [objects, 4, 4 rows, 4 columns].
         """
+        rows, columns = self.grid
         up = torch.unflatten(self.widen1(cells), 2, (4, -1))
         up = up if feat_s1 is None else up + self._nested(feat_s1, 1)
         up = self.widen2(self.activation(_normalised(up, self.norm)))
         up = up if feat_s0 is None else torch.unflatten(up, 3, (4, -1)) + self._nested(feat_s0, 2)
-        up = self.activation(up).reshape(up.shape[0], 16 * self.grid**2, -1)  # squares in squares, channels last
+        up = self.activation(up).reshape(up.shape[0], 16 * rows * columns, -1)  # squares in squares, channels last
         masks = torch.matmul(filters, up.transpose(1, 2))
-        square = torch.unflatten(masks, 2, (self.grid, self.grid, 2, 2, 2, 2))
-        return square.permute(0, 1, 2, 4, 6, 3, 5, 7).reshape(*masks.shape[:2], 4 * self.grid, 4 * self.grid)
+        square = torch.unflatten(masks, 2, (rows, columns, 2, 2, 2, 2))
+        return square.permute(0, 1, 2, 4, 6, 3, 5, 7).reshape(*masks.shape[:2], 4 * rows, 4 * columns)
 
     def _nested(self, feature_map: Tensor, levels: int) -> Tensor:
-        """A map [1, C, g 2^levels, g 2^levels] as [1, g * g, 4, (4,) C]: cells, then the squares within each."""
-        channels = feature_map.shape[1]
-        rows = feature_map.flatten(2).transpose(1, 2)
-        split = rows.reshape(self.grid, *[2] * levels, self.grid, *[2] * levels, channels)
+        """A map [1, C, rows 2^levels, columns 2^levels] as [1, cells, 4, (4,) C]: the squares within each cell."""
+        channels, (rows, columns) = feature_map.shape[1], self.grid
+        last = feature_map.flatten(2).transpose(1, 2)
+        split = last.reshape(rows, *[2] * levels, columns, *[2] * levels, channels)
         if levels == 1:
-            return split.permute(0, 2, 1, 3, 4).reshape(1, self.grid**2, 4, channels)
-        return split.permute(0, 3, 1, 4, 2, 5, 6).reshape(1, self.grid**2, 4, 4, channels)
+            return split.permute(0, 2, 1, 3, 4).reshape(1, rows * columns, 4, channels)
+        return split.permute(0, 3, 1, 4, 2, 5, 6).reshape(1, rows * columns, 4, 4, channels)
 
 
 class MaskPromptEncoder(nn.Module):
     """A mask given as a prompt, as what the decoder takes and as the mask that is returned (sam2_base.py 411-460)."""
 
-    shrink: Tensor
+    shrink_rows: Tensor
+    shrink_columns: Tensor
 
-    def __init__(self, model: Any, side: int) -> None:
-        """model: transformers' Sam2VideoModel. side: edge of the mask, in pixels."""
+    def __init__(self, model: Any, hw: tuple[int, int]) -> None:
+        """model: transformers' Sam2VideoModel. hw: of the mask, in pixels."""
         super().__init__()
         self.downsample = model.mask_downsample
-        self.register_buffer("shrink", downsampling_matrix(side, 4))
+        self.register_buffer("shrink_rows", downsampling_matrix(hw[0], 4))
+        self.register_buffer("shrink_columns", downsampling_matrix(hw[1], 4))
 
     def forward(self, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """mask: uint8 [objects, side, side] of 0 and 1. Returns mask_prompt and low_res_mask [objects, 1, 4g, 4g]."""
+        """mask: uint8 [objects, H, W] of 0 and 1. Returns mask_prompt and low_res_mask [objects, 1, H / 4, W / 4]."""
         hard = mask.to(torch.float32)[:, None]
-        small = torch.matmul(torch.matmul(self.shrink, hard), self.shrink.T)
+        small = torch.matmul(torch.matmul(self.shrink_rows, hard), self.shrink_columns.T)
         return self.downsample(hard), small * 20.0 - 10.0
 
 

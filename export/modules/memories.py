@@ -5,6 +5,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from masklet.export.modules.layers import (
+    AxialTable,
     HalfSplitRotary,
     attend,
     followed,
@@ -86,35 +87,33 @@ class MemoryAttention(nn.Module):
     The first layer's self-attention sees the frame alone and is computed once for all objects.
     """
 
-    positions: Tensor
-    memory_positions: Tensor
     temporal: Tensor
     periods: Tensor
 
     layer: type[MemoryAttentionLayer] = MemoryAttentionLayer
 
-    def __init__(self, model: Any, neck: Any, grid: int) -> None:
-        """model: transformers' Sam2VideoModel. neck: its feature pyramid. grid: edge of the feature map, in cells."""
+    def __init__(self, model: Any, neck: Any, grid: tuple[int, int]) -> None:
+        """model: transformers' Sam2VideoModel. neck: its feature pyramid. grid: rows and columns of the feature map."""
         super().__init__()
         attention = model.memory_attention
         self.grid = grid
         self.memory_width = int(model.mem_dim)
-        self.register_buffer("positions", 0.1 * sine(neck.position_encoding, model.hidden_dim, grid))
-        self.register_buffer("memory_positions", self.positions_in_memory(model, grid))
+        self.positions = AxialTable(0.1 * sine(neck.position_encoding, model.hidden_dim, grid)[0], grid)
+        self.memory_positions = self.positions_in_memory(model)
         self.register_buffer("temporal", model.memory_temporal_positional_encoding.detach().flatten(1).clone())
         self.time_projection = model.temporal_positional_encoding_projection_layer
         half = int(model.hidden_dim) // 2  # get_1d_sine_pe: temperature 10000
         self.register_buffer("periods", 10000 ** (2 * (torch.arange(half) // 2) / half))
         cos, sin = attention.rotary_emb(torch.zeros(1), attention.position_ids)
         heads = int(model.config.memory_attention_num_attention_heads)
-        self.rotary = HalfSplitRotary(cos.flatten(0, -2), sin.flatten(0, -2), heads)
+        self.rotary = HalfSplitRotary(cos.flatten(0, -2), sin.flatten(0, -2), heads, grid)
         memory_rotary = self.rotary_of_memory(model, heads)
         self.layers = nn.ModuleList(self.layer(one, self.rotary, memory_rotary) for one in attention.layers)
         self.norm = attention.layer_norm
 
-    def positions_in_memory(self, model: Any, grid: int) -> Tensor:
-        """Where the tokens of one memory lie, [1, positions, 64]: cell by cell in SAM 2."""
-        return sine(model.memory_encoder.position_encoding, int(model.mem_dim), grid)
+    def positions_in_memory(self, model: Any) -> nn.Module:
+        """A table [positions, 64] of where the tokens of one memory lie: cell by cell in SAM 2."""
+        return AxialTable(sine(model.memory_encoder.position_encoding, int(model.mem_dim), self.grid)[0], self.grid)
 
     def rotary_of_memory(self, model: Any, heads: int) -> HalfSplitRotary:
         """How the keys of one memory are rotated: as the frame's cells in SAM 2."""
@@ -129,9 +128,9 @@ class MemoryAttention(nn.Module):
         pointer_time: Tensor | None = None,
     ) -> Tensor:
         """Shapes as the stage declares them; pointer_time is None for SAM 2.0. Returns image_embed."""
-        x = vision_feat.flatten(2).transpose(1, 2) + self.positions
+        x = vision_feat.flatten(2).transpose(1, 2) + self.positions()
         when = F.embedding(memory_time, self.temporal)[:, :, None]
-        spatial = memory + (self.memory_positions + when)
+        spatial = memory + (self.memory_positions() + when)
         split = self._pointer_tokens(pointers)
         keys = split if pointer_time is None else self._pointer_tokens(pointers, pointer_time)
         values = self.attended_values(memory, split)
@@ -141,7 +140,7 @@ class MemoryAttention(nn.Module):
             x = layer.attend_itself(x)  # type: ignore[operator]
             x = layer.attend_memory(x, spatial, keys, values)  # type: ignore[operator]
         normed: Tensor = self.norm(x)
-        return torch.unflatten(normed.transpose(1, 2), 2, (self.grid, self.grid))
+        return torch.unflatten(normed.transpose(1, 2), 2, self.grid)
 
     def attended_values(self, memory: Tensor, pointers: Tensor) -> Tensor:
         """What is attended to of memories [objects, memories, positions, 64] and pointers [objects, tokens, 64]."""
@@ -195,11 +194,11 @@ def mask_downsampler(given: Any) -> nn.Sequential:
 class MemoryEncoder(nn.Module):
     """A frame's features and an object's mask to the memory that is kept (sam2_base.py 682-732)."""
 
-    def __init__(self, model: Any, side: int) -> None:
-        """model: transformers' Sam2VideoModel. side: edge that masks are enlarged to, in pixels."""
+    def __init__(self, model: Any, hw: tuple[int, int]) -> None:
+        """model: transformers' Sam2VideoModel. hw: height and width that masks are enlarged to, in pixels."""
         super().__init__()
         encoder = model.memory_encoder
-        self.side = side
+        self.hw = hw
         self.downsample, self.project = mask_downsampler(encoder.mask_downsampler), encoder.feature_projection
         self.fuse, self.out = encoder.memory_fuser, encoder.projection
         self.scale = float(model.config.sigmoid_scale_for_mem_enc)
@@ -220,7 +219,7 @@ class MemoryEncoder(nn.Module):
         self, vision_feat: Tensor, low_res_mask: Tensor, binarize: Tensor, object_score: Tensor | None = None
     ) -> Tensor:
         """The memory as one token a cell, [objects, g * g, 64], before any rounding."""
-        logits = F.interpolate(low_res_mask, size=(self.side, self.side), mode="bilinear", align_corners=False)
+        logits = F.interpolate(low_res_mask, size=self.hw, mode="bilinear", align_corners=False)
         hard = (binarize > 0)[:, None, None, None]
         mask = torch.where(hard, (logits > 0).to(logits.dtype), torch.sigmoid(logits)) * self.scale + self.bias
         # In this order: the other way round OpenVINO 2026.4 adds the one map of the frame into itself for every object.
@@ -231,9 +230,9 @@ class MemoryEncoder(nn.Module):
         return memory
 
 
-def sine(encoding: Any, width: int, grid: int) -> Tensor:
-    """What a sine position encoding of the model adds to a map, as [1, grid * grid, width]."""
+def sine(encoding: Any, width: int, grid: tuple[int, int]) -> Tensor:
+    """What a sine position encoding of the model adds to a map of rows x columns, as [1, rows * columns, width]."""
     with torch.no_grad():
-        table = encoding(torch.Size((1, width, grid, grid)), torch.device("cpu"), torch.float32)
+        table = encoding(torch.Size((1, width, *grid)), torch.device("cpu"), torch.float32)
     places: Tensor = table.flatten(2).transpose(1, 2).contiguous().clone()
     return places

@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from masklet.export.modules.layers import HalfSplitRotary, attend
+from masklet.export.modules.layers import HalfSplitRotary, Table, attend
 from masklet.export.modules.memories import MemoryAttention, MemoryAttentionLayer
 from masklet.runtime.pixels.quadtree import Quadtree
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class TokenAttentionLayer(MemoryAttentionLayer):
@@ -45,15 +45,15 @@ class TokenMemoryAttention(MemoryAttention):
     layer = TokenAttentionLayer
     weights: Tensor
 
-    def positions_in_memory(self, model: Any, grid: int) -> Tensor:
+    def positions_in_memory(self, model: Any) -> nn.Module:
         """Where each token lies, [blocks + 1, 64]; the weight of each is kept beside it."""
-        tree = Quadtree(grid, grid)
+        tree = Quadtree(*self.grid)
         self.register_buffer("weights", with_padding(torch.from_numpy(tree.cells).float()[:, None]))
-        return with_padding(block_means(super().positions_in_memory(model, grid)[0], tree))
+        return Table(with_padding(block_means(super().positions_in_memory(model)(), tree)))
 
     def rotary_of_memory(self, model: Any, heads: int) -> HalfSplitRotary:
         """The mean rotation of each block's cells: the mean of their keys, where these hold the same."""
-        attention, tree = model.memory_attention, Quadtree(self.grid, self.grid)
+        attention, tree = model.memory_attention, Quadtree(*self.grid)
         cos, sin = (t.flatten(0, -2) for t in attention.rotary_emb(torch.zeros(1), attention.position_ids))
         return HalfSplitRotary(with_padding(block_means(cos, tree)), with_padding(block_means(sin, tree)), heads)
 
@@ -67,9 +67,9 @@ class TokenMemoryAttention(MemoryAttention):
         pointer_time: Tensor | None = None,
     ) -> Tensor:
         """Shapes as the stage declares them; pointer_time is None for SAM 2.0. Returns image_embed."""
-        x = vision_feat.flatten(2).transpose(1, 2) + self.positions
+        x = vision_feat.flatten(2).transpose(1, 2) + self.positions()
         when = F.embedding(memory_time, self.temporal)[:, :, None]
-        tokens = memory + (F.embedding(memory_place, self.memory_positions) + when)
+        tokens = memory + (F.embedding(memory_place, self.memory_positions()) + when)
         split = self._pointer_tokens(pointers)
         keys = split if pointer_time is None else self._pointer_tokens(pointers, pointer_time)
         weight = F.embedding(memory_place, self.weights)
@@ -80,7 +80,7 @@ class TokenMemoryAttention(MemoryAttention):
             x = layer.attend_itself(x)  # type: ignore[operator]
             x = layer.attend_tokens(x, tokens, memory_place, keys, values)  # type: ignore[operator]
         normed: Tensor = self.norm(x)
-        return torch.unflatten(normed.transpose(1, 2), 2, (self.grid, self.grid))
+        return torch.unflatten(normed.transpose(1, 2), 2, self.grid)
 
 
 def weighted_mean(query: Tensor, keys: Tensor, values: Tensor, heads: int, scale: float) -> Tensor:

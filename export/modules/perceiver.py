@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 import torch
-from masklet.export.modules.layers import HalfSplitRotary, attend
+from masklet.export.modules.layers import HalfSplitRotary, Table, attend
 from masklet.export.modules.memories import MemoryAttention, MemoryEncoder, sine
 from torch import Tensor, nn
 
@@ -15,13 +15,11 @@ from torch import Tensor, nn
 class LatentMemoryAttention(MemoryAttention):
     """SAM 2's memory attention over latents."""
 
-    def positions_in_memory(self, model: Any, grid: int) -> Tensor:
+    def positions_in_memory(self, model: Any) -> nn.Module:
         """Nothing for the latents without a place, the sine encoding of their small grid for the others."""
         perceiver = model.spatial_perceiver
-        placeless = torch.zeros(1, int(perceiver.num_latents_1d), int(model.mem_dim))
-        return torch.cat(
-            [placeless, sine(perceiver.positional_encoding, int(model.mem_dim), latent_grid(perceiver))], dim=1
-        )
+        placeless, edge = torch.zeros(int(perceiver.num_latents_1d), int(model.mem_dim)), latent_grid(perceiver)
+        return Table(torch.cat([placeless, sine(perceiver.positional_encoding, int(model.mem_dim), (edge, edge))[0]]))
 
     def rotary_of_memory(self, model: Any, heads: int) -> HalfSplitRotary:
         """Latents without a place are turned by nothing (cos 1, sin 0), the others by their place on the grid."""
@@ -102,8 +100,8 @@ class LatentMemoryEncoder(MemoryEncoder):
 
     def __init__(self, model: Any, side: int) -> None:
         """model: transformers' EdgeTamVideoModel. side: edge of the image, in pixels."""
-        super().__init__(model, side)
-        places = sine(model.memory_encoder.position_encoding, int(model.mem_dim), side // 16)
+        super().__init__(model, (side, side))
+        places = sine(model.memory_encoder.position_encoding, int(model.mem_dim), (side // 16, side // 16))
         self.perceiver = Perceiver(model.spatial_perceiver, places)
 
     def forward(

@@ -18,13 +18,13 @@ class SamMaskDecoder(nn.Module):
     learned: Tensor
 
     def __init__(self, model: Any, side: int) -> None:
-        """model: transformers' SamModel or SamHQModel. side: edge of the image, in pixels."""
+        """model: transformers' SamModel or SamHQModel. side: edge of the square that points are in, in pixels."""
         super().__init__()
         decoder = model.mask_decoder
-        self.prompts, self.decoder = PromptEmbedding(model.prompt_encoder, side), decoder
+        self.prompts, self.decoder = PromptEmbedding(model.prompt_encoder, (side, side)), decoder
         self.transformer = TwoWayTransformer(decoder.transformer)
         self.grid = int(model.config.prompt_encoder_config.image_embedding_size)
-        self.upscale = Upscaling(decoder, self.grid)
+        self.upscale = Upscaling(decoder, (self.grid, self.grid))
         self.hq = hasattr(decoder, "hq_token")
         tokens = [decoder.iou_token.weight, decoder.mask_tokens.weight]
         with torch.no_grad():

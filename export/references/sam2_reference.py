@@ -82,7 +82,7 @@ def mask_decoder(model: Any) -> Reference:
         if feeds["memoryless"][index]:
             image = image + model.no_memory_embedding.reshape(1, -1, 1, 1)
         # The reference appends the padding point by itself.
-        points, labels = given["point_coords"][:, None, :-1], given["point_labels"][:, None, :-1]
+        points, labels = on_square(model, given["point_coords"][:, None, :-1]), given["point_labels"][:, None, :-1]
         mask = given["mask_prompt"] if feeds["has_mask"][index] else None
         fine = [torch.from_numpy(feeds[name]) for name in ("feat_s0", "feat_s1") if name in feeds]
         many = bool(feeds["multimask"][index])
@@ -133,6 +133,17 @@ def image_mask_decoder(model: Any) -> Reference:
         return {"candidate_masks": torch.cat(masks).numpy(), "candidate_ious": torch.cat(ious).numpy()}
 
     return run
+
+
+def on_square(model: Any, points: torch.Tensor) -> torch.Tensor:
+    """Points of a frame as on the square of its width, which transformers' prompt encoder divides by.
+
+    points: [..., 2], x and y in pixels of the frame.
+    """
+    rows, columns = model.prompt_encoder.image_embedding_size
+    if rows == columns:
+        return points
+    return torch.stack([points[..., 0], (points[..., 1] + 0.5) * (columns / rows) - 0.5], dim=-1)
 
 
 def candidates(model: Any, image: Any, fine: Any, sparse: Any, dense: Any) -> tuple[torch.Tensor, ...]:

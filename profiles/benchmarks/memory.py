@@ -69,8 +69,8 @@ class Part:
 
 
 PARTS = {
-    "held-out": Part({"absence": 40, "distractors": 120, "cluttered": 40, "plain": 40, "crowd": 10, "rich": 40}),
-    "int8": Part({"absence": 20, "distractors": 20}, int8=True),
+    "held-out": Part({"absence": 40, "distractors": 80, "cluttered": 40, "plain": 40, "crowd": 10, "rich": 40}),
+    "int8": Part({"absence": 12, "distractors": 12}, int8=True),
     "128": Part({"absence": 20, "distractors": 20}, size=128),
     "moving": Part({"moving": 20}, ("sam2", "samurai", "samurai:camera_motion")),
     "long": Part({"long": 4}),

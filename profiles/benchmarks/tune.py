@@ -2,13 +2,16 @@
 
     python profiles/benchmarks/tune.py attention [--bundle BUNDLE] [--rounds N] [--threads N]
     python profiles/benchmarks/tune.py memory [--clips 20] [--size 256]
+    python profiles/benchmarks/tune.py aspect [--clips 20]
 
 attention: memory attention of a random hiera-tiny at 1024 px, with an object of 8 % of the picture: whole memories
 against foveated and pooled ones, taking turns, medians. memory: J&F of the checkpoint that ships on held-out scenes,
-with as many tokens. --write keeps the tables in tune.md beside this file, a part for each command.
+with as many tokens. aspect: J&F on held-out scenes cut to 256 x 160, as frames of that size, stretched to squares, and
+with bars above and below. --write keeps the tables in tune.md beside this file, a part for each command.
 """
 
 import argparse
+import dataclasses
 import datetime
 import importlib.metadata
 import re
@@ -38,9 +41,11 @@ from masklet.runtime.tracking.video_tracker import TrackerOptions, VideoTracker 
 
 CHECKPOINT = HERE.parents[1] / "demos" / "nano" / "checkpoint"
 PAGE = HERE / "tune.md"
-PARTS = ("attention", "memory")
+PARTS = ("attention", "memory", "aspect")
+WIDE = (160, 256)  # height and width of pictures that are no squares
 POINTERS = 16
 OBJECT = 0.08  # share of the picture
+CLICKABLE = 60  # pixels of an object on the first frame
 DETAILS = ("foveated:640", "foveated:480", "foveated:320", "pooled:2", "whole")
 NANO = ("exact", "foveated:88", "foveated:64", "foveated:48", "pooled:2", "pooled:4")
 
@@ -177,6 +182,59 @@ def memory(given: argparse.Namespace) -> str:
     return "\n".join(lines)
 
 
+def aspect(given: argparse.Namespace) -> str:
+    """J&F on wide pictures by how they become the model's input."""
+    from scenes import held_out
+    from scoring import figures
+
+    cv2.setNumThreads(1)
+    sizes = {"256x160": (WIDE, 0), "256 stretched": (256, 0), "192 stretched": (192, 0), "256 with bars": (256, 48)}
+    rows: dict[str, list[float]] = {name: [] for name in sizes}
+    with tempfile.TemporaryDirectory() as folder:
+        from masklet.export.family import Form
+        from masklet.export.pipeline import export_bundle
+
+        root = given.bundle or Path(folder) / "bundle"
+        if given.bundle is None:
+            export_bundle(str(CHECKPOINT), root, [Form(WIDE), Form(256), Form(192)])
+        for kind in ("cluttered", "rich"):
+            clips = [wide for clip in held_out(kind, given.clips, 256) if (wide := cut_wide(clip)) is not None]
+            for name, (_, bar) in sizes.items():
+                bundle = Bundle.load(root, variant=name.partition(" ")[0], check_hashes=False)
+                with Sessions.open(bundle, OnnxRuntime(1)) as sessions:
+                    tracked = list(tracks(sessions, [barred(clip, bar) for clip in clips], TrackerOptions()))
+                rows[name].append(100 * figures(tracked, 1.0).JF)
+                print(kind, len(clips), name, f"{rows[name][-1]:.2f}", flush=True)
+    lines = [
+        f"nano, {given.clips} held-out clips of each kind cut to 256 x 160 pixels (those in which both objects can "
+        "still be clicked), two objects, one click each.",
+        "",
+        "| model's input | cells | cluttered J&F | rich J&F |",
+        "| --- | ---: | ---: | ---: |",
+    ]
+    for name, jf in rows.items():
+        width, _, height = name.partition(" ")[0].partition("x")
+        cells = int(width) * int(height or width) // 256
+        lines.append(f"| {name} | {cells} | {' | '.join(f'{each:.2f}' for each in jf)} |")
+    return "\n".join(lines)
+
+
+def cut_wide(clip: Any) -> Any:
+    """The middle of a square clip, WIDE; None where an object can no longer be clicked."""
+    top = (clip.frames.shape[1] - WIDE[0]) // 2
+    rows = slice(top, top + WIDE[0])
+    labels = clip.labels[:, rows]
+    shown = min((labels[0] == i).sum() for i in clip.ids) >= CLICKABLE
+    return dataclasses.replace(clip, frames=clip.frames[:, rows], labels=labels) if shown else None
+
+
+def barred(clip: Any, bar: int) -> Any:
+    """A clip with black bars of so many rows above and below."""
+    rows = ((0, 0), (bar, bar), (0, 0))
+    frames, labels = np.pad(clip.frames, (*rows, (0, 0))), np.pad(clip.labels, rows)
+    return dataclasses.replace(clip, frames=frames, labels=labels)
+
+
 def keep(part: str, text: str, command: str) -> None:
     """Put a part into the page, in place of the part of that name."""
     head = f"## {part}\n{datetime.date.today().isoformat()}, {cpu_name()}, onnxruntime "
@@ -197,11 +255,12 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
-    text = {"attention": attention, "memory": memory}[given.part](given)
+    text = {"attention": attention, "memory": memory, "aspect": aspect}[given.part](given)
     print(text)
     if given.write:
         options = {"attention": f"--rounds {given.rounds} --threads {given.threads}"}
         options["memory"] = f"--clips {given.clips} --size {given.size}"
+        options["aspect"] = f"--clips {given.clips}"
         keep(given.part, text, f"python profiles/benchmarks/tune.py {given.part} {options[given.part]} --write")
 
 

@@ -131,6 +131,8 @@ class Preprocess(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     side:   width of the model's input in pixels, and its height too unless `height` is given.
     resize: "stretch" fills the input. "longest_side" keeps the aspect ratio, with the frame at the top left of a
             square; the encoder then also takes `content_hw`, int64 [2], the height and width that the frame covers.
+    prompt_side: edge of the square in whose pixels points are given and masks are cut out, if it is another one than
+            the image's: EfficientViT-SAM sees images at 512 px and is prompted at 1024 px. Of "longest_side" alone.
     """
 
     side: int
@@ -138,15 +140,23 @@ class Preprocess(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     std: tuple[float, float, float]
     resize: Literal["stretch", "longest_side"] = "stretch"
     height: int | None = None
+    prompt_side: int | None = None
 
     def __post_init__(self) -> None:
         if self.resize == "longest_side" and self.height not in (None, self.side):
             raise SpecError(f"preprocess {self}: only a square input keeps the frame's aspect ratio")
+        if self.resize == "stretch" and self.prompt_side is not None:
+            raise SpecError(f'preprocess {self}: only with "longest_side" do prompts have a square of their own')
 
     @property
     def hw(self) -> tuple[int, int]:
         """Height and width of the model's input, in pixels."""
         return (self.side if self.height is None else self.height), self.side
+
+    @property
+    def prompted(self) -> tuple[int, int]:
+        """Height and width of the input that prompts and masks are of, in pixels."""
+        return self.hw if self.prompt_side is None else (self.prompt_side, self.prompt_side)
 
 
 class MemorySpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -240,8 +240,7 @@ class Follower:
 
     def _enlarged(self, logits: F32) -> U8:
         """Masks of logits [N, h, w] at the size that the mask prompt encoder takes."""
-        side = self._masklets.mask_side
-        return masks_to_source(logits, (side, side)).view(np.uint8)
+        return masks_to_source(logits, self._masklets.mask_hw).view(np.uint8)
 
 
 def _in_rows(places: Sequence[int], parts: Sequence[Tensor]) -> Tensor:

@@ -266,7 +266,7 @@ class ConceptTracker:
 
     def _decoded(self, object_id: int, prompt: Prompt) -> Decoded:
         if isinstance(prompt, Mask):
-            mask = resize_mask(prompt.mask, self._masklets.mask_side)
+            mask = resize_mask(prompt.mask, self._masklets.mask_hw)
             return self._masklets.from_masks([object_id], mask[None], pinned=True)
         logits = self._follower.logits(object_id)
         earlier = None if logits is None else logits[None]

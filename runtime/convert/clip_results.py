@@ -52,7 +52,7 @@ class ClipResults:
     """
 
     def __init__(self, path: Path, names: Mapping[int, str], images: str) -> None:
-        self.path, self._lines, self._names, self._images = path, MaskLines(path), names, images
+        self.path, self._lines, self.names, self._images = path, MaskLines(path), names, images
         sizes = {record.segmentation.size for line in self._lines for record in line.objects}
         if len(sizes) != 1:
             raise MasksError(f"{path}: holds {'no mask' if not sizes else 'masks of several sizes'}")
@@ -74,5 +74,5 @@ class ClipResults:
     def __iter__(self) -> Iterator[ClipFrame]:
         for line in self._lines:
             seen = [one for one in line.objects if one.bbox[2] > 0]
-            objects = [ClipObject(one, self._names.get(one.id) or one.phrase or UNNAMED) for one in seen]
+            objects = [ClipObject(one, self.names.get(one.id) or one.phrase or UNNAMED) for one in seen]
             yield ClipFrame(line.frame, self.image_of(line.frame), objects)

@@ -27,10 +27,11 @@ class LabelledMask:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelledFrame:
-    """A frame and its objects."""
+    """A frame and its objects. time_s: where the format knows it."""
 
     index: int
     objects: list[LabelledMask]
+    time_s: float = 0.0
 
 
 LabelledFrames = Iterator[LabelledFrame]

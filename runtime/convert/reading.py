@@ -60,5 +60,5 @@ def _line(frame: LabelledFrame) -> bytes:
         labels = [None if one.label == UNNAMED else one.label for one in frame.objects]
         findings = tuple(Finding(label, None) for label in labels) if any(labels) else ()
         index, ids_of = frame.index, np.array(ids, np.int64)
-        records = object_records(FrameResult(index, 0.0, ids_of, masks, boxes_xyxy(masks), scores, findings))
-    return msgspec.json.encode({"frame": frame.index, "time_s": 0.0, "objects": records}) + b"\n"
+        records = object_records(FrameResult(index, frame.time_s, ids_of, masks, boxes_xyxy(masks), scores, findings))
+    return msgspec.json.encode({"frame": frame.index, "time_s": frame.time_s, "objects": records}) + b"\n"

@@ -10,7 +10,11 @@ from masklet.runtime.pixels.geometry import BoolArray
 
 
 class MaskRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """An object of a frame. bbox: left, top, width, height in pixels."""
+    """An object of a frame.
+
+    bbox:  left, top, width, height in pixels.
+    stale: number of frames since it was segmented.
+    """
 
     id: int
     score: float = 1.0
@@ -18,6 +22,7 @@ class MaskRecord(msgspec.Struct, frozen=True, kw_only=True):
     segmentation: CocoRle
     phrase: str | None = None
     presence: float | None = None
+    stale: int = 0
 
 
 class MaskLine(msgspec.Struct, frozen=True):

@@ -1,8 +1,8 @@
 """Maps prompts and frames from source pixels to model pixels, and masks back.
 
-Source pixels are those of the frames that a source delivers; model pixels are those of the model's square input with
-edge `side`. SAM 2 stretches a frame to the square, so the two axes have different scales; SAM (2023) fits the longest
-side and leaves the rest of the square empty (`content_hw` gives the covered part).
+Source pixels are those of the frames that a source delivers; model pixels are those of the model's input, a square with
+edge `side`, or of height and width `side`. SAM 2 stretches a frame to it, so the two axes have different scales; SAM
+(2023) fits the longest side and leaves the rest of the square empty (`content_hw` gives the covered part).
 Coordinates are continuous: x right, y down, pixel (0, 0) spans 0..1.
 """
 
@@ -13,7 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from masklet.runtime.pixels.resizer import Fit as Fit
 from masklet.runtime.pixels.resizer import Resizer as Resizer
+from masklet.runtime.pixels.resizer import Side as Side
 from masklet.runtime.pixels.resizer import content_hw as content_hw
+from masklet.runtime.pixels.resizer import input_hw as input_hw
 
 F32 = npt.NDArray[np.float32]
 U8 = npt.NDArray[np.uint8]
@@ -23,12 +25,12 @@ HOLE_SCORE = 0.1  # score of a filled hole (sam2 misc.py, fill_holes_in_mask_sco
 OVERLAP_SCORE = -10.0  # maximum score of an object at pixels where another one scores more (sam2_base.py 891)
 
 
-def to_model_points(points_xy: F32, source_hw: tuple[int, int], side: int, fit: Fit = "stretch") -> F32:
+def to_model_points(points_xy: F32, source_hw: tuple[int, int], side: Side, fit: Fit = "stretch") -> F32:
     """Map points from source pixels to model pixels (sam2_video_predictor.py, add_new_points_or_box).
 
     points_xy: [N, 2] float32, source pixels.
     source_hw: height and width of the frame in source pixels.
-    side:      edge of the model input in pixels.
+    side:      of the model input in pixels.
     Returns [N, 2] float32, model pixels. Divides before it multiplies, as the reference does.
     """
     height, width = source_hw
@@ -37,18 +39,19 @@ def to_model_points(points_xy: F32, source_hw: tuple[int, int], side: int, fit: 
     return scaled
 
 
-def resize_mask(mask: BoolArray, side: int, fit: Fit = "stretch") -> U8:
+def resize_mask(mask: BoolArray, side: Side, fit: Fit = "stretch") -> U8:
     """Resize a mask prompt to the model's input: antialiased bilinear, then >= 0.5 (sam2_video_predictor.py 323).
 
-    mask: [H, W] bool, source pixels. Returns [side, side] uint8, 0 or 1; a mask of that size is returned unchanged.
+    mask: [H, W] bool, source pixels. Returns [height, width] uint8 of the model's input, 0 or 1; a mask of that size is
+    returned unchanged.
     """
     from PIL import Image
 
-    if mask.shape == (side, side):
+    if mask.shape == input_hw(side):
         return mask.astype(np.uint8)
     rows, columns = content_hw((mask.shape[0], mask.shape[1]), side, fit)
     grey = Image.fromarray(mask.astype(np.float32)).resize((columns, rows), Image.Resampling.BILINEAR)
-    square = np.zeros((side, side), np.uint8)
+    square = np.zeros(input_hw(side), np.uint8)
     square[:rows, :columns] = np.asarray(grey) >= 0.5
     return square
 
@@ -106,10 +109,10 @@ def aligned_parts(
     return (low_y, low_x), (high_y, high_x)
 
 
-def logits_to_source(logits: F32, source_hw: tuple[int, int], side: int, fit: Fit = "stretch") -> F32:
+def logits_to_source(logits: F32, source_hw: tuple[int, int], side: Side, fit: Fit = "stretch") -> F32:
     """Mask logits in source pixels, bilinear with corners not aligned.
 
-    logits: [..., h, w] float32, of the whole square; `side` is a multiple of h and w. If the frame covers only a part
+    logits: [..., h, w] float32, of the whole input; `side` is a multiple of h and w. If the frame covers only a part
             of the square, logits are first enlarged to `side` and cropped (segment_anything, Sam.postprocess_masks).
     Returns [..., H, W] float32.
     """
@@ -117,7 +120,7 @@ def logits_to_source(logits: F32, source_hw: tuple[int, int], side: int, fit: Fi
     whole = np.empty((len(flat), *source_hw), np.float32)
     covered = content_hw(source_hw, side, fit)
     for low, high in zip(flat, whole, strict=True):
-        high[:] = _upsample(low if fit == "stretch" else _content(low, covered, side), source_hw)
+        high[:] = _upsample(low if fit == "stretch" else _content(low, covered, max(input_hw(side))), source_hw)
     return whole.reshape(*logits.shape[:-2], *source_hw)
 
 

@@ -16,30 +16,36 @@ MAX_SIZES = 4  # number of frame sizes whose plans are cached
 
 
 Fit = Literal["stretch", "longest_side"]
+Side = int | tuple[int, int]  # of the model's input: the edge of a square, or height and width, in pixels
 
 
-def content_hw(source_hw: tuple[int, int], side: int, fit: Fit) -> tuple[int, int]:
-    """Height and width, in model pixels, that a frame covers in the square model input.
+def input_hw(side: Side) -> tuple[int, int]:
+    """Height and width of the model's input."""
+    return (side, side) if isinstance(side, int) else side
+
+
+def content_hw(source_hw: tuple[int, int], side: Side, fit: Fit) -> tuple[int, int]:
+    """Height and width, in model pixels, that a frame covers in the model's input.
 
     "stretch" covers all of it. "longest_side" keeps the aspect ratio, with the frame at the top left; the shorter side
     is rounded half up as in segment_anything's ResizeLongestSide.get_preprocess_shape, but is at least 1.
     """
     if fit == "stretch":
-        return side, side
-    scale = side / max(source_hw)
+        return input_hw(side)
+    scale = max(input_hw(side)) / max(source_hw)
     height, width = (max(1, int(length * scale + 0.5)) for length in source_hw)
     return height, width
 
 
 class Resizer:
-    """Fits frames into side x side pixels. Caches weights and buffers of recent sizes; not safe for several threads."""
+    """Fits frames into the model's input. Caches weights and buffers of recent sizes; not safe for several threads."""
 
-    def __init__(self, side: int, fit: Fit = "stretch") -> None:
-        self.side, self.fit = side, fit
+    def __init__(self, side: Side, fit: Fit = "stretch") -> None:
+        self.hw, self.fit = input_hw(side), fit
         self._plans: dict[tuple[int, int], Callable[[U8], U8]] = {}
 
     def __call__(self, image: U8) -> U8:
-        """image: [H, W, 3] uint8 RGB. Returns a new [side, side, 3] uint8, within 1/255 of the reference.
+        """image: [H, W, 3] uint8 RGB. Returns a new [height, width, 3] uint8, within 1/255 of the reference.
 
         Pixels that the frame does not cover are 0; the graph of such a model takes the covered size as an input.
         """
@@ -55,14 +61,14 @@ class Resizer:
         if plan is None:
             if len(self._plans) == MAX_SIZES:
                 del self._plans[next(iter(self._plans))]
-            plan = self._plans[height, width] = _plan(height, width, content_hw((height, width), self.side, self.fit))
+            plan = self._plans[height, width] = _plan(height, width, content_hw((height, width), self.hw, self.fit))
         return self._padded(plan(image))
 
     def _padded(self, content: U8) -> U8:
         height, width, _ = content.shape
-        if (height, width) == (self.side, self.side):
+        if (height, width) == self.hw:
             return content
-        square = np.zeros((self.side, self.side, 3), np.uint8)
+        square = np.zeros((*self.hw, 3), np.uint8)
         square[:height, :width] = content
         return square
 

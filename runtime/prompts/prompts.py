@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from masklet.runtime.errors import PromptError
-from masklet.runtime.pixels.geometry import F32, BoolArray, Fit, to_model_points
+from masklet.runtime.pixels.geometry import F32, BoolArray, Fit, Side, to_model_points
 from typing_extensions import Self
 
 I64 = npt.NDArray[np.int64]
@@ -213,12 +213,12 @@ def check_prompt(prompt: Prompt, source_hw: tuple[int, int]) -> None:
 
 
 def encode_points(
-    prompt: Points | Box, source_hw: tuple[int, int], side: int, fit: Fit = "stretch", *, padded_boxes: bool = True
+    prompt: Points | Box, source_hw: tuple[int, int], side: Side, fit: Fit = "stretch", *, padded_boxes: bool = True
 ) -> tuple[F32, I64]:
     """Encode a prompt for the decoder: box corners, then clicks, then one padding point.
 
     source_hw:    height and width of the frame in source pixels.
-    side:         edge of the square model input in pixels.
+    side:         of the model's input in pixels: the edge of a square, or height and width.
     padded_boxes: append the padding point to a box, too. Meta's prompt encoder adds it if no box is passed as a box.
                   SAM 2's predictors pass boxes as points (sam2_base.py 318), so there it is always added; SAM's
                   predictors pass boxes as boxes (False).

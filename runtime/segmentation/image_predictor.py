@@ -78,7 +78,7 @@ class ImagePredictor:
         self._model, self._batch = model, batch
         self._preprocess, self._policy = model.preprocess, model.prompting
         self._decoder = model.stage(DECODER)
-        self._resize = Resizer(self._preprocess.side, self._preprocess.resize)
+        self._resize = Resizer(self._preprocess.hw, self._preprocess.resize)
         self._embedding: Embedding | None = None
 
     def set_image(self, image: U8 | Embedding) -> None:
@@ -89,7 +89,7 @@ class ImagePredictor:
         """Run the image encoder on [H, W, 3] uint8 RGB without setting the image."""
         square = self._resize(image)[None]
         hw = (image.shape[0], image.shape[1])
-        covered = np.array(content_hw(hw, self._preprocess.side, self._preprocess.resize), np.int64)
+        covered = np.array(content_hw(hw, self._preprocess.hw, self._preprocess.resize), np.int64)
         return Embedding(hw, self._sessions.run(ENCODER, {"image": square, "content_hw": covered}))
 
     def predict(
@@ -152,7 +152,7 @@ class ImagePredictor:
 
     def enlarge(self, low_res: F32) -> F32:
         """Enlarge logits over the square model input, [..., h, w], to source pixels [..., H, W]."""
-        return logits_to_source(low_res, self._given().source_hw, self._preprocess.side, self._preprocess.resize)
+        return logits_to_source(low_res, self._given().source_hw, self._preprocess.prompted, self._preprocess.resize)
 
     def _masks(self, low_res: F32) -> BoolArray:
         if self._preprocess.resize != "stretch":
@@ -164,15 +164,16 @@ class ImagePredictor:
     def _encode(self, prompt: Prompt, hw: tuple[int, int]) -> tuple[F32, I64, F32 | None]:
         """Points in model pixels, their labels, and logits [h, w] if the prompt is a mask, otherwise None."""
         check_prompt(prompt, hw)
-        side, fit = self._preprocess.side, self._preprocess.resize
+        side, fit = self._preprocess.prompted, self._preprocess.resize
         if not isinstance(prompt, Mask):
             return *encode_points(prompt, hw, side, fit, padded_boxes=self._policy.padded_boxes), None
         rows, columns = self._low_hw()
-        edge = FINER * rows
-        square = resize_mask(prompt.mask, edge, fit).astype(np.float32)
+        fine = FINER * rows, FINER * columns
+        square = resize_mask(prompt.mask, fine, fit).astype(np.float32)
         if not square.any():
             raise PromptError(
-                f"a mask of {int(prompt.mask.sum())} pixels is empty at the model's {edge} x {edge}; give a larger one"
+                f"a mask of {int(prompt.mask.sum())} pixels is empty at the model's {fine[1]} x {fine[0]}; give a "
+                "larger one"
             )
         share = square.reshape(rows, FINER, columns, FINER).mean(axis=(1, 3))
         nothing = np.full(2, PADDING, np.int64)  # two padding points if there is no click (sam2_base.py 318)

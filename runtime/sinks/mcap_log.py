@@ -35,7 +35,7 @@ class McapLog(Closing):
 
             store = ros_types()
         except ImportError:
-            raise SinkError("--mcap needs rosbags and mcap; pip install 'masklet[bags]'") from None
+            raise SinkError("MCAP files need rosbags and mcap; pip install 'masklet[bags]'") from None
         self._store, self._began_ns, self._frame_id = store, began_ns, frame_id
         self._file = OutputFile(path)
         self._writer: Any = Writer(self._file, chunk_size=CHUNK_BYTES)
@@ -48,12 +48,16 @@ class McapLog(Closing):
         }
 
     def write(self, frame: Frame, result: FrameResult) -> None:
+        self.add(result)
+
+    def add(self, result: FrameResult) -> None:
+        """Write the messages of a frame, whose image is not needed."""
         time_ns = self._began_ns + round(result.time_s * 1e9)
         head, known = header(time_ns, self._frame_id), self._store.types
-        self._add(IDS, time_ns, ids_message(result, head), IMAGE)
-        self._add(BOXES, time_ns, detections_message(result, head, known), DETECTIONS)
-        self._add(DRAWN, time_ns, annotations_message(result, head.stamp, known), ANNOTATIONS)
-        self._add(OBJECTS, time_ns, known[TEXT](data=json.dumps(frame_record(result))), TEXT)
+        self._log(IDS, time_ns, ids_message(result, head), IMAGE)
+        self._log(BOXES, time_ns, detections_message(result, head, known), DETECTIONS)
+        self._log(DRAWN, time_ns, annotations_message(result, head.stamp, known), ANNOTATIONS)
+        self._log(OBJECTS, time_ns, known[TEXT](data=json.dumps(frame_record(result))), TEXT)
 
     def close(self) -> None:
         writer, self._writer = self._writer, None
@@ -68,6 +72,6 @@ class McapLog(Closing):
         schema = self._writer.register_schema(message_type, "ros2msg", definition.encode())
         return int(self._writer.register_channel(topic, "cdr", schema))
 
-    def _add(self, topic: str, time_ns: int, message: Any, message_type: str) -> None:
+    def _log(self, topic: str, time_ns: int, message: Any, message_type: str) -> None:
         data = bytes(self._store.serialize_cdr(message, message_type))
         self._writer.add_message(self._channels[topic], log_time=time_ns, data=data, publish_time=time_ns)

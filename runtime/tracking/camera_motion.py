@@ -22,7 +22,7 @@ MISS = 1.5  # pixels by which a tracked corner may deviate from the motion
 class CameraMove:
     """Maps a point of the previous frame to the current one: (x, y) -> (xx x + xy y + right, yx x + yy y + down).
 
-    Coordinates are shares of the frame's width and height, and therefore also of the square model input.
+    Coordinates are shares of the frame's width and height, and therefore also of the model's input.
     """
 
     xx: float
@@ -32,9 +32,15 @@ class CameraMove:
     yy: float
     down: float
 
-    def within(self, side: float) -> "CameraMove":
-        """The same motion in pixels of a square picture with edge `side`."""
-        return replace(self, right=self.right * side, down=self.down * side)
+    def within(self, height: float, width: float) -> "CameraMove":
+        """The same motion in pixels of a picture of that size."""
+        return replace(
+            self,
+            xy=self.xy * (width / height),
+            right=self.right * width,
+            yx=self.yx * (height / width),
+            down=self.down * height,
+        )
 
     def point(self, x: float, y: float) -> tuple[float, float]:
         """The current position of a point."""

@@ -69,7 +69,7 @@ class Masklets:
         self._blocks = block_memory(self.model, limits.detail)
         self.bank = MemoryBank(self.model, memory, limits, None if self._blocks is None else self._blocks.tokens)
         self.time = -1
-        self._resize = Resizer(self.model.preprocess.side)
+        self._resize = Resizer(self.model.preprocess.hw)
         self._frame: Frame | None = None
         self._features: dict[str, Tensor] | None = None
         self._camera = CameraMotion() if self.bank.policy.follows_camera else None
@@ -91,10 +91,10 @@ class Masklets:
         return self._features
 
     @property
-    def mask_side(self) -> int:
-        """Edge of the square masks for `from_masks`, in pixels."""
+    def mask_hw(self) -> tuple[int, int]:
+        """Height and width of the masks for `from_masks`, in pixels."""
         mask = self.model.stage("mask_prompt_encoder").inputs[0]
-        return int(mask.shape[-1])
+        return int(mask.shape[-2]), int(mask.shape[-1])
 
     def check(self, object_id: int, prompt: Prompt, frame: Frame) -> None:
         """Raise MaskletError, before any change, for an id, a prompt or a frame that cannot be used.
@@ -105,11 +105,11 @@ class Masklets:
         check_object_id(object_id)
         check_frame(frame)
         check_prompt(prompt, frame.hw)
-        side = self.mask_side
-        if isinstance(prompt, Mask) and not resize_mask(prompt.mask, side).any():
+        height, width = self.mask_hw
+        if isinstance(prompt, Mask) and not resize_mask(prompt.mask, (height, width)).any():
             raise PromptError(
                 f"object {object_id}: its mask of {int(prompt.mask.sum())} pixels vanishes at the model's "
-                f"{side} x {side}; give a larger one"
+                f"{width} x {height}; give a larger one"
             )
 
     def check_all(self, prompts: Mapping[int, Prompt] | None, frame: Frame) -> dict[int, Prompt]:
@@ -141,7 +141,7 @@ class Masklets:
     ) -> Decoded:
         """Segment one object from clicks and a box. earlier: its logits [1, h, w] on this frame, or None."""
         embed = self._attend([object_id]) if with_memory else self.features["vision_feat"]
-        coords, labels = encode_points(prompt, self.frame.hw, self.model.preprocess.side)
+        coords, labels = encode_points(prompt, self.frame.hw, self.model.preprocess.hw)
         multimask = self.model.prompting.multimask(len(labels) - 1, first_prompt=not with_memory)
         out = self._decode(
             embed,
@@ -154,7 +154,7 @@ class Masklets:
         return self._decoded([object_id], out, multimask, prompted=True, pinned=pinned)
 
     def from_masks(self, object_ids: list[int], masks: U8, *, pinned: bool) -> Decoded:
-        """Use given masks [objects, mask_side, mask_side], 0 or 1, as the output.
+        """Use given masks [objects, height, width] of `mask_hw`, 0 or 1, as the output.
 
         Only the pointers come from the decoder (sb 415-455).
         """

@@ -8,7 +8,14 @@ from masklet.runtime.backends.sessions import Sessions
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.bundle.spec import Tensor
 from masklet.runtime.bundle.tuning import Attending
-from masklet.runtime.pixels.geometry import boxes_xyxy, fill_holes, masks_to_source, non_overlapping, resize_mask
+from masklet.runtime.pixels.geometry import (
+    boxes_xyxy,
+    draw_mask,
+    fill_holes,
+    masks_to_source,
+    non_overlapping,
+    resize_mask,
+)
 from masklet.runtime.prompts.prompts import Mask, Prompt
 from masklet.runtime.results import Frame, FrameResult
 from masklet.runtime.tracking.known_policies import Memory
@@ -72,12 +79,14 @@ class PendingResult:
 
     def result(self) -> FrameResult:
         """Enlarge the masks to the frame's size."""
-        if self.object_ids:
-            masks = masks_to_source(self.low_res, self.frame.hw, non_overlapping=self.non_overlapping)
-        else:
-            masks = np.zeros((0, *self.frame.hw), bool)
         ids = np.array(self.object_ids, np.int64)
-        boxes = boxes_xyxy(masks)
+        if self.non_overlapping:
+            masks = masks_to_source(self.low_res, self.frame.hw, non_overlapping=True)
+            boxes = boxes_xyxy(masks)
+        else:
+            masks = np.zeros((len(ids), *self.frame.hw), bool)
+            drawn = [draw_mask(logit, mask) for logit, mask in zip(self.low_res, masks, strict=True)]
+            boxes = np.array(drawn, np.float32).reshape(-1, 4)
         return FrameResult(self.frame.index, self.frame.time_s, ids, masks, boxes, self.scores, stale=self.stale)
 
 
@@ -199,7 +208,7 @@ class VideoTracker:
         without_memory = shown is None or shown.without_memory
         pinned = without_memory or self._options.pin_corrections
         if isinstance(prompt, Mask):
-            mask = resize_mask(prompt.mask, self._masklets.mask_side)
+            mask = resize_mask(prompt.mask, self._masklets.mask_hw)
             decoded = self._masklets.from_masks([object_id], mask[None], pinned=pinned)
         else:
             earlier = None if shown is None else shown.low_res

@@ -256,9 +256,10 @@ def test_a_full_disk_leaves_nothing(
     assert not list(tmp_path.iterdir())
 
 
-def test_only_fp32_video_bundles_are_taken(sam_bundle: Path) -> None:
+@pytest.mark.parametrize("family", ["sam", "mobile_sam"])
+def test_only_fp32_video_bundles_are_taken(family: str, request: pytest.FixtureRequest) -> None:
     with pytest.raises(CalibrationError, match="segments prompted objects in images"):
-        command._check_full(Bundle.load(sam_bundle))
+        command._check_full(Bundle.load(request.getfixturevalue(f"{family}_bundle")))
 
 
 def test_the_summary_survives_the_manifest(calibrated: Path) -> None:

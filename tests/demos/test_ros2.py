@@ -27,6 +27,7 @@ class StandInNode:
         self.name = name
         self.published: dict[str, list[Any]] = {}
         self.subscriptions: dict[str, Callable[[Any], None]] = {}
+        self.services: dict[str, Callable[[Any, Any], Any]] = {}
         self.logged: list[str] = []
 
     def declare_parameter(self, name: str, default: Any) -> Any:
@@ -41,6 +42,9 @@ class StandInNode:
 
     def create_subscription(self, kind: type, topic: str, heard: Callable[[Any], None], quality: Any) -> None:
         self.subscriptions[topic] = heard
+
+    def create_service(self, kind: type, name: str, asked: Callable[[Any, Any], Any]) -> None:
+        self.services[name] = asked
 
     def add_on_set_parameters_callback(self, decide: Callable[[list[Any]], Any]) -> None:
         self.decide = decide
@@ -58,8 +62,11 @@ def ros(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     modules: dict[str, dict[str, Any]] = {
         "rclpy": {},
         "rclpy.node": {"Node": StandInNode},
+        "rclpy.parameter": {"Parameter": SimpleNamespace},
         "rclpy.qos": {"qos_profile_sensor_data": "sensor data"},
         "rcl_interfaces": {},
+        "std_srvs": {},
+        "std_srvs.srv": {"Trigger": SimpleNamespace(Request=SimpleNamespace, Response=SimpleNamespace)},
         "rcl_interfaces.msg": {"SetParametersResult": SimpleNamespace},
     }
     for package in PACKAGES:
@@ -126,6 +133,23 @@ def test_a_prompt_by_parameter_says_what_is_wrong(ros: Any, trained_bundle: Path
     node.on_prompt(SimpleNamespace(data="what"))
     assert "fewer bytes" in node.logged[-2]
     assert "expected point, negative, box, mask" in node.logged[-1]
+    node.destroy_node()
+
+
+def test_a_service_removes_every_object(ros: Any, trained_bundle: Path) -> None:
+    StandInNode.values = {"bundle": str(trained_bundle)}
+    node = ros.MaskletNode()
+    for line in ("box 7:20,20,60,60", "point 9:80,80"):
+        node.on_prompt(SimpleNamespace(data=line))
+    node.on_image(camera(0))
+    node.on_prompt(SimpleNamespace(data="point 3:5,5"))
+    answers = [node.services["~/remove_all"](SimpleNamespace(), SimpleNamespace()) for _ in range(2)]
+    assert [(one.success, one.message) for one in answers] == [
+        (True, "removed 7, 9"),
+        (True, "removed nothing: there was no object"),
+    ]
+    node.on_image(camera(1))
+    assert node.published["~/detections"][-1].detections == []
     node.destroy_node()
 
 

@@ -14,51 +14,17 @@ from masklet.export.families.layouts import mobile_sam as names
 from masklet.export.families.mobile_sam import FAMILY
 from masklet.export.known_families import family_of, open_checkpoint
 from masklet.export.pipeline import export_bundle
-from masklet.export.references.mobile_sam_model import MobileSamConfig, MobileSamModel
+from masklet.export.references.mobile_sam_model import MobileSamConfig
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.errors import ExportError
 from masklet.runtime.prompts.prompts import Points
 from masklet.runtime.segmentation.image_predictor import ImagePredictor
-from sam_checkpoints import random_sam
+from mobile_sam_checkpoints import PUBLISHED, mobile_sam_config, random_mobile_sam
 from torch_sessions import TorchSession
 from two_discs import two_discs
 from weights_files import layout, their_weights
 
 EXACT = 1e-5
-SMALL = {"embed_dims": [16, 32, 40, 80], "depths": [1, 1, 2, 1], "heads": [0, 2, 2, 4], "windows": [0, 7, 6, 3]}
-PUBLISHED = {
-    "embed_dims": [64, 128, 160, 320],
-    "depths": [2, 2, 6, 2],
-    "heads": [0, 4, 5, 10],
-    "windows": [0, 7, 14, 7],
-}
-
-
-def mobile_sam_config(side: int = 128, **vit: Any) -> Any:
-    """A configuration: small, or of the published dimensions."""
-    width, vit = (256, vit) if vit else (64, SMALL)
-    vision = {"hidden_size": vit["embed_dims"][-1], "num_hidden_layers": 0, "use_abs_pos": False, "image_size": side}
-    decoder = {} if width == 256 else {"hidden_size": width, "mlp_dim": 2 * width, "iou_head_hidden_dim": width}
-    return MobileSamConfig(
-        vision_config={**vision, "output_channels": width, "num_pos_feats": width // 2, **vit},
-        prompt_encoder_config={"hidden_size": width, "image_size": side},
-        mask_decoder_config=decoder,
-    )
-
-
-def random_mobile_sam(config: Any) -> Any:
-    """A model with conditioned random weights; biases by distance and batch norms have values of their own."""
-    model = random_sam(config, architecture=MobileSamModel)
-    generator = torch.Generator().manual_seed(1)
-    for name, module in model.vision_encoder.named_modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            assert module.running_mean is not None
-            assert module.running_var is not None
-            module.running_mean.copy_(torch.randn(module.running_mean.shape, generator=generator) * 0.1)
-            module.running_var.copy_(torch.rand(module.running_var.shape, generator=generator) + 0.5)
-        if name.endswith(".attn"):
-            module.attention_biases.copy_(torch.randn(module.attention_biases.shape, generator=generator))
-    return model
 
 
 def relative(got: np.ndarray[Any, Any], wanted: np.ndarray[Any, Any]) -> float:
@@ -101,6 +67,22 @@ def test_the_encoder_is_the_authors(published: Any, theirs: Any) -> None:
     with torch.inference_mode():
         wanted = theirs.image_encoder(theirs.preprocess(pixels)[None]).numpy()
     assert relative(TorchSession(stage).run(feeds)["vision_feat"], wanted) <= EXACT
+
+
+def test_the_decoder_is_the_authors(published: Any, theirs: Any) -> None:
+    stage = list(FAMILY.stages(published))[1]
+    feeds = stage.feeds(stage.cases[0], 0)
+    feeds["has_mask"], feeds["point_labels"] = np.ones(2, np.float32), np.array([[1, 0, 1, -1]] * 2)
+    given = {name: torch.from_numpy(feed) for name, feed in feeds.items()}
+    with torch.inference_mode():
+        points = given["point_coords"][:, :-1], given["point_labels"][:, :-1]  # the encoder pads them itself
+        sparse, dense = theirs.prompt_encoder(points, None, given["mask_prompt"])
+        masks, ious = theirs.mask_decoder.predict_masks(
+            given["vision_feat"], theirs.prompt_encoder.get_dense_pe(), sparse, dense
+        )
+    got = TorchSession(stage).run(feeds)
+    assert relative(got["candidate_masks"], masks.numpy()) <= EXACT
+    assert relative(got["candidate_ious"], ious.numpy()) <= EXACT
 
 
 def test_a_file_is_the_same_model(published: Any, tmp_path: Path) -> None:

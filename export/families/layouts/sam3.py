@@ -9,6 +9,7 @@ from masklet.export.families.layouts import sam2
 from masklet.export.families.layouts.name_tables import names
 from masklet.runtime.errors import ExportError
 
+WHY_NO_YAML = "of which no YAML gives dimensions: sam3/model_builder.py builds the one published size"
 BACKBONE = "backbone.vision_backbone"
 TEXT = "backbone.language_backbone.encoder"
 
@@ -156,4 +157,5 @@ LAYOUT = Layout(
         "tracker.", "tracker_model."
     ),
     configure=configure,
+    why_none=WHY_NO_YAML,
 )

@@ -13,4 +13,5 @@ LAYOUT = Layout(
     marks=(f"{sam3.BACKBONE}.trunk.ln_pre.weight", "transformer.decoder.query_embed.weight"),
     names=replace(sam3.detector_names(), unused=(*sam3.detector_names().unused, *PYRAMID)),
     configure=sam3.configure_detector,
+    why_none=sam3.WHY_NO_YAML,
 )

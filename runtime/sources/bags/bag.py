@@ -24,10 +24,13 @@ class Bag(Source):
     """
 
     def __init__(self, name: str, path: Path, topic: str | None, cut: Cut) -> None:
-        if cut.reverse:
-            raise SourceError(f"{name}: a bag cannot be read backwards")
         self.name = name
         self._bag = BagMessages(name, path, topic)
+        if cut.reverse and not self._bag.reversible:
+            raise SourceError(
+                f"{name}: only an MCAP file with its index is read backwards; `ros2 bag convert` writes one, "
+                "`mcap recover` repairs one"
+            )
         self._origin_ns, self._hw, rate = self._first()
         super().__init__(name, cut, self._hw, rate, self._bag.topic.count)
         self.began_ns = self._origin_ns
@@ -35,9 +38,8 @@ class Bag(Source):
     def __iter__(self) -> Iterator[Frame]:
         self.corrupt = delivered = 0
         wanted = self.cut.indices(self._bag.topic.count)
-        for index, (time_ns, data) in enumerate(self._bag.raw()):
-            if index > wanted[-1]:
-                break
+        indices = range(self._bag.topic.count)[:: -1 if self.cut.reverse else 1]
+        for index, (time_ns, data) in zip(indices, self._bag.raw(reverse=self.cut.reverse), strict=False):
             if index not in wanted:
                 continue
             image = self._decoded(data)
@@ -52,6 +54,8 @@ class Bag(Source):
                 )
             delivered += 1
             yield Frame(index, (time_ns - self._origin_ns) / 1e9, self.cut.shrink(image))
+            if index == wanted[-1]:
+                break
         if not delivered:
             raise SourceError(f"{self.name}: none of {self.range} can be decoded")
 

@@ -32,8 +32,13 @@ class McapFile:
     def topics(self) -> list[Topic]:
         return self._topics
 
-    def messages(self, topic: Topic) -> Iterator[tuple[int, bytes]]:
-        found = self._whole() if self._cut else self._reader.iter_messages(topics=[topic.name])
+    @property
+    def reversible(self) -> bool:
+        """By the index of chunks at the end of the file."""
+        return not self._cut and bool(self._summary.chunk_indexes)
+
+    def messages(self, topic: Topic, *, reverse: bool = False) -> Iterator[tuple[int, bytes]]:
+        found = self._whole() if self._cut else self._reader.iter_messages([topic.name], reverse=reverse)
         yield from ((message.log_time, message.data) for _, channel, message in found if channel.topic == topic.name)
 
     def _listed(self) -> list[Topic]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from masklet.runtime.errors import SourceError
+from masklet.runtime.errors import MaskletError, SourceError
 from masklet.runtime.sources.bags.mcap_file import open_mcap
 from masklet.runtime.sources.bags.ros_bag import open_ros_bag
 from masklet.runtime.sources.bags.topic import OpenBag, Topic
@@ -14,36 +14,38 @@ class BagMessages:
     """The images of a topic.
 
     wanted: the topic to read; None for the only one that has images.
+    reversible: whether they can be read backwards.
     Raises SourceError if the bag cannot be read, or has no such topic.
     """
 
     def __init__(self, name: str, path: Path, wanted: str | None) -> None:
         self._name, self._path = name, path
-        with self._opened() as bag:
-            self.topic = _choose(name, bag.topics(), wanted)
+        with opened_bag(self._name, self._path) as bag:
+            self.topic, self.reversible = _choose(name, bag.topics(), wanted), bag.reversible
 
-    def raw(self) -> Iterator[tuple[int, bytes]]:
+    def raw(self, *, reverse: bool = False) -> Iterator[tuple[int, bytes]]:
         """Time of recording in nanoseconds, and serialized message, of each image. Raises SourceError."""
-        with self._opened() as bag:
-            yield from bag.messages(self.topic)
+        with opened_bag(self._name, self._path) as bag:
+            yield from bag.messages(self.topic, reverse=reverse)
 
-    @contextmanager
-    def _opened(self) -> Iterator[OpenBag]:
-        """The open bag; whatever goes wrong with it is one line."""
-        is_mcap = self._path.suffix.lower() == ".mcap" and self._path.is_file()
-        try:
-            with open_mcap(self._path, self._name) if is_mcap else open_ros_bag(self._path) as bag:
-                yield bag
-        except (SourceError, GeneratorExit):
-            raise
-        except ImportError:
-            raise SourceError(f"{self._name}: bags need rosbags and mcap; pip install 'masklet[bags]'") from None
-        except PermissionError:
-            raise SourceError(f"{self._name}: permission denied") from None
-        except Exception as error:  # readers of a damaged file raise whatever its bytes lead to
-            why = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-            repair = "`mcap recover` (mcap.dev) repairs an MCAP file, `ros2 bag reindex` a folder"
-            raise SourceError(f"{self._name}: the bag is damaged ({why}); {repair}") from None
+
+@contextmanager
+def opened_bag(name: str, path: Path) -> Iterator[OpenBag]:
+    """An open bag; whatever goes wrong with it is a SourceError of one line, which begins with `name`."""
+    is_mcap = path.suffix.lower() == ".mcap" and path.is_file()
+    try:
+        with open_mcap(path, name) if is_mcap else open_ros_bag(path) as bag:
+            yield bag
+    except (MaskletError, GeneratorExit):
+        raise
+    except ImportError:
+        raise SourceError(f"{name}: bags need rosbags and mcap; pip install 'masklet[bags]'") from None
+    except PermissionError:
+        raise SourceError(f"{name}: permission denied") from None
+    except Exception as error:  # readers of a damaged file raise whatever its bytes lead to
+        why = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        repair = "`mcap recover` (mcap.dev) repairs an MCAP file, `ros2 bag reindex` a folder"
+        raise SourceError(f"{name}: the bag is damaged ({why}); {repair}") from None
 
 
 def _choose(name: str, topics: Sequence[Topic], wanted: str | None) -> Topic:

@@ -9,7 +9,9 @@ from masklet.runtime.sources.bags.topic import Topic
 
 
 class RosBag:
-    """An open bag."""
+    """An open bag, which rosbags reads forwards only."""
+
+    reversible = False
 
     def __init__(self, reader: Any) -> None:
         self._reader = reader
@@ -18,7 +20,7 @@ class RosBag:
         topics = sorted(self._reader.topics.items())
         return [Topic(name, info.msgtype or "several types", info.msgcount) for name, info in topics]
 
-    def messages(self, topic: Topic) -> Iterator[tuple[int, bytes]]:
+    def messages(self, topic: Topic, *, reverse: bool = False) -> Iterator[tuple[int, bytes]]:
         wanted = [one for one in self._reader.connections if one.topic == topic.name]
         yield from ((time_ns, data) for _, time_ns, data in self._reader.messages(wanted))
 

@@ -21,10 +21,13 @@ class Topic:
 
 
 class OpenBag(Protocol):
-    """An open bag."""
+    """An open bag. reversible: whether its messages can be read backwards."""
+
+    @property
+    def reversible(self) -> bool: ...
 
     def topics(self) -> list[Topic]: ...
 
-    def messages(self, topic: Topic) -> Iterator[tuple[int, bytes]]:
-        """Time of recording in nanoseconds, and serialized message, in the order of time."""
+    def messages(self, topic: Topic, *, reverse: bool = False) -> Iterator[tuple[int, bytes]]:
+        """Time of recording in nanoseconds, and serialized message, in the order of time, or from the last one on."""
         ...

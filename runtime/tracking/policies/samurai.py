@@ -129,7 +129,8 @@ class Samurai(MemoryPolicy[SamuraiState, SamuraiOptions]):
     def _predicted(self, motion: BoxMotion, seen: Seen) -> BoxMotion:
         """The predicted box on a frame."""
         if seen.camera is not None:
-            motion = motion.moved(seen.camera.within(ENLARGED * seen.mask.shape[-1]))
+            height, width = seen.mask.shape
+            motion = motion.moved(seen.camera.within(ENLARGED * height, ENLARGED * width))
         return motion.predicted()
 
     def _is_good(self, seen: Seen, step: _Step) -> bool:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from evaluate import CHECKPOINT
 from made_once import made_once
+from masklet.runtime.backends.known import backend_kinds
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +19,10 @@ def tuned_from(tmp_path_factory: pytest.TempPathFactory) -> Path:
         export_bundle(str(CHECKPOINT), path, [Form(128), Form(128, True), Form(64)])
 
     return made_once(tmp_path_factory, "tuned-from.bundle", export)
+
+
+@pytest.fixture
+def onnxruntime_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No backend that first has to compile."""
+    kinds = {"onnxruntime": backend_kinds()["onnxruntime"]}
+    monkeypatch.setattr("masklet.calibration.tuning.stage_times.backend_kinds", lambda: kinds)

@@ -2,7 +2,9 @@
 
 import errno
 import json
+import re
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,12 @@ import numpy as np
 import pytest
 from calibration_scenes import Scene
 from command_line import Cli
+from masklet.calibration.tuning.models import Models
 from masklet.calibration.tuning.point import Point
 from masklet.calibration.tuning.trial import Trial
-from masklet.runtime.backends.known import backend_kinds
 from masklet.runtime.bundle.bundle import Bundle
+from masklet.runtime.bundle.precision import Precision
+from masklet.runtime.tracking.video_tracker import VideoTracker
 
 
 @pytest.fixture(scope="module")
@@ -24,19 +28,12 @@ def words(tuned_from: Path, scenes: list[Scene]) -> list[object]:
     return [tuned_from, *(scene.frames for scene in scenes), *points, "--threads", "1"]
 
 
-@pytest.fixture
-def onnxruntime_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No backend that first has to compile."""
-    kinds = {"onnxruntime": backend_kinds()["onnxruntime"]}
-    monkeypatch.setattr("masklet.calibration.tuning.stage_times.backend_kinds", lambda: kinds)
-
-
 def truths(scenes: list[Scene]) -> list[object]:
     return [word for scene in scenes for word in ("--truth", scene.masks)]
 
 
-def report_of(tuned: Path) -> dict[str, object]:
-    found: dict[str, object] = json.loads(tuned.with_suffix(".report.json").read_bytes())
+def report_of(tuned: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(tuned.with_suffix(".report.json").read_bytes())
     return found
 
 
@@ -46,7 +43,8 @@ def test_the_tuned_bundle_runs_as_it_is(
     tuned = tmp_path / "tuned.bundle"
     code, out, err = cli("tune", *words, *truths(scenes), "--target-ms", 10_000, "--minutes", 0.2, "-o", tuned)
     assert code == 0, err
-    assert "the exact pipeline takes" in err
+    assert "the exact pipeline takes about" in err
+    assert "of 0.2 minutes for all; the search has the rest" in err
     assert "the search ends within" in err
     said = " ".join(out.split())
     assert "accuracy against true masks, on a clip that was not searched" in said
@@ -154,6 +152,52 @@ def test_bad_input_is_one_line(
         assert message in err
         assert len(err.strip().splitlines()) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty"]
+
+
+@pytest.mark.usefixtures("onnxruntime_only")
+def test_a_bundle_of_lower_precision_is_chosen_among(
+    cli: Cli, words: list[object], scenes: list[Scene], int8_bundle: Path, tmp_path: Path
+) -> None:
+    """INT8 stages are tried as a knob of their own, and are what is written where nothing else is in the budget."""
+    tuned = tmp_path / "t.bundle"
+    line = ("tune", *words, *truths(scenes), "--with", int8_bundle, "--minutes", 0.3, "-o", tuned)
+    code, _, err = cli(*line, "--target-ms", 10_000)
+    assert code == 0, err
+    turned = [one for one in report_of(tuned)["alone"] if one["knob"] == "bundle"]
+    assert [one["row"]["knobs"]["bundle"] for one in turned] == ["bundle 2"]
+    assert turned[0]["row"]["name"].startswith("bundle 2, 128 px")
+    assert turned[0]["row"]["iou"] < 1
+    models = Models([Bundle.load(path, check_hashes=False) for path in (tuned_path(words), int8_bundle)], 1)
+    point = Point("128", bundle=1)
+    assert Precision.INT8 in {a.precision for a in models.bundle((point.bundle, point.form)).manifest.artifacts}
+    with models.open(point) as sessions:
+        assert sessions.model.form == "128"
+
+
+def tuned_path(words: list[object]) -> Path:
+    """The bundle among the words of the command line."""
+    assert isinstance(words[0], Path)
+    return words[0]
+
+
+def test_too_few_minutes_for_the_exact_pipeline_are_refused(
+    cli: Cli, words: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found out after a few frames, with the minutes that it takes at least."""
+    seen, step = [0], VideoTracker.advance
+
+    def slow(tracker: VideoTracker, *given: Any) -> Any:
+        seen[0] += 1
+        time.sleep(0.5)
+        return step(tracker, *given)
+
+    monkeypatch.setattr(VideoTracker, "advance", slow)
+    code, _, err = cli("tune", *words, "--target-ms", 10_000, "--minutes", 0.2, "-o", tmp_path / "t.bundle")
+    assert code == 2
+    last = err.splitlines()[-1]
+    pace = r"the exact pipeline alone takes about 5\d\d\.\d ms a frame, 0\.2 of 0\.2 minutes over 24 frames"
+    assert re.search(f"{pace}: give --minutes 0\\.[4-9] or more, or shorten the clips with --end", last)
+    assert seen[0] == 4
 
 
 def test_agreement_with_a_lost_object_proves_nothing(

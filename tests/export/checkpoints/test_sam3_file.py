@@ -1,8 +1,6 @@
 """SAM 3's file in Meta's names: its whole list of names, and a small one exported with a tokenizer beside it."""
 
 import gzip
-import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,24 +14,13 @@ from masklet.export.known_families import open_checkpoint
 from masklet.export.tokenizer import CLIP_MERGES, tokenizer_file, tokenizer_of
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.errors import ExportError
+from published_names import published_names
 from sam3_checkpoints import SIDE, WORDS, detector_config, random_sam3, sam3_tokenizer, video_config
 from tokenizers import Tokenizer
 from transformers import Sam3Config, Sam3Model, Sam3VideoConfig, Sam3VideoModel
-from weights_files import layout, their_weights, write_file
+from weights_files import layout, their_weights, write_file, write_nano_yaml
 
 Shapes = dict[str, tuple[int, ...]]
-
-
-def published() -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Every name and shape in sam3.pt."""
-    for line in (Path(__file__).parent / "sam3_names.txt").read_text().splitlines():
-        if line.startswith("#"):
-            continue
-        name, *shape = line.split(" ")
-        found = re.search(r"\{(\d+)-(\d+)\}", name)
-        numbers = range(int(found[1]), int(found[2]) + 1) if found else [0]
-        for number in numbers:
-            yield (name.replace(found[0], str(number)) if found else name), tuple(map(int, shape))
 
 
 def shapes_of(tensors: dict[str, torch.Tensor]) -> Shapes:
@@ -45,7 +32,7 @@ def empty(shapes: Shapes) -> dict[str, torch.Tensor]:
 
 
 def test_names_are_a_bijection_and_shapes_say_the_size() -> None:
-    theirs, found = dict(published()), layout("sam3")
+    theirs, found = published_names("sam3"), layout("sam3")
     assert len(theirs) == 1465
     assert found.names.unmapped(theirs) == []
     config = Sam3VideoConfig.from_dict(found.configure(theirs, Settings()))
@@ -58,7 +45,9 @@ def test_names_are_a_bijection_and_shapes_say_the_size() -> None:
 
 
 def test_the_detector_alone_has_the_same_names_without_their_beginning() -> None:
-    theirs = {n.removeprefix("detector."): shape for n, shape in published() if n.startswith("detector.")}
+    theirs = {
+        n.removeprefix("detector."): shape for n, shape in published_names("sam3").items() if n.startswith("detector.")
+    }
     found = layout("sam3-detector")
     assert found.names.unmapped(theirs) == []
     config = Sam3Config.from_dict(found.configure(theirs, Settings()))
@@ -103,6 +92,26 @@ def test_a_file_gives_the_bundle_of_a_folder(
     code, _, err = cli("export", path, "-o", tmp_path / "bundle", "--tokenizer", sam3_checkpoint)
     assert (code, err) == (0, "")
     assert Bundle.load(tmp_path / "bundle").manifest.files() == Bundle.load(sam3_bundle).manifest.files()
+
+
+def test_a_bundle_is_verified_with_the_file(small: None, cli: Cli, sam3_bundle: Path, tmp_path: Path) -> None:
+    weights = their_weights("sam3", random_sam3(video_config()))
+    code, out, err = cli("verify", sam3_bundle, "--reference", write_file(tmp_path / "sam3.pt", weights))
+    assert (code, err) == (0, "")
+    assert "text_encoder" in out
+    detector = {n.removeprefix("detector."): tensor for n, tensor in weights.items() if n.startswith("detector.")}
+    code, _, err = cli("verify", sam3_bundle, "--reference", write_file(tmp_path / "detector.pt", detector))
+    assert code == 2
+    assert "give the checkpoint that the bundle was made from" in err
+
+
+def test_a_yaml_file_is_refused_with_the_reason(small: None, cli: Cli, tmp_path: Path) -> None:
+    path, yaml = tmp_path / "sam3.pt", write_nano_yaml(tmp_path / "sam3.yaml")
+    write_file(path, their_weights("sam3", random_sam3(video_config())))
+    code, _, err = cli("export", path, "-o", tmp_path / "bundle", "--config", yaml)
+    assert code == 2
+    assert "is a sam3, of which no YAML gives dimensions: sam3/model_builder.py builds" in err
+    assert len(err.splitlines()) == 1
 
 
 def test_a_size_that_is_not_known_is_refused(tmp_path: Path) -> None:

@@ -110,3 +110,11 @@ def test_what_is_looked_up_once_is_no_part_of_a_declaration() -> None:
     assert used == DECODER
     assert hash(used) == hash(DECODER)
     assert msgspec.json.encode(used) == msgspec.json.encode(DECODER)
+
+
+def test_prompts_have_a_square_of_their_own_only_where_the_image_is_fitted() -> None:
+    half = (0.5, 0.5, 0.5)
+    assert Preprocess(8, half, half, "longest_side", prompt_side=16).prompted == (16, 16)
+    assert PREPROCESS.prompted == (8, 8)
+    with pytest.raises(SpecError, match="do prompts have a square of their own"):
+        Preprocess(8, half, half, prompt_side=16)

@@ -3,6 +3,8 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
 
 import cv2
 import pytest
@@ -10,6 +12,8 @@ from command_line import Cli
 from masklet.calibration.tuning.write import write_tuned
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.bundle.tuning import Attending, Settings, Step, Tuning
+from masklet.runtime.startup.backend_choice import BackendChoice
+from masklet.runtime.streams.metrics import Metrics
 from two_discs import two_discs
 
 CHOSEN = Attending(memory_frames=2, update_interval=2)
@@ -87,6 +91,25 @@ def test_run_takes_the_tuned_settings(run: Callable[..., tuple[str, str]], tuned
     assert run(tuned, "--untuned")[0] == run(variants_bundle, "--variant", "128-foveated")[0]
 
 
+@pytest.mark.parametrize(("words", "threads"), [((), 1), (("--threads", 2), 2), (("--untuned",), None)])
+def test_the_tuned_threads_are_used_unless_others_are_given(
+    run: Callable[..., tuple[str, str]],
+    tuned: Path,
+    words: tuple[object, ...],
+    threads: int | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    opened, open_ = list[int | None](), BackendChoice.open
+
+    def noted(choice: BackendChoice, *given: Any) -> Any:
+        opened.append(choice.threads)
+        return open_(choice, *given)
+
+    monkeypatch.setattr(BackendChoice, "open", noted)
+    run(tuned, *words)
+    assert opened == [threads]
+
+
 def test_a_budget_that_is_not_kept_is_stepped_to_and_said(run: Callable[..., tuple[str, str]], tuned: Path) -> None:
     _, err = run(tuned, "--target-fps", 100_000, "--log-json")
     events = [json.loads(line) for line in err.splitlines()]
@@ -96,6 +119,21 @@ def test_a_budget_that_is_not_kept_is_stepped_to_and_said(run: Callable[..., tup
     _, err = run(tuned, "--target-fps", 0.01, "--log-json")
     events = [json.loads(line) for line in err.splitlines()]
     assert [e["detail"].partition(": ")[2] for e in events if e["event"] == "budget"] == ["all recent frames"]
+
+
+def test_the_steps_that_a_stream_takes_are_in_the_metrics(
+    run: Callable[..., tuple[str, str]], tuned: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("prometheus_client")
+    pages, stepped = list[str](), Metrics.stepped
+
+    def scraped(metrics: Metrics, stream: int, step: int) -> None:
+        stepped(metrics, stream, step)
+        pages.append(urlopen(metrics.url).read().decode())
+
+    monkeypatch.setattr(Metrics, "stepped", scraped)
+    run(tuned, "--target-fps", 100_000, "--metrics", "127.0.0.1:0")
+    assert ['masklet_budget_step{stream="1"} 2.0' in page for page in pages] == [True]
 
 
 def test_a_budget_needs_a_tuned_bundle(cli: Cli, tuned: Path, nano_bundle: Path, folder: Path) -> None:

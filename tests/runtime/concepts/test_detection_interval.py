@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from masklet.runtime.bundle.tuning import Attending
 from masklet.runtime.concepts.options import ConceptOptions
 from masklet.runtime.concepts.tracker import ConceptTracker
 from masklet.runtime.errors import PromptError
@@ -114,6 +115,26 @@ def test_what_is_no_longer_detected_is_dropped_after_as_many_frames(interval: in
     options = {"hotstart": 0, "forget_after": 10, "detection_interval": interval}
     counts = [len(one) for one in ids(results(script, tmp_path, **options))]
     assert counts.index(0) in (gone, gone + 1)
+
+
+def test_attending_changes_between_two_frames(tmp_path: Path) -> None:
+    """What `--target-fps` steps: the detector rests, fewer frames are attended, and results are the same."""
+    script = moving(24)
+    every = results(script, tmp_path, hotstart=0)
+    opened, calls = sessions(script, tmp_path)
+    tracker, found = ConceptTracker(opened, ["car"], ConceptOptions(hotstart=0)), list[FrameResult]()
+    attended: list[int] = []
+    for frame in script.frames():
+        if frame.index == 12:
+            tracker.attend(Attending(memory_frames=2, pointers=3, detection_interval=4))
+        found += tracker.step(frame)
+        attended.append(len(tracker._masklets.bank.attended(1).memories))
+    assert calls["detector"] == 12 + 12 // 4
+    assert max(attended[:12]) > 3
+    assert attended[13:16] == [3] * 3  # the pinned one and two recent ones; at 16 another is pinned
+    assert ids(found) == ids(every)
+    for a, b in zip(found, every, strict=True):
+        np.testing.assert_array_equal(a.masks, b.masks)
 
 
 def test_an_interval_below_one_is_refused() -> None:

@@ -17,10 +17,12 @@ from masklet.runtime.prompts.prompt_file import PromptFile
 from masklet.runtime.prompts.prompt_records import PromptRecord
 from masklet.runtime.results import Finding, Frame, FrameResult
 from masklet.runtime.sinks.json_lines import MasksJsonl
+from mcap.reader import make_reader
 from PIL import Image
 from pycocotools import mask as coco_masks
 from pycocotools.coco import COCO
 from skimage.draw import polygon2mask
+from written_bags import STORE, TEXT, raw, write_mcap
 
 HW, FRAMES, IDS = (48, 64), 3, (1, 2, 5)
 
@@ -189,6 +191,7 @@ def masks_in(path: Path) -> dict[tuple[int, int], BoolArray]:
         ("cvat", ".cvat.xml", {"car", "bus & tram", None}),
         ("davis", ".davis", {None}),
         ("labelstudio", ".labelstudio.json", {"car", "bus & tram", None}),
+        ("mcap", ".mcap", {"car", "bus & tram", None}),
         ("mots", ".mots.txt", {"class 1", "class 2", "class 3"}),
     ],
 )
@@ -200,6 +203,34 @@ def test_there_and_back_again(cli: Cli, masks: Path, to: str, suffix: str, label
     assert (code, errors) == (0, "")
     assert_same(masks_in(back))
     assert {one.phrase for line in MaskLines(back) for one in line.objects} == labels
+
+
+def test_mcap_has_the_messages_of_a_run_and_every_line_exactly(cli: Cli, masks: Path, tmp_path: Path) -> None:
+    """Invisible objects, phrases, moved masks and times are in the line of a frame as they were written."""
+    lines = [json.loads(line) for line in masks.read_text().splitlines()]
+    lines[2]["objects"][0]["stale"] = 2
+    masks.write_text("".join(json.dumps(line) + "\n" for line in [*lines, {"frame": 9, "time_s": 0.3, "objects": []}]))
+    bag = converted(cli, masks, "mcap", ".mcap")
+    with bag.open("rb") as file:
+        found = [(channel.topic, message) for _, channel, message in make_reader(file).iter_messages()]
+    assert {topic for topic, _ in found} == {f"/masklet/{n}" for n in ("ids", "detections", "annotations", "objects")}
+    kept = [message for topic, message in found if topic == "/masklet/objects"]
+    texts = [STORE.deserialize_cdr(message.data, TEXT).data for message in kept]
+    assert [json.loads(text) for text in texts] == [json.loads(line) for line in masks.read_text().splitlines()]
+    assert [message.log_time for message in kept] == [0, 33_333_000, 66_667_000, 300_000_000]
+    back = tmp_path / "back.jsonl"
+    assert cli("convert", bag, "--from", "mcap", "--to", "masks", "-o", back)[0] == 0
+    assert [(line.frame, line.time_s) for line in MaskLines(back)] == [
+        (n, t["time_s"]) for n, t in enumerate(lines)
+    ] + [(9, 0.3)]
+
+
+def test_an_mcap_of_something_else_is_refused(cli: Cli, tmp_path: Path) -> None:
+    camera = raw(np.zeros((8, 8, 3), np.uint8), "rgb8", 0)
+    bag = write_mcap(tmp_path / "drive.mcap", [camera])
+    code, _, said = cli("convert", bag, "--from", "mcap", "--to", "masks")
+    assert (code, said.count("\n")) == (2, 1)
+    assert "has no topic /masklet/objects, which `masklet run --mcap` writes" in said
 
 
 def test_corrections_by_polygon_and_without_a_compression_are_read(cli: Cli, tmp_path: Path) -> None:
@@ -242,10 +273,11 @@ def test_corrections_by_polygon_and_without_a_compression_are_read(cli: Cli, tmp
         ("mots", "0 1001 1 4 4 0\n", "do not fill"),
         ("labelstudio", '[{"data": {}}]', "is not read as labelstudio"),
         ("davis", "", "no masks"),
+        ("mcap", "no bag", "/masklet/objects: the bag is damaged"),
     ],
 )
 def test_what_cannot_be_read_is_one_line(cli: Cli, tmp_path: Path, of: str, text: str, says: str) -> None:
-    path = tmp_path / "given"
+    path = tmp_path / ("given.mcap" if of == "mcap" else "given")
     path.write_text(text)
     code, _, said = cli("convert", path, "--from", of, "--to", "masks")
     assert (code, said.count("\n")) == (2, 1)
@@ -329,7 +361,11 @@ def other_size(path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "spoil", "says"),
     [
-        (["--to", "nothing"], None, "no such format; there are coco, cvat, davis, labelstudio, masks, mots, yolo"),
+        (
+            ["--to", "nothing"],
+            None,
+            "no such format; there are coco, cvat, davis, labelstudio, masks, mcap, mots, yolo",
+        ),
         (["--to", "coco", "--images", "{nope}"], None, "--images {nope}: wanted a name such as {frame:05d}.jpg"),
         (["--to", "coco", "-o", "nowhere/x.json"], None, "there is no folder nowhere"),
         (["--to", "coco"], lambda path: path.write_text(""), "holds no frame"),

@@ -78,8 +78,31 @@ def test_a_cut_takes_the_frames_it_names(two_topics: list[Note], tmp_path: Path)
         frames = list(source)
     assert [frame.index for frame in frames] == [2, 5, 8]
     assert {frame.hw for frame in frames} == {(12, 16)}
-    with pytest.raises(SourceError, match="cannot be read backwards"):
-        open_source(str(bag), reverse=True, feed=on("/camera/image_raw"))
+
+
+def test_an_mcap_file_is_read_backwards(two_topics: list[Note], tmp_path: Path) -> None:
+    twice = [raw(picture, "rgb8", times(10)[4]) for picture in pictures(2)]  # at the time of another
+    shuffled = [(*two_topics, *twice)[n] for n in np.random.default_rng(1).permutation(len(two_topics) + 2)]
+    bag = str(write_mcap(tmp_path / "drive.mcap", shuffled))
+    for start, end, stride in ((0, None, 1), (2, 9, 3)):
+        forwards, backwards = (
+            list(open_source(bag, start=start, end=end, stride=stride, reverse=reverse, feed=on("/camera/image_raw")))
+            for reverse in (False, True)
+        )
+        backwards.reverse()
+        assert [(frame.index, frame.time_s) for frame in backwards] == [(f.index, f.time_s) for f in forwards]
+        assert all((one.image == other.image).all() for one, other in zip(backwards, forwards, strict=True))
+
+
+def test_other_bags_are_not_read_backwards(two_topics: list[Note], tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "drive", two_topics, StoragePlugin.SQLITE3)
+    whole = write_mcap(tmp_path / "drive.mcap", two_topics)
+    cut = tmp_path / "cut.mcap"
+    cut.write_bytes(whole.read_bytes()[:-2000])
+    plain = write_mcap(tmp_path / "plain.mcap", two_topics, chunked=False)
+    for bag in (folder, cut, plain):
+        with pytest.raises(SourceError, match="only an MCAP file with its index is read backwards"):
+            open_source(str(bag), reverse=True, feed=on("/camera/image_raw"))
 
 
 @pytest.mark.parametrize(

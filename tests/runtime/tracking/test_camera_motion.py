@@ -67,7 +67,7 @@ def test_a_box_is_expected_where_the_camera_puts_it() -> None:
         move = camera.update(seen(similarity(0, 1, 10 * step * WIDTH / 256, 0)))
         here = (box[0] + 10 * step, box[1], box[2] + 10 * step, box[3])
         plain = plain.predicted()
-        moved = (moved if move is None else moved.moved(move.within(256))).predicted()
+        moved = (moved if move is None else moved.moved(move.within(256, 256))).predicted()
         if step == 1:
             assert overlap(moved.corners, here) > 0.8 > overlap(plain.corners, here) + 0.2
         plain, moved = plain.updated(here), moved.updated(here)

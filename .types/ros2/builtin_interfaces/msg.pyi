@@ -1,0 +1,6 @@
+from dataclasses import dataclass
+
+@dataclass(kw_only=True)
+class Time:
+    sec: int = ...
+    nanosec: int = ...
