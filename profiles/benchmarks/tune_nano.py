@@ -51,7 +51,7 @@ from masklet.runtime.bundle.bundle import Bundle  # noqa: E402
 from masklet.runtime.prompts.prompts import Points, Prompt  # noqa: E402
 from tune import keep, tracks  # type: ignore[import-not-found] # noqa: E402
 
-KNOBS = Knobs(frames=(None, 2), pointers=(None,), updates=(1, 3), detections=(1,))
+KNOBS = Knobs(frames=(None, 2), pointers=(None,), updates=(1, 2, 3), detections=(1,))
 SHARES = (0.75, 0.5, 0.25)
 ALLOWED = 1.0  # points of J&F
 SEARCHED_FROM = 100  # seeds of the clips that are searched, after those that judge
@@ -213,7 +213,7 @@ def search(nano: Nano) -> str:
     (nano.work / "chosen.json").write_bytes(msgspec.json.encode(found))
     lines = [
         f"nano at 256, 192 and 128 px, whole and foveated, {nano.given.threads} threads, {objects_of(nano.clips)} "
-        "objects; recent frames all or 2, update interval 1 or 3; one clip searched, two that prove; exact pipeline "
+        "objects; recent frames all or 2, update interval 1 to 3; one clip searched, two that prove; exact pipeline "
         f"{exact.times.mean:.1f} ms. At most {ALLOWED} point of J&F to lose; {nano.given.seconds:g} s for all budgets.",
         "",
         "| budget | chosen | ms | predicted | J&F lost on the clips that prove | points tried |",
