@@ -2,7 +2,7 @@
 
 import shutil
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +12,7 @@ import typer
 from masklet.calibration.clips.clips import Clip, check_clips
 from masklet.calibration.clips.truth import open_truth
 from masklet.calibration.graphs.low_precision import FULL, StagePrecision, StagePrecisions
+from masklet.calibration.progress import Tell, progress_bar
 from masklet.calibration.recording.record import Recording, record
 from masklet.calibration.report.page import page
 from masklet.calibration.report.report import Report, make_report
@@ -25,8 +26,6 @@ from masklet.runtime.bundle.precision import Precision
 from masklet.runtime.bundle.writer import check_destination, write_bundle
 from masklet.runtime.errors import CalibrationError, MaskletError, MaskletWarning
 from masklet.runtime.sinks.output_file import write_whole
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ def run_calibrate(request: CalibrationRequest, clips: Sequence[Clip], truths: Se
         clips = [replace(clip, truth=open_truth(path)) for clip, path in zip(clips, truths, strict=True)]
     for remark in check_clips(clips, bundle):
         typer.echo(f"masklet: {remark}", err=True)
-    with _work_folder(request.output) as folder, _progress() as progress:
+    with _work_folder(request.output) as folder, progress_bar() as progress:
         recording = record(
             bundle, clips, folder / "recording", seed=request.seed, threads=request.threads, progress=progress
         )
@@ -74,7 +73,7 @@ def _search(
     clips: Sequence[Clip],
     request: CalibrationRequest,
     folder: Path,
-    progress: Callable[[str, int, int | None], None],
+    progress: Tell,
 ) -> tuple[Report, Search]:
     lowered = LoweredStages(bundle, recording, request.precision, request.method, folder / "lowered", request.threads)
     masks = [recording.masks(number) for number in range(len(clips))]
@@ -177,16 +176,3 @@ def _work_folder(output: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int, int | None], None]]:
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("opening the bundle", total=None)
-
-        def told(what: str, done: int, total: int | None) -> None:
-            bar.update(task, description=what, completed=done, total=total)
-
-        yield told

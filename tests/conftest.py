@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from checkpoints import nano_config, random_model, save_checkpoint
 from command_line import Cli
+from edge_sam_checkpoints import edge_sam_config, random_edge_sam
 from edgetam_checkpoints import edgetam_config, random_edgetam
 from efficientvit_sam_checkpoints import efficientvit_sam_config, random_efficientvit_sam
 from evaluate import CHECKPOINT
@@ -119,6 +120,19 @@ def mobile_sam_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def mobile_sam_bundle(tmp_path_factory: pytest.TempPathFactory, mobile_sam_checkpoint: Path) -> Path:
     """The bundle of `mobile_sam_checkpoint`."""
     return made_once(tmp_path_factory, "mobile_sam.bundle", exported(mobile_sam_checkpoint))
+
+
+@pytest.fixture(scope="session")
+def edge_sam_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random EdgeSAM of nano size for 128 px, as a folder."""
+    model = random_edge_sam(edge_sam_config())
+    return made_once(tmp_path_factory, "edge_sam", lambda path: save_checkpoint(model, path))
+
+
+@pytest.fixture(scope="session")
+def edge_sam_bundle(tmp_path_factory: pytest.TempPathFactory, edge_sam_checkpoint: Path) -> Path:
+    """The bundle of `edge_sam_checkpoint`."""
+    return made_once(tmp_path_factory, "edge_sam.bundle", exported(edge_sam_checkpoint))
 
 
 @pytest.fixture(scope="session")

@@ -20,11 +20,11 @@ def mobile_sam_config(side: int = 128, **vit: Any) -> Any:
     """A configuration: small, or of the published dimensions."""
     width, vit = (256, vit) if vit else (64, SMALL)
     vision = {"hidden_size": vit["embed_dims"][-1], "num_hidden_layers": 0, "use_abs_pos": False, "image_size": side}
-    decoder = {} if width == 256 else {"hidden_size": width, "mlp_dim": 2 * width, "iou_head_hidden_dim": width}
+    small = {} if width == 256 else {"hidden_size": width, "mlp_dim": 2 * width, "iou_head_hidden_dim": width}
     return MobileSamConfig(
         vision_config={**vision, "output_channels": width, "num_pos_feats": width // 2, **vit},
         prompt_encoder_config={"hidden_size": width, "image_size": side},
-        mask_decoder_config=decoder,
+        mask_decoder_config={**small, "layer_norm_eps": 1e-5},
     )
 
 

@@ -22,13 +22,32 @@ from tritonclient.utils import np_to_triton_dtype, triton_to_np_dtype
 LIMIT = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
 
+class _Guard(grpc.ServerInterceptor):  # type: ignore[misc]
+    """Refuses calls without a token, as a gateway before a server does."""
+
+    def __init__(self, token: str) -> None:
+        self._wanted = ("authorization", f"Bearer {token}")
+
+    def intercept_service(self, handle: Any, call: Any) -> Any:
+        if self._wanted in [(key, value) for key, value in call.invocation_metadata]:
+            return handle(call)
+
+        def refuse(request: Any, context: Any) -> Any:
+            context.abort(grpc.StatusCode.UNAUTHENTICATED, "a token is missing or wrong")
+
+        return grpc.unary_unary_rpc_method_handler(refuse)
+
+
 class TritonLike(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
     """Serves the stages of a bundle. calls: how often each RPC was called. wrong_shape: outputs lose their last column.
     refuses: every request ends with an error.
     shares: whether it opens regions; a server on another machine does not.
+    tls: key and certificate (PEM), with which it speaks TLS. token: without which it answers nothing.
     """
 
-    def __init__(self, bundle: Bundle, *, shares: bool = True) -> None:
+    def __init__(
+        self, bundle: Bundle, *, shares: bool = True, tls: tuple[bytes, bytes] | None = None, token: str | None = None
+    ) -> None:
         self._stages = {}
         for stage in bundle.model.stages:
             model = ServedModel.of(bundle.model, OnnxRuntime(1).artifact(bundle, stage))
@@ -37,9 +56,16 @@ class TritonLike(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
         self.calls: Counter[str] = Counter()
         self.wrong_shape = self.refuses = False
         self._shares = shares
-        self._server = grpc.server(futures.ThreadPoolExecutor(4), options=LIMIT)
+        guards = [] if token is None else [_Guard(token)]
+        self._server = grpc.server(futures.ThreadPoolExecutor(4), interceptors=guards, options=LIMIT)
         service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(self, self._server)
-        self.url = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        here = "127.0.0.1:0"
+        port = (
+            self._server.add_insecure_port(here)
+            if tls is None
+            else self._server.add_secure_port(here, grpc.ssl_server_credentials([tls]))
+        )
+        self.url = f"127.0.0.1:{port}"
         self._server.start()
 
     def stop(self) -> None:

@@ -1,7 +1,6 @@
 """The command `masklet diagnose`: checks first, then the clip and its transformations, then reports."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from masklet.calibration.diagnosis.report.terminal import show
 from masklet.calibration.diagnosis.transformations.davis_folder import check_folder
 from masklet.calibration.diagnosis.transformations.transformation import Transformation
 from masklet.calibration.diagnosis.transformations.true_clip import open_true_clip
+from masklet.calibration.progress import progress_bar
 from masklet.runtime.bundle.bundle import Bundle, BundleChoice
 from masklet.runtime.errors import CalibrationError
 from masklet.runtime.prompts.prompts import Schedule
@@ -26,8 +26,6 @@ from masklet.runtime.sinks.output_file import check_writable, write_whole
 from masklet.runtime.tracking.known_policies import policy_of
 from masklet.runtime.tracking.memory_detail import block_memory
 from masklet.runtime.tracking.memory_limits import MemoryLimits
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,7 @@ def run_diagnose(request: DiagnosisRequest, clip: Clip) -> None:
     objects = sorted({i for prompts in schedule.values() for i in prompts})
     sides: list[Side] = []
     shown: dict[str, list[Film]] = {}
-    with _progress() as progress, open_true_clip(clip, objects, progress) as opened:
+    with progress_bar() as progress, open_true_clip(clip, objects, progress) as opened:
         for bundle, memory in compared:
             first = not sides
             plan = Plan(
@@ -135,16 +133,3 @@ def _write(request: DiagnosisRequest, report: Report, films: dict[str, list[Film
         write_whole(request.json, msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
     if request.html is not None:
         write_whole(request.html, page(report, films).encode())
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int, int | None], None]]:
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("opening the bundle", total=None)
-
-        def told(what: str, done: int, total: int | None) -> None:
-            bar.update(task, description=what, completed=done, total=total)
-
-        yield told

@@ -1,6 +1,6 @@
 """A bundle over a clip and its transformations, under observation, and what comes of each as a condition."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,10 +16,10 @@ from masklet.calibration.diagnosis.transformations.true_clip import Shot, TrueCl
 from masklet.calibration.diagnosis.verdicts.remedies import Circumstances, low_stages, remedies
 from masklet.calibration.diagnosis.verdicts.sentences import sentence
 from masklet.calibration.diagnosis.verdicts.verdict import Verdict, verdicts
+from masklet.calibration.progress import Tell
 from masklet.runtime.prompts.prompts import Schedule
 
 FILMS, FILMS_TRANSFORMED = 6, 2  # at most, of the clip as it is and of each transformed one
-Progress = Callable[[str, int, int | None], None]  # is told what is done, how much of it, of how much
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Plan:
     write: Path | None = None
 
 
-def diagnose(observed: ObservedBundle, plan: Plan, progress: Progress) -> tuple[Side, dict[str, list[Film]]]:
+def diagnose(observed: ObservedBundle, plan: Plan, progress: Tell) -> tuple[Side, dict[str, list[Film]]]:
     """Run a bundle over everything that is planned; also returns the films of each condition, if they are wanted."""
     conditions, shown = [], {}
     for transformation in (None, *plan.transformations):
@@ -54,7 +54,7 @@ def diagnose(observed: ObservedBundle, plan: Plan, progress: Progress) -> tuple[
 
 
 def _condition(
-    observed: ObservedBundle, plan: Plan, transformation: Transformation | None, progress: Progress
+    observed: ObservedBundle, plan: Plan, transformation: Transformation | None, progress: Tell
 ) -> tuple[Condition, list[Film]]:
     clip, schedule = plan.clip, plan.schedule
     name = AS_IT_IS if transformation is None else str(transformation)

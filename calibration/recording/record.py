@@ -8,7 +8,7 @@ recording, started again, resumes there.
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import numpy.typing as npt
 from masklet.calibration.clips.clips import Clip, check_phrases
 from masklet.calibration.clips.truth import MaskLines
 from masklet.calibration.graphs.ranges import Magnitudes
+from masklet.calibration.progress import Tell
 from masklet.calibration.recording.instrumented_sessions import InstrumentedBackend, Statistics, Strides
 from masklet.runtime.backends.session import Feeds, Session, SessionAround
 from masklet.runtime.backends.sessions import Sessions
@@ -39,7 +40,6 @@ DIFFERS = 0.01  # minimum mean difference of two thumbnails, as a share of the c
 THUMBNAIL = (16, 16)
 STATE = "state"
 
-Progress = Callable[[str, int, int | None], None]  # called with a description, the amount done, and the total
 F32 = npt.NDArray[np.float32]
 
 
@@ -90,7 +90,7 @@ class Recording:
 
 
 def record(
-    bundle: Bundle, clips: Sequence[Clip], folder: Path, *, seed: int, threads: int | None, progress: Progress
+    bundle: Bundle, clips: Sequence[Clip], folder: Path, *, seed: int, threads: int | None, progress: Tell
 ) -> Recording:
     """Run the clips, or the rest of them, and record them in a folder.
 
@@ -177,7 +177,7 @@ def _record_clip(
     clips: Sequence[Clip],
     folder: Path,
     state: _State,
-    progress: Progress,
+    progress: Tell,
 ) -> None:
     clip, number = clips[state.clip], state.clip
     keeper.begin(number)

@@ -9,14 +9,13 @@ from pathlib import Path
 import msgspec
 from masklet.calibration.clips.clips import Clip, check_phrases
 from masklet.calibration.clips.truth import MaskLines
+from masklet.calibration.progress import Tell
 from masklet.calibration.scoring.closed_loop import judge, lost_by_fp32
 from masklet.calibration.tuning.models import Models
 from masklet.calibration.tuning.trial import Clock, Outcome, TimedFrames, Times, timed_session, times_of, tracker_of
 from masklet.runtime.errors import CalibrationError
 from masklet.runtime.results import Frame, FrameResult
 from masklet.runtime.sinks.json_lines import MasksJsonl
-
-Tell = Callable[[str, int, int | None], None]
 
 SHARE = 0.5  # of the time that the exact pipeline may take: the search has the rest
 PACED = 3  # frames after the first from which its pace is known

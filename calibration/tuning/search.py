@@ -10,6 +10,7 @@ from itertools import islice
 import msgspec
 import numpy as np
 from masklet.calibration.clips.clips import Clip
+from masklet.calibration.progress import Tell
 from masklet.calibration.scoring.closed_loop import Evaluation
 from masklet.calibration.tuning.journal import Journal
 from masklet.calibration.tuning.knobs import Knobs
@@ -28,8 +29,6 @@ SLACK = 1.05  # times the budget that a predicted latency may have to be tried
 TIE = 0.1  # points of accuracy within which the faster of two points is better
 ALONE, PROMISING, PROVING = 0.4, 0.7, 0.95  # shares of the time at which a part of the search ends
 SEARCHED = 1 / 3  # usual share of frames that are searched
-
-Tell = Callable[[str, int, int | None], None]  # what is done, how much of it, of how much
 
 
 @dataclass(frozen=True)

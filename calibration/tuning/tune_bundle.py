@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +11,7 @@ import msgspec
 import typer
 from masklet.calibration.clips.clips import Clip, check_clips
 from masklet.calibration.clips.truth import open_truth
+from masklet.calibration.progress import Tell, progress_bar
 from masklet.calibration.tuning.exact import ExactMasks
 from masklet.calibration.tuning.journal import Journal, request_key
 from masklet.calibration.tuning.knobs import Knobs
@@ -25,10 +26,7 @@ from masklet.runtime.bundle.bundle import BundleChoice
 from masklet.runtime.bundle.writer import check_destination
 from masklet.runtime.errors import CalibrationError
 from masklet.runtime.sinks.output_file import check_writable, write_whole
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-Tell = Callable[[str, int, int | None], None]
+from rich.progress import TimeElapsedColumn
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +61,7 @@ def run_tune(request: TuneRequest, clips: Sequence[Clip], truths: Sequence[Path]
     for remark in check_clips(clips, models.bundles[0]):
         typer.echo(f"masklet: {remark}", err=True)
     with _work_folder(request.output) as folder:
-        with _progress() as tell:
+        with progress_bar(TimeElapsedColumn()) as tell:
             search = _search(request, models, clips, truths, folder, tell, begun + 60 * request.minutes)
             chosen = search.chosen()
             worst = [] if chosen is None else search.evaluation(chosen).worst
@@ -133,16 +131,3 @@ def _work_folder(output: Path) -> Iterator[Path]:
     except OSError as error:
         raise CalibrationError(f"{folder}: cannot be written: {error.strerror or error}") from None
     shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _progress() -> Iterator[Tell]:
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("opening the bundle", total=None)
-
-        def tell(what: str, done: int, total: int | None) -> None:
-            bar.update(task, description=what, completed=done, total=total)
-
-        yield tell

@@ -96,6 +96,12 @@ def _mobile_sam() -> Any:
     return random_mobile_sam(mobile_sam_config(1024, **PUBLISHED))
 
 
+def _edge_sam() -> Any:
+    from edge_sam_checkpoints import edge_sam_config, random_edge_sam
+
+    return random_edge_sam(edge_sam_config(1024, published=True))
+
+
 def _edgetam() -> Any:
     from edgetam_checkpoints import edgetam_config, random_edgetam
 
@@ -121,6 +127,7 @@ MODELS = {
     "SAM ViT-H": _sam("huge", False),
     "SAM-HQ ViT-H": _sam("huge", True),
     "MobileSAM": Size("mobile-sam", _mobile_sam),
+    "EdgeSAM": Size("edge-sam", _edge_sam),
     **{f"EfficientViT-SAM {size.upper()}": _efficientvit(size) for size in ("l0", "l1", "l2", "xl0", "xl1")},
     "SAM 3": Size("sam3", _sam3, tokenizer=True),
 }

@@ -2,10 +2,10 @@
 
     python profiles/benchmarks/profile_overhead.py BUNDLE SOURCE --point 480,270 [--frames 600] [--write]
 
-Two figures. Apart: microseconds that the recorder takes for a frame, measured with sessions that do nothing, so that
+Three figures. Apart: microseconds that the recorder takes for a frame, measured with sessions that do nothing, so that
 no other noise hides it. Together: one tracker whose sessions, source and sink are recorded on every other frame; the
 median of the differences of neighbouring frames, of which now the one and now the other comes first, with a bootstrap
-interval.
+interval. Sampled: what reading the machine's state once a second takes of the processor, in a thread of its own.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 from masklet.profiles.machine.device import conditions, device
+from masklet.profiles.machine.sampler import Sampler
 from masklet.profiles.recording.timeline import Recorder
 from masklet.runtime.backends.ort.backend import OnnxRuntime
 from masklet.runtime.backends.session import Feeds, Session
@@ -31,6 +32,7 @@ from masklet.runtime.sources.opening import open_source
 from masklet.runtime.tracking.video_tracker import VideoTracker
 
 NOTHING_FRAMES = 20_000
+SAMPLES = 500
 RESAMPLES = 2000
 
 
@@ -74,6 +76,15 @@ def apart_us(bundle: Bundle) -> float:
     frames = [frame] * NOTHING_FRAMES
     pairs = [passes(recorder.frames(frames), True) - passes(iter(frames), False) for _ in range(5)]
     return statistics.median(pairs) / NOTHING_FRAMES * 1e6
+
+
+def sample_us() -> float:
+    """Microseconds of the processor for a sample of the machine's state."""
+    with Sampler() as sampler:
+        began = time.thread_time()
+        for _ in range(SAMPLES):
+            sampler.take()
+        return (time.thread_time() - began) / SAMPLES * 1e6
 
 
 class Switch:
@@ -139,6 +150,7 @@ def main() -> None:
     alone = apart_us(bundle)
     plain, recorded = (np.array(ms[8:]) for ms in together_ms(bundle, frames, prompts, given.frames // 2 + 8))
     frame, low_high = float(np.median(plain)), interval(recorded - plain)
+    sample = sample_us()
     difference = float(np.median(recorded - plain))
     here, load = device(), conditions().load_average
     lines = [
@@ -156,6 +168,7 @@ def main() -> None:
         f"| recorded less plain, median of pairs | {difference * 1e3:.0f} µs | {difference / frame:.2%} |",
         f"| its 95 % interval | {low_high[0] * 1e3:.0f} to {low_high[1] * 1e3:.0f} µs | "
         f"{low_high[0] / frame:.2%} to {low_high[1] / frame:.2%} |",
+        f"| a sample of the machine, once a second | {sample:.0f} µs | {sample / 1e4:.2f} % of a second |",
     ]
     text = "\n".join(lines) + "\n"
     print(text)

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from masklet.runtime.archive.cluster import Resources
 from masklet.runtime.archive.plan import ArchivePlan
 from masklet.runtime.archive.result_set import VideoResult
+from masklet.runtime.archive.segments import Segment
 from masklet.runtime.archive.video import ArchiveVideo
 from masklet.runtime.archive.worker import Outcome, Worker
 from masklet.runtime.errors import SessionError, SinkError
@@ -23,6 +24,10 @@ class Watcher(Protocol):
 
     def finished(self, result: VideoResult) -> None: ...
 
+    def split(self, video: ArchiveVideo, segments: int) -> None: ...
+
+    def ran(self, video: ArchiveVideo, segment: VideoResult) -> None: ...
+
     def retried(self, video: ArchiveVideo, error: str) -> None: ...
 
     def failed(self, video: ArchiveVideo, error: str) -> None: ...
@@ -32,11 +37,20 @@ class Watcher(Protocol):
 
 @dataclass(slots=True)
 class _Job:
-    """A video that is to be run. tried: numbers of the workers that failed at it."""
+    """A video that is to be run, or a segment of one.
+
+    whole:   of a segment: its video, which is run again when its segments are finished. left: how many are not.
+    tried:   numbers of the workers that failed at it.
+    failed:  whether it was given up.
+    """
 
     video: ArchiveVideo
+    segment: Segment | None = None
+    whole: "_Job | None" = None
+    left: int = 0
     tried: set[int] = field(default_factory=set)
     failures: int = 0
+    failed: bool = False
 
 
 @dataclass(slots=True)
@@ -69,7 +83,7 @@ class Archive:
         """
         self._waiting.extend(_Job(video) for video in videos)
         try:
-            for _ in range(min(self._wanted.workers, len(videos))):
+            for _ in range(self._wanted.workers):
                 self._hire()
             while self._waiting or any(seat.job for seat in self._busy.values()):
                 self._assign()
@@ -101,7 +115,7 @@ class Archive:
         self._waiting.remove(job)
         self._free.remove(seat)
         seat.job = job
-        self._busy[seat.actor.run.remote(job.video)] = seat
+        self._busy[seat.actor.run.remote(job.video, job.segment)] = seat
 
     def _settle(self, reference: Any, seat: _Seat) -> None:
         try:
@@ -123,12 +137,29 @@ class Archive:
         self._watcher.began(seat.number, pid)
 
     def _end(self, seat: _Seat, job: _Job, outcome: Outcome) -> None:
-        if outcome.result is not None:
-            self._watcher.finished(outcome.result)
+        if outcome.segments:
+            self._split(job, outcome.segments)
+        elif outcome.result is not None:
+            self._finish(job, outcome.result)
         elif outcome.fatal:
             raise SinkError(f"{outcome.error}; what is finished stays, run the same command again")
         else:
             self._again(job, seat.number, outcome.error or "no reason")
+
+    def _split(self, job: _Job, segments: Sequence[Segment]) -> None:
+        """Put the segments of a video before the other videos."""
+        job.left = len(segments)
+        self._waiting.extendleft(_Job(job.video, segment, job) for segment in reversed(segments))
+        self._watcher.split(job.video, len(segments))
+
+    def _finish(self, job: _Job, result: VideoResult) -> None:
+        if job.whole is None:
+            self._watcher.finished(result)
+            return
+        self._watcher.ran(job.video, result)
+        job.whole.left -= 1
+        if not job.whole.left:
+            self._waiting.appendleft(job.whole)
 
     def _bury(self, seat: _Seat, why: str) -> None:
         """A worker died: another takes its place, and its video."""
@@ -144,7 +175,14 @@ class Archive:
         job.tried.add(worker)
         job.failures += 1
         if job.failures > self._retries:
-            self._watcher.failed(job.video, error)
+            self._give_up(job.whole or job, error)
         else:
             self._waiting.append(job)
             self._watcher.retried(job.video, error)
+
+    def _give_up(self, job: _Job, error: str) -> None:
+        """Report a video once, and leave out its other segments."""
+        if not job.failed:
+            job.failed = True
+            self._waiting = deque(one for one in self._waiting if one.whole is not job)
+            self._watcher.failed(job.video, error)

@@ -2,14 +2,17 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from masklet.runtime.archive.result_set import VideoResult, read_result
+from masklet.runtime.archive.segments import Splitting
 from masklet.runtime.archive.video import ArchiveVideo
 from masklet.runtime.bundle.bundle import BundleChoice
 from masklet.runtime.bundle.manifest import SEAL
 from masklet.runtime.startup.backend_choice import BackendChoice
+from masklet.runtime.tracking.video_tracker import TrackerOptions
 
 Format = Literal["jsonl", "parquet"]
 
@@ -24,6 +27,9 @@ class ArchivePlan:
     cut:     which frames, as `open_source` takes them.
     out:     folder of the result sets, which every worker sees.
     format:  of the masks. overlay: whether a result set has a video with the masks drawn.
+    memory:  the memory policy; None for the model's own.
+    tracking: options of trackers; those of phrases are with what is tracked.
+    split:   how long videos are split into segments; None for not at all.
     """
 
     bundle: BundleChoice
@@ -33,12 +39,21 @@ class ArchivePlan:
     out: Path
     format: Format = "jsonl"
     overlay: bool = False
+    memory: str | None = None
+    tracking: TrackerOptions = field(default_factory=TrackerOptions)
+    split: Splitting | None = None
 
     def digest(self, video: ArchiveVideo) -> str:
         """A hash of everything that decides what the results of a video are."""
         settings = (self.seal, self.bundle.variant, self.backend.name, sorted(self.backend.settings.items()))
-        whole = repr((*settings, sorted(self.cut.items()), self.format, self.overlay, video.digest))
+        written = (sorted(self.cut.items()), self.format, self.overlay, self.split)
+        whole = repr((*settings, *written, self.memory, self.tracking, video.digest))
         return hashlib.sha256(whole.encode()).hexdigest()
+
+    def finished(self, video: ArchiveVideo) -> VideoResult | None:
+        """The result of a video that was run with this plan; None if it was not, or with another one."""
+        result = read_result(self.out, video.name)
+        return None if result is None or result.digest != self.digest(video) else result
 
 
 def seal_of(root: Path) -> str:

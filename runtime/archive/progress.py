@@ -31,6 +31,8 @@ class Progress:
     ) -> None:
         self.failures: dict[str, str] = {}
         self.done = self.frames = 0
+        self._split: set[str] = set()
+        self._segments = self._ran = 0
         self._total, self._skipped, self._tell, self._show, self._clock = total, skipped, tell, show, clock
         self._begun = self._told = clock()
 
@@ -39,7 +41,16 @@ class Progress:
 
     def finished(self, result: VideoResult) -> None:
         self.done += 1
-        self.frames += result.frames
+        self.frames += 0 if result.name in self._split else result.frames
+        self.waited()
+
+    def split(self, video: ArchiveVideo, segments: int) -> None:
+        self._split.add(video.name)
+        self._segments += segments
+
+    def ran(self, video: ArchiveVideo, segment: VideoResult) -> None:
+        self._ran += 1
+        self.frames += segment.frames
         self.waited()
 
     def retried(self, video: ArchiveVideo, error: str) -> None:
@@ -59,12 +70,14 @@ class Progress:
     @property
     def line(self) -> str:
         """Videos, frames per second, the time that is left, failures."""
-        elapsed, ended = self._clock() - self._begun, self.done + len(self.failures)
-        left = "" if not ended else f", {_duration((self._total - ended) * elapsed / ended)} left"
+        elapsed, ended = self._clock() - self._begun, self.done + len(self.failures) + self._ran
+        total = self._total + self._segments
+        left = "" if not ended else f", {_duration((total - ended) * elapsed / ended)} left"
+        segments = f", {self._ran} of {self._segments} segments" if self._segments else ""
         skipped = f", {self._skipped} were finished before" if self._skipped else ""
         failed = f", {len(self.failures)} failed" if self.failures else ""
         rate = self.frames / elapsed if elapsed else 0.0
-        return f"{self.done} of {self._total} videos, {rate:.1f} frames/s{left}{failed}{skipped}"
+        return f"{self.done} of {self._total} videos{segments}, {rate:.1f} frames/s{left}{failed}{skipped}"
 
 
 def write_summary(out: Path, videos: Sequence[ArchiveVideo], failures: dict[str, str]) -> None:

@@ -3,13 +3,14 @@
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
-from masklet.runtime.errors import SinkError
+from masklet.runtime.archive.folder_lock import locked
 
 RESULT = "result.json"
+SEGMENTS = ".segments"  # folder of the result sets of segments, in that of an archive
 _UNFINISHED = ".unfinished"
 
 
@@ -44,8 +45,9 @@ def read_result(out: Path, name: str) -> VideoResult | None:
 def result_folder(out: Path, name: str) -> Iterator[Path]:
     """A folder that becomes the video's result set when the block ends, in the place of an older one.
 
-    If the block raises, nothing is left. What a killed worker leaves is removed by `sweep`.
+    If the block raises, nothing is left. What a killed worker leaves, `archive_folder` removes.
     """
+    out.mkdir(exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=_UNFINISHED, dir=out))
     try:
         yield unfinished
@@ -57,18 +59,21 @@ def result_folder(out: Path, name: str) -> Iterator[Path]:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def sweep(out: Path) -> None:
-    """Remove what was not finished. No worker may be running."""
-    for left in out.glob(f".*{_UNFINISHED}"):
-        shutil.rmtree(left, ignore_errors=True)
+def _sweep(out: Path) -> None:
+    """Remove what was not finished; finished segments stay. No worker may be running."""
+    for folder in (out, out / SEGMENTS):
+        for left in folder.glob(f".*{_UNFINISHED}"):
+            shutil.rmtree(left, ignore_errors=True)
+    with suppress(OSError):
+        (out / SEGMENTS).rmdir()
 
 
-def prepare_folder(out: Path) -> None:
-    """Make the folder of an archive. Raises SinkError if it cannot be written."""
-    try:
-        out.mkdir(exist_ok=True)
-        sweep(out)
-        with tempfile.NamedTemporaryFile(dir=out, prefix=".", suffix=_UNFINISHED):
-            pass
-    except OSError as error:
-        raise SinkError(f"{out}: cannot be written: {error.strerror}; give a folder, whose parent exists") from None
+@contextmanager
+def archive_folder(out: Path) -> Iterator[None]:
+    """The folder of an archive, for one archive at a time: see `locked`. What was not finished is removed."""
+    with locked(out):
+        _sweep(out)
+        try:
+            yield
+        finally:
+            _sweep(out)

@@ -2,8 +2,9 @@
 
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -15,9 +16,20 @@ from masklet.runtime.backends.sessions import Sessions
 from masklet.runtime.errors import SinkError, SourceError
 from masklet.runtime.sinks.outputs import Outputs
 from masklet.runtime.sources.opening import open_source
+from masklet.runtime.sources.source import FeedOptions, Source
 from masklet.runtime.streams.follow import follow
 
 MASKS = "masks.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What was run of a video, as `VideoResult` has it."""
+
+    frames: int
+    corrupt: int
+    objects: int
+    seconds: float
 
 
 def track_video(plan: ArchivePlan, sessions: Sessions, video: ArchiveVideo) -> VideoResult:
@@ -27,35 +39,48 @@ def track_video(plan: ArchivePlan, sessions: Sessions, video: ArchiveVideo) -> V
     MaskletErrors if the request does not fit.
     """
     with fetched(video.source) as path:
-        try:
-            with result_folder(plan.out, video.name) as folder:
-                result = _run(plan, sessions, video, path, folder)
-                (folder / RESULT).write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n")
-        except OSError as error:
-            raise SinkError(f"{plan.out / video.name}: cannot be written: {error.strerror or error}") from None
+        return write_result_set(plan, video, lambda folder: _run(plan, sessions, video, path, folder))
+
+
+def write_result_set(plan: ArchivePlan, video: ArchiveVideo, write: Callable[[Path], Ran]) -> VideoResult:
+    """Write a result set, complete or not at all. write: writes the masks, as JSON lines, into its folder.
+
+    Raises SinkError if it cannot be written, and what `write` raises.
+    """
+    try:
+        with result_folder(plan.out, video.name) as folder:
+            ran = write(folder)
+            if plan.format == "parquet":
+                write_parquet(folder / MASKS, folder / "masks.parquet")
+                (folder / MASKS).unlink()
+            size, seconds = sum(file.stat().st_size for file in folder.iterdir()), round(ran.seconds, 3)
+            digest = plan.digest(video)
+            result = VideoResult(video.name, video.source, digest, ran.frames, ran.corrupt, ran.objects, seconds, size)
+            (folder / RESULT).write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n")
+    except OSError as error:
+        raise SinkError(f"{plan.out / video.name}: cannot be written: {error.strerror or error}") from None
     return result
 
 
-def _run(plan: ArchivePlan, sessions: Sessions, video: ArchiveVideo, path: str, folder: Path) -> VideoResult:
+def _run(plan: ArchivePlan, sessions: Sessions, video: ArchiveVideo, path: str, folder: Path) -> Ran:
     begun, frames, ids = time.perf_counter(), 0, set[int]()
     targets = {"masks": folder / MASKS} | ({"overlay": folder / "overlay.mp4"} if plan.overlay else {})
-    with open_source(path, **plan.cut) as source:
-        if source.frames is None:
-            raise SourceError(f"{video.source}: has no end; an archive takes files and folders of images")
+    with open_source(path, **plan.cut, feed=FeedOptions(threads=plan.backend.threads)) as source:
+        check_end(source, video)
         video.request.check_source(source)
-        tracker = video.request.tracker(sessions)
+        tracker = video.request.tracker(sessions, plan.tracking, plan.memory)
         with Outputs(targets).open(source.fps, video.request.schedule) as sinks:
             for frame, result in follow(tracker, source, video.request.schedule):
                 sinks.write(frame, result)
                 ids.update(result.object_ids.tolist())
                 frames += 1
-        corrupt = source.corrupt
-    if plan.format == "parquet":
-        write_parquet(folder / MASKS, folder / "masks.parquet")
-        (folder / MASKS).unlink()
-    size = sum(file.stat().st_size for file in folder.iterdir())
-    seconds = round(time.perf_counter() - begun, 3)
-    return VideoResult(video.name, video.source, plan.digest(video), frames, corrupt, len(ids), seconds, size)
+        return Ran(frames, source.corrupt, len(ids), time.perf_counter() - begun)
+
+
+def check_end(source: Source, video: ArchiveVideo) -> None:
+    """Raise SourceError for a source without an end."""
+    if source.frames is None:
+        raise SourceError(f"{video.source}: has no end; an archive takes files and folders of images")
 
 
 @contextmanager

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from masklet.runtime.archive.plan import ArchivePlan, seal_of
 from masklet.runtime.archive.result_set import VideoResult
+from masklet.runtime.archive.segments import Segment
+from masklet.runtime.archive.split_video import SplitVideo, track_segment
 from masklet.runtime.archive.track_video import track_video
 from masklet.runtime.archive.video import ArchiveVideo
 from masklet.runtime.backends.sessions import Sessions
@@ -14,9 +16,14 @@ from masklet.runtime.errors import BundleError, MaskletError, SinkError
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a video ended: its result, or one line. fatal: other videos would end like it, for example on a full disk."""
+    """How a video, or a segment of one, ended: its result, or one line.
+
+    fatal:    other videos would end like it, for example on a full disk.
+    segments: that are to be run before the video can be.
+    """
 
     result: VideoResult | None = None
+    segments: tuple[Segment, ...] = ()
     error: str | None = None
     fatal: bool = False
 
@@ -42,13 +49,23 @@ class Worker:
             return os.getpid(), str(error)
         return os.getpid(), None
 
-    def run(self, video: ArchiveVideo) -> Outcome:
-        """Run a video."""
+    def run(self, video: ArchiveVideo, segment: Segment | None = None) -> Outcome:
+        """Run a video, or a segment of it; a video that is to be split is put together when its segments are there."""
         if self._sessions is None:
             return Outcome(error="the worker has no open sessions", fatal=True)
         try:
-            return Outcome(track_video(self._plan, self._sessions, video))
+            return self._run(self._sessions, video, segment)
         except MaskletError as error:
             return Outcome(error=str(error), fatal=isinstance(error, SinkError))
         except Exception as error:
             return Outcome(error=f"a bug in masklet: {type(error).__name__}: {error}")
+
+    def _run(self, sessions: Sessions, video: ArchiveVideo, segment: Segment | None) -> Outcome:
+        if segment is not None:
+            return Outcome(track_segment(self._plan, sessions, video, segment))
+        if self._plan.split is not None:
+            split = SplitVideo(self._plan, self._plan.split, video)
+            if len(split.segments) > 1:
+                unfinished = split.unfinished
+                return Outcome(segments=unfinished) if unfinished else Outcome(split.stitch())
+        return Outcome(track_video(self._plan, sessions, video))

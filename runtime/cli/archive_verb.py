@@ -11,7 +11,9 @@ from masklet.runtime.cli.options import (
     BundleOptions,
     FollowedPhraseOptions,
     FrameOptions,
+    MemoryOptions,
     PromptOptions,
+    UpdateOptions,
 )
 
 
@@ -29,6 +31,8 @@ def archive(
     prompts: PromptOptions,
     phrases: FollowedPhraseOptions,
     frames: FrameOptions,
+    memory: MemoryOptions,
+    speed: UpdateOptions,
     backend: BackendOptions,
     loading: BundleOptions,
     output: Annotated[
@@ -49,6 +53,20 @@ def archive(
         Literal["jsonl", "parquet"], typer.Option(help="Format of the masks, COCO RLE in both.")
     ] = "jsonl",
     overlay: Annotated[bool, typer.Option("--overlay", help="Also write a video with the masks drawn.")] = False,
+    segment: Annotated[
+        float | None,
+        typer.Option(
+            metavar="MINUTES",
+            help="Split longer videos into segments that workers run side by side, for objects that --text finds.",
+        ),
+    ] = None,
+    overlap: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            help="How long before its own frames a segment begins; its ids are matched with the segment before there.",
+        ),
+    ] = 5.0,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Run a sample here and estimate hours and bytes; write nothing.")
     ] = False,
@@ -66,6 +84,10 @@ def archive(
         common=phrases.wanted(prompts.schedule(frames.first)),
         backend=backend.choice(),
         cut=frames.cut(),
+        memory=memory.memory,
+        limits=memory.limits(),
+        update_interval=speed.update_interval,
+        untuned=speed.untuned,
         out=output,
         ray=ray,
         workers=workers,
@@ -74,6 +96,7 @@ def archive(
         retries=retries,
         format=format,
         overlay=overlay,
+        split=None if segment is None else (segment, overlap),
         dry_run=dry_run,
     )
     raise typer.Exit(archive_videos(order))

@@ -1,12 +1,13 @@
 """What `masklet tune` found for a bundle, in the place of options that were not given."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from masklet.runtime.backends.placement.kept import this_machine
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.bundle.tuning import Settings, Step, Tuning
 from masklet.runtime.cli.open_stream import RunOptions
+from masklet.runtime.concepts.options import ConceptOptions
 from masklet.runtime.errors import BundleError
 from masklet.runtime.startup.backend_choice import BackendChoice
 from masklet.runtime.tracking.memory_detail import MemoryDetail
@@ -24,22 +25,40 @@ def with_tuning(options: RunOptions, bundle: Bundle, tell: Callable[[str], None]
         raise BundleError(f"{bundle.root}: --target-fps steps along what `masklet tune` wrote into a bundle; {why}")
     if tuning is None or options.untuned:
         return options
-    tell(_in_words(tuning))
-    settings, given = tuning.settings, options.limits
-    detail = None if settings.memory_detail is None else MemoryDetail.parse(settings.memory_detail)
-    limits = MemoryLimits(
-        given.frames or settings.attending.memory_frames,
-        given.pointers or settings.attending.pointers,
-        given.detail or detail,
+    tell(in_words(tuning))
+    mine = Tunable(options.limits, options.update_interval, options.found_with, options.backend)
+    best = mine.tuned(tuning.settings, prompted=not options.concepts)
+    return replace(
+        options,
+        limits=best.limits,
+        update_interval=best.update_interval,
+        found_with=best.found_with,
+        backend=best.backend,
     )
-    interval = options.found_with.detection_interval
-    found_with = replace(
-        options.found_with,
-        detection_interval=settings.attending.detection_interval if interval == 1 else interval,
-    )
-    update = options.update_interval or (1 if options.concepts else settings.attending.update_interval)
-    backend = _backend(options.backend, settings)
-    return replace(options, limits=limits, update_interval=update, found_with=found_with, backend=backend)
+
+
+@dataclass(frozen=True, slots=True)
+class Tunable:
+    """What was given of the options that tuning sets; see `RunOptions`."""
+
+    limits: MemoryLimits
+    update_interval: int | None
+    found_with: ConceptOptions
+    backend: BackendChoice
+
+    def tuned(self, settings: Settings, *, prompted: bool) -> "Tunable":
+        """The same, with tuned settings where nothing was given. prompted: whether all objects are."""
+        given, attending = self.limits, settings.attending
+        detail = None if settings.memory_detail is None else MemoryDetail.parse(settings.memory_detail)
+        limits = MemoryLimits(
+            given.frames or attending.memory_frames, given.pointers or attending.pointers, given.detail or detail
+        )
+        interval = self.found_with.detection_interval
+        found_with = replace(
+            self.found_with, detection_interval=attending.detection_interval if interval == 1 else interval
+        )
+        update = self.update_interval or (attending.update_interval if prompted else 1)
+        return Tunable(limits, update, found_with, _backend(self.backend, settings))
 
 
 def first_step(tuning: Tuning) -> tuple[tuple[Step, ...], int]:
@@ -60,7 +79,8 @@ def _backend(given: BackendChoice, settings: Settings) -> BackendChoice:
     return BackendChoice("auto", threads, {"place": place})
 
 
-def _in_words(tuning: Tuning) -> str:
+def in_words(tuning: Tuning) -> str:
+    """The tuned settings, and whether they were tuned on this machine, in one line."""
     here = this_machine(tuning.settings.threads or 0).cpu
     elsewhere = "" if here.startswith(tuning.cpu) else f"; tuned on {tuning.cpu}, here times differ"
     return f"{tuning}; --untuned runs it without{elsewhere}"

@@ -17,7 +17,8 @@ class SourceKind:
     form:    how a user writes it, for messages: "rtsp://HOST/PATH".
     matches: whether a SOURCE is of this kind; it opens nothing and loads no reader.
     open:    opens it. Raises SourceError, one line without any password, if frames cannot be read.
-    feed:    True for cameras, streams and standard input, to which FeedOptions apply; False for files.
+    feed:    True for cameras, streams and standard input, to which FeedOptions apply; False for files, to which only
+             its threads do.
     options: options of this kind only; their values are in `FeedOptions.settings`.
     order:   kinds with a lower number are tried first.
     """

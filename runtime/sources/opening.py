@@ -23,8 +23,8 @@ def open_source(
 ) -> Source:
     """Open a video file, a folder of images, a single image, a camera or a stream.
 
-    feed: options of a camera, or the format of raw frames. The other arguments are those of `Cut`. A camera or stream
-          is connected at once.
+    feed: options of a camera, the format of raw frames, or how a video file is decoded. The other arguments are those
+          of `Cut`. A camera or stream is connected at once.
     Raises SourceError, one line, if frames cannot be read.
     """
     cut, feed = Cut(start, end, stride, max_side, reverse), feed or FeedOptions()

@@ -75,13 +75,14 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class FeedOptions:
-    """Options of a camera, and the format of raw frames.
+    """Options of a camera, the format of raw frames, and how a video file is decoded.
 
     size:         width and height in pixels; None for the camera's own choice.
     rate:         frames per second; None for the camera's own choice.
     pixel_format: FFmpeg's name (yuyv422, mjpeg, nv12, rgb24, ...); None for the camera's own choice.
     settings:     values of the options that one kind of source declares, by name; only those that were given.
     newest:       only the newest frame of a camera is wanted; False if every frame is.
+    threads:      threads that decode a video file; None for FFmpeg's choice, one or more for each core.
     """
 
     size: tuple[int, int] | None = None
@@ -89,6 +90,7 @@ class FeedOptions:
     pixel_format: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     newest: bool = True
+    threads: int | None = None
 
     def __post_init__(self) -> None:
         if self.size is not None and min(self.size) < 1:

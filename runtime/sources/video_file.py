@@ -32,11 +32,13 @@ class VideoFile(Source):
     Opening it reads the times of all packets, without decoding. So the number of frames is exact, a frame keeps its
     index if an earlier one is corrupt, and reading can start at any frame. A truncated file delivers the frames that it
     has; missing frames that its header announced count as corrupt.
+
+    threads: that decode; None for FFmpeg's choice.
     """
 
-    def __init__(self, name: str, path: Path, cut: Cut) -> None:
+    def __init__(self, name: str, path: Path, cut: Cut, threads: int | None = None) -> None:
         self.name = name
-        self._path = path
+        self._path, self._threads = path, threads
         with self._opened() as container:
             stream = container.streams.video[0]
             rate = float(stream.average_rate or stream.guessed_rate or DEFAULT_RATE)
@@ -93,7 +95,7 @@ class VideoFile(Source):
             if target is not None:
                 with suppress(FFmpegError):  # without an index to seek, it reads from the start
                     container.seek(target, stream=container.streams.video[0])
-            for frame in _frames(container):
+            for frame in _frames(container, self._threads):
                 index = self._packets.index(frame.pts, last)
                 if index > last and index >= first:
                     yield index, frame
@@ -136,12 +138,14 @@ class VideoFile(Source):
             yield container
 
 
-def _frames(container: InputContainer) -> Iterator[VideoFrame]:
+def _frames(container: InputContainer, threads: int | None) -> Iterator[VideoFrame]:
     """All decodable frames, to the end or to where the file is truncated."""
     from av.error import FFmpegError
 
     stream = container.streams.video[0]
     stream.thread_type = "AUTO"
+    if threads is not None:
+        stream.codec_context.thread_count = threads
     for packet in chain(read_packets(container), (None,)):  # None flushes the decoder
         try:
             frames = stream.codec_context.decode(packet)

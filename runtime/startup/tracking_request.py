@@ -12,6 +12,7 @@ from masklet.runtime.concepts.tracker import ConceptTracker, check_for_video, ch
 from masklet.runtime.errors import PromptError
 from masklet.runtime.prompts.prompts import Schedule
 from masklet.runtime.sources.source import Source
+from masklet.runtime.tracking.known_policies import Memory
 from masklet.runtime.tracking.tracker import Tracker
 from masklet.runtime.tracking.video_tracker import TrackerOptions, VideoTracker
 
@@ -54,12 +55,12 @@ class TrackingRequest:
         if self.concepts:
             check_refinements(self.schedule, source)
 
-    def tracker(self, sessions: Sessions, options: TrackerOptions | None = None) -> Tracker:
-        """The tracker for the request. Encodes phrases, once."""
+    def tracker(self, sessions: Sessions, options: TrackerOptions | None = None, memory: Memory = None) -> Tracker:
+        """The tracker for the request. Encodes phrases, once. memory: the memory policy; None for the model's own."""
         if self.concepts:
             limits = None if options is None else options.limits
-            return ConceptTracker(sessions, self.concepts, self.found_with, limits=limits)
-        return VideoTracker(sessions, options)
+            return ConceptTracker(sessions, self.concepts, self.found_with, memory=memory, limits=limits)
+        return VideoTracker(sessions, options, memory)
 
 
 def check_frames_come(frames: Iterable[int], source: Source) -> None:

@@ -69,6 +69,22 @@ def test_the_encoder_is_the_authors(published: Any, theirs: Any) -> None:
     assert relative(TorchSession(stage).run(feeds)["vision_feat"], wanted) <= EXACT
 
 
+def test_the_decoder_is_the_authors(published: Any, theirs: Any) -> None:
+    stage = list(FAMILY.stages(published))[1]
+    feeds = stage.feeds(stage.cases[0], 0)
+    feeds["has_mask"], feeds["point_labels"] = np.ones(2, np.float32), np.array([[1, 0, 1, -1]] * 2)
+    given = {name: torch.from_numpy(feed) for name, feed in feeds.items()}
+    with torch.inference_mode():
+        points = given["point_coords"][:, :-1], given["point_labels"][:, :-1]  # the encoder pads them itself
+        sparse, dense = theirs.prompt_encoder(points, None, given["mask_prompt"])
+        masks, ious = theirs.mask_decoder.predict_masks(
+            given["vision_feat"], theirs.prompt_encoder.get_dense_pe(), sparse, dense
+        )
+    got = TorchSession(stage).run(feeds)
+    assert relative(got["candidate_masks"], masks.numpy()) <= EXACT
+    assert relative(got["candidate_ious"], ious.numpy()) <= EXACT
+
+
 def test_a_file_is_the_same_model(published: Any, tmp_path: Path) -> None:
     weights = their_weights("mobile-sam", published) | {"image_encoder.norm_head.weight": torch.ones(320)}
     torch.save(weights, tmp_path / "mobile_sam.pt")

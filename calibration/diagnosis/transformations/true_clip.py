@@ -1,7 +1,7 @@
 """A clip in memory's reach: its frames on disk, decoded once, and its true masks, so that any frame can be taken."""
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from masklet.calibration.clips.clips import Clip
+from masklet.calibration.progress import Tell
 from masklet.runtime.errors import CalibrationError
 
 U8 = npt.NDArray[np.uint8]
@@ -59,9 +60,7 @@ class TrueClip:
 
 
 @contextmanager
-def open_true_clip(
-    clip: Clip, objects: Sequence[int], progress: Callable[[str, int, int | None], None]
-) -> Iterator[TrueClip]:
+def open_true_clip(clip: Clip, objects: Sequence[int], progress: Tell) -> Iterator[TrueClip]:
     """Read a clip's frames into a file that goes with the block, and its true masks into memory.
 
     objects: whose masks are wanted. Raises CalibrationError where no frame comes, the frames differ in size, a frame

@@ -31,7 +31,7 @@ def configure(shapes: Shapes, settings: Settings) -> dict[str, Any]:
         "heads": [heads for heads, _ in biases],
         "windows": [isqrt(distances) for _, distances in biases],
     }
-    return {"model_type": "mobile_sam", "vision_config": vision, **sam.configure_heads(shapes, vision)}
+    return {"model_type": "mobile_sam", "vision_config": vision, **sam.configure_heads(shapes, vision, norm_eps=1e-5)}
 
 
 LAYOUT = Layout(

@@ -25,8 +25,11 @@ def configure_model(shapes: Shapes) -> dict[str, Any]:
     return {"vision_config": vision, **configure_heads(shapes, vision)}
 
 
-def configure_heads(shapes: Shapes, vision: dict[str, Any]) -> dict[str, Any]:
-    """The prompt encoder and the mask decoder behind a vision encoder."""
+def configure_heads(shapes: Shapes, vision: dict[str, Any], norm_eps: float = 1e-6) -> dict[str, Any]:
+    """The prompt encoder and the mask decoder behind a vision encoder.
+
+    norm_eps: of the decoder's layer norms, which is 1e-5 in Meta's code and 1e-6 in transformers' and its checkpoints.
+    """
     width = shapes["mask_decoder.iou_token.weight"][1]
     layers = "mask_decoder.transformer.layers.{}.mlp.lin1.weight"
     return {
@@ -41,6 +44,7 @@ def configure_heads(shapes: Shapes, vision: dict[str, Any]) -> dict[str, Any]:
             "num_hidden_layers": count(shapes, layers),
             "num_multimask_outputs": shapes["mask_decoder.mask_tokens.weight"][0] - 1,
             "iou_head_hidden_dim": shapes["mask_decoder.iou_prediction_head.layers.0.weight"][0],
+            "layer_norm_eps": norm_eps,
         },
     }
 

@@ -1,5 +1,7 @@
 """The backend: finds the stages of a bundle among the models of a server, by name and by the hash of the graph."""
 
+from pathlib import Path
+
 from masklet.runtime.backends.kserve.connection import Connection, RefusedError
 from masklet.runtime.backends.kserve.session import KServeSession
 from masklet.runtime.backends.kserve.shared_memory import SharedRegions, can_share
@@ -16,8 +18,9 @@ REPOSITORY = "write its model repository with `masklet serve`"
 class KServe:
     """Opens stages as models of a server of the KServe V2 protocol.
 
-    url:       HOST:PORT of its gRPC service.
+    url:       HOST:PORT of its gRPC service, after grpcs:// for TLS.
     served_as: what the names of its models begin with, see `served_name`.
+    authority: certificates that the server's is checked with; None for those of the system.
     timeout_s: of one call. wait_s: how long a server that was lost is waited for.
     Raises SessionError if Triton's client library is not installed, or nobody answers at the address.
     """
@@ -25,9 +28,15 @@ class KServe:
     engine_machine: str | None = None  # the server runs a graph of this bundle: its hash is its version
 
     def __init__(
-        self, url: str | None, *, served_as: str | None = None, timeout_s: float = 10.0, wait_s: float = 60.0
+        self,
+        url: str | None,
+        *,
+        served_as: str | None = None,
+        authority: Path | None = None,
+        timeout_s: float = 10.0,
+        wait_s: float = 60.0,
     ) -> None:
-        self._connection = Connection(url, timeout_s, wait_s)
+        self._connection = Connection(url, timeout_s, wait_s, authority)
         self._served_as = served_as
         self._shares = can_share(self._connection)
         self.ran_on: dict[str, str] = {}
@@ -35,7 +44,8 @@ class KServe:
     def __str__(self) -> str:
         """The server, and where it is."""
         shared = ", shared memory" if self._shares else ""
-        return f"{self._connection.server or 'a server'} at {self._connection.url}{shared}"
+        tls = ", TLS" if self._connection.encrypted else ""
+        return f"{self._connection.server or 'a server'} at {self._connection.url}{tls}{shared}"
 
     def artifact(self, bundle: Bundle, stage: StageSpec) -> Artifact:
         """The artifact of the bundle that the server has. Raises SessionError if it has none of them."""

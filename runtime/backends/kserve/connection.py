@@ -3,10 +3,12 @@
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from masklet.runtime.backends.kserve.library import CHANNEL, LOST, check_address, load_client, reason, status
+from masklet.runtime.backends.kserve.channel import OPTIONS, TOKEN_VARIABLE, Address
+from masklet.runtime.backends.kserve.library import LOST, load_client, reason, status
 from masklet.runtime.bundle.served_model import ServedModel
 from masklet.runtime.errors import MaskletWarning, SessionError
 
@@ -20,7 +22,8 @@ class RefusedError(SessionError):
 class Connection:
     """A server of the KServe V2 protocol, over gRPC. Threads may share it.
 
-    url:       HOST:PORT of its gRPC service.
+    url:       HOST:PORT of its gRPC service, after grpcs:// if it speaks TLS.
+    authority: certificates that its own is checked with, see `Address.credentials`.
     timeout_s: of one call.
     wait_s:    how long a server that was lost is waited for. Stages keep no state on the server, so a call is simply
                repeated when it is back.
@@ -28,27 +31,33 @@ class Connection:
     server:    the name and version that the server gives.
     extensions: the extensions of the protocol that it offers.
     outages:   how often it was lost.
-    Raises SessionError if the address is none, or nobody answers there.
+    Raises SessionError if the address is none, nobody answers there, or the server refuses the token.
     """
 
-    def __init__(self, url: str | None, timeout_s: float, wait_s: float) -> None:
+    def __init__(self, url: str | None, timeout_s: float, wait_s: float, authority: Path | None = None) -> None:
         for flag, seconds in (("--server-timeout", timeout_s), ("--server-wait", wait_s)):
             if seconds <= 0:
                 raise SessionError(f"{flag} {seconds:g}: wanted more than 0 seconds")
-        self.url = check_address(url)
+        address = Address.parse(url)
         self._grpc = load_client()
         self._timeout_s, self._wait_s = timeout_s, wait_s
         self._lock, self._is_lost = Lock(), False
-        self.outages = 0
-        self.client: Any = self._grpc.InferenceServerClient(self.url, channel_args=CHANNEL)
+        self.outages, self.url, self.encrypted = 0, address.url, address.encrypted
+        credentials = address.credentials(authority)
+        self.client: Any = self._grpc.InferenceServerClient(self.url, creds=credentials, channel_args=OPTIONS)
         try:
             said = self.client.get_server_metadata(client_timeout=timeout_s)
         except self._grpc.InferenceServerException as error:
-            raise SessionError(
-                f"--url {url}: no server of the KServe V2 protocol answers there: {reason(error)}; start it, or give "
-                "the address of its gRPC service"
-            ) from None
+            raise self._unanswered(url, error) from None
         self.server, self.extensions = f"{said.name} {said.version}".strip(), tuple(said.extensions)
+
+    def _unanswered(self, url: str | None, error: Exception) -> SessionError:
+        if status(error) in ("UNAUTHENTICATED", "PERMISSION_DENIED"):
+            return SessionError(f"--url {url}: the server refuses: {reason(error)}; set {TOKEN_VARIABLE} to its token")
+        return SessionError(
+            f"--url {url}: no server of the KServe V2 protocol answers there: {reason(error)}; start it, or give "
+            "the address of its gRPC service"
+        )
 
     def is_ready(self, model: ServedModel) -> bool:
         """Whether the server has a model in this version, loaded."""

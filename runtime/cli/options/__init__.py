@@ -3,7 +3,7 @@
 from masklet.runtime.cli.options.backend import BackendOptions
 from masklet.runtime.cli.options.bundle import BundleFolder, BundleOptions, NoHashes
 from masklet.runtime.cli.options.frames import CameraOptions, FrameOptions, ReversibleFrameOptions
-from masklet.runtime.cli.options.memory import MemoryOption, MemoryOptions, SpeedOptions
+from masklet.runtime.cli.options.memory import MemoryOption, MemoryOptions, SpeedOptions, UpdateOptions
 from masklet.runtime.cli.options.outputs import OutputOptions
 from masklet.runtime.cli.options.prompts import (
     FollowedPhraseOptions,
@@ -30,4 +30,5 @@ __all__ = [
     "SpeedOptions",
     "StreamOptions",
     "StreamedPhraseOptions",
+    "UpdateOptions",
 ]

@@ -57,7 +57,7 @@ class MemoryOptions(OptionGroup):
 
 
 @dataclass(frozen=True)
-class SpeedOptions(OptionGroup):
+class UpdateOptions(OptionGroup):
     """What is not computed on every frame."""
 
     panel = "Speed"
@@ -69,6 +69,15 @@ class SpeedOptions(OptionGroup):
             'such an object has "stale" in the JSON lines. Default: 1, or as the bundle was tuned.',
         ),
     ] = None
+    untuned: Annotated[
+        bool, typer.Option("--untuned", help="Ignore the settings that `masklet tune` wrote into the bundle.")
+    ] = False
+
+
+@dataclass(frozen=True)
+class SpeedOptions(UpdateOptions):
+    """The same, and a rate that is kept."""
+
     target_fps: Annotated[
         float | None,
         typer.Option(
@@ -77,6 +86,3 @@ class SpeedOptions(OptionGroup):
             "rarer updates; every change is logged.",
         ),
     ] = None
-    untuned: Annotated[
-        bool, typer.Option("--untuned", help="Ignore the settings that `masklet tune` wrote into the bundle.")
-    ] = False

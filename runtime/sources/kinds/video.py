@@ -13,7 +13,7 @@ def open_video(spec: str, cut: "Cut", options: "FeedOptions") -> "Source":
     """The frames of a video file, by PyAV."""
     from masklet.runtime.sources.video_file import VideoFile
 
-    return VideoFile(spec, Path(spec), cut)
+    return VideoFile(spec, Path(spec), cut, options.threads)
 
 
 SOURCE = SourceKind("a video", lambda spec: Path(spec).is_file(), open_video, feed=False, order=1000)

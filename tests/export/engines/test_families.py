@@ -9,11 +9,8 @@ from built_engines import build_for_rtx
 pytest.importorskip("tensorrt_rtx_bindings", reason="TensorRT for RTX is not installed")
 
 
-FAMILIES = ["sam_bundle", "mobile_sam_bundle", "efficientvit_sam_bundle", "edgetam_bundle", "sam3_bundle"]
-
-
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ["sam", "mobile_sam", "edge_sam", "efficientvit_sam", "edgetam", "sam3"])
 def test_every_stage_of_the_family_builds(request: pytest.FixtureRequest, tmp_path: Path, family: str) -> None:
-    folder: Path = request.getfixturevalue(family)
+    folder: Path = request.getfixturevalue(f"{family}_bundle")
     built = build_for_rtx(Path(shutil.copytree(folder, tmp_path / folder.name)))
     assert all(built.values())

@@ -10,6 +10,7 @@ import pytest
 from masklet.runtime.archive.archive import OPENINGS, Archive
 from masklet.runtime.archive.cluster import Resources
 from masklet.runtime.archive.result_set import VideoResult
+from masklet.runtime.archive.segments import Segment
 from masklet.runtime.archive.video import ArchiveVideo
 from masklet.runtime.archive.worker import Outcome
 from masklet.runtime.errors import SessionError, SinkError
@@ -22,7 +23,10 @@ class DiedError(Exception):
 
 @dataclass
 class ScriptedRay:
-    """Runs calls at once. run: what a worker, by number, does with a video; opens: what opening returns."""
+    """Runs calls at once.
+
+    run: what a worker, by number, does with a video, or a segment of one; opens: what opening returns.
+    """
 
     run: Callable[[int, str], Outcome]
     opens: Callable[[int], tuple[int, str | None]] = lambda number: (number, None)
@@ -37,7 +41,7 @@ class ScriptedRay:
         number, self.started = self.started, self.started + 1
         return SimpleNamespace(
             open=SimpleNamespace(remote=lambda: _Call(lambda: self.opens(number))),
-            run=SimpleNamespace(remote=lambda video: _Call(lambda: self.run(number, video.name))),
+            run=SimpleNamespace(remote=lambda video, part: _Call(lambda: self.run(number, _name(video, part)))),
         )
 
     def wait(self, calls: list[Any], **options: Any) -> tuple[list[Any], list[Any]]:
@@ -50,6 +54,10 @@ class ScriptedRay:
         self.ended += 1
 
 
+def _name(video: ArchiveVideo, part: Segment | None) -> str:
+    return video.name if part is None else part.name_in(video.name)
+
+
 class _Call:
     def __init__(self, does: Callable[[], Any]) -> None:
         self.does = does
@@ -59,11 +67,19 @@ class _Call:
 class Seen:
     results: list[str] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
+    split_in: dict[str, int] = field(default_factory=dict)
+    ran_of: Counter[str] = field(default_factory=Counter)
 
     def began(self, worker: int, pid: int) -> None: ...
 
     def finished(self, result: VideoResult) -> None:
         self.results.append(result.name)
+
+    def split(self, video: ArchiveVideo, segments: int) -> None:
+        self.split_in[video.name] = segments
+
+    def ran(self, video: ArchiveVideo, segment: VideoResult) -> None:
+        self.ran_of[video.name] += 1
 
     def retried(self, video: ArchiveVideo, error: str) -> None: ...
 
@@ -122,6 +138,43 @@ def test_one_worker_tries_again_itself() -> None:
         return done(name) if tries[name] > 1 else Outcome(error="broken")
 
     assert sorted(run(ScriptedRay(fails_once), videos=2, workers=1).results) == ["0", "1"]
+
+
+def test_segments_come_before_their_video() -> None:
+    """A worker dies in the middle of one; only that one is run again, and the video is put together at the end."""
+    parts = tuple(Segment(n, n, n, n + 1, 1) for n in range(4))
+    order: list[str] = []
+
+    def runs(worker: int, name: str) -> Outcome:
+        order.append(name)
+        if name == "0" and order.count("0") == 1:
+            return Outcome(segments=parts)
+        if name == "0.00002" and worker < 2:
+            raise DiedError("The actor died")
+        return done(name)
+
+    seen = run(ScriptedRay(runs), videos=2, retries=2)
+    assert sorted(seen.results) == ["0", "1"]
+    assert (seen.split_in, seen.ran_of) == ({"0": 4}, {"0": 4})
+    assert [order.count(part.name_in("0")) for part in parts] == [1, 1, order.count("0.00002"), 1]
+    assert order.count("0.00002") > 1
+    assert order.index("1") < order.index("0", 1)
+    assert order.count("0") == 2
+
+
+def test_a_segment_that_fails() -> None:
+    """The video is reported once, and the segments that were not begun are left out."""
+    parts = tuple(Segment(n, n, n, n + 1, 1) for n in range(9))
+    order: list[str] = []
+
+    def fails(worker: int, name: str) -> Outcome:
+        order.append(name)
+        return Outcome(segments=parts) if name == "0" else Outcome(error="broken") if "." in name else done(name)
+
+    seen = run(ScriptedRay(fails), videos=2, retries=0)
+    assert seen.failures == {"0": "broken"}
+    assert seen.results == ["1"]
+    assert len(order) < len(parts)
 
 
 def test_what_ends_an_archive() -> None:

@@ -1,8 +1,11 @@
 """`masklet archive` on a local Ray with two workers."""
 
 import csv
+import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +13,19 @@ import pytest
 from archive_clips import FRAMES, Clips
 from command_line import Cli
 from masklet.runtime.archive.progress import Progress
-from masklet.runtime.archive.result_set import VideoResult, read_result
-from masklet.runtime.archive.video import name_of
+from masklet.runtime.archive.result_set import SEGMENTS, VideoResult, read_result
+from masklet.runtime.archive.video import ArchiveVideo, name_of
+from noise_clip import write_noise
 
 POINT = ("--point", "40,30")
+OTHER_VERSION = """
+import sys
+import ray
+ray.__version__ = "0.0.1"
+from masklet.runtime.cli.main import main
+sys.argv[0] = "masklet"
+main()
+"""
 
 
 def masks(out: Path, clip: Path) -> bytes:
@@ -81,7 +93,7 @@ def test_what_was_finished_is_not_run_again(
     assert f"{4 - len(before)} of {4 - len(before)} videos" in err
     assert all(_made(out, clip) == made for clip, made in before.items())
     assert all(_made(out, clip) for clip in folders)
-    assert sorted(path.name for path in out.iterdir() if path.name.startswith(".")) == []
+    assert [path.name for path in out.iterdir() if path.name.startswith(".")] == [".lock"]
     code, _, err = cli(*words, "--point", "20,20")
     assert "4 of 4 videos" in err
     assert all(_made(out, clip) != made for clip, made in before.items())
@@ -122,6 +134,58 @@ def test_another_bundle_on_a_worker(
     assert code == 2
     assert "a worker cannot start: " in err
     assert "is another bundle on" in err
+
+
+def test_a_cluster_of_another_version(ray_here: Any, nano_bundle: Path, tmp_path: Path, clips: Clips) -> None:
+    """A process of its own, whose Ray says that it is another one, joins the tests' Ray."""
+    address = ray_here.get_runtime_context().gcs_address
+    words = ["archive", nano_bundle, *clips(1), "-o", tmp_path / "out", *POINT, "--ray", address]
+    command = [sys.executable, "-c", OTHER_VERSION, *map(str, words)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1), ended.stderr
+    wanted = f"Ray cannot be used: Version mismatch: The cluster was started with: Ray: {ray_here.__version__}"
+    assert wanted in ended.stderr
+    assert "Ray: 0.0.1" in ended.stderr
+
+
+def test_segments_of_a_long_video(
+    on_ray: Any, sam3_bundle: Path, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker is killed after a segment, and the archive ended after another one; what was finished stays as it is."""
+    clip, out, pids = tmp_path / "clip", tmp_path / "out", list[int]()
+    clip.mkdir()
+    write_noise(clip, 12)
+    segments = out / SEGMENTS
+    began, ran = Progress.began, Progress.ran
+
+    def note(self: Progress, worker: int, pid: int) -> None:
+        pids.append(pid)
+        began(self, worker, pid)
+
+    def end(self: Progress, video: ArchiveVideo, segment: VideoResult) -> None:
+        ran(self, video, segment)
+        if len(pids) == 1:
+            os.kill(pids[0], signal.SIGKILL)
+        else:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Progress, "began", note)
+    monkeypatch.setattr(Progress, "ran", end)
+    words = ["archive", sam3_bundle, clip, "-o", out, "--text", "car", "--min-score", "0.05", "--hotstart", "0"]
+    words += ["--segment", 4 / 30 / 60, "--overlap", 2 / 30]
+    code, _, err = cli(*words)
+    assert code == 130, err
+    assert "its worker died" in err
+    made = list(segments.glob("*/result.json"))
+    assert len(made) == 2
+    assert not (out / name_of(str(clip))).exists()
+    monkeypatch.setattr(Progress, "ran", ran)
+    code, _, err = cli(*words)
+    assert code == 0, err
+    assert "1 of 1 videos, 1 of 1 segments" in err
+    lines = [json.loads(line) for line in masks(out, clip).splitlines()]
+    assert [line["frame"] for line in lines] == list(range(12))
+    assert not segments.exists()
 
 
 def _same(ray: Any) -> Any:

@@ -1,5 +1,8 @@
 """What an archive does before and beside Ray: manifests, listing, one video, estimates, bad input."""
 
+import shutil
+import socket
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -10,18 +13,42 @@ from archive_clips import FRAMES, Clips
 from command_line import Cli
 from masklet.runtime.archive.listing import list_videos
 from masklet.runtime.archive.plan import ArchivePlan, seal_of
+from masklet.runtime.archive.progress import Progress
 from masklet.runtime.archive.result_set import VideoResult
-from masklet.runtime.archive.video import ArchiveVideo
+from masklet.runtime.archive.video import ArchiveVideo, name_of
 from masklet.runtime.archive.worker import Worker
-from masklet.runtime.bundle.bundle import BundleChoice
+from masklet.runtime.bundle.bundle import Bundle, BundleChoice
+from masklet.runtime.bundle.manifest import write_manifest
+from masklet.runtime.bundle.tuning import Attending, Settings, Tuning
 from masklet.runtime.errors import MaskletError, PromptError, SinkError, SourceError
 from masklet.runtime.prompts.prompts import Points
 from masklet.runtime.sinks.outputs import Outputs
 from masklet.runtime.startup.backend_choice import BackendChoice
 from masklet.runtime.startup.tracking_request import TrackingRequest
+from noise_clip import write_noise
 
 CLICK = TrackingRequest({0: {1: Points.click(40, 30)}})
 NOTHING = TrackingRequest({})
+TUNING = Tuning(
+    settings=Settings(attending=Attending(memory_frames=1, update_interval=2)),
+    target_ms=25.0,
+    ms=20.0,
+    exact_ms=60.0,
+    loss=0.4,
+    by="IoU",
+    steps=(),
+    objects=1,
+    frames=60,
+    cpu="a CPU",
+)
+HOLD = """
+import sys, time
+from pathlib import Path
+from masklet.runtime.archive.folder_lock import locked
+with locked(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(600)
+"""
 
 
 def plan(bundle: Path, out: Path) -> ArchivePlan:
@@ -161,3 +188,97 @@ def test_no_extra_and_no_folder(
     code, _, err = cli(*words, tmp_path / "out")
     assert code == 2
     assert "pip install 'masklet[archive]'" in err
+
+
+def test_two_archives_in_one_folder(
+    in_process: None, nano_bundle: Path, tmp_path: Path, clips: Clips, cli: Cli
+) -> None:
+    """The second one names the first; what a dead process holds is taken over."""
+    out = tmp_path / "out"
+    words = ["archive", nano_bundle, *clips(1), "-o", out, "--point", "40,30"]
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(out)], stdout=subprocess.PIPE)
+    assert holder.stdout is not None
+    holder.stdout.readline()
+    code, _, err = cli(*words)
+    assert (code, err.count("\n")) == (2, 1), err
+    assert f"{out}: process {holder.pid} on {socket.gethostname()} runs an archive there; wait" in err
+    holder.kill()
+    holder.communicate()
+    code, _, err = cli(*words)
+    assert code == 0, err
+    assert "1 of 1 videos" in err
+
+
+def test_a_full_store(
+    in_process: None, nano_bundle: Path, tmp_path: Path, clips: Clips, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is finished stays; nothing that looks like a result is left of the rest, which is run when there is room."""
+    folders, out = clips(3), tmp_path / "out"
+    options = ("-o", out, "--point", "40,30")
+    assert cli("archive", nano_bundle, folders[0], *options)[0] == 0
+    monkeypatch.setattr("masklet.runtime.archive.track_video.MASKS", "/dev/full")
+    code, _, err = cli("archive", nano_bundle, *folders, *options)
+    assert (code, err.count("No space left on device")) == (2, 1), err
+    assert "what is finished stays, run the same command again" in err
+    monkeypatch.undo()
+    assert sorted(path.name for path in out.iterdir()) == sorted([".lock", "summary.csv", name_of(str(folders[0]))])
+
+
+def test_a_bundle_that_differs_between_workers(
+    in_process: None, nano_bundle: Path, tmp_path: Path, clips: Clips, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second worker finds another bundle at the path, sound in itself."""
+    root, began = tmp_path / "copy.bundle", Progress.began
+    shutil.copytree(nano_bundle, root)
+
+    def exchange(self: Progress, worker: int, pid: int) -> None:
+        began(self, worker, pid)
+        manifest = Bundle.load(root).manifest
+        write_manifest(root, msgspec.structs.replace(manifest, made_with={"by": "another"}))
+
+    monkeypatch.setattr(Progress, "began", exchange)
+    words = ["archive", root, *clips(2), "-o", tmp_path / "out", "--point", "40,30", "--workers", "2"]
+    code, _, err = cli(*words)
+    assert code == 2
+    assert f"a worker cannot start: {root}: is another bundle on {socket.gethostname()} than where" in err
+
+
+def test_memory_and_tuned_settings(in_process: None, nano_bundle: Path, tmp_path: Path, cli: Cli) -> None:
+    """The bytes are those of `masklet run` with the same options; other options are other results."""
+    tuned, clip, out, made = tmp_path / "tuned.bundle", tmp_path / "clip", tmp_path / "out", list[bytes]()
+    clip.mkdir()
+    write_noise(clip, 6)
+    shutil.copytree(nano_bundle, tuned)
+    write_manifest(tuned, msgspec.structs.replace(Bundle.load(tuned).manifest, tuning=TUNING))
+    for root, more in (
+        (nano_bundle, []),
+        (tuned, ["--untuned"]),
+        (nano_bundle, ["--memory-frames", "1", "--update-interval", "2"]),
+        (tuned, []),
+        (nano_bundle, ["--memory", "last_seen"]),
+    ):
+        words = [root, clip, "--point", "40,30", *more]
+        code, _, err = cli("archive", *words, "-o", out)
+        assert code == 0, err
+        assert "1 of 1 videos" in err
+        assert ("--untuned runs it without" in err) == (root == tuned and not more)
+        assert cli("run", *words, "--masks", tmp_path / "one.jsonl", "--threads", "1")[0] == 0
+        made.append((out / name_of(str(clip)) / "masks.jsonl").read_bytes())
+        assert made[-1] == (tmp_path / "one.jsonl").read_bytes()
+    assert made[0] == made[1] != made[2] == made[3]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--memory", "none"], "no memory policy 'none'"),
+        (["--memory-detail", "pooled:2"], "export it with --foveated"),
+        (["--memory", "samurai"], "cannot serve the memory policy 'samurai'"),
+    ],
+)
+def test_memory_that_the_model_has_not(
+    nano_bundle: Path, tmp_path: Path, clips: Clips, cli: Cli, words: list[str], says: str
+) -> None:
+    code, _, err = cli("archive", nano_bundle, *clips(1), "--point", "40,30", *words, "-o", tmp_path / "out")
+    assert (code, err.count("\n")) == (2, 1)
+    assert says in err

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from masklet.runtime.errors import SourceError
 from masklet.runtime.sources import video_file
 from masklet.runtime.sources.opening import open_source
+from masklet.runtime.sources.source import FeedOptions
 from striped_clips import H264, U8, number, right, seen, write_video
 
 KINDS: dict[str, Callable[[Path], Path]] = {
@@ -63,6 +64,13 @@ def test_a_video_is_delivered_whole(clip: Path) -> None:
     assert [(f.index, number(f.image)) for f in frames] == right(*range(30))
     assert frames[0].time_s == 0
     assert all(a.time_s < b.time_s for a, b in pairwise(frames))
+
+
+def test_a_decoder_of_one_thread_gives_the_same_frames(clip: Path) -> None:
+    many, one = (list(open_source(str(clip), feed=FeedOptions(threads=threads))) for threads in (None, 1))
+    for a, b in zip(many, one, strict=True):
+        assert (a.index, a.time_s) == (b.index, b.time_s)
+        np.testing.assert_array_equal(a.image, b.image)
 
 
 def test_reading_begins_at_any_frame(clip: Path) -> None:

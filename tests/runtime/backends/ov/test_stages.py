@@ -32,7 +32,7 @@ def rounds_alike(got: Tensor, wanted: Tensor) -> bool:
     return same and bool((np.abs(got - wanted) <= BFLOAT16_STEP / 2 * np.abs(wanted) * (1 + EXACT) + apart).all())
 
 
-@pytest.mark.parametrize("family", ["nano", "edgetam", "sam", "mobile_sam", "efficientvit_sam", "sam3"])
+@pytest.mark.parametrize("family", ["nano", "edgetam", "sam", "mobile_sam", "edge_sam", "efficientvit_sam", "sam3"])
 def test_every_stage_agrees_with_the_checkpoint(family: str, request: pytest.FixtureRequest) -> None:
     """All cases that export compares, so several shapes of each stage: compiled for one, and dynamic."""
     checkpoint, bundle = (request.getfixturevalue(f"{family}_{kind}") for kind in ("checkpoint", "bundle"))

@@ -1,0 +1,216 @@
+"""Archives on a local Ray: throughput beside processes without Ray, killed workers, the driver's memory, bytes."""
+
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import cv2
+import psutil
+from masklet.runtime.archive.archive import Archive
+from masklet.runtime.archive.cluster import Resources, cluster
+from masklet.runtime.archive.plan import ArchivePlan, seal_of
+from masklet.runtime.archive.result_set import VideoResult
+from masklet.runtime.archive.video import ArchiveVideo, name_of
+from masklet.runtime.archive.worker import Worker
+from masklet.runtime.bundle.bundle import BundleChoice
+from masklet.runtime.prompts.prompts import Points
+from masklet.runtime.startup.backend_choice import BackendChoice
+from masklet.runtime.startup.tracking_request import TrackingRequest
+from two_discs import two_discs
+
+CLICK = TrackingRequest({0: {1: Points.click(40, 45)}})
+FRAMES, CLIPS, ROUNDS = 60, 40, 3
+
+
+@dataclass
+class Log:
+    """Watches an archive; kills that many workers, one after a video.
+
+    pids: of the workers. ends: when each video was finished. memory: of this process, bytes, every 100 videos.
+    """
+
+    kills: int = 0
+    pids: list[int] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    ends: list[float] = field(default_factory=list)
+    memory: list[int] = field(default_factory=list)
+    _opened: int = 0
+    _used: dict[str, float] = field(default_factory=dict)
+
+    def began(self, worker: int, pid: int) -> None:
+        self.pids.append(pid)
+        self._opened = len(self.ends)
+
+    def finished(self, result: VideoResult) -> None:
+        self.names.append(result.name)
+        self.ends.append(time.perf_counter())
+        if len(self.ends) == self._opened + 1:
+            self._used = self._cpu_s()
+        if len(self.ends) % 100 == 0:
+            self.memory.append(psutil.Process().memory_info().rss)
+        if self.kills and self.pids:
+            self.kills -= 1
+            os.kill(self.pids.pop(), signal.SIGKILL)
+
+    def split(self, video: ArchiveVideo, segments: int) -> None: ...
+
+    def ran(self, video: ArchiveVideo, segment: VideoResult) -> None: ...
+
+    def retried(self, video: ArchiveVideo, error: str) -> None: ...
+
+    def failed(self, video: ArchiveVideo, error: str) -> None:
+        raise SystemExit(f"{video.source}: {error}")
+
+    def waited(self) -> None: ...
+
+    def rate(self, workers: int) -> float:
+        """Frames/s while all workers run videos: from the first end after all are open to the last with one waiting."""
+        last = len(self.ends) - workers
+        return (last - self._opened) * FRAMES / (self.ends[last] - self.ends[self._opened])
+
+    def cores(self) -> str:
+        """How many cores the workers, this process and Ray's own took since all workers are open."""
+        seconds = time.perf_counter() - self.ends[self._opened]
+        return ", ".join(f"{name} {(s - self._used[name]) / seconds:.2f}" for name, s in self._cpu_s().items())
+
+    def _cpu_s(self) -> dict[str, float]:
+        taken = {"workers": 0.0, "driver": _cpu_s(psutil.Process()), "Ray": 0.0}
+        for process in psutil.Process().children(recursive=True):
+            taken["workers" if process.pid in self.pids else "Ray"] += _cpu_s(process)
+        return taken
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    try:
+        times = process.cpu_times()
+    except psutil.Error:
+        return 0.0
+    return float(times.user + times.system)
+
+
+def write_clip(path: Path, frames: int, shift: int = 0) -> Path:
+    """A video of two discs, MPEG-4. shift: pixels that they begin further to the right."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 30, (128, 128))
+    for frame in two_discs(frames, 128, (40 + shift, 45, 16), (90, 80, 20)):
+        writer.write(frame.image[..., ::-1])
+    writer.release()
+    return path
+
+
+def plan_of(root: Path, out: Path) -> ArchivePlan:
+    cut = {"start": 0, "end": None, "stride": 1, "max_side": None}
+    out.mkdir(exist_ok=True)
+    return ArchivePlan(BundleChoice(root), seal_of(root), BackendChoice(threads=1), cut, out)
+
+
+def named(clip: Path, count: int) -> list[ArchiveVideo]:
+    """One clip under as many names."""
+    return [ArchiveVideo(str(clip), CLICK, f"{n}") for n in range(count)]
+
+
+def on_ray(
+    root: Path, clip: Path, out: Path, workers: int, kills: int = 0, count: int = CLIPS
+) -> tuple[Log, float, str]:
+    """Run one clip under as many names. Returns what happened, the seconds with Ray's start, and cores used."""
+    begun, log, wanted = time.perf_counter(), Log(kills), Resources(workers)
+    with cluster(wanted) as ray:
+        Archive(ray, plan_of(root, out), wanted, 5, log).run(named(clip, count))
+        cores = log.cores()
+    return log, time.perf_counter() - begun, cores
+
+
+def _alone(pipe: Any, root: Path, clip: Path, out: Path) -> None:
+    """A worker without Ray: opens, waits, runs its clips, and tells how long."""
+    worker = Worker(plan_of(root, out))
+    worker.open()
+    pipe.send("open")
+    pipe.recv()
+    begun = time.perf_counter()
+    for video in named(clip, CLIPS // 2):
+        worker.run(video)
+    pipe.send(time.perf_counter() - begun)
+
+
+def without_ray(root: Path, clip: Path, out: Path, processes: int) -> float:
+    """Frames/s of processes side by side that run the clips of a worker and know nothing of each other."""
+    spawn = get_context("spawn")
+    ends = [spawn.Pipe() for _ in range(processes)]
+    started = [
+        spawn.Process(target=_alone, args=(there, root, clip, out.with_name(f"{out.name}.{n}")))
+        for n, (_, there) in enumerate(ends)
+    ]
+    for process in started:
+        process.start()
+    for here, _ in ends:
+        here.recv()
+    for here, _ in ends:
+        here.send("go")
+    rate = sum(CLIPS // 2 * FRAMES / float(here.recv()) for here, _ in ends)
+    for process in started:
+        process.join()
+    return rate
+
+
+def archive(root: Path) -> None:
+    with tempfile.TemporaryDirectory() as text:
+        folder, rates = Path(text), dict[str, list[float]]()
+        clip = write_clip(folder / "clip.mp4", FRAMES)
+        for n in range(ROUNDS):
+            for workers in (1, 2):
+                rates.setdefault(f"{workers} without Ray", []).append(
+                    without_ray(root, clip, folder / f"plain{n}{workers}", workers)
+                )
+                log, seconds, cores = on_ray(root, clip, folder / f"ray{n}{workers}", workers)
+                rates.setdefault(f"{workers} on Ray", []).append(log.rate(workers))
+                print(f"{workers} on Ray: {seconds:.1f} s with its start; cores: {cores}", flush=True)
+        for name, several in rates.items():
+            each = " ".join(f"{rate:.1f}" for rate in several)
+            print(f"{name}: median {statistics.median(several):.1f} frames/s ({each})")
+        for where in ("without Ray", "on Ray"):
+            one, two = (statistics.median(rates[f"{n} {where}"]) for n in (1, 2))
+            print(f"{where}: two do {two / one:.2f} times the work of one")
+
+
+def killed(root: Path) -> None:
+    with tempfile.TemporaryDirectory() as text:
+        out = Path(text) / "killed"
+        clip = write_clip(Path(text) / "clip.mp4", FRAMES)
+        log, seconds, _ = on_ray(root, clip, out, 2, kills=5)
+        masks = {(out / str(n) / "masks.jsonl").read_bytes() for n in range(CLIPS)}
+    videos = len(set(log.names))
+    print(
+        f"5 kills: {len(log.names)} results of {videos} videos in {seconds:.1f} s, {len(masks)} different masks files"
+    )
+
+
+def driver(root: Path) -> None:
+    with tempfile.TemporaryDirectory() as text:
+        clip = write_clip(Path(text) / "clip.mp4", 1)
+        log, seconds, _ = on_ray(root, clip, Path(text) / "out", 2, count=2000)
+    print(f"2000 videos of 1 frame in {seconds:.0f} s: {2000 / seconds:.0f} videos/s")
+    print("driver's RSS, MB, every 100 videos:", " ".join(f"{rss / 1e6:.0f}" for rss in log.memory))
+
+
+def equal(root: Path) -> None:
+    """Forty different clips by the two verbs as users call them."""
+    with tempfile.TemporaryDirectory() as text:
+        folder = Path(text)
+        clips = [write_clip(folder / f"clip{n}.mp4", FRAMES, shift=n) for n in range(CLIPS)]
+        _masklet("archive", root, *clips, "-o", folder / "out", "--point", "40,45", "--workers", 2)
+        _masklet("run", root, *clips, "--point", "40,45", "--threads", 1, "--masks", folder / "run.{stream}.jsonl")
+        made = [(folder / "out" / name_of(str(clip)) / "masks.jsonl").read_bytes() for clip in clips]
+        wanted = [(folder / f"run.{n}.jsonl").read_bytes() for n in range(1, CLIPS + 1)]
+    same = sum(one == other for one, other in zip(made, wanted, strict=True))
+    print(f"{same} of {CLIPS} clips of {FRAMES} frames have equal bytes; {len(set(made))} of them are different")
+
+
+def _masklet(*words: object) -> None:
+    subprocess.run([str(Path(sys.executable).with_name("masklet")), *map(str, words)], check=True)
