@@ -31,6 +31,9 @@ def test_a_run_gives_all_four_outputs(profile: Cli, nano_bundle: Path, clip: Pat
     assert found["stages"]["memory_attention"]["calls"] == FRAMES - WARMUP
     assert found["bundle"]["precision"]["image_encoder"] == "fp32"
     assert found["frames"] == FRAMES - WARMUP
+    assert "over the run: " in out
+    assert found["device"]["during"][0]["ram_used_mb"] > 0
+    assert len(found["series"]["times_s"]) == FRAMES - WARMUP
     assert found["roofline"]["stages"]["memory_attention"]["sizes"] == {"objects": 2, "memories": 7, "pointers": 11}
     assert [stage["uncounted"] for stage in found["roofline"]["stages"].values()] == [[]] * 4
     sizes_run = [(p["objects"], p["memories"], p["frames"]) for p in found["growth"]["points"]]
