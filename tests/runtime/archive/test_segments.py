@@ -112,6 +112,7 @@ def test_a_frame_that_cannot_be_decoded(clip: ArchiveVideo, script: Script, tmp_
         ),
         (["--point", "9,10", "--segment", "1"], "clip: --segment splits only what --text finds anew"),
         (["--text", "car", "--segment", "1", "--overlay"], "--overlay is drawn frame by frame"),
+        (["--text", "car", "--update-interval", "2"], "clip: --update-interval is for prompted objects"),
     ],
 )
 def test_bad_input(
