@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 sys.path = [path for path in sys.path if path != str(HERE)]  # openvino.py beside this file is not the package
@@ -341,13 +342,17 @@ def held_out(nano: Nano) -> str:
             point = one.outcome.point
             models.places[(point.bundle, point.form), point.numerics] = one.place
             names[point] = f"{one.target_ms:.1f} ms: {point}"
-    rows: dict[Point, list[float]] = {point: [] for point in names}
-    for kind in ("cluttered", "rich"):
+    kinds = ("cluttered", "rich")
+    for kind in kinds:
         clips = list(clips_of(kind, nano.given.clips, 256))
-        for point, name in names.items():
+
+        def jf(point: Point, clips: list[Any] = clips) -> float:
             with models.open(point) as sessions:
-                rows[point].append(100 * figures(list(tracks(sessions, clips, point.options)), 1.0).JF)
-            print(kind, name, f"{rows[point][-1]:.2f}", flush=True)
+                return 100 * float(figures(list(tracks(sessions, clips, point.options)), 1.0).JF)
+
+        nano.find(f"held-out-{kind}", list(names), jf)
+    found = [nano.known(f"held-out-{kind}") for kind in kinds]
+    rows = {point: [each[point] for each in found] for point in names}
     lines = [
         f"The points of the budgets above on {nano.given.clips} clips of each kind, two objects, one click each, of "
         "seeds that were neither trained nor searched on.",
