@@ -27,7 +27,7 @@ LEVELS = 6  # latencies from the fastest to the exact pipeline at which the fron
 FINALISTS = 4  # points within the budget that are proved
 SLACK = 1.05  # times the budget that a predicted latency may have to be tried
 TIE = 0.1  # points of accuracy within which the faster of two points is better
-ALONE, PROMISING = 0.4, 0.7  # shares of the time at which a part of the search ends
+ALONE, PROMISING, PROVING = 0.4, 0.7, 0.95  # shares of the time at which a part of the search ends
 SEARCHED = 1 / 3  # usual share of frames that are searched
 
 
@@ -78,12 +78,12 @@ class Search:
         self._try([(None, point) for point in self._spread()], until(PROMISING), later)
         for _ in range(ROUNDS):
             self._try([(None, point) for point in self._near()], until(PROMISING), later[1:])
-        self._try([(None, point) for point in self._finalists()], self.end_s, [], proved=True)
+        self._try([(None, point) for point in self._finalists()], until(PROVING), [], proved=True)
         for outcome in sorted(self.outcomes, key=lambda outcome: outcome.loss):  # where none of those was good enough
             if any(each.proved and self.goal.fits(each) for each in self.outcomes):
                 break
             if self.goal.fits(outcome):
-                self._try([(None, outcome.point)], self.end_s, [], proved=True)
+                self._try([(None, outcome.point)], until(PROVING), [], proved=True)
         self._settle_threads(clips[0])
 
     def points(self) -> list[Point]:
@@ -145,7 +145,7 @@ class Search:
         accurate = (outcome for outcome in self.outcomes if outcome.loss <= self.goal.max_loss)
         outcome = self.chosen() or next(accurate, self.exact)
         counts, point = thread_counts(self.models.threads), outcome.point
-        if len(counts) == 1 or point == self.models.exact:
+        if len(counts) == 1 or point == self.models.exact or self.clock() > self.end_s:
             return
         if point not in self.journal.threads:
             told = self._told(point, "timing threads of", 0.0)

@@ -81,8 +81,8 @@ def tune(
 
     The exact pipeline, the bundle's first variant, runs over the clips; then stages are timed on every backend that is
     here, knobs are tried alone and together, and the most accurate point within the budget is written: variant, what
-    memories keep, recent frames, update interval, backend of each stage. TUNED.report.html and .json say what was
-    found. The same command goes on after an interruption. Exit code 2 where nothing fits.
+    memories keep, recent frames, update interval, backend of each stage, threads. TUNED.report.html and .json say what
+    was found. The same command goes on after an interruption. Exit code 2 where nothing fits.
     """
     from masklet.calibration.clips.clips import Clip
     from masklet.calibration.tuning.tune_bundle import TuneRequest, run_tune

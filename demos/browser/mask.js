@@ -1,10 +1,10 @@
 // Mask logits to a picture of the mask.
 const INSIDE = 0x78ff8438, EDGE = 0xffff8438; // colours: alpha, blue, green, red
 
-// logits: the model's square, low[0] x low[1]. Returns the mask in the image's pixels, 1 and 0. An image that covers
-// the square in part is cut out of it at the square's own size, as SAM does.
+// logits: of the model's input, low[0] x low[1]; side: height and width of that. Returns the mask in the image's pixels,
+// 1 and 0. An image that covers the square in part is cut out of it at the square's own size, as SAM does.
 export function enlarge(logits, low, { side, covered, fit }, height, width) {
-  const cut = covered.map((length, n) => (length * low[n]) / side);
+  const cut = covered.map((length, n) => (length * low[n]) / side[n]);
   const large = fit === "stretch"
     ? resize(logits, low, low, [height, width])
     : resize(resize(logits, low, cut, covered), covered, covered, [height, width]);

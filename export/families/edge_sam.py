@@ -2,16 +2,13 @@
 
 from typing import Any
 
-from masklet.export.checkpoints.pretrained import Source, configuration, load_weights
+from masklet.export.checkpoints.pretrained import Source
 from masklet.export.families import sam
-from masklet.export.family import ImageSize, square
 from masklet.export.modules.edge_repvit import EdgeRepVitEncoder
 from masklet.export.references.edge_sam_model import EdgeSamConfig, EdgeSamModel
-from masklet.runtime.bundle.spec import ModelSpec
-from msgspec import structs
 from torch import nn
 
-PUBLISHED = {(48, 384, 26): "repvit-m1"}
+PUBLISHED = {(48, 384, 26): "repvit-m1"}  # channels of the first and the last block, and how many there are
 
 
 class EdgeSam(sam.Sam):
@@ -20,17 +17,14 @@ class EdgeSam(sam.Sam):
     name = "edge_sam"
     model_types: tuple[str, ...] = ("edge_sam",)
 
-    def load(self, source: Source, image_size: ImageSize | None) -> Any:
-        """Load a checkpoint. Its decoder's positions are for one size, so image_size must be that size or None."""
-        config = configuration(EdgeSamConfig, source)
-        sam.check_layout(config, source, None if image_size is None else square(image_size, self.name))
-        return load_weights(EdgeSamModel, config, source)
+    def architecture(self, source: Source) -> tuple[Any, Any]:
+        """The classes of a checkpoint's configuration and of its model."""
+        return EdgeSamConfig, EdgeSamModel
 
-    def spec(self, model: Any, token_memory: bool = False) -> ModelSpec:
-        """Declare the model."""
-        channels = model.config.vision_config.channels
-        size = PUBLISHED.get((channels[0], channels[-1], len(channels)), "custom")
-        return structs.replace(super().spec(model, token_memory), variant=size)
+    def variant(self, config: Any) -> str:
+        """What a published size is called; "custom" for others."""
+        channels = config.vision_config.channels
+        return PUBLISHED.get((channels[0], channels[-1], len(channels)), "custom")
 
     def encoder(self, model: Any, side: int) -> nn.Module:
         """The graph module of the image encoder."""

@@ -2,13 +2,10 @@
 
 from typing import Any
 
-from masklet.export.checkpoints.pretrained import Source, configuration, load_weights
+from masklet.export.checkpoints.pretrained import Source
 from masklet.export.families import sam
-from masklet.export.family import ImageSize, square
 from masklet.export.modules.efficient_vit import EfficientVitEncoder
 from masklet.export.references.efficientvit_sam_model import EfficientVitSamConfig, EfficientVitSamModel
-from masklet.runtime.bundle.spec import ModelSpec
-from msgspec import structs
 from torch import nn
 
 PUBLISHED = {  # (depths, those of the neck last): name, as in sam.py 581-720
@@ -25,22 +22,15 @@ class EfficientVitSam(sam.Sam):
 
     name = "efficientvit_sam"
     model_types: tuple[str, ...] = ("efficientvit_sam",)
+    own_prompts = True
 
-    def load(self, source: Source, image_size: ImageSize | None) -> Any:
-        """Load a checkpoint. Its neck makes one grid, so image_size must be the checkpoint's size or None."""
-        config = configuration(EfficientVitSamConfig, source)
-        size = None if image_size is None else square(image_size, self.name)
-        sam.check_layout(config, source, size, own_prompts=True)
-        return load_weights(EfficientVitSamModel, config, source)
+    def architecture(self, source: Source) -> tuple[Any, Any]:
+        """The classes of a checkpoint's configuration and of its model."""
+        return EfficientVitSamConfig, EfficientVitSamModel
 
-    def spec(self, model: Any, token_memory: bool = False) -> ModelSpec:
-        """Declare the model."""
-        vision, declared = model.config.vision_config, super().spec(model, token_memory)
-        prompted = int(model.config.prompt_encoder_config.image_size)
-        other = None if prompted == declared.preprocess.side else prompted
-        preprocess = structs.replace(declared.preprocess, prompt_side=other)
-        size = PUBLISHED.get((*vision.depths, vision.neck_depth), "custom")
-        return structs.replace(declared, variant=size, preprocess=preprocess)
+    def variant(self, config: Any) -> str:
+        """What a published size is called; "custom" for others."""
+        return PUBLISHED.get((*config.vision_config.depths, config.vision_config.neck_depth), "custom")
 
     def encoder(self, model: Any, side: int) -> nn.Module:
         """The graph module of the image encoder."""

@@ -2,13 +2,10 @@
 
 from typing import Any
 
-from masklet.export.checkpoints.pretrained import Source, configuration, load_weights
+from masklet.export.checkpoints.pretrained import Source
 from masklet.export.families import sam
-from masklet.export.family import ImageSize, square
 from masklet.export.modules.tiny_vit import TinyViTEncoder
 from masklet.export.references.mobile_sam_model import MobileSamConfig, MobileSamModel
-from masklet.runtime.bundle.spec import ModelSpec
-from msgspec import structs
 from torch import nn
 
 PUBLISHED = {(64, 128, 160, 320): "tiny-vit"}
@@ -20,16 +17,13 @@ class MobileSam(sam.Sam):
     name = "mobile_sam"
     model_types: tuple[str, ...] = ("mobile_sam",)
 
-    def load(self, source: Source, image_size: ImageSize | None) -> Any:
-        """Load a checkpoint. Its decoder's positions are for one size, so image_size must be that size or None."""
-        config = configuration(MobileSamConfig, source)
-        sam.check_layout(config, source, None if image_size is None else square(image_size, self.name))
-        return load_weights(MobileSamModel, config, source)
+    def architecture(self, source: Source) -> tuple[Any, Any]:
+        """The classes of a checkpoint's configuration and of its model."""
+        return MobileSamConfig, MobileSamModel
 
-    def spec(self, model: Any, token_memory: bool = False) -> ModelSpec:
-        """Declare the model."""
-        size = PUBLISHED.get(tuple(model.config.vision_config.embed_dims), "custom")
-        return structs.replace(super().spec(model, token_memory), variant=size)
+    def variant(self, config: Any) -> str:
+        """What a published size is called; "custom" for others."""
+        return PUBLISHED.get(tuple(config.vision_config.embed_dims), "custom")
 
     def encoder(self, model: Any, side: int) -> nn.Module:
         """The graph module of the image encoder."""

@@ -18,37 +18,52 @@ PUBLISHED = {(768, 12): "vit-base", (1024, 24): "vit-large", (1280, 32): "vit-hu
 
 
 class Sam:
-    """The family of SAM."""
+    """The family of SAM. Those with another image encoder inherit it: `architecture`, `variant` and `encoder` differ.
+
+    own_prompts: whether prompts may be for a square of another size than the encoder's.
+    """
 
     name = "sam"
     model_types: tuple[str, ...] = ("sam", "sam_hq")
+    own_prompts = False
 
     def load(self, source: Source, image_size: ImageSize | None) -> Any:
         """Load a checkpoint. Its position encoding is for one size, so image_size must be that size or None."""
-        kind, architecture = (SamHQConfig, SamHQModel) if model_type(source) == "sam_hq" else (SamConfig, SamModel)
+        kind, architecture = self.architecture(source)
         config = configuration(kind, source)
-        check_layout(config, source, None if image_size is None else square(image_size, self.name))
+        size = None if image_size is None else square(image_size, self.name)
+        check_layout(config, source, size, own_prompts=self.own_prompts)
         return load_weights(architecture, config, source)
+
+    def architecture(self, source: Source) -> tuple[Any, Any]:
+        """The classes of a checkpoint's configuration and of its model."""
+        return (SamHQConfig, SamHQModel) if model_type(source) == "sam_hq" else (SamConfig, SamModel)
 
     def spec(self, model: Any, token_memory: bool = False) -> ModelSpec:
         """Declare the model."""
         refuse_token_memory(token_memory, self.name, "has no memory")
         config = model.config
-        vision = config.vision_config
-        size = PUBLISHED.get((int(vision.hidden_size), int(vision.num_hidden_layers)), "custom")
+        side, prompted = _sides(config)
+        other = None if prompted == side else prompted
         return ModelSpec(
             family=self.name,
-            variant=f"hq-{size}" if is_hq(config) else size,
+            variant=self.variant(config),
             pipeline="image",
-            preprocess=Preprocess(side=int(vision.image_size), mean=MEAN, std=STD, resize="longest_side"),
+            preprocess=Preprocess(side=side, mean=MEAN, std=STD, resize="longest_side", prompt_side=other),
             stages=declare(config),
             prompting=PromptPolicy(stability_threshold=0.0, padded_boxes=False),
         )
 
+    def variant(self, config: Any) -> str:
+        """What a published size is called; "custom" for others."""
+        vision = config.vision_config
+        size = PUBLISHED.get((int(vision.hidden_size), int(vision.num_hidden_layers)), "custom")
+        return f"hq-{size}" if is_hq(config) else size
+
     def stages(self, model: Any, token_memory: bool = False) -> Iterator[ExportStage]:
         """Build the graph module and the reference of each stage."""
         encoder_spec, decoder_spec = declare(model.config)
-        side, prompted = (int(c.image_size) for c in (model.config.vision_config, model.config.prompt_encoder_config))
+        side, prompted = _sides(model.config)
         yield ExportStage(
             encoder_spec,
             self.encoder(model, side),
@@ -77,6 +92,11 @@ class Sam:
 
 
 FAMILY = Sam()
+
+
+def _sides(config: Any) -> tuple[int, int]:
+    """Edges of the image and of the square that prompts are for, in pixels."""
+    return int(config.vision_config.image_size), int(config.prompt_encoder_config.image_size)
 
 
 def is_hq(config: Any) -> bool:

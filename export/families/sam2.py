@@ -51,13 +51,12 @@ class Sam2:
 
     def spec(self, model: Any, token_memory: bool = False) -> ModelSpec:
         """Declare the model."""
-        hw = image_hw(model)
-        stages = declare(model.config, hw=hw, token_memory=token_memory)
-        return describe(self.name, _variant(model.config), model.config, stages, hw=hw)
+        stages = declare(model.config, token_memory=token_memory)
+        return describe(self.name, _variant(model.config), model.config, stages)
 
     def stages(self, model: Any, token_memory: bool = False) -> Iterator[ExportStage]:
         """Build the graph module and the reference of each stage."""
-        for spec in declare(model.config, hw=image_hw(model), token_memory=token_memory):
+        for spec in declare(model.config, token_memory=token_memory):
             yield BUILDERS[spec.name](spec, model)
 
 
@@ -93,9 +92,9 @@ def set_prompted_size(model: Any, hw: tuple[int, int]) -> None:
     model.prompt_encoder.mask_input_size = (4 * rows, 4 * columns)
 
 
-def image_hw(model: Any) -> tuple[int, int]:
-    """Height and width of the frames of a loaded model, in pixels."""
-    (rows, columns), width = grid_of(model), int(model.config.image_size)
+def image_hw(config: Any) -> tuple[int, int]:
+    """Height and width of the frames of a configuration, in pixels."""
+    (columns, rows), width = config.memory_attention_rope_feat_sizes, int(config.image_size)
     return width * rows // columns, width
 
 
@@ -124,18 +123,13 @@ def describe(
     config: Any,
     stages: tuple[StageSpec, ...],
     *,
-    hw: tuple[int, int] | None = None,
     mean: tuple[float, float, float] = MEAN,
     std: tuple[float, float, float] = STD,
     min_effective_iou: float | None = None,
     concepts: ConceptPolicy | None = None,
 ) -> ModelSpec:
-    """Declare a video model with a configuration of SAM 2, or of a model derived from it with the same names.
-
-    hw: of its frames, in pixels; None for the square ones of the configuration.
-    """
-    limit = int(config.max_cond_frame_num)
-    height, width = hw or sides(int(config.image_size))
+    """Declare a video model with a configuration of SAM 2, or of a model derived from it with the same names."""
+    limit, (height, width) = int(config.max_cond_frame_num), image_hw(config)
     return ModelSpec(
         family=family,
         variant=variant,
@@ -166,7 +160,6 @@ def declare(
     memory_tokens: int | None = None,
     stride: int = STRIDE,
     *,
-    hw: tuple[int, int] | None = None,
     token_memory: bool = False,
     single_level: bool = False,
 ) -> tuple[StageSpec, ...]:
@@ -174,12 +167,10 @@ def declare(
 
     memory_tokens: tokens per memory; None for one per cell.
     stride:        image pixels per cell.
-    hw:            of the image, in pixels; None for the square one of the configuration.
     token_memory:  memories are sets of any number of blocks of cells (modules/memory_tokens.py).
     single_level:  the image encoder gives one map, and the decoder takes no finer ones.
     """
-    channels = int(config.vision_config.fpn_hidden_size)
-    height, width = hw or sides(int(config.image_size))
+    channels, (height, width) = int(config.vision_config.fpn_hidden_size), image_hw(config)
     rows, columns = height // stride, width // stride
     low = 4 * rows, 4 * columns
     tokens = memory_tokens or rows * columns
@@ -335,7 +326,7 @@ def _variant(config: Any) -> str:
 def _image_encoder(spec: StageSpec, model: Any) -> ExportStage:
     return ExportStage(
         spec,
-        HieraEncoder(model, image_hw(model), MEAN, STD),
+        HieraEncoder(model, image_hw(model.config), MEAN, STD),
         reference.image_encoder(model, MEAN, STD),
         cases=(Case("a smooth image"),),
         draws={"image": reference.draw_image},
@@ -376,7 +367,7 @@ def memory_attention_stage(spec: StageSpec, model: Any, neck: Any) -> ExportStag
 
 def mask_decoder_stage(spec: StageSpec, model: Any) -> ExportStage:
     """The mask decoder of SAM 2 and of models derived from it."""
-    hw = image_hw(model)
+    hw = image_hw(model.config)
     decoder = MaskDecoder if spec.accepts("feat_s0") else SingleLevelMaskDecoder
     return ExportStage(
         spec,

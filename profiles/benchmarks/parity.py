@@ -1,6 +1,6 @@
 """The exported runtime against the code of the models' authors: every mask of whole videos, and every stage.
 
-    python profiles/benchmarks/parity.py [--clips N] [--only video stages] [--write]
+    python profiles/benchmarks/parity.py [--clips N] [--only video stages efficienttam] [--write]
 
 Needs the packages of tests/oracle.txt. Videos: the nano that ships, on held-out scenes, its weights in Meta's classes.
 Stages: random weights of the published sizes. --write keeps the tables in parity.md beside this file.
@@ -10,7 +10,8 @@ import argparse
 import datetime
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,11 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parents[1] / folder) for folder in ("tests", "demos/nano")]
 
 from checkpoints import SIZES, random_model, sam2_config  # noqa: E402
+from efficienttam_checkpoints import WIDTHS, efficienttam_config, random_efficienttam  # noqa: E402
 from evaluate import CHECKPOINT  # noqa: E402
 from masklet.export import parity  # noqa: E402
+from masklet.export.families import efficienttam  # noqa: E402
+from masklet.export.families.layouts.efficienttam import SUFFIXES  # noqa: E402
 from masklet.export.families.sam2 import FAMILY  # noqa: E402
 from masklet.export.family import ExportStage  # noqa: E402
 from masklet.export.pipeline import export_bundle  # noqa: E402
@@ -30,6 +34,7 @@ from masklet.runtime.backends.ort.backend import OnnxRuntime  # noqa: E402
 from masklet.runtime.backends.sessions import Sessions  # noqa: E402
 from masklet.runtime.bundle.bundle import Bundle  # noqa: E402
 from masklet.runtime.tracking.video_tracker import VideoTracker  # noqa: E402
+from meta_efficienttam import meta_efficienttam  # noqa: E402
 from meta_sam2 import meta_predictor  # noqa: E402
 from meta_stages import STAGES, run_stage  # noqa: E402
 from meta_video import SETTINGS, Compared, MetaTracker, play  # noqa: E402
@@ -77,9 +82,20 @@ def stage_rows() -> Iterator[str]:
     for version in ("2.0", "2.1"):
         for size, backbone in SIZES.items():
             model = random_model(sam2_config(backbone, side=STAGE_SIDE, version=version))
-            predictor = meta_predictor(model)
-            worst = {stage.spec.name: _worst(stage, predictor) for stage in FAMILY.stages(model)}
-            yield f"| SAM {version} {size} | " + " | ".join(f"{worst[name]:.1e}" for name in STAGES) + " |"
+            yield _stage_row(f"SAM {version} {size}", FAMILY.stages(model), meta_predictor(model))
+
+
+def efficienttam_rows() -> Iterator[str]:
+    """The same for EfficientTAM's two sizes and three attentions to memories."""
+    for size, suffix in product(WIDTHS, ("", "_1", "_2")):
+        config = efficienttam_config(size, side=STAGE_SIDE, attention=SUFFIXES[suffix][1])
+        model = random_efficienttam(config)
+        yield _stage_row(f"efficienttam_{size}{suffix}", efficienttam.FAMILY.stages(model), meta_efficienttam(model))
+
+
+def _stage_row(name: str, stages: Iterable[ExportStage], predictor: Any) -> str:
+    worst = {stage.spec.name: _worst(stage, predictor) for stage in stages}
+    return f"| {name} | " + " | ".join(f"{worst[stage]:.1e}" for stage in STAGES) + " |"
 
 
 def _worst(stage: ExportStage, predictor: Any) -> float:
@@ -102,6 +118,7 @@ def _head(*columns: str) -> str:
 TABLES = {
     "video": _head(*VIDEO_COLUMNS),
     "stages": _head("model", *STAGES),
+    "efficienttam": _head("model", *STAGES),
 }
 
 
@@ -116,7 +133,8 @@ def main() -> int:
     for name in chosen.only:
         rows = []
         print(TABLES[name], flush=True)
-        for row in video_rows(chosen.clips) if name == "video" else stage_rows():
+        made = {"video": lambda: video_rows(chosen.clips), "stages": stage_rows, "efficienttam": efficienttam_rows}
+        for row in made[name]():
             print(row, flush=True)
             rows.append(row)
         if chosen.write:

@@ -7,10 +7,13 @@
     python profiles/benchmarks/scale.py kserve BUNDLE      milliseconds a frame: local, over gRPC, in shared memory
     python profiles/benchmarks/scale.py plan PROFILE.json  a simulation from what `masklet profile --json` measured
 
-Needs masklet[archive,kserve], and for `kserve` MLServer in .venv/servers (.ci/run installs it).
+With --write the figures go into scale.md. Needs masklet[archive,kserve], and for `kserve` MLServer in .venv/servers
+(.ci/run installs it).
 """
 
 import argparse
+import datetime
+import os
 import statistics
 import sys
 import tempfile
@@ -22,14 +25,17 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
+from masklet.profiles.benchmarks.scale_archive import CLICK, archive, driver, equal, killed
+from masklet.profiles.benchmarks.scale_plan import plan
+from masklet.profiles.benchmarks.stages import cpu_name
 from masklet.runtime.backends.kserve.backend import KServe
 from masklet.runtime.backends.ort.backend import OnnxRuntime
 from masklet.runtime.backends.sessions import Sessions
 from masklet.runtime.bundle.bundle import Bundle
 from masklet.runtime.tracking.video_tracker import VideoTracker
-from scale_archive import CLICK, archive, driver, equal, killed  # type: ignore[import-not-found]
-from scale_plan import plan  # type: ignore[import-not-found]
 from two_discs import two_discs
+
+PAGE = Path(__file__).with_suffix(".md")
 
 
 def _serve(pipe: Any, root: str) -> None:
@@ -64,21 +70,34 @@ def ms_per_frame(bundle: Bundle, backend: Any, frames: int = 30) -> float:
     return statistics.median(times[10:])
 
 
-def kserve(root: Path) -> None:
+def kserve(root: Path) -> str:
     from model_servers import MlServer, write_mlserver_models
 
-    bundle = Bundle.load(root)
+    bundle, rows = Bundle.load(root), dict[str, list[float]]()
     with tempfile.TemporaryDirectory() as folder, shared_memory_server(root) as shared:
         write_mlserver_models(bundle, Path(folder))
         server = MlServer(Path(folder))
         server.start()
         try:
             for _ in range(2):
-                print(f"local {ms_per_frame(bundle, OnnxRuntime(1)):.1f} ms a frame")
-                print(f"MLServer over gRPC {ms_per_frame(bundle, KServe(server.url)):.1f}")
-                print(f"server with shared memory {ms_per_frame(bundle, KServe(shared)):.1f}", flush=True)
+                for name, backend in (
+                    ("local, ONNX Runtime", OnnxRuntime(1)),
+                    ("MLServer over gRPC", KServe(server.url)),
+                    ("a server with shared memory (that of the tests, in Python)", KServe(shared)),
+                ):
+                    rows.setdefault(name, []).append(ms_per_frame(bundle, backend))
         finally:
             server.kill()
+    lines = ["| | ms a frame | again |", "| --- | --- | --- |"]
+    return "\n".join([*lines, *(f"| {name} | {one:.1f} | {again:.1f} |" for name, (one, again) in rows.items())])
+
+
+def write(part: str, text: str, given: str) -> None:
+    """Put a part into the page, between its marks."""
+    begin, end = f"<!-- {part} -->\n", f"<!-- end of {part} -->"
+    head = f"{datetime.date.today().isoformat()}, {cpu_name()}, {os.cpu_count()} cores. `scale.py {part} {given}`\n\n"
+    before, _, rest = PAGE.read_text().partition(begin)
+    PAGE.write_text(before + begin + head + text + "\n" + end + rest.partition(end)[2])
 
 
 def main() -> None:
@@ -86,8 +105,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=list(parts))
     parser.add_argument("path", type=Path, help="a bundle; for plan a profile")
+    parser.add_argument("--write", action="store_true", help="put it into scale.md")
     given = parser.parse_args()
-    parts[given.part](given.path.resolve())
+    text = parts[given.part](given.path.resolve())
+    print(text)
+    if given.write:
+        write(given.part, text, given.path.name)
 
 
 if __name__ == "__main__":

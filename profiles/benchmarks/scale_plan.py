@@ -57,24 +57,30 @@ def simulate(plan: Plan, workers: int, lengths: list[float]) -> tuple[float, flo
     return max(free) / 86400, (max(free) - min(free)) / 3600
 
 
-def plan(profile: Path) -> None:
+def plan(profile: Path) -> str:
     """profile: what `masklet profile --json` wrote, of one thread, as a worker has."""
     report = read_report(profile)
     ms = 1e3 / report.frame.fps
     bundle, source = report.bundle, report.source
-    print(
-        f"measured: {ms:.0f} ms a frame on one worker: {bundle.family}/{bundle.variant} at {bundle.side} px, "
-        f"{bundle.backend}, {bundle.threads} threads, {report.frames} frames of {source.width}x{source.height}, "
-        f"{report.device.cpu}"
+    return "\n".join(
+        [
+            f"Measured: {ms:.0f} ms a frame on one worker, {bundle.family}/{bundle.variant} at {bundle.side} px, "
+            f"{bundle.backend}, threads: {bundle.threads}, {report.frames} frames of {source.width}x{source.height}, "
+            f"{report.device.cpu}.",
+            "",
+            *table(ms, (256, 1024, 4096, 16384, 65536)),
+            "",
+            f"Assumed: {ASSUMED_MS:.0f} ms a frame, for a worker with a GPU.",
+            "",
+            *table(ASSUMED_MS, (16, 64, 256, 1024, 4096)),
+        ]
     )
-    table(ms, (256, 1024, 4096, 16384, 65536))
-    print(f"assumed: {ASSUMED_MS:.0f} ms")
-    table(ASSUMED_MS, (16, 64, 256, 1024, 4096))
 
 
-def table(ms: float, counts: tuple[int, ...]) -> None:
-    print("| workers | days | of frames alone | longest first | in segments of 10 min | first to last worker idle, h |")
-    print("| --- | --- | --- | --- | --- | --- |")
+def table(ms: float, counts: tuple[int, ...]) -> list[str]:
+    """Rows of Markdown, one for each number of workers."""
+    rows = ["| workers | days | of frames alone | longest first | in segments of 10 min | first to last idle, h |"]
+    rows.append("| --- | --- | --- | --- | --- | --- |")
     wanted = Plan(ms)
     lengths, segments = lengths_of(wanted), lengths_of(wanted, 600)
     longest = sorted(lengths, reverse=True)
@@ -83,4 +89,5 @@ def table(ms: float, counts: tuple[int, ...]) -> None:
         days, idle = simulate(wanted, workers, lengths)
         others = (simulate(wanted, workers, tasks)[0] for tasks in (longest, segments))
         cells = " | ".join(f"{one:,.2f}" for one in (days, ideal, *others))
-        print(f"| {workers:,} | {cells} | {idle:.1f} |")
+        rows.append(f"| {workers:,} | {cells} | {idle:.1f} |")
+    return rows

@@ -4,8 +4,8 @@
 
 NANO: the nano with --image-size 256, 192 and 128, --foveated. The parts, in their order; FOLDER keeps what they find:
 stages: every stage timed on every backend. score: J&F of every point of the knobs on the clips that prove. time: the
-latency of every point. search: budgets at 75, 50 and 25 % of the exact pipeline's latency, and the points chosen. grid:
-the chosen points against all others. run: `masklet run` of the tuned bundles. held-out: J&F of the chosen points on 20
+latency of every point. search: budgets at shares of the exact pipeline's latency, and the points chosen. grid: the
+chosen points against all others. run: `masklet run` of the tuned bundles. held-out: J&F of the chosen points on 20
 clips that were neither trained nor searched on. stages, time, search and run want an idle machine. --write keeps the
 tables in tune.md.
 """
@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 sys.path = [path for path in sys.path if path != str(HERE)]  # openvino.py beside this file is not the package
@@ -51,8 +52,8 @@ from masklet.runtime.bundle.bundle import Bundle  # noqa: E402
 from masklet.runtime.prompts.prompts import Points, Prompt  # noqa: E402
 from tune import keep, tracks  # type: ignore[import-not-found] # noqa: E402
 
-KNOBS = Knobs(frames=(None, 2), pointers=(None,), updates=(1, 3), detections=(1,))
-SHARES = (0.75, 0.5, 0.25)
+KNOBS = Knobs(frames=(None, 2), pointers=(None,), updates=(1, 2, 3), detections=(1,))
+SHARES = (0.75, 0.6, 0.5, 0.25)
 ALLOWED = 1.0  # points of J&F
 SEARCHED_FROM = 100  # seeds of the clips that are searched, after those that judge
 FASTER, BETTER = 1.05, 0.5  # by how much a point is much faster, and better in points of J&F
@@ -213,7 +214,7 @@ def search(nano: Nano) -> str:
     (nano.work / "chosen.json").write_bytes(msgspec.json.encode(found))
     lines = [
         f"nano at 256, 192 and 128 px, whole and foveated, {nano.given.threads} threads, {objects_of(nano.clips)} "
-        "objects; recent frames all or 2, update interval 1 or 3; one clip searched, two that prove; exact pipeline "
+        "objects; recent frames all or 2, update interval 1 to 3; one clip searched, two that prove; exact pipeline "
         f"{exact.times.mean:.1f} ms. At most {ALLOWED} point of J&F to lose; {nano.given.seconds:g} s for all budgets.",
         "",
         "| budget | chosen | ms | predicted | J&F lost on the clips that prove | points tried |",
@@ -341,13 +342,17 @@ def held_out(nano: Nano) -> str:
             point = one.outcome.point
             models.places[(point.bundle, point.form), point.numerics] = one.place
             names[point] = f"{one.target_ms:.1f} ms: {point}"
-    rows: dict[Point, list[float]] = {point: [] for point in names}
-    for kind in ("cluttered", "rich"):
+    kinds = ("cluttered", "rich")
+    for kind in kinds:
         clips = list(clips_of(kind, nano.given.clips, 256))
-        for point, name in names.items():
+
+        def jf(point: Point, clips: list[Any] = clips) -> float:
             with models.open(point) as sessions:
-                rows[point].append(100 * figures(list(tracks(sessions, clips, point.options)), 1.0).JF)
-            print(kind, name, f"{rows[point][-1]:.2f}", flush=True)
+                return 100 * float(figures(list(tracks(sessions, clips, point.options)), 1.0).JF)
+
+        nano.find(f"held-out-{kind}", list(names), jf)
+    found = [nano.known(f"held-out-{kind}") for kind in kinds]
+    rows = {point: [each[point] for each in found] for point in names}
     lines = [
         f"The points of the budgets above on {nano.given.clips} clips of each kind, two objects, one click each, of "
         "seeds that were neither trained nor searched on.",

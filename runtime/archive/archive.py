@@ -174,15 +174,17 @@ class Archive:
     def _again(self, job: _Job, worker: int, error: str) -> None:
         job.tried.add(worker)
         job.failures += 1
+        whole = job.whole or job
+        if whole.failed:
+            return
         if job.failures > self._retries:
-            self._give_up(job.whole or job, error)
+            self._give_up(whole, error)
         else:
             self._waiting.append(job)
             self._watcher.retried(job.video, error)
 
     def _give_up(self, job: _Job, error: str) -> None:
-        """Report a video once, and leave out its other segments."""
-        if not job.failed:
-            job.failed = True
-            self._waiting = deque(one for one in self._waiting if one.whole is not job)
-            self._watcher.failed(job.video, error)
+        """Report a video, and leave out its other segments."""
+        job.failed = True
+        self._waiting = deque(one for one in self._waiting if one.whole is not job)
+        self._watcher.failed(job.video, error)

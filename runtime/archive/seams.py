@@ -27,18 +27,18 @@ def stitched(parts: Sequence[tuple[Segment, Path]]) -> Iterator[Line]:
     """
     seam: dict[int, Objects] = {}
     scores: dict[int, float] = {}
-    starts = [segment.start for segment, _ in parts[1:]]
-    for (segment, path), following in zip(parts, [*starts, None], strict=True):
+    followers = [segment for segment, _ in parts[1:]]
+    for (segment, path), following in zip(parts, [*followers, None], strict=True):
         ids = same_objects(seam, {line["frame"]: line["objects"] for line in _lines(path, segment.start, segment.own)})
         seam = {}
-        for line in _lines(path, segment.own):
+        for line in _lines(path, segment.own, None if following is None else following.own):
             for one in line["objects"]:
                 if one["id"] not in ids:
                     ids[one["id"]] = max(scores, default=0) + 1 if segment.number else one["id"]
                 one["id"] = ids[one["id"]]
                 one["score"] = scores.setdefault(one["id"], one["score"])
             line["objects"].sort(key=lambda one: one["id"])
-            if following is not None and line["frame"] >= following:
+            if following is not None and line["frame"] >= following.start:
                 seam[line["frame"]] = line["objects"]
             yield line
 
@@ -72,7 +72,7 @@ def _count(others: Objects, seam: Objects, shared: Pixels, united: Pixels) -> No
                 united[key] += int(coco.area(coco.merge(pair)))
 
 
-def _lines(path: Path, start: int, end: int | None = None) -> Iterator[Line]:
+def _lines(path: Path, start: int, end: int | None) -> Iterator[Line]:
     """The frames of a masks file from one index on, before another."""
     with path.open("rb") as file:
         for raw in file:

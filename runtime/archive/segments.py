@@ -33,14 +33,17 @@ class Splitting:
                 "known by the memory of the frames before, so leave --segment out"
             )
 
-    def segments(self, source: Source) -> list["Segment"]:
-        """The segments of a source of files; one if it is not longer."""
+    def segments(self, source: Source, late: int) -> list["Segment"]:
+        """The segments of a source of files; one if it is not longer.
+
+        late: frames that a tracker looks ahead, which are run after the own ones (`ConceptOptions.delay`).
+        """
         length = max(1, round(self.minutes * 60 * source.fps))
         overlap = min(length, max(1, round(self.overlap_s * source.fps)))
         cut, count = source.cut, source.frames or 0
         segments = []
         for number, own in enumerate(range(0, count, length)):
-            first, last = max(0, own - overlap), min(own + length, count)
+            first, last = max(0, own - overlap), min(own + length + late, count)
             start, mine = (cut.start + place * cut.stride for place in (first, own))
             end = cut.end if last == count else cut.start + last * cut.stride
             segments.append(Segment(number, start, mine, end, last - first))
@@ -53,8 +56,8 @@ class Segment:
 
     number: from 0.
     start:  the first frame that is run. own: the first one whose result counts; those before it warm up the tracker,
-            and are those of the segment before, too.
-    end:    as `open_source` takes it: exclusive, None for the end of the source.
+            and are those of the segment before, too. Its own frames end where those of the next one begin.
+    end:    of the frames that are run, as `open_source` takes it: exclusive, None for the end of the source.
     frames: how many are run.
     """
 

@@ -29,7 +29,7 @@ class SplitVideo:
         with fetched(video.source) as path, open_source(path, **plan.cut) as source:
             check_end(source, video)
             self._frames = source.frames or 0
-            self.segments = split.segments(source)
+            self.segments = split.segments(source, video.request.found_with.delay)
 
     @property
     def unfinished(self) -> tuple[Segment, ...]:

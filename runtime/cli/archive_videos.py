@@ -34,10 +34,7 @@ SOME_FAILED = 3  # exit code
 
 @dataclass(frozen=True, slots=True)
 class ArchiveOrder:
-    """What was typed. common: what to track in videos for which a manifest names nothing.
-
-    split: minutes of a segment, and seconds of its overlap; None to split no video.
-    """
+    """What was typed. common: what to track in videos for which a manifest names nothing."""
 
     bundle: BundleChoice
     sources: Sequence[str]
@@ -49,14 +46,11 @@ class ArchiveOrder:
     update_interval: int | None
     untuned: bool
     out: Path
-    ray: str | None
-    workers: int
-    cpus: int
-    gpus: float
+    wanted: Resources
     retries: int
     format: Format
     overlay: bool
-    split: tuple[float, float] | None
+    split: Splitting | None
     dry_run: bool
 
 
@@ -69,7 +63,7 @@ def archive_videos(order: ArchiveOrder) -> int:
     plan = _plan(order, bundle, best)
     _check(order, plan, bundle, videos)
     if order.dry_run:
-        _say_estimate(plan, bundle, videos, order.workers)
+        _say_estimate(plan, bundle, videos, order.wanted.workers)
         return 0
     with archive_folder(plan.out):
         return _run_rest(order, plan, videos, console)
@@ -95,7 +89,7 @@ def _run_rest(order: ArchiveOrder, plan: ArchivePlan, videos: Sequence[ArchiveVi
 
 def _tuned(order: ArchiveOrder, bundle: Bundle, tell: Callable[[str], None]) -> Tunable:
     """The settings of a tuned bundle where nothing was given; a worker's threads are those of its cores."""
-    backend = replace(order.backend, threads=order.backend.threads or order.cpus)
+    backend = replace(order.backend, threads=order.backend.threads or order.wanted.cpus)
     given = Tunable(order.limits, order.update_interval, order.common.found_with, backend)
     tuning = bundle.manifest.tuning
     if tuning is None or order.untuned:
@@ -116,7 +110,7 @@ def _plan(order: ArchiveOrder, bundle: Bundle, best: Tunable) -> ArchivePlan:
         order.overlay,
         order.memory,
         TrackerOptions(limits=best.limits, update_interval=best.update_interval or 1),
-        None if order.split is None else Splitting(*order.split),
+        order.split,
     )
 
 
@@ -135,8 +129,8 @@ def _check(order: ArchiveOrder, plan: ArchivePlan, bundle: Bundle, videos: Seque
 
 
 def _run(order: ArchiveOrder, plan: ArchivePlan, videos: Sequence[ArchiveVideo], progress: Progress) -> None:
-    workers = order.workers if plan.split is not None else min(order.workers, len(videos))
-    wanted = Resources(workers, order.cpus, order.gpus, order.ray)
+    few = order.wanted.workers if plan.split is not None else min(order.wanted.workers, len(videos))
+    wanted = replace(order.wanted, workers=few)
     with cluster(wanted) as ray:
         Archive(ray, plan, wanted, order.retries, progress).run(videos)
 

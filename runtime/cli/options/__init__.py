@@ -12,6 +12,7 @@ from masklet.runtime.cli.options.prompts import (
     StreamedPhraseOptions,
 )
 from masklet.runtime.cli.options.streams import StreamOptions
+from masklet.runtime.cli.options.workers import SegmentOptions, WorkerOptions
 
 __all__ = [
     "BackendOptions",
@@ -27,8 +28,10 @@ __all__ = [
     "PhraseOptions",
     "PromptOptions",
     "ReversibleFrameOptions",
+    "SegmentOptions",
     "SpeedOptions",
     "StreamOptions",
     "StreamedPhraseOptions",
     "UpdateOptions",
+    "WorkerOptions",
 ]

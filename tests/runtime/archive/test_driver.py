@@ -162,8 +162,9 @@ def test_segments_come_before_their_video() -> None:
     assert order.count("0") == 2
 
 
-def test_a_segment_that_fails() -> None:
-    """The video is reported once, and the segments that were not begun are left out."""
+@pytest.mark.parametrize("retries", [0, 1])
+def test_a_segment_that_fails(retries: int) -> None:
+    """The video is reported once, and neither begun segments nor the others are tried after that."""
     parts = tuple(Segment(n, n, n, n + 1, 1) for n in range(9))
     order: list[str] = []
 
@@ -171,10 +172,12 @@ def test_a_segment_that_fails() -> None:
         order.append(name)
         return Outcome(segments=parts) if name == "0" else Outcome(error="broken") if "." in name else done(name)
 
-    seen = run(ScriptedRay(fails), videos=2, retries=0)
+    seen = run(ScriptedRay(fails), videos=2, retries=retries)
     assert seen.failures == {"0": "broken"}
     assert seen.results == ["1"]
-    assert len(order) < len(parts)
+    tries = Counter(name for name in order if "." in name)
+    assert max(tries.values()) == retries + 1
+    assert sum(count == retries + 1 for count in tries.values()) <= 2  # those that two workers had begun
 
 
 def test_what_ends_an_archive() -> None:

@@ -27,6 +27,7 @@ from scripted_concepts import Script, disc, sessions
 FRAMES, LENGTH, OVERLAP = 26, 10, 4  # frames; a folder has 30 a second
 SPLIT = Splitting(LENGTH / 30 / 60, OVERLAP / 30)
 WORDS = TrackingRequest({}, (Concept("car"), Concept("dog")), ConceptOptions(hotstart=0))
+LATE = ConceptOptions(hotstart=6, hotstart_unmatched=2, hotstart_duplicates=2)
 EXEMPLAR = Concept("car", (Exemplar(Box(1, 1, 9, 9)),))
 CUT = {"start": 0, "end": None, "stride": 1, "max_side": None}
 
@@ -58,19 +59,21 @@ def script() -> Script:
 
 def test_which_frames(clip: ArchiveVideo) -> None:
     with open_source(clip.source) as source:
-        assert SPLIT.segments(source) == [
+        assert SPLIT.segments(source, 0) == [
             Segment(0, 0, 0, 10, 10),
             Segment(1, 6, 10, 20, 14),
             Segment(2, 16, 20, None, 10),
         ]
     with open_source(clip.source, start=1, end=25, stride=2) as source:  # 15 frames/s, 12 frames
-        assert [(one.start, one.own, one.end, one.frames) for one in SPLIT.segments(source)] == [
+        assert [(one.start, one.own, one.end, one.frames) for one in SPLIT.segments(source, 0)] == [
             (1, 1, 11, 5),
             (7, 11, 21, 7),
             (17, 21, 25, 4),
         ]
+    with open_source(clip.source) as source:
+        assert [(one.end, one.frames) for one in SPLIT.segments(source, 7)] == [(17, 17), (None, 20), (None, 10)]
     with open_source(clip.source, end=10) as source:
-        assert len(SPLIT.segments(source)) == 1
+        assert len(SPLIT.segments(source, 3)) == 1
 
 
 def test_ids_over_the_seams(clip: ArchiveVideo, script: Script, tmp_path: Path) -> None:
@@ -81,6 +84,23 @@ def test_ids_over_the_seams(clip: ArchiveVideo, script: Script, tmp_path: Path) 
     assert stitched == (whole.out / "clip" / "masks.jsonl").read_bytes()
     assert (result.frames, result.corrupt, result.objects) == (wanted.frames, 0, 4) == (FRAMES, 0, wanted.objects)
     assert [path.name for path in (tmp_path / "split" / SEGMENTS).iterdir()] == []
+
+
+def test_a_false_positive_before_a_seam(clip: ArchiveVideo, script: Script, tmp_path: Path) -> None:
+    """A segment looks ahead beyond its end, so that what an uncut run leaves out is left out here, too."""
+    script.see(LENGTH - 1, disc(6, 26, 3), actor=5)
+    for t in range(LENGTH - 1, FRAMES):
+        script.track(t, 5, disc(6, 26, 3))
+    late = replace(clip, request=replace(WORDS, found_with=LATE))
+    _, stitched = split(late, script, tmp_path / "split")
+    whole = plan(tmp_path / "whole")
+    track_video(whole, sessions(script, tmp_path)[0], late)
+    made, wanted = (
+        [[one["segmentation"] for one in json.loads(line)["objects"]] for line in lines.splitlines()]
+        for lines in (stitched, (whole.out / "clip" / "masks.jsonl").read_bytes())
+    )
+    assert made == wanted
+    assert len(made[LENGTH - 1]) == 3
 
 
 def test_an_object_that_comes_back_after_a_seam_is_new(clip: ArchiveVideo, tmp_path: Path) -> None:
@@ -112,6 +132,7 @@ def test_a_frame_that_cannot_be_decoded(clip: ArchiveVideo, script: Script, tmp_
         ),
         (["--point", "9,10", "--segment", "1"], "clip: --segment splits only what --text finds anew"),
         (["--text", "car", "--segment", "1", "--overlay"], "--overlay is drawn frame by frame"),
+        (["--text", "car", "--update-interval", "2"], "clip: --update-interval is for prompted objects"),
     ],
 )
 def test_bad_input(

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 from masklet.runtime.tracking.box_motion import BoxMotion, overlap
-from masklet.runtime.tracking.camera_motion import CameraMotion
+from masklet.runtime.tracking.camera_motion import CameraMotion, CameraMove
 from numpy.typing import NDArray
 
 HEIGHT, WIDTH = 240, 400
@@ -71,3 +71,9 @@ def test_a_box_is_expected_where_the_camera_puts_it() -> None:
         if step == 1:
             assert overlap(moved.corners, here) > 0.8 > overlap(plain.corners, here) + 0.2
         plain, moved = plain.updated(here), moved.updated(here)
+
+
+def test_shares_of_a_picture_that_is_no_square_become_pixels() -> None:
+    move = CameraMove(xx=0.9, xy=0.2, right=0.1, yx=-0.3, yy=1.1, down=0.05)
+    (x, y), (px, py) = move.point(0.4, 0.6), move.within(30, 50).point(0.4 * 50, 0.6 * 30)
+    assert (px, py) == pytest.approx((50 * x, 30 * y))
