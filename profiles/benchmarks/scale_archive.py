@@ -14,6 +14,7 @@ from typing import Any
 
 import cv2
 import psutil
+from masklet.runtime.archive import track_video
 from masklet.runtime.archive.archive import Archive
 from masklet.runtime.archive.cluster import Resources, cluster
 from masklet.runtime.archive.plan import ArchivePlan, seal_of
@@ -22,6 +23,7 @@ from masklet.runtime.archive.video import ArchiveVideo, name_of
 from masklet.runtime.archive.worker import Worker
 from masklet.runtime.bundle.bundle import BundleChoice
 from masklet.runtime.prompts.prompts import Points
+from masklet.runtime.sources.source import FeedOptions
 from masklet.runtime.startup.backend_choice import BackendChoice
 from masklet.runtime.startup.tracking_request import TrackingRequest
 from two_discs import two_discs
@@ -78,10 +80,10 @@ class Log:
         return (last - self._opened) * FRAMES / (self.ends[last] - self.ends[self._opened])
 
     @property
-    def cores(self) -> str:
+    def cores(self) -> dict[str, float]:
         """How many cores the workers, this process and Ray's own took while all workers ran videos."""
         (begun, first), (ended, last) = self._used[0], self._used[-1]
-        return ", ".join(f"{name} {(s - first[name]) / (ended - begun):.2f}" for name, s in last.items())
+        return {name: (seconds - first[name]) / (ended - begun) for name, seconds in last.items()}
 
     def _cpu_s(self) -> dict[str, float]:
         taken = {"workers": 0.0, "driver": _cpu_s(psutil.Process()), "Ray": 0.0}
@@ -126,27 +128,39 @@ def on_ray(root: Path, clip: Path, out: Path, workers: int, kills: int = 0, coun
     return log, time.perf_counter() - begun
 
 
-def _alone(pipe: Any, root: Path, clip: Path, out: Path) -> None:
+@dataclass(frozen=True)
+class Speed:
+    """rate: frames/s of all. ms: of the processor, a frame."""
+
+    rate: float
+    ms: float
+
+
+def _alone(pipe: Any, root: Path, clip: Path, out: Path, decoders: int | None) -> None:
     """A worker without Ray: opens, waits, runs its clips, and tells how long."""
     os.nice(15)  # as Ray's workers are
+    setattr(track_video, "FeedOptions", lambda threads: FeedOptions(threads=decoders))  # noqa: B010 mypy
     worker = Worker(plan_of(root, out))
     worker.open()
     first, *videos = named(clip, CLIPS // 2 + 1)
     worker.run(first)
     pipe.send("open")
     pipe.recv()
-    begun = time.perf_counter()
+    begun, used = time.perf_counter(), time.process_time()
     for video in videos:
         worker.run(video)
-    pipe.send(time.perf_counter() - begun)
+    pipe.send((time.perf_counter() - begun, time.process_time() - used))
 
 
-def without_ray(root: Path, clip: Path, out: Path, processes: int) -> float:
-    """Frames/s of processes side by side that run the clips of a worker and know nothing of each other."""
+def without_ray(root: Path, clip: Path, out: Path, processes: int, decoders: int | None = 1) -> Speed:
+    """Processes side by side that run the clips of a worker and know nothing of each other.
+
+    decoders: threads that decode in each; None for FFmpeg's choice.
+    """
     spawn = get_context("spawn")
     ends = [spawn.Pipe() for _ in range(processes)]
     started = [
-        spawn.Process(target=_alone, args=(there, root, clip, out.with_name(f"{out.name}.{n}")))
+        spawn.Process(target=_alone, args=(there, root, clip, out.with_name(f"{out.name}.{n}"), decoders))
         for n, (_, there) in enumerate(ends)
     ]
     for process in started:
@@ -155,39 +169,42 @@ def without_ray(root: Path, clip: Path, out: Path, processes: int) -> float:
         here.recv()
     for here, _ in ends:
         here.send("go")
-    rate = sum(CLIPS // 2 * FRAMES / float(here.recv()) for here, _ in ends)
+    frames, times = CLIPS // 2 * FRAMES, [here.recv() for here, _ in ends]
     for process in started:
         process.join()
-    return rate
+    ms = statistics.mean(used for _, used in times) / frames * 1e3
+    return Speed(sum(frames / wall for wall, _ in times), ms)
 
 
 def archive(root: Path) -> str:
-    rates, cores = dict[str, list[float]](), ""
+    speeds, cores = dict[str, list[Speed]](), dict[str, float]()
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text)
         clip = write_clip(folder / "clip.mp4", FRAMES)
         for n in range(ROUNDS):
             for workers in (1, 2):
                 plain = without_ray(root, clip, folder / f"plain{n}{workers}", workers)
-                rates.setdefault(f"{workers} without Ray", []).append(plain)
+                speeds.setdefault(f"{workers} without Ray", []).append(plain)
                 log, _ = on_ray(root, clip, folder / f"ray{n}{workers}", workers)
-                rates.setdefault(f"{workers} on Ray", []).append(log.rate(workers))
-                cores = log.cores
-    middle = {name: statistics.median(several) for name, several in rates.items()}
-    lines = ["| workers | frames/s, median | each round |", "| --- | --- | --- |"]
-    lines += [f"| {name} | {middle[name]:.1f} | {_each(several)} |" for name, several in sorted(rates.items())]
+                rate, cores = log.rate(workers), log.cores
+                speeds.setdefault(f"{workers} on Ray", []).append(Speed(rate, cores["workers"] / rate * 1e3))
+            free = without_ray(root, clip, folder / f"free{n}", 2, None)
+            speeds.setdefault("2 without Ray, decoding with FFmpeg's number of threads", []).append(free)
+    lines = ["| workers | frames/s, median | each round | processor ms a frame |", "| --- | --- | --- | --- |"]
+    middle = {name: statistics.median(one.rate for one in several) for name, several in speeds.items()}
+    for name, several in sorted(speeds.items()):
+        each = ", ".join(f"{one.rate:.1f}" for one in several)
+        ms = statistics.median(one.ms for one in several)
+        lines.append(f"| {name} | {middle[name]:.1f} | {each} | {ms:.2f} |")
     alone, ray = (middle[f"2 {where}"] / middle[f"1 {where}"] for where in ("without Ray", "on Ray"))
     share = middle["2 on Ray"] / middle["2 without Ray"]
+    used = ", ".join(f"{name} {count:.2f}" for name, count in cores.items())
     lines += [
         "",
         f"Two workers on Ray do {ray:.2f} times the work of one, two processes without Ray {alone:.2f} times. The two "
-        f"on Ray do {share:.2f} of what the two without do. Cores used by two on Ray: {cores}.",
+        f"on Ray do {share:.2f} of what the two without do. Cores used by two on Ray: {used}.",
     ]
     return "\n".join(lines)
-
-
-def _each(rates: list[float]) -> str:
-    return ", ".join(f"{rate:.1f}" for rate in rates)
 
 
 def killed(root: Path) -> str:
