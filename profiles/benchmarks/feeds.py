@@ -204,7 +204,7 @@ def main() -> None:
             f"{load[0] if load else 'unknown'}, one thread a stage. {bundle.model.family} {bundle.model.variant} at "
             f"{bundle.model.preprocess.side} px, one object, {given.frames} frames, {given.rounds} rounds in turns, "
             "medians; overlay video and masks are written. "
-            "`python profiles/benchmarks/feeds.py --write`",
+            f"`python profiles/benchmarks/feeds.py --rounds {given.rounds} --write`",
             "",
             "| one stream | one after the other | beside the sessions | ratio | wanted |",
             "| --- | ---: | ---: | ---: | ---: |",
