@@ -1,8 +1,32 @@
 """Lines of tegrastats of several boards.
 
-Written after NVIDIA's documentation of each release, not recorded here: JetPack 6 on Orin, JetPack 7 on Thor, JetPack 5
-and 4 on Xavier and Nano, whose sensors, rails and units differ.
+Those called RECORDED were printed by boards, as people published them. The others are written after NVIDIA's
+documentation of each release: JetPack 6 on Orin, JetPack 7 on Thor, JetPack 5 and 4 on Xavier and Nano, whose sensors,
+rails and units differ.
 """
+
+RECORDED_ORIN_NANO = (
+    "07-29-2026 18:00:27 RAM 2272/7620MB (lfb 4x4MB) SWAP 221/3810MB (cached 0MB) "
+    "CPU [0%@729,0%@1036,0%@1036,0%@1036,0%@729,0%@729] GR3D_FREQ 0% cpu@54.937C soc2@55.562C soc0@56.156C "
+    "gpu@55.468C tj@56.656C soc1@56.656C VDD_IN 4673mW/4673mW VDD_CPU_GPU_CV 527mW/527mW VDD_SOC 1339mW/1339mW"
+)
+RECORDED_ORIN_NANO_BUSY = (
+    "08-23-2026 13:57:46 RAM 3595/7607MB (lfb 1x1MB) SWAP 11/3804MB (cached 0MB) "
+    "CPU [100%@1728,1%@1728,3%@1728,0%@1728,1%@729,1%@729] GR3D_FREQ 0% cpu@51C soc2@50.562C soc0@51.031C "
+    "gpu@50.625C tj@51.781C soc1@51.781C VDD_IN 5832mW/5852mW VDD_CPU_GPU_CV 1307mW/1327mW VDD_SOC 1468mW/1468mW"
+)
+RECORDED_AGX_ORIN = (
+    "RAM 13123/62841MB (lfb 63x4MB) SWAP 9/31420MB (cached 0MB) CPU [3%@729,4%@729,1%@729,4%@729,1%@729,3%@729,"
+    "2%@729,1%@729,4%@729,2%@729,1%@729,1%@729] GR3D_FREQ 0% cpu@48.156C soc2@43.562C soc0@45.125C tj@48.156C "
+    "soc1@44.343C VDD_GPU_SOC 3193mW/3193mW VDD_CPU_CV 399mW/399mW VIN_SYS_5V0 4306mW/4306mW"
+)
+RECORDED_AGX_ORIN_JETPACK_7 = (
+    "07-25-2026 09:08:28 RAM 20642/62817MB (lfb 1x2MB) CPU [23%@2201,10%@2201,4%@2201,14%@2201,30%@2201,18%@2201,"
+    "10%@2201,10%@2201,33%@2201,7%@2201,5%@2201,27%@2201] EMC_FREQ 3%@3199 GR3D_FREQ 12%@[1300,1300] NVENC0 off "
+    "NVDEC0 off NVJPG0 off NVJPG1 off VIC off OFA off NVDLA0 off NVDLA1 off PVA0_FREQ off APE 174 "
+    "cpu@52.968C/52.968C soc2@48.406C/48.406C soc0@49.531C/49.531C gpu@47.625C/47.625C "
+    "VDD_GPU_SOC 5139mW/5139mW/5139mW VDD_CPU_CV 3268mW/3268mW/3268mW VIN_SYS_5V0 5500mW/5500mW/5500mW"
+)
 
 ORIN_NANO = (
     "11-25-2026 10:00:01 RAM 2837/7620MB (lfb 4x2MB) SWAP 12/3810MB (cached 0MB) "

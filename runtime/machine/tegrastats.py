@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 
 _RAM = re.compile(r"\bRAM (\d+)/(\d+)MB")
 _GPU = re.compile(r"\bGR3D_FREQ (?:(\d+)%)?(?:@\[?(\d+))?")
-_HOT = re.compile(r"([\w.-]+)@(-?\d+(?:\.\d+)?)C$")
-_RAIL = re.compile(r"(\d+)(?:mW)?/(\d+)(?:mW)?$")
+# At the moment, then the mean, and in JetPack 7 a third figure of rails and a second one of sensors.
+_HOT = re.compile(r"([\w.-]+)@(-?\d+(?:\.\d+)?)C(?:/\S+)?")
+_RAIL = re.compile(r"(\d+)(?:mW)?(?:/\d+(?:mW)?){1,2}")
 _NOT_A_SENSOR = -256  # what a sensor that is switched off reads
 
 

@@ -6,6 +6,10 @@ from tegrastats_lines import (
     AGX_ORIN,
     NANO_JETPACK_4,
     ORIN_NANO,
+    RECORDED_AGX_ORIN,
+    RECORDED_AGX_ORIN_JETPACK_7,
+    RECORDED_ORIN_NANO,
+    RECORDED_ORIN_NANO_BUSY,
     THOR,
     THOR_JETPACK_7_0,
     XAVIER_JETPACK_4,
@@ -16,6 +20,10 @@ from tegrastats_lines import (
 @pytest.mark.parametrize(
     ("line", "stats", "temperatures", "watts"),
     [
+        (RECORDED_ORIN_NANO, TegraStats(2272, 7620, 0.0, None), {"tj": 56.656}, {"VDD_IN": 4.673, "VDD_SOC": 1.339}),
+        (RECORDED_ORIN_NANO_BUSY, TegraStats(3595, 7607, 0.0, None), {"cpu": 51}, {"VDD_CPU_GPU_CV": 1.307}),
+        (RECORDED_AGX_ORIN, TegraStats(13123, 62841, 0.0, None), {"soc1": 44.343}, {"VIN_SYS_5V0": 4.306}),
+        (RECORDED_AGX_ORIN_JETPACK_7, TegraStats(20642, 62817, 0.12, 1300), {"gpu": 47.625}, {"VDD_GPU_SOC": 5.139}),
         (ORIN_NANO, TegraStats(2837, 7620, 0.97, 624), {"tj": 52.8, "soc2": 51.406}, {"VDD_IN": 5.432}),
         (AGX_ORIN, TegraStats(9000, 62841, 0.41, 305), {"tboard": 37.25}, {"VDD_GPU_SOC": 3.171, "NC": 0}),
         (THOR, TegraStats(4400, 125772, 0.0, 1575), {"soc012": 39.9}, {"VDD_GPU": 0, "VIN": 21}),
