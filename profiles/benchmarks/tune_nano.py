@@ -289,7 +289,7 @@ def run(nano: Nano) -> str:
     """What `masklet run` takes for a frame of each tuned bundle, against what tuning has recorded."""
     clip, prompts = _long_clip(nano.work)
     lines = [
-        f"`masklet run TUNED clip --masks`: what {LONG} frames take longer than {SHORT}, by frame, against what is "
+        f"`masklet run TUNED clip.mp4 --masks`: what {LONG} frames take longer than {SHORT}, by frame, against what is "
         f"recorded in the bundle; two objects, {nano.given.threads} threads, the shorter of two runs each.",
         "",
         "| point | recorded ms | measured ms | difference |",
@@ -321,7 +321,7 @@ def _long_clip(work: Path) -> tuple[Path, list[str]]:
     for i in scene.ids:
         x, y = centre_click(scene.labels[0] == i)
         words += ["--point", f"{i}:{x:g},{y:g}"]
-    return work / "long" / "frames", words
+    return work / "long" / "video.mp4", words
 
 
 def _wall(root: Path, clip: Path, prompts: list[str], frames: int) -> float:

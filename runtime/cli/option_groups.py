@@ -39,11 +39,11 @@ class OptionGroup:
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:
     """Let a command take groups of options: every parameter that is an `OptionGroup` is spread into its options."""
-    hints = get_type_hints(command, include_extras=True)
     groups: dict[str, tuple[type[OptionGroup], list[str]]] = {}
     spread: list[inspect.Parameter] = []
-    for own in inspect.signature(command).parameters.values():
-        kind = hints[own.name]
+    # In Python 3.10 get_type_hints wraps what has None as its default: typer would no longer see its own part.
+    for own in inspect.signature(command, eval_str=True).parameters.values():
+        kind = own.annotation
         if isinstance(kind, type) and issubclass(kind, OptionGroup):
             taken = kind.parameters()
             groups[own.name] = kind, [one.name for one in taken]
