@@ -268,6 +268,8 @@ def main() -> int:
     parser.add_argument("--scratch", type=Path, help="for checkpoints and bundles, up to 15 GB; they are removed")
     parser.add_argument("--write", action="store_true", help="keep the rows in checkpoints.md")
     chosen = parser.parse_args()
+    if chosen.scratch:
+        chosen.scratch.mkdir(parents=True, exist_ok=True)
     print(HEAD, flush=True)
     for name in chosen.only:
         with tempfile.TemporaryDirectory(dir=chosen.scratch) as folder:
