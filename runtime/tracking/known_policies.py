@@ -18,6 +18,8 @@ from masklet.runtime.tracking.policies.sam3 import Sam3Options
 Memory = str | PolicyOptions | None
 """A policy as users give it: NAME or NAME:OPTION=VALUE,..., its options, or None for the model's own."""
 
+VALUES: dict[Any, str] = {int: "a whole number", float: "a number", bool: "true or false"}
+
 
 def policy_names() -> list[str]:
     """The names of all policies."""
@@ -95,7 +97,7 @@ def _parsed(text: str) -> PolicyOptions:
     """Parse NAME or NAME:OPTION=VALUE,...; an option without a value is set to true."""
     name, _, given = text.partition(":")
     kind = policy_type(name).options_type
-    known = [field.name for field in fields(kind)]
+    known = {field.name: field.type for field in fields(kind)}
     values = {}
     for one in filter(None, given.split(",")):
         option, _, value = one.partition("=")
@@ -103,12 +105,15 @@ def _parsed(text: str) -> PolicyOptions:
             raise PolicyError(
                 f"memory policy {text!r}: {name} has no option {option!r}; it has {', '.join(known) or 'none'}"
             )
-        values[option] = value or "true"
-    try:
-        parsed: PolicyOptions = msgspec.convert(values, kind, strict=False)
-    except msgspec.ValidationError as error:
-        raise PolicyError(f"memory policy {text!r}: {error}") from None
-    return parsed
+        if option in values:
+            raise PolicyError(f"memory policy {text!r}: {option} is given twice")
+        try:
+            values[option] = msgspec.convert(value or "true", known[option], strict=False)
+        except msgspec.ValidationError:
+            wanted = VALUES[known[option]]
+            raise PolicyError(f"memory policy {text!r}: {option} takes {wanted}, not {value!r}") from None
+    options: PolicyOptions = kind(**values)
+    return options
 
 
 def _check_served(model: ModelSpec, kind: type[MemoryPolicy[Any, Any]]) -> None:

@@ -2,10 +2,11 @@
 
 Yang et al., "SAMURAI: Adapting Segment Anything Model for Zero-Shot Visual Tracking with Motion-Aware Memory", 2024.
 Details as in the authors' code (B = sam2/modeling/sam2_base.py 395-500 and 655-690), constants as in their
-configuration (configs/samurai/*.yaml). Differences: a prompt of any kind restarts the motion model from the prompted
-mask (theirs ignores boxes and masks); the first frame after the first prompt counts like any other (their loop leaves
-it out); boxes are measured on low-resolution masks and multiplied by four. Of all good frames their code keeps fifteen
-and attends to the latest; this policy keeps only those.
+configuration (configs/samurai/*.yaml). Differences: `motion_weight` is 0.25 for every size (theirs is 0.15 for large);
+each object has a motion model (theirs is one for the first); a prompt of any kind restarts it from the prompted mask
+(theirs ignores boxes and masks); the first frame after the first prompt counts like any other (their loop leaves it
+out); boxes are measured on low-resolution masks and multiplied by four. Of all good frames their code keeps fifteen and
+attends to the latest; this policy keeps only those.
 """
 
 from dataclasses import dataclass, replace

@@ -192,7 +192,10 @@ def test_streams_that_share_sessions_have_policies_of_their_own(models: dict[str
     [
         ("sam4", "no memory policy 'sam4'; known: .*dam4sam.*sam2"),
         ("dam4sam:speed=3", "dam4sam has no option 'speed'; it has min_iou"),
-        ("dam4sam:stride=often", "stride"),
+        ("dam4sam:stride=often", "stride takes a whole number, not 'often'"),
+        ("dam4sam:min_iou", "min_iou takes a number, not ''"),
+        ("dam4sam:stride=3,stride=4", "stride is given twice"),
+        ("samurai:camera_motion=perhaps", "camera_motion takes true or false, not 'perhaps'"),
         ("samurai:motion_weight=2", "motion_weight 2.0 is out of range; give 0 to 1"),
         ("samurai", "cannot serve the memory policy 'samurai'.*export it again with --candidate-pointers"),
     ],
