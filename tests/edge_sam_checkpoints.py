@@ -29,7 +29,7 @@ def edge_sam_config(side: int = 128, *, published: bool = False) -> Any:
 def random_edge_sam(config: Any) -> Any:
     """A model with conditioned random weights; batch norms have values of their own.
 
-    Branches that are added to what they branch from are small: 26 blocks would enlarge it a hundred thousand times else.
+    Branches that are added to what they branch from are small: else 26 blocks enlarge it a hundred thousand times.
     """
     model = random_sam(config, architecture=EdgeSamModel)
     generator = torch.Generator().manual_seed(1)
