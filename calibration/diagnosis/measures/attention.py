@@ -40,7 +40,9 @@ class MemoryFrames:
         self._cells: dict[int, BoolArray] = {}
 
     def keep(self, frame: int, observer: Observer, cells: BoolArray) -> None:
-        """Note the memory that a frame became. cells: the object's, on the memory's grid."""
+        """Note the memory that a frame became, if it did. cells: the object's, on the memory's grid."""
+        if "memory_encoder" not in observer.outputs:
+            return
         memory = np.asarray(observer.outputs["memory_encoder"]["new_memory"][0], np.float32)
         self._frames.append(frame)
         self._means.append(memory.mean(axis=0))

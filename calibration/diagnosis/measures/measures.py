@@ -84,7 +84,7 @@ class ObjectMeasures:
             if features is None:
                 continue
             grid = self._layout.grid_at(position)
-            own = self._layout.logits(observer.feeds) if position is Position.MASK else None
+            own = self._layout.logits(observer.feeds, observer.outputs) if position is Position.MASK else None
             seen = Seen(looked.frame, features, cells[grid], own, list(remembered), looked.truth is not None, same)
             readings[position.value], scores = reader.read(seen)
             if scores is not None:

@@ -103,9 +103,13 @@ class Layout:
             return shrunk(np.ascontiguousarray(tensor.transpose(1, 2, 0)), self.grid).reshape(-1, len(tensor))
         return tensor if position is Position.PROMPT else np.ascontiguousarray(tensor.reshape(len(tensor), -1).T)
 
-    def logits(self, feeds: Outputs) -> F32:
-        """The logits of the mask that is taken, which becomes memory; a mean for each cell, [cells]."""
-        return shrunk(np.asarray(feeds["memory_encoder"]["low_res_mask"][0, 0]), self.grid).ravel()
+    def logits(self, feeds: Outputs, outputs: Outputs) -> F32:
+        """The logits of the mask that is taken, a mean for each cell, [cells].
+
+        It is what becomes memory, and the decoder's own on a frame that the memory policy does not keep.
+        """
+        taken = feeds["memory_encoder"] if "memory_encoder" in feeds else outputs["mask_decoder"]
+        return shrunk(np.asarray(taken["low_res_mask"][0, 0]), self.grid).ravel()
 
     def object_cells(self, mask: BoolArray, grid: Grid) -> BoolArray:
         """The cells of a grid that are an object's. mask: [H, W] in the frame's pixels. Returns [cells].

@@ -3,8 +3,8 @@
 Videnovic et al., "A Distractor-Aware Memory for Visual Object Tracking with SAM2", CVPR 2025, section 3. Constants and
 details as in the authors' code (D = dam4sam_tracker.py, B = sam2/modeling/sam2_base.py, U = sam2/modeling/
 sam2_utils.py). The authors' code keeps every frame of a video, but only a bounded number can be attended to; this
-policy attends to the same ones. Differences: areas, parts and boxes are measured on low-resolution masks (theirs: at the
-size of the video); the distance of a pointer is divided by the same number on every frame, as in SAM 2 (theirs: by the
+policy attends to the same ones. Differences: areas, parts and boxes are those of low-resolution masks (theirs: of masks
+of the video); the distance of a pointer is divided by the same number on every frame, as in SAM 2 (theirs: by the
 number of frames so far, up to 15); and if several frames are prompted, all of them belong to the distractor-resolving
 memory, the first one permanently (theirs tracks one object with one prompt).
 """
