@@ -96,6 +96,23 @@ def test_another_memory_policy_is_compared(cli: Cli, trained_bundle: Path, scene
     assert "less this" in out
 
 
+def test_frames_that_a_policy_does_not_keep_are_measured(
+    cli: Cli, trained_bundle: Path, scenes: list[Scene], tmp_path: Path
+) -> None:
+    """On frame 1 only the prompted one is known: all is as under SAM 2's policy, but that there is no memory of it."""
+    scene, found = scenes[0], tmp_path / "report.json"
+    words = ("diagnose", trained_bundle, scene.frames, "--truth", scene.masks, "--threads", 1, "--no-attention")
+    read = []
+    for memory in ("sam2", "last_seen:min_effective_iou=1"):
+        code, _, err = cli(*words, "--memory", memory, "--json", found)
+        assert (code, err) == (0, "")
+        measures = json.loads(found.read_text())["side"]["conditions"][0]["measures"]
+        read.append([m["positions"] for m in measures if m["frame"] == 1])
+    usual, unkept = read
+    assert all(usual)
+    assert unkept == [{name: each for name, each in one.items() if name != "memory"} for one in usual]
+
+
 @pytest.fixture(scope="module")
 def noise(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clip of four frames whose size is not that of the scenes."""
