@@ -65,7 +65,8 @@ class Settings:
     def require(self, name: str, wanted: Any) -> None:
         """Raise ExportError where the file asks for what the exported model does not do."""
         if (said := self.get(name, wanted)) != wanted:
-            raise ExportError(f"{self.path}: says {_written(said)} for model.{name}; only {_written(wanted)} is exported")
+            told = f"says {_written(said)} for model.{name}; only {_written(wanted)} is exported"
+            raise ExportError(f"{self.path}: {told}")
 
 
 def _written(value: Any) -> str:

@@ -27,7 +27,8 @@ PUBLISHED: dict[tuple[int, tuple[int, ...]], Hidden] = {
     (144, (2, 6, 36, 4)): Hidden(2, (8, 4, 16, 8), (23, 33, 43)),
 }
 
-# What a YAML file may say of the model and all published ones say alike. It does not show in the weights.
+# What a YAML file may say of the heads and the memory, and all published ones of SAM 2, EdgeTAM and EfficientTAM say
+# alike. It does not show in the weights.
 FIXED: dict[str, Any] = {
     "iou_prediction_use_sigmoid": True,
     "use_mask_input_as_output_without_sam": True,
@@ -39,8 +40,6 @@ FIXED: dict[str, Any] = {
     "fixed_no_obj_ptr": True,
     "soft_no_obj_ptr": False,
     "memory_temporal_stride_for_eval": 1,
-    "image_encoder.scalp": 1,
-    "image_encoder.neck.fpn_interp_model": "nearest",
     "memory_attention.pos_enc_at_input": True,
     "memory_attention.layer.pos_enc_at_attn": False,
     "memory_attention.layer.pos_enc_at_cross_attn_keys": True,
@@ -137,6 +136,8 @@ def _vision(shapes: Shapes, settings: Settings) -> dict[str, Any]:
     width, blocks, widths = _stages(shapes)
     hidden = _hidden(width, blocks, settings)
     background = list(shapes[f"{TRUNK}.pos_embed"][2:])
+    settings.require("image_encoder.scalp", 1)
+    settings.require("image_encoder.neck.fpn_interp_model", "nearest")
     settings.agree("image_encoder.trunk.embed_dim", width, 96)
     settings.agree("image_encoder.trunk.stages", blocks, [2, 3, 16, 3])
     settings.agree("image_encoder.trunk.window_pos_embed_bkg_spatial_size", background, [14, 14])
