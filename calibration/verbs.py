@@ -80,7 +80,7 @@ def calibrate(
     ] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of each stage; all cores by default.")] = None,
 ) -> None:
-    """Make an FP16, INT8 or bfloat16 bundle, and measure what it costs.
+    """Make an FP16, INT8 or bfloat16 bundle, and measure its cost.
 
     The bundle runs over the sources in FP32 and then at the low precision, and the masks are compared frame by frame.
     With --text, overlapping instances are matched. Stages and parts of stages that cost too much return to a higher

@@ -27,7 +27,16 @@ def edge_sam_config(side: int = 128, *, published: bool = False) -> Any:
 
 
 def random_edge_sam(config: Any) -> Any:
-    """A model with conditioned random weights; batch norms have values of their own."""
+    """A model with conditioned random weights; batch norms have values of their own.
+
+    Branches that are added to what they branch from are small: else 26 blocks enlarge it a hundred thousand times.
+    """
     model = random_sam(config, architecture=EdgeSamModel)
-    draw_batch_norms(model.vision_encoder, torch.Generator().manual_seed(1))
+    generator = torch.Generator().manual_seed(1)
+    draw_batch_norms(model.vision_encoder, generator)
+    for block in model.vision_encoder.features[1:]:
+        mixer = block.token_mixer[0]
+        branches = [mixer.conv, mixer.conv1] if hasattr(mixer, "conv1") else []
+        for branch in (*branches, block.channel_mixer["m"][2]):
+            branch.bn.weight.copy_(torch.rand(branch.bn.weight.shape, generator=generator) * 0.3 + 0.1)
     return model

@@ -77,7 +77,7 @@ def tune(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a bundle that is there already.")] = False,
 ) -> None:
-    """Find the settings that keep a latency budget, and what they cost.
+    """Find the settings that keep a latency budget, and their cost.
 
     The exact pipeline, the bundle's first variant, runs over the clips; then stages are timed on every backend that is
     here, knobs are tried alone and together, and the most accurate point within the budget is written: variant, what

@@ -12,6 +12,7 @@ Parameters:  bundle, backend, memory, and prompt, which does what ~/prompt does 
              ros2 param set /masklet prompt "box 1:480,200,700,520", or the service /masklet/set_parameters
 """
 
+import sys
 import time
 from array import array
 
@@ -20,8 +21,9 @@ import rclpy
 import vision_msgs.msg
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from masklet.runtime.bundle.bundle import Bundle
-from masklet.runtime.errors import MaskletError
+from masklet.runtime.errors import BundleError, MaskletError
 from masklet.runtime.pixels.id_image import id_image
+from masklet.runtime.prompts.prompts import Prompt, merge
 from masklet.runtime.results import Frame, FrameResult
 from masklet.runtime.sinks.ros_messages import detections_message
 from masklet.runtime.sources.bags.images import raw_rgb
@@ -29,9 +31,10 @@ from masklet.runtime.startup.backend_choice import BackendChoice
 from masklet.runtime.tracking.video_tracker import VideoTracker
 from prompt_text import Wish, parse_wish
 from rcl_interfaces.msg import SetParametersResult
+from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from rclpy.qos import qos_profile_sensor_data
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header, String
 from std_srvs.srv import Trigger
@@ -53,26 +56,35 @@ TYPES = {
     **{f"geometry_msgs/msg/{name}": getattr(geometry_msgs.msg, name) for name in GEOMETRY},
 }
 
+# Images that came while one was tracked are dropped, whether the camera's driver is reliable or not.
+NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+
 
 class MaskletNode(Node):
-    """The node; a prompt applies to the next image. An image that cannot be used is logged and left out."""
+    """The node; a prompt applies to the next image. An image that cannot be used is logged and left out.
+
+    Raises MaskletError.
+    """
 
     def __init__(self) -> None:
         super().__init__("masklet")
-        bundle = Bundle.load(self.declare_parameter("bundle", "").value)
+        folder = self.declare_parameter("bundle", "").value
+        if not folder:
+            raise BundleError("the parameter bundle is missing; give -p bundle:=FOLDER")
+        prompt = self.declare_parameter("prompt", "").value
+        self._wishes = [parse_wish(prompt)] if prompt else []
+        bundle = Bundle.load(folder)
         backend = self.declare_parameter("backend", "onnxruntime").value
         memory = self.declare_parameter("memory", "").value
         self._sessions = BackendChoice(backend).sessions(bundle, self.on_backend)
         self._tracker = VideoTracker(self._sessions, memory=memory or None)
-        self._wishes: list[Wish] = []
         self._count = 0
         self._ids = self.create_publisher(Image, "~/ids", 1)
         self._detections = self.create_publisher(Detection2DArray, "~/detections", 1)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 1)
-        self.create_subscription(Image, "image", self.on_image, qos_profile_sensor_data)
+        self.create_subscription(Image, "image", self.on_image, NEWEST)
         self.create_subscription(String, "~/prompt", self.on_prompt, 10)
         self.create_service(Trigger, "~/remove_all", self.on_remove_all)
-        self.declare_parameter("prompt", "")
         self.add_on_set_parameters_callback(self.on_parameters)
 
     def on_backend(self, line: str) -> None:
@@ -124,11 +136,15 @@ class MaskletNode(Node):
         self._publish(result, message.header, time.perf_counter() - began_s)
 
     def _step(self, frame: Frame, wishes: list[Wish]) -> FrameResult:
-        prompts = {}
+        """What was asked for since the last image, in its order, and the next step."""
+        prompts: dict[int, Prompt] = {}
         for wish in wishes:
-            prompts.update(wish.prompts)
-            for object_id in set(wish.removed) & set(self._tracker.object_ids):
-                self._tracker.remove(object_id)
+            for object_id in wish.removed:
+                prompts.pop(object_id, None)
+                if object_id in self._tracker.object_ids:
+                    self._tracker.remove(object_id)
+            for object_id, prompt in wish.prompts.items():
+                prompts[object_id] = merge(prompts[object_id], prompt) if object_id in prompts else prompt
         return self._tracker.step(frame, prompts)
 
     def _publish(self, result: FrameResult, header: Header, seconds: float) -> None:
@@ -160,13 +176,17 @@ class MaskletNode(Node):
 
 def main() -> None:
     rclpy.init()
-    node = MaskletNode()
+    try:
+        node = MaskletNode()
+    except MaskletError as error:
+        sys.exit(f"masklet: error: {error}")
     try:
         rclpy.spin(node)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, ExternalShutdownException):  # by Ctrl-C; by SIGTERM, as of a launch file
         pass
     finally:
         node.destroy_node()
+        rclpy.try_shutdown()
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ COLUMNS = [
     "same model",
     "same files",
     "parity, worst relative",
-    "same figures",
+    "figures apart",
 ]
 DEPTHS = ("weights", "graphs", "parity")
 NOT_DONE = "not done"
@@ -230,7 +230,8 @@ def row(name: str, folder: Path, depth: str) -> Iterator[object]:
         yield from [NOT_DONE] * 2
         return
     figures, others = (Bundle.load(folder / which).manifest.parity for which in sources)
-    yield from (f"{max(figure.relative for figure in figures):.1e}", _same(figures == others))
+    apart_by = max(abs(one.relative - other.relative) for one, other in zip(figures, others, strict=True))
+    yield from (f"{max(figure.relative for figure in figures):.1e}", f"{apart_by:.1e}")
 
 
 def _same(are: bool) -> str:

@@ -1,9 +1,10 @@
 """The front of hiera-tiny: what `masklet tune` reaches in speed at a real size.
 
-    python profiles/benchmarks/tune_front.py --bundle TINY [--checkpoint FOLDER] [--threads N] [--write]
+    python profiles/benchmarks/tune_front.py --bundle TINY --int8 TINY8 [--checkpoint FOLDER] [--threads N] [--write]
 
-TINY: hiera-tiny with --image-size 1024 --image-size 512 --foveated. A frame of points of the front once memories are
-full, with one object and with eight, beside the modules of the checkpoint in torch. --write keeps the table in tune.md.
+TINY: hiera-tiny with --image-size 1024 --image-size 512 --foveated. TINY8: what `masklet calibrate --variant
+512-foveated --precision int8` makes of it. A frame of points of the front once memories are full, with one object and
+with eight, beside the modules of the checkpoint in torch. --write keeps the table in tune.md.
 """
 
 import argparse
@@ -35,8 +36,8 @@ from tune import keep  # type: ignore[import-not-found] # noqa: E402
 
 STAGES = ("image_encoder", "memory_attention", "mask_decoder", "memory_encoder")
 PLACE = dict.fromkeys(STAGES, "openvino:bf16")
-FRAMES, FILLED = 11, 8  # frames of a speed, and the first of them that counts
-ONE, ONE_THIRD = "512 px, bf16, foveated:192, 2 recent frames", "the same, every 3rd frame segmented"
+FRAMES, FILLED = 16, 8  # frames of a speed, and the first of them that counts
+ONE, ONE_THIRD = "512 px, INT8 and bf16, foveated:192, 2 recent frames", "the same, every 3rd frame segmented"
 EIGHT, EIGHT_THIRD = "the same, eight objects, every frame", "the same, eight objects, every 3rd frame"
 TORCH = "torch eager FP32, the modules of the checkpoint"
 
@@ -45,7 +46,7 @@ def front(given: argparse.Namespace) -> str:
     """Milliseconds of a frame of hiera-tiny at points of the front."""
     update_interval.LEAST_IOU = -1.0  # weights are random: objects wait wherever their masks are found
     bundle = Bundle.load(given.bundle, check_hashes=False)
-    models = Models([bundle], given.threads)
+    models = Models([bundle, Bundle.load(given.int8, check_hashes=False)], given.threads)
     for key in models.names():
         models.places[key, BF16] = PLACE
     points = {
@@ -53,6 +54,7 @@ def front(given: argparse.Namespace) -> str:
         "1024 px, bf16": (Point("1024", numerics=BF16), 1),
         "1024 px, bf16, foveated:640": (Point("1024-foveated", numerics=BF16, detail="foveated:640"), 1),
         "512 px, bf16": (Point("512", numerics=BF16), 1),
+        "512 px, bf16, foveated:192, 2 recent frames": (_fastest(1, bundle=0), 1),
         ONE: (_fastest(1), 1),
         ONE_THIRD: (_fastest(3), 1),
         EIGHT: (_fastest(1), 8),
@@ -117,8 +119,8 @@ def _sizes(bundle: Bundle) -> Iterator[str]:
         )
 
 
-def _fastest(update: int) -> Point:
-    return Point("512-foveated", numerics=BF16, detail="foveated:192", frames=2, update=update)
+def _fastest(update: int, bundle: int = 1) -> Point:
+    return Point("512-foveated", bundle, BF16, "foveated:192", frames=2, update=update)
 
 
 def _torch(given: argparse.Namespace, wrap: Wrap) -> Sessions:
@@ -151,6 +153,7 @@ def _frame_ms(open_: Callable[[Wrap], Sessions], options: TrackerOptions, object
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bundle", type=Path, required=True)
+    parser.add_argument("--int8", type=Path, required=True)
     parser.add_argument("--checkpoint", type=Path, help="times its modules in torch, too")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--write", action="store_true")
@@ -159,7 +162,7 @@ def main() -> None:
     print(text)
     if given.write:
         words = " --checkpoint tiny" if given.checkpoint else ""
-        command = f"--bundle tiny.bundle{words} --threads {given.threads} --write"
+        command = f"--bundle tiny.bundle --int8 tiny8.bundle{words} --threads {given.threads} --write"
         keep("tune tiny", text, f"python profiles/benchmarks/tune_front.py {command}")
 
 

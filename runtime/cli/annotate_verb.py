@@ -33,9 +33,10 @@ def annotate(
     ] = None,
     port: Annotated[str, typer.Option(metavar="[HOST:]PORT", help="Where the page is served.")] = "8000",
 ) -> None:
-    """Annotate a clip in the browser: click on any frame, track both ways, correct.
+    """Annotate a clip in the browser: click, track, correct.
 
-    Every change is saved at once; the same command opens the annotation again. Ctrl-C ends it.
+    Prompts are for any frame, tracking goes both ways. Every change is saved at once; the same command opens the
+    annotation again. Ctrl-C ends it.
     """
     from masklet.runtime.cli.annotate_clip import AnnotationRequest, annotate_clip
 

@@ -50,7 +50,7 @@ def archive(
         bool, typer.Option("--dry-run", help="Run a sample here and estimate hours and bytes; write nothing.")
     ] = False,
 ) -> None:
-    """Track objects through many videos on the workers of a Ray cluster.
+    """Track objects through many videos on a Ray cluster.
 
     Every video gets a folder of its own, complete or not there. What is finished is not run again: repeat the command
     to go on after an interruption.

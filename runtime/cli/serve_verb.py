@@ -39,9 +39,10 @@ def serve(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace models of the same names.")] = False,
 ) -> None:
-    """Write a model repository for Triton: a model per stage, and one from an image to masks.
+    """Write a model repository for Triton.
 
-    The version of a model is the hash of its graph; `masklet run --backend kserve` asks for exactly that version.
+    It has a model per stage, and one from an image to masks. The version of a model is the hash of its graph; `masklet
+    run --backend kserve` asks for exactly that version.
     """
     from masklet.runtime.serving.model_config import ServerOptions
     from masklet.runtime.serving.repository import write_repository

@@ -10,6 +10,8 @@ from masklet.runtime.cli.systemd_unit import SystemdUnit, check_name, secrets_pa
 from masklet.runtime.errors import MaskletError
 from masklet.runtime.sources.password import hide_password
 
+RUNNING = Path("/run/systemd/system")  # there while systemd runs this machine: sd_booted(3)
+
 
 def show(unit: SystemdUnit) -> None:
     """Print what `install` would write, without passwords."""
@@ -72,7 +74,7 @@ def _installed(name: str) -> None:
 
 
 def _need_systemd(name: str) -> None:
-    if shutil.which("systemctl") is None:
+    if shutil.which("systemctl") is None or not RUNNING.is_dir():
         raise MaskletError(f"service {name}: there is no systemd here; --dry-run prints the unit")
 
 

@@ -19,9 +19,9 @@ def service(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the unit, write nothing.")] = False,
 ) -> None:
-    """Run a command of masklet as a service of systemd, from boot on, restarted if it fails.
+    """Run a command of masklet as a systemd service.
 
-    Relative paths of the command refer to the current folder.
+    It starts at boot and is restarted if it fails. Relative paths of the command refer to the current folder.
     """
     from masklet.runtime.cli import service as services
     from masklet.runtime.cli.systemd_unit import SystemdUnit

@@ -1,5 +1,6 @@
 """A systemd unit that runs a command of masklet."""
 
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +9,8 @@ from pathlib import Path
 from masklet.runtime.errors import MaskletError
 from masklet.runtime.sources.password import hide_password
 
+_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_SIZE = re.compile(r"\d+(\.\d+)?[KMGT]?|\d+%|infinity")
 _NAME_SIGNS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
 
 
@@ -35,8 +38,12 @@ class SystemdUnit:
             raise MaskletError(
                 f"service {self.name}: expected the command after --, such as: -- run tiny.bundle rtsp://... --box ..."
             )
-        if any(sign in word for word in self.command for sign in "\n\r\0"):
-            raise MaskletError(f"service {self.name}: a word of the command has a line break")
+        if any(sign in word for word in (*self.command, str(self.folder)) for sign in "\n\r\0"):
+            raise MaskletError(f"service {self.name}: a word of the command or the current folder has a line break")
+        if not _USER.fullmatch(self.user):
+            raise MaskletError(f"service {self.name}: expected the name of a user, such as masklet, got {self.user!r}")
+        if self.memory_max is not None and not _SIZE.fullmatch(self.memory_max):
+            raise MaskletError(f"service {self.name}: expected a size of memory, such as 2G, got {self.memory_max!r}")
 
     @property
     def secrets(self) -> dict[str, str]:
@@ -55,6 +62,7 @@ class SystemdUnit:
             "Wants=network-online.target",
             "",
             "[Service]",
+            "Type=exec",
             f"User={self.user}",
             "SupplementaryGroups=video",
             "StateDirectory=masklet",

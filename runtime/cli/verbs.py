@@ -95,7 +95,10 @@ def inspect(
     loading: BundleOptions,
     json: Annotated[bool, typer.Option("--json", help="Print the manifest and the sums as JSON.")] = False,
 ) -> None:
-    """Show a bundle's stages, shapes, sizes, precision and parity, and what `--backend auto` chose for it."""
+    """Show what a bundle holds, and how exact it is.
+
+    Its stages with shapes, sizes, precision and parity, and what `--backend auto` chose for it.
+    """
     from masklet.runtime.backends.placement.kept import kept_placements
     from masklet.runtime.bundle.describe import show
     from masklet.runtime.cli.placements import show_placements
@@ -109,7 +112,7 @@ def inspect(
 
 
 def doctor(json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False) -> None:
-    """Show what is installed on this machine, and which features lack a package."""
+    """Show what is installed, and which features lack a package."""
     from masklet.runtime.cli.doctor import report
 
     report(as_json=json)

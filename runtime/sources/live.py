@@ -92,6 +92,7 @@ class LiveSource(Source):
         self._last_s = self._began_s = 0.0
         self._device_began_s: float | None = None
         self._pause_s = FIRST_S
+        self._returning = False
 
     def go_on(self, index: int, time_s: float) -> None:
         self._index = index
@@ -134,6 +135,8 @@ class LiveSource(Source):
             except SourceError as error:
                 self._back_off(error)
                 continue
+            if self._returning:
+                self._returned()
             if picture is not None:
                 self._pause_s = FIRST_S
             yield picture
@@ -141,10 +144,15 @@ class LiveSource(Source):
     def _connected(self) -> Device:
         if self._device is None:
             self._device = self._connect()
-            self.reconnects += 1
             self._device_began_s = None
-            self.tell("reconnected", f"after {self._clock() - self._origin_s - self._last_s:.1f} s without a frame")
+            self._returning = True
         return self._device
+
+    def _returned(self) -> None:
+        """A frame came again: a pipeline counts as connected only then, since it connects while it is read."""
+        self._returning = False
+        self.reconnects += 1
+        self.tell("reconnected", f"after {self._clock() - self._origin_s - self._last_s:.1f} s without a frame")
 
     def _back_off(self, error: SourceError) -> None:
         self._disconnect()

@@ -27,6 +27,7 @@ class StandInNode:
         self.name = name
         self.published: dict[str, list[Any]] = {}
         self.subscriptions: dict[str, Callable[[Any], None]] = {}
+        self.qualities: dict[str, Any] = {}
         self.services: dict[str, Callable[[Any, Any], Any]] = {}
         self.logged: list[str] = []
 
@@ -42,6 +43,7 @@ class StandInNode:
 
     def create_subscription(self, kind: type, topic: str, heard: Callable[[Any], None], quality: Any) -> None:
         self.subscriptions[topic] = heard
+        self.qualities[topic] = quality
 
     def create_service(self, kind: type, name: str, asked: Callable[[Any, Any], Any]) -> None:
         self.services[name] = asked
@@ -60,10 +62,11 @@ def ros(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """The node's module, with the stand-in in place of ROS 2."""
     monkeypatch.syspath_prepend(str(FOLDER))
     modules: dict[str, dict[str, Any]] = {
-        "rclpy": {},
+        "rclpy": {"init": lambda: None, "spin": lambda node: None, "try_shutdown": lambda: None},
+        "rclpy.executors": {"ExternalShutdownException": type("ExternalShutdownException", (Exception,), {})},
         "rclpy.node": {"Node": StandInNode},
         "rclpy.parameter": {"Parameter": SimpleNamespace},
-        "rclpy.qos": {"qos_profile_sensor_data": "sensor data"},
+        "rclpy.qos": {"QoSProfile": SimpleNamespace, "ReliabilityPolicy": SimpleNamespace(BEST_EFFORT=2)},
         "rcl_interfaces": {},
         "std_srvs": {},
         "std_srvs.srv": {"Trigger": SimpleNamespace(Request=SimpleNamespace, Response=SimpleNamespace)},
@@ -151,6 +154,64 @@ def test_a_service_removes_every_object(ros: Any, trained_bundle: Path) -> None:
     node.on_image(camera(1))
     assert node.published["~/detections"][-1].detections == []
     node.destroy_node()
+
+
+def test_only_the_newest_image_waits(ros: Any, trained_bundle: Path) -> None:
+    StandInNode.values = {"bundle": str(trained_bundle)}
+    node = ros.MaskletNode()
+    quality = node.qualities["image"]
+    assert (quality.depth, quality.reliability) == (1, 2)
+    node.destroy_node()
+
+
+def test_prompts_that_came_before_an_image_add_up_in_their_order(ros: Any, trained_bundle: Path) -> None:
+    StandInNode.values = {"bundle": str(trained_bundle), "prompt": "box 7:20,20,60,60"}
+    node = ros.MaskletNode()
+    for line in ("negative 7:90,90", "point 8:80,80", "remove 8", "remove 5", "point 5:40,40"):
+        node.on_prompt(SimpleNamespace(data=line))
+    given: dict[int, Any] = {}
+    step = node._tracker.step
+    node._tracker.step = lambda frame, prompts: step(frame, given.update(prompts) or prompts)
+    node.on_image(camera(0))
+    assert sorted(given) == [5, 7]
+    box = given[7]
+    assert isinstance(box, Box)
+    assert (box.x0, box.y0, box.x1, box.y1) == (20, 20, 60, 60)
+    assert box.points is not None
+    assert box.points.xy.tolist() == [[90, 90]]
+    node.destroy_node()
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({}, "bundle:=FOLDER"),
+        ({"bundle": "/nowhere"}, "/nowhere"),
+        ({"bundle": "/nowhere", "prompt": "box 1"}, "--box 1"),
+        ({"bundle": "/nowhere", "prompt": "box 1:nonsense"}, "nonsense"),
+    ],
+)
+def test_what_keeps_the_node_from_starting_is_one_line(ros: Any, values: dict[str, Any], said: str) -> None:
+    StandInNode.values = values
+    with pytest.raises(SystemExit) as ended:
+        ros.main()
+    assert str(ended.value).startswith("masklet: error: ")
+    assert said in str(ended.value)
+
+
+@pytest.mark.parametrize("sigterm", [False, True])
+def test_it_ends_quietly(ros: Any, trained_bundle: Path, monkeypatch: pytest.MonkeyPatch, sigterm: bool) -> None:
+    StandInNode.values = {"bundle": str(trained_bundle)}
+    ended: list[str] = []
+
+    def spin(node: Any) -> None:
+        raise ros.ExternalShutdownException if sigterm else KeyboardInterrupt
+
+    monkeypatch.setattr(ros.rclpy, "spin", spin)
+    monkeypatch.setattr(ros.rclpy, "try_shutdown", lambda: ended.append("context"))
+    monkeypatch.setattr(StandInNode, "destroy_node", lambda node: ended.append("node"))
+    ros.main()
+    assert ended == ["node", "context"]
 
 
 def test_lines_of_prompts(ros: Any) -> None:

@@ -1,3 +1,7 @@
-class QoSProfile: ...
+from enum import IntEnum
 
-qos_profile_sensor_data: QoSProfile
+class ReliabilityPolicy(IntEnum):
+    BEST_EFFORT = 2
+
+class QoSProfile:
+    def __init__(self, *, depth: int, reliability: ReliabilityPolicy = ...) -> None: ...

@@ -13,7 +13,7 @@ from masklet.runtime.sources.bags.topic import OpenBag, Topic
 class BagMessages:
     """The images of a topic.
 
-    wanted: the topic to read; None for the only one that has images.
+    wanted: the topic to read; None for the only one that has messages with images.
     reversible: whether they can be read backwards.
     Raises SourceError if the bag cannot be read, or has no such topic.
     """
@@ -52,12 +52,18 @@ def _choose(name: str, topics: Sequence[Topic], wanted: str | None) -> Topic:
     images = [topic for topic in topics if topic.has_images]
     listed = ", ".join(f"{topic.name} ({topic.count})" for topic in images) or "none"
     if wanted is None:
-        if len(images) != 1:
+        filled = [topic for topic in images if topic.count]
+        if not filled:
+            others = ", ".join(f"{topic.name} ({topic.type}, {topic.count})" for topic in topics) or "none"
+            raise SourceError(f"{name}: has no images; its topics: {others}")
+        if len(filled) > 1:
             raise SourceError(f"{name}: give --topic; its topics with images: {listed}")
-        return images[0]
+        return filled[0]
     found = next((topic for topic in topics if topic.name == wanted), None)
     if found is None:
         raise SourceError(f"{name}: has no topic {wanted}; its topics with images: {listed}")
     if not found.has_images:
         raise SourceError(f"{name}: {wanted} has {found.type}, not images; its topics with images: {listed}")
+    if not found.count:
+        raise SourceError(f"{name}: {wanted} has no messages; its topics with images: {listed}")
     return found

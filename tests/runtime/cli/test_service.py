@@ -67,6 +67,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, list
     monkeypatch.setattr(services, "secrets_path", lambda name: tmp_path / f"masklet/{name}.env")
     monkeypatch.setattr(services, "systemctl", lambda *words: asked.append(" ".join(words)))
     monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
+    monkeypatch.setattr(services, "RUNNING", tmp_path)
     return tmp_path, asked
 
 
@@ -93,6 +94,10 @@ def test_install_and_remove(machine: tuple[Path, list[str]], tmp_path: Path) -> 
         (("install", "door"), "expected the command after --, such as"),
         (("install", "door", "--", "export", "x"), "expected the command after --"),
         (("install", "door", "--", "run", "a\nb"), "has a line break"),
+        (("install", "door", "--user", "a\nExecStartPre=/bin/sh", "--", "run", "b"), "expected the name of a user"),
+        (("install", "door", "--user", "-x", "--", "run", "b"), "expected the name of a user"),
+        (("install", "door", "--memory-max", "lots", "--", "run", "b"), "such as 2G, got 'lots'"),
+        (("install", "door", "--memory-max", "2G\nX=y", "--", "run", "b"), "such as 2G, got"),
         (("status", "-"), "expected a name of letters"),
     ],
 )
@@ -107,3 +112,14 @@ def test_without_systemd_it_says_so(machine: tuple[Path, list[str]], monkeypatch
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(MaskletError, match="there is no systemd here; --dry-run prints the unit"):
         services.remove("door")
+
+
+def test_where_systemd_is_installed_but_does_not_run_nothing_is_written(
+    machine: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, asked = machine
+    monkeypatch.setattr(services, "RUNNING", root / "nothing")
+    with pytest.raises(MaskletError, match="there is no systemd here"):
+        services.install(SystemdUnit("door", COMMAND, "masklet", root))
+    assert not list(root.iterdir())
+    assert not asked

@@ -7,11 +7,13 @@ import cv2
 import numpy as np
 import pytest
 from masklet.runtime.errors import MaskletWarning, SourceError
+from masklet.runtime.sources.bags.topic import COMPRESSED, IMAGE
 from masklet.runtime.sources.opening import open_source
 from masklet.runtime.sources.source import FeedOptions
 from mcap.writer import Writer
 from rosbags.rosbag2 import StoragePlugin
-from written_bags import BEGIN_NS, U8, Note, compressed, raw, text, write_folder, write_mcap
+from rosbags.rosbag2 import Writer as FolderWriter
+from written_bags import BEGIN_NS, STORE, U8, Note, compressed, raw, text, write_folder, write_mcap
 
 STEP_NS = 33_333_333
 
@@ -171,8 +173,28 @@ def test_topics_are_listed(two_topics: list[Note], tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=f"/talk has std_msgs/msg/String, not images; {listed}"):
         open_source(bag, feed=on("/talk"))
     only_text = str(write_mcap(tmp_path / "talk.mcap", [text("hello", BEGIN_NS)]))
-    with pytest.raises(SourceError, match="give --topic; its topics with images: none"):
+    with pytest.raises(SourceError, match=r"has no images; its topics: /talk \(std_msgs/msg/String, 1\)"):
         open_source(only_text)
+
+
+@pytest.mark.parametrize("plugin", list(StoragePlugin))
+def test_a_topic_without_messages_is_not_the_one_with_images(plugin: StoragePlugin, tmp_path: Path) -> None:
+    """Recorders announce a topic, such as image_transport's other ones, before its first message."""
+    with FolderWriter(tmp_path / "bag", version=9, storage_plugin=plugin) as writer:
+        writer.add_connection("/image/compressed", COMPRESSED, typestore=STORE)
+        camera = writer.add_connection("/image", IMAGE, typestore=STORE)
+        note = raw(pictures(1)[0], "rgb8", BEGIN_NS)
+        writer.write(camera, BEGIN_NS, STORE.serialize_cdr(note.message, IMAGE))
+    bag = str(tmp_path / "bag")
+    with open_source(bag) as source:
+        assert len(list(source)) == 1
+    listed = r"its topics with images: /image \(1\), /image/compressed \(0\)"
+    with pytest.raises(SourceError, match=f"/image/compressed has no messages; {listed}"):
+        open_source(bag, feed=on("/image/compressed"))
+    with FolderWriter(tmp_path / "empty", version=9, storage_plugin=plugin) as writer:
+        writer.add_connection("/image", IMAGE, typestore=STORE)
+    with pytest.raises(SourceError, match=r"has no images; its topics: /image \(sensor_msgs/msg/Image, 0\)"):
+        open_source(str(tmp_path / "empty"))
 
 
 def test_what_is_wrong_with_a_bag_is_one_line(two_topics: list[Note], tmp_path: Path) -> None:

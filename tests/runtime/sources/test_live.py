@@ -49,6 +49,16 @@ def test_back_off_doubles_to_its_limit_and_begins_anew_with_a_frame() -> None:
     assert "refused; the next try is in 30 s" in camera.told[7][1]
 
 
+def test_it_counts_as_reconnected_once_a_frame_comes() -> None:
+    """A pipeline reports only while it is read that its server cannot be reached."""
+    camera = FakeCamera([picture(0)], [LostError("camera: refused")], [LostError("camera: refused")], [picture(1)])
+    source = camera.open()
+    assert shades(list(source)) == [(0, 0), (1, 1)]
+    assert source.reconnects == 1
+    assert [what for what, _ in camera.told] == ["lost"] * 3 + ["reconnected", "lost"]
+    assert camera.told[3][1] == "after 3.9 s without a frame"  # pauses of 0.5, 1 and 2 s, and the four reads
+
+
 def test_a_camera_that_cannot_be_opened_is_refused_at_once() -> None:
     with pytest.raises(SourceError, match="no such camera"):
         FakeCamera(SourceError("camera: no such camera")).open()

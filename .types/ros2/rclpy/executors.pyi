@@ -1,0 +1,1 @@
+class ExternalShutdownException(Exception): ...  # noqa: N818
