@@ -9,7 +9,7 @@ RUN apt-get update && apt-get install -y --no-install-recommends \
     rm -rf /var/lib/apt/lists/* && \
     useradd --system --uid 1001 --groups video --create-home masklet && install -d -o masklet /data && \
     python3 -m venv --system-site-packages /opt/masklet
-COPY pyproject.toml README.md LICENSE constraints.txt /source/
+COPY pyproject.toml README.md LICENSE /source/
 COPY runtime /source/runtime
 COPY export /source/export
 COPY calibration /source/calibration

@@ -12,6 +12,8 @@ from masklet.export.family import Family
 from masklet.runtime.discovery import find_in
 from masklet.runtime.errors import ExportError
 
+_SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")  # of files of weights, which no hub id ends with
+
 
 def find_families() -> tuple[Family, ...]:
     """Every family under export/families/, by name."""
@@ -30,8 +32,11 @@ def open_checkpoint(source: str, options: FileOptions | None = None) -> Source:
 
     Raises ExportError if a file has no known layout, or if options are given that apply to files only.
     """
-    if Path(source).is_file():
-        return recognise(Path(source), find_layouts(), options or FileOptions())
+    path = Path(source)
+    if path.is_file():
+        return recognise(path, find_layouts(), options or FileOptions())
+    if path.suffix in _SUFFIXES and not path.exists():
+        raise ExportError(f"{source}: no such file")
     if options not in (None, FileOptions()):
         raise ExportError(
             f"{source}: --family, --config, --weights, --ignore and --tokenizer need a file of weights "

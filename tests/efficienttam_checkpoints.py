@@ -61,7 +61,10 @@ def random_efficienttam(config: Any, seed: int = 0) -> Any:
 SMALL_YAML = """
 model:
   image_size: 128
+  use_high_res_features_in_sam: false
+  add_tpos_enc_to_obj_ptrs: false
   image_encoder:
+    scalp: 0
     trunk:
       embed_dim: 32
       depth: 4

@@ -14,6 +14,7 @@ from command_line import Cli
 
 ROOT = Path(__file__).parents[1]
 DOCKER = ROOT / "docker"
+METRICS = ROOT / "docs" / "reference" / "metrics.md"
 IMAGES = sorted(DOCKER.glob("*.Dockerfile"))
 
 
@@ -64,16 +65,53 @@ def test_mounted_files_are_there() -> None:
                 assert (DOCKER / volume.split(":")[0]).exists()
 
 
+@pytest.mark.parametrize(
+    "words", [("check", "rules", "alerts.yml"), ("check", "config", "--syntax-only", "prometheus.yml")]
+)
+def test_prometheus_reads_its_files(words: tuple[str, ...]) -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("no promtool here: apt-get install prometheus")
+    done = subprocess.run([promtool, *words], capture_output=True, text=True, cwd=DOCKER)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def labels_served() -> dict[str, set[str]]:
+    """The labels of each metric, from its page."""
+    rows = re.findall(r"^\| `(masklet_\w+)` \| \w+ \|([^|]*)\|", METRICS.read_text(), re.MULTILINE)
+    return {name: set(re.findall(r"\w+", labels)) for name, labels in rows}
+
+
+def test_labels_are_those_of_their_metrics() -> None:
+    """A label that is not there makes an empty legend, an aggregation over nothing, or no match."""
+    served = labels_served()
+    uses = [(rule["expr"], rule["annotations"]["summary"], r"\$labels\.(\w+)") for rule in rules()]
+    uses += [(one["expr"], one.get("legendFormat", ""), r"\{\{(\w+)\}\}") for one in targets()]
+    for text, legend, pattern in uses:
+        for name in re.findall(r"masklet_\w+", text):
+            known = served[name.removesuffix("_bucket")] | {"le", "job", "instance"}
+            matched = re.findall(r"(\w+)\s*=~?\s*\"", text)
+            summed = re.findall(r"\w+", " ".join(re.findall(r"\bby \(([^)]*)\)", text)))
+            assert {*re.findall(pattern, legend), *matched, *summed} <= known, text
+
+
+def rules() -> list[dict[str, Any]]:
+    alerts = yaml.safe_load((DOCKER / "alerts.yml").read_text())
+    return [rule for group in alerts["groups"] for rule in group["rules"]]
+
+
+def targets() -> list[dict[str, Any]]:
+    dashboard = json.loads((DOCKER / "grafana" / "masklet.json").read_text())
+    return [target for panel in dashboard["panels"] for target in panel["targets"]]
+
+
 def expressions() -> list[str]:
     """Every PromQL expression of the alerts and of the dashboard."""
-    alerts = yaml.safe_load((DOCKER / "alerts.yml").read_text())
-    rules = [rule["expr"] for group in alerts["groups"] for rule in group["rules"]]
-    dashboard = json.loads((DOCKER / "grafana" / "masklet.json").read_text())
-    return rules + [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    return [one["expr"] for one in (*rules(), *targets())]
 
 
 def test_alerts_and_dashboard_use_metrics_that_are_served() -> None:
-    page = (ROOT / "docs" / "reference" / "metrics.md").read_text()
+    page = METRICS.read_text()
     served = set(re.findall(r"`((?:masklet|process)_\w+)`", page))
     used = {name for text in expressions() for name in re.findall(r"(?:masklet|process)_\w+", text)}
     assert len(used) > 8

@@ -8,6 +8,7 @@ import typer
 from masklet.runtime.cli.option_groups import OptionGroup, grouped
 from masklet.runtime.cli.options import BundleFolder, BundleOptions, FollowedPhraseOptions, FrameOptions, PromptOptions
 from masklet.runtime.errors import CalibrationError
+from masklet.runtime.extras import require_extra
 
 USUAL_DROP = 1.0  # points of J&F
 USUAL_IOU = 0.97  # of masks with the exact pipeline's
@@ -84,6 +85,7 @@ def tune(
     memories keep, recent frames, update interval, backend of each stage, threads. TUNED.report.html and .json say what
     was found. The same command goes on after an interruption. Exit code 2 where nothing fits.
     """
+    require_extra("calibrate", "tuning")
     from masklet.calibration.clips.clips import Clip
     from masklet.calibration.tuning.tune_bundle import TuneRequest, run_tune
 

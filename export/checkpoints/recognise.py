@@ -15,6 +15,7 @@ from masklet.runtime.bundle.manifest import sha256
 from masklet.runtime.errors import ExportError
 
 _LISTED = 10  # names in a message before the rest is counted
+_HQ = ".hf_token."  # the token that SAM-HQ adds to a mask decoder
 _LORA = ("lora_a", "lora_b", "lora_down", "lora_up", "lora.")
 
 
@@ -153,6 +154,11 @@ def _require_mapped(path: Path, found: _Candidate, names: Iterable[str], ignore:
             f"{path}: is a {found.layout.name} with LoRA layers that are not merged ({_some(strange)}); merge them "
             "into its weights first, in the repository that made it"
         )
+    if any(_HQ in name for name in strange):
+        raise ExportError(
+            f"{path}: is a {found.layout.name} with the mask decoder of SAM-HQ, which is exported with SAM's ViT-B, L "
+            "and H alone"
+        )
     pattern = _pattern(strange[0], set(found.part.tensors) - set(strange))
     raise ExportError(
         f"{path}: is a {found.layout.name}, but nothing is known of {_some(strange)}; where these are of no use for "
@@ -178,6 +184,8 @@ def _as_floats(path: Path, tensors: Tensors) -> dict[str, torch.Tensor]:
         if not _is_counter(tensor) and (not tensor.is_floating_point() or tensor.element_size() < 2):
             kind = str(tensor.dtype).removeprefix("torch.")
             raise ExportError(f"{path}: {name} is {kind}; wanted float32, float16 or bfloat16, not quantised weights")
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise ExportError(f"{path}: {name} holds NaN or infinite numbers; its training has diverged, or overflowed")
     return {name: tensor if _is_counter(tensor) else tensor.float() for name, tensor in tensors.items()}
 
 
@@ -207,10 +215,11 @@ def _unknown(parts: Sequence[Part], layouts: Sequence[Layout]) -> str:
 
 
 def _taken(found: _Candidate, parts: Sequence[Part]) -> str:
-    others = [repr(part.name) for part in parts if part.path and part is not found.part]
+    averages = [part for part in parts if part.averaged or found.averaged]
+    others = [repr(part.name) for part in averages if part.path and part is not found.part]
     named = f"its {found.part.name!r}" if found.part.path else "its tensors"
     prefix = f" below {found.prefix!r}" if found.prefix else ""
-    beside = f", not {', '.join(others)}" if found.averaged and others else ""
+    beside = f", not {', '.join(others)}" if others else ""
     return f"{found.layout.name}: {named}{prefix}{beside}"
 
 

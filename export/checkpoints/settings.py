@@ -39,7 +39,7 @@ class Settings:
         raise ExportError(f"{path}: describes no model; wanted 'model:' as in sam2/configs, or below 'trainer:'")
 
     def get(self, name: str, default: Any) -> Any:
-        """A value by its dotted name, or the default of Meta's constructors where the file leaves it out.
+        """A value by its dotted name, or the default, which is that of the published files, where it is left out.
 
         Raises ExportError where it is of another kind than the default.
         """
@@ -61,6 +61,17 @@ class Settings:
                 f"{self.path}: says {said} for model.{name}, but the weights have {found}; "
                 "give the YAML that they were trained with"
             )
+
+    def require(self, name: str, wanted: Any) -> None:
+        """Raise ExportError where the file asks for what the exported model does not do."""
+        if (said := self.get(name, wanted)) != wanted:
+            told = f"says {_written(said)} for model.{name}; only {_written(wanted)} is exported"
+            raise ExportError(f"{self.path}: {told}")
+
+
+def _written(value: Any) -> str:
+    """A value as YAML has it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _find(table: Any, name: str) -> Any:

@@ -61,7 +61,9 @@ def _load(path: Path) -> Any:
         return _load_safetensors(path)
     if head.startswith(_LFS):
         raise ExportError(f"{path}: is a Git LFS pointer, not the file itself; fetch it with: git lfs pull")
-    shown = head[:16].decode("ascii", "replace") if head else "nothing"
+    if not head:
+        raise ExportError(f"{path}: is empty")
+    shown = head[:16].decode("ascii", "replace")
     raise ExportError(f"{path}: is neither a file of torch.save nor of safetensors; it begins with {shown!r}")
 
 

@@ -27,6 +27,27 @@ PUBLISHED: dict[tuple[int, tuple[int, ...]], Hidden] = {
     (144, (2, 6, 36, 4)): Hidden(2, (8, 4, 16, 8), (23, 33, 43)),
 }
 
+# What a YAML file may say of the heads and the memory, and all published ones of SAM 2, EdgeTAM and EfficientTAM say
+# alike. It does not show in the weights.
+FIXED: dict[str, Any] = {
+    "iou_prediction_use_sigmoid": True,
+    "use_mask_input_as_output_without_sam": True,
+    "directly_add_no_mem_embed": True,
+    "use_obj_ptrs_in_encoder": True,
+    "only_obj_ptrs_in_the_past_for_eval": True,
+    "use_multimask_token_for_obj_ptr": True,
+    "pred_obj_scores": True,
+    "fixed_no_obj_ptr": True,
+    "soft_no_obj_ptr": False,
+    "memory_temporal_stride_for_eval": 1,
+    "memory_attention.pos_enc_at_input": True,
+    "memory_attention.layer.pos_enc_at_attn": False,
+    "memory_attention.layer.pos_enc_at_cross_attn_keys": True,
+    "memory_attention.layer.pos_enc_at_cross_attn_queries": False,
+    "memory_attention.layer.self_attention.rope_theta": 10000.0,
+    "memory_attention.layer.cross_attention.rope_theta": 10000.0,
+}
+
 
 def video_names(attention: str, encoder: str) -> NameMap:
     """What SAM 2 and models made from it have in common. attention, encoder: their names of the two, with a point."""
@@ -54,6 +75,8 @@ def configure_heads(shapes: Shapes, settings: Settings) -> dict[str, Any]:
     width = shapes["sam_mask_decoder.iou_token.weight"][1]
     decoder = "sam_mask_decoder.transformer.layers.{}.mlp.layers.0.weight"
     extra = "sam_mask_decoder_extra_args.dynamic_multimask"
+    for name, value in FIXED.items():
+        settings.require(name, value)
     side = settings.get("image_size", 1024)
     return {
         "image_size": side,
@@ -85,14 +108,17 @@ def configure_memory(shapes: Shapes, settings: Settings) -> dict[str, Any]:
     fuser = "memory_encoder.fuser.layers.{}.pwconv1.weight"
     settings.agree("memory_attention.num_layers", count(shapes, layers), count(shapes, layers))
     settings.agree("memory_attention.d_model", hidden, hidden)
+    timed, marked = "obj_ptr_tpos_proj.weight" in shapes, "no_obj_embed_spatial" in shapes
+    settings.agree("add_tpos_enc_to_obj_ptrs", timed, timed)
+    settings.agree("no_obj_embed_spatial", marked, marked)
     return {
         "num_maskmem": frames,
         "max_cond_frame_num": settings.get("max_cond_frames_in_attn", -1),
         "max_object_pointers_in_encoder": settings.get("max_obj_ptrs_in_encoder", 16),
         "sigmoid_scale_for_mem_enc": settings.get("sigmoid_scale_for_mem_enc", 20.0),
         "sigmoid_bias_for_mem_enc": settings.get("sigmoid_bias_for_mem_enc", -10.0),
-        "enable_temporal_pos_encoding_for_object_pointers": "obj_ptr_tpos_proj.weight" in shapes,
-        "enable_occlusion_spatial_embedding": "no_obj_embed_spatial" in shapes,
+        "enable_temporal_pos_encoding_for_object_pointers": timed,
+        "enable_occlusion_spatial_embedding": marked,
         "memory_attention_hidden_size": hidden,
         "memory_attention_num_layers": count(shapes, layers),
         "memory_attention_feed_forward_hidden_size": shapes[layers.format(0)][0],
@@ -110,6 +136,8 @@ def _vision(shapes: Shapes, settings: Settings) -> dict[str, Any]:
     width, blocks, widths = _stages(shapes)
     hidden = _hidden(width, blocks, settings)
     background = list(shapes[f"{TRUNK}.pos_embed"][2:])
+    settings.require("image_encoder.scalp", 1)
+    settings.require("image_encoder.neck.fpn_interp_model", "nearest")
     settings.agree("image_encoder.trunk.embed_dim", width, 96)
     settings.agree("image_encoder.trunk.stages", blocks, [2, 3, 16, 3])
     settings.agree("image_encoder.trunk.window_pos_embed_bkg_spatial_size", background, [14, 14])

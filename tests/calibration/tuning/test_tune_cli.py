@@ -229,3 +229,14 @@ def test_a_full_disk_is_one_line_and_leaves_no_bundle(
     assert "Traceback" not in err
     assert not tuned.exists()
     assert (tmp_path / ".t.bundle.tuning" / "journal.jsonl").exists()  # the same command goes on
+
+
+def test_a_package_of_the_extra_that_is_missing_is_named(
+    cli: Cli, trained_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "masklet.runtime.extras.installed_version", lambda package: None if package == "onnx" else "1.0"
+    )
+    code, _, err = cli("tune", trained_bundle, tmp_path, "--target-ms", "50", "-o", tmp_path / "tuned")
+    assert code == 2
+    assert err == "masklet: error: tuning needs onnx; pip install 'masklet[calibrate]'\n"

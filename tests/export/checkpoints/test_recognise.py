@@ -94,6 +94,15 @@ def test_the_moving_average_is_taken_unless_another_is_named(
     assert "has no weights 'swa'; there are 'model', 'model_ema'" in refused(path, weights="swa")
 
 
+def test_an_average_that_is_not_the_whole_model_is_named_as_not_taken(
+    model: Any, weights: dict[str, torch.Tensor], nano_yaml: Path, tmp_path: Path
+) -> None:
+    part = {name: tensor + 1 for name, tensor in weights.items() if name.startswith("sam_mask_decoder.")}
+    found = opened(write_file(tmp_path / "last.pt", weights, ema=part), config=nano_yaml)
+    assert same_weights(found, model)
+    assert found.taken == "sam2: its 'model', not 'ema'"
+
+
 def test_an_average_beside_the_model_in_one_dictionary(
     model: Any, weights: dict[str, torch.Tensor], nano_yaml: Path, tmp_path: Path
 ) -> None:
@@ -156,6 +165,9 @@ def test_a_size_that_was_never_published_wants_its_yaml(weights: dict[str, torch
         ("num_layers: 2", "num_layers: 4", "says 4 for model.memory_attention.num_layers, but the weights have 2"),
         ("num_maskmem: 7", "num_maskmem: 5", "says 5 for model.num_maskmem, but the weights have 7"),
         ("num_heads: 1", "num_heads: one", "model.image_encoder.trunk.num_heads is 'one'; wanted a value like 1"),
+        ("num_maskmem: 7", "add_tpos_enc_to_obj_ptrs: false", "add_tpos_enc_to_obj_ptrs, but the weights have"),
+        ("num_maskmem: 7", "directly_add_no_mem_embed: false", "directly_add_no_mem_embed; only true is exported"),
+        ("num_maskmem: 7", "memory_temporal_stride_for_eval: 5", "memory_temporal_stride_for_eval; only 1 is exported"),
         ("model:", "modle:", "describes no model"),
         ("stages: [", "stages: [[", "is not YAML"),
     ],
@@ -205,10 +217,33 @@ def test_quantised_weights(weights: dict[str, torch.Tensor], nano_yaml: Path, tm
     assert f"{name} is int8; wanted float32" in refused(path, config=nano_yaml)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_of_a_training_that_diverged(
+    value: float, weights: dict[str, torch.Tensor], nano_yaml: Path, tmp_path: Path
+) -> None:
+    broken = {**weights, "no_mem_embed": torch.full_like(weights["no_mem_embed"], value)}
+    line = refused(write_file(tmp_path / "nano.pt", broken), config=nano_yaml)
+    assert "no_mem_embed holds NaN or infinite numbers" in line
+
+
+def test_the_mask_decoder_of_sam_hq_in_another_model(
+    weights: dict[str, torch.Tensor], nano_yaml: Path, tmp_path: Path
+) -> None:
+    hq = {**weights, "sam_mask_decoder.hf_token.weight": torch.ones(1, 128)}
+    line = refused(write_file(tmp_path / "sam2.1_hq_hiera_large.pt", hq), config=nano_yaml)
+    assert "is a sam2 with the mask decoder of SAM-HQ" in line
+    assert "--ignore" not in line
+
+
 def test_a_family_that_is_named(weights: dict[str, torch.Tensor], nano_yaml: Path, tmp_path: Path) -> None:
     path = write_file(tmp_path / "nano.pt", weights)
     assert opened(path, family="sam2", config=nano_yaml).layout == "sam2"
     assert "--family 'sam9' is not known; there are" in refused(path, family="sam9")
+
+
+def test_a_file_that_is_not_there_is_not_looked_for_on_the_hub(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=r"sam2\.pt: no such file$"):
+        open_checkpoint(str(tmp_path / "sam2.pt"), FileOptions(family="sam2"))
 
 
 def test_options_of_files_are_for_files(tmp_path: Path) -> None:

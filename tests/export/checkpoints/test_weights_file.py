@@ -100,7 +100,7 @@ def test_a_truncated_file(kept: float, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "neither a file of torch.save nor of safetensors; it begins with 'nothing'"),
+        (b"", "is empty"),
         (b"<!DOCTYPE html><html>", "it begins with '<!DOCTYPE html><'"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "is a Git LFS pointer"),
         (b"\x80\x02garbage that is no pickle", "is damaged, or holds more than tensors, numbers and text"),
