@@ -7,10 +7,11 @@ import cv2
 import numpy as np
 import pytest
 from masklet.runtime.errors import MaskletWarning, SourceError
+from masklet.runtime.results import Frame
 from masklet.runtime.sources.bags.topic import COMPRESSED, IMAGE
 from masklet.runtime.sources.opening import open_source
 from masklet.runtime.sources.source import FeedOptions
-from mcap.writer import Writer
+from mcap.writer import CompressionType, Writer
 from rosbags.rosbag2 import StoragePlugin
 from rosbags.rosbag2 import Writer as FolderWriter
 from written_bags import BEGIN_NS, STORE, U8, Note, compressed, raw, text, write_folder, write_mcap
@@ -222,10 +223,46 @@ def test_a_bag_that_was_cut_off_gives_what_it_has(two_topics: list[Note], tmp_pa
     whole = write_mcap(tmp_path / "whole.mcap", two_topics).read_bytes()
     bag = tmp_path / "cut.mcap"
     bag.write_bytes(whole[: len(whole) * 6 // 10])
-    with pytest.warns(MaskletWarning, match=r"cut.mcap: was cut off; \d+ messages of it are read"):
+    with pytest.warns(MaskletWarning, match=r"cut.mcap: was cut off, or its index is damaged; \d+ messages of it are read"):
         frames = list(open_source(str(bag), feed=on("/camera/image_raw")))
     assert 2 <= len(frames) < 10
     assert (np.stack([frame.image for frame in frames]) == np.stack(pictures(10)[: len(frames)])).all()
+
+
+@pytest.mark.parametrize("form", ["mcap", "folder"])
+def test_no_image_with_a_flipped_byte_passes_for_a_good_one(form: str, tmp_path: Path) -> None:
+    """Stored without compression, where only the CRC of its chunk shows it."""
+    notes = [raw(image, "rgb8", time_ns) for image, time_ns in zip(pictures(30), times(30), strict=True)]
+    bag = file = tmp_path / "a.mcap"
+    if form == "folder":
+        bag = write_folder(tmp_path / "drive", notes, StoragePlugin.MCAP)
+        file = next(bag.glob("*.mcap"))
+    write_mcap(file, notes, compression=CompressionType.NONE)  # rosbags writes no CRCs
+    damaged = bytearray(file.read_bytes())
+    damaged[damaged.index(pictures(30)[20].tobytes()) + 5] ^= 1
+    file.write_bytes(damaged)
+    frames: list[Frame] = []
+    with pytest.raises(SourceError, match=r"the bag is damaged \(.*(crc|checksum).*`mcap recover`") as raised:
+        for frame in open_source(str(bag)):
+            frames.append(frame)  # noqa: PERF402 those before the damage are wanted
+    assert "\n" not in str(raised.value)
+    if form == "mcap":
+        after_ns = times(30)[len(frames) - 1]
+        assert 10 < len(frames) <= 20
+        assert f"after {len(frames)} of 30 images, at {after_ns / 1e9:.3f} s: crc validation" in str(raised.value)
+
+
+def test_a_damaged_index_is_not_believed(tmp_path: Path) -> None:
+    """Each byte of it flipped in turn: every image comes, in the order in which they were stored."""
+    notes = [raw(image, "rgb8", time_ns) for image, time_ns in zip(pictures(9), times(9), strict=True)]
+    path = write_mcap(tmp_path / "a.mcap", notes)
+    whole = path.read_bytes()
+    start = int.from_bytes(whole[-28:-20], "little")
+    for at in range(start, len(whole) - 28, 7):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        with pytest.warns(MaskletWarning, match="its index is damaged; 9 messages of it are read"):
+            frames = list(open_source(str(path)))
+        assert [round(frame.time_s * 1e9) for frame in frames] == [n * STEP_NS for n in range(9)]
 
 
 @pytest.mark.filterwarnings("ignore::masklet.runtime.errors.MaskletWarning")
