@@ -27,7 +27,7 @@ class Encoding:
     def divides(self, width: int, height: int) -> bool:
         """Whether the pixels that share a colour, two in a row or two by two, fill the image."""
         shares = self.chroma or self.channels == 2
-        return not (shares and width % 2 or self.chroma and height % 2)
+        return not ((shares and width % 2) or (self.chroma and height % 2))
 
 
 # OpenCV names a Bayer pattern by its second row: ROS's rggb is OpenCV's BG.

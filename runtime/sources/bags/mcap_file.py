@@ -13,7 +13,6 @@ from typing import IO, Any
 from masklet.runtime.errors import MaskletWarning
 from masklet.runtime.sources.bags.topic import Topic
 
-
 _FOOTER = struct.Struct("<QQI")  # start of the summary, start of its offsets, CRC of all from the start to here
 _MAGIC_BYTES = 8  # after the footer
 _CRC_BYTES = 4
@@ -39,7 +38,11 @@ class McapFile:
         self._topics = self._scanned() if self._cut else self._listed()
         if self._cut and self._topics:
             total = sum(topic.count for topic in self._topics)
-            warnings.warn(f"{name}: was cut off, or its index is damaged; {total} messages of it are read", MaskletWarning, stacklevel=2)
+            warnings.warn(
+                f"{name}: was cut off, or its index is damaged; {total} messages of it are read",
+                MaskletWarning,
+                stacklevel=2,
+            )
 
     def topics(self) -> list[Topic]:
         return self._topics
