@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import typer.main
+from masklet.runtime.cli.help_panels import help_record
 from masklet.runtime.cli.main import app
 
 FOLDER = "reference/commands"
@@ -44,7 +45,7 @@ def _page(words: tuple[str, ...], command: Any) -> str:
     usage = command.get_usage(context).removeprefix("Usage: ")
     tables: dict[str, list[str]] = {}
     for parameter in command.get_params(context):
-        record = parameter.get_help_record(context)
+        record = help_record(parameter, context)
         if record is not None:
             kind = "Arguments" if parameter.param_type_name == "argument" else "Options"
             row = f"| `{record[0]}` | {_prose(' '.join(record[1].split()))} |"
