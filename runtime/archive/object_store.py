@@ -51,7 +51,6 @@ class ObjectStore:
             with self._told(f"take {name}", UploadError):
                 if files.exists(f"{root}/{name}"):
                     self._remove(files, f"{root}/{name}")
-                files.makedirs(f"{root}/{name}", exist_ok=True)
                 for path in sorted(Path(text).iterdir(), key=lambda path: path.name == RESULT):
                     files.put_file(str(path), f"{root}/{name}/{path.name}")
 
@@ -85,7 +84,6 @@ class ObjectStore:
         """Try whether the store can be written, before anything is run."""
         files, root = self._open()
         with self._told("be written", SinkError):
-            files.makedirs(root, exist_ok=True)
             files.pipe_file(f"{root}/{_PROBE}", b"")
             files.rm_file(f"{root}/{_PROBE}")
         yield
