@@ -61,10 +61,12 @@ def text(words: str, time_ns: int) -> Note:
     return Note("/talk", TEXT, time_ns, STORE.types[TEXT](words))
 
 
-def write_mcap(path: Path, notes: Sequence[Note], *, chunked: bool = True) -> Path:
+def write_mcap(
+    path: Path, notes: Sequence[Note], *, chunked: bool = True, compression: CompressionType = CompressionType.ZSTD
+) -> Path:
     """An MCAP file with the messages in the given order, in small chunks."""
     with path.open("wb") as file:
-        writer = Writer(file, chunk_size=20_000, compression=CompressionType.ZSTD, use_chunking=chunked)
+        writer = Writer(file, chunk_size=20_000, compression=compression, use_chunking=chunked)
         writer.start("ros2")
         channels: dict[str, int] = {}
         for note in notes:

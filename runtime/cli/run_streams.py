@@ -18,6 +18,8 @@ from masklet.runtime.errors import SourceError, StateError
 from masklet.runtime.prompts.prompts import Schedule
 from masklet.runtime.sinks.outputs import Outputs
 from masklet.runtime.sinks.sink import Sinks
+from masklet.runtime.sources.environment import from_environment
+from masklet.runtime.sources.opening import check_source
 from masklet.runtime.startup.tracking_request import TrackingRequest
 from masklet.runtime.streams.frame_queue import Captured, Policy
 from masklet.runtime.streams.log import Log
@@ -53,7 +55,7 @@ def orders(specs: Sequence[str], schedules: Sequence[Schedule], outputs: Outputs
         raise SourceError("standard input can be one source, not several")
     count = len(specs)
     wanted = [
-        Order(n, spec, schedule, outputs_of(outputs, n, count), path_of(options.state, n, count))
+        Order(n, from_environment(spec), schedule, outputs_of(outputs, n, count), path_of(options.state, n, count))
         for n, (spec, schedule) in enumerate(zip(specs, schedules, strict=True), 1)
     ]
     for order in wanted:
@@ -67,16 +69,9 @@ def run_streams(bundle: BundleChoice, wanted: Sequence[Order], options: RunOptio
 
     If a source cannot be opened, the others run without it; the run ends if it is the only one.
     """
-    model = bundle.load()
     console = Console(stderr=True)
     log = Log(lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True), options.log_json)
-    options = with_tuning(options, model, lambda line: log.event("tuned", line))
-    if options.concepts:
-        check_concepts(model.model, model.asset, options.concepts)
-    if model.model.memory is not None or not options.concepts:
-        # check that the model supports them before anything is opened
-        check_update_interval(options.update_interval or 1, policy_of(model.model, options.memory))
-        block_memory(model.model, options.limits.detail)
+    model, options = _load(bundle, options, log)
     with ExitStack() as stack:
         metrics = stack.enter_context(Metrics(*parse_address(options.metrics))) if options.metrics else None
         times = StageTimes()
@@ -120,6 +115,27 @@ def run_streams(bundle: BundleChoice, wanted: Sequence[Order], options: RunOptio
             supervisor = Supervisor(streams, wrote, log, options.patience, progress, numbered=len(wanted) > 1)
             interrupted = supervisor.run(Runner(streams, wake_up))
         supervisor.close(interrupted, unopened=failed)
+
+
+def check_run(bundle: BundleChoice, wanted: Sequence[Order], options: RunOptions) -> None:
+    """Check everything that can be checked before a source is opened. Raises MaskletError."""
+    log = Log(lambda line: typer.echo(line, err=True), options.log_json)
+    _load(bundle, options, log)
+    for order in wanted:
+        check_source(order.spec, options.feed)
+    log.event("checked", "options, prompts, bundle and kinds of sources; no source was opened")
+
+
+def _load(bundle: BundleChoice, options: RunOptions, log: Log) -> tuple[Bundle, RunOptions]:
+    """The bundle, and the options as it was tuned. Raises MaskletError if the model does not support them."""
+    model = bundle.load()
+    options = with_tuning(options, model, lambda line: log.event("tuned", line))
+    if options.concepts:
+        check_concepts(model.model, model.asset, options.concepts)
+    if model.model.memory is not None or not options.concepts:
+        check_update_interval(options.update_interval or 1, policy_of(model.model, options.memory))
+        block_memory(model.model, options.limits.detail)
+    return model, options
 
 
 def open_all(

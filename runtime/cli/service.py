@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import typer
 from masklet.runtime.cli.systemd_unit import SystemdUnit, check_name, secrets_path, unit_name, unit_path
@@ -11,6 +12,23 @@ from masklet.runtime.errors import MaskletError
 from masklet.runtime.sources.password import hide_password
 
 RUNNING = Path("/run/systemd/system")  # there while systemd runs this machine: sd_booted(3)
+
+
+def checked_sources(unit: SystemdUnit, context: typer.Context) -> list[str]:
+    """The sources of a unit's command, once `masklet run --dry-run` has accepted all of it.
+
+    context: of the command line, which has the command. Raises MaskletError, one line.
+    """
+    root = context.find_root()
+    run: Any = root.command.commands["run"]  # type: ignore[attr-defined]
+    try:
+        with run.make_context("run", ["--dry-run", *unit.command[1:]], parent=root) as called:
+            run.invoke(called)
+            return list(called.params["sources"])
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # an error of the command line itself, which typer does not export
+            raise
+        raise MaskletError(f"service {unit.name}: run: {error.format_message()}") from None
 
 
 def show(unit: SystemdUnit) -> None:

@@ -1,5 +1,6 @@
 """The verb `masklet service`. Imports here stay light, as in `verbs`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -7,6 +8,7 @@ import typer
 
 
 def service(
+    context: typer.Context,
     action: Annotated[Literal["install", "status", "remove"], typer.Argument(help="What to do.")],
     name: Annotated[str, typer.Argument(metavar="NAME", help="The service is called masklet-NAME.")],
     command: Annotated[
@@ -21,13 +23,15 @@ def service(
 ) -> None:
     """Run a command of masklet as a systemd service.
 
-    It starts at boot and is restarted if it fails. Relative paths of the command refer to the current folder.
+    It starts at boot and is restarted if it fails. The command is checked first, as `masklet run --dry-run` does.
+    Relative paths of the command refer to the current folder.
     """
     from masklet.runtime.cli import service as services
     from masklet.runtime.cli.systemd_unit import SystemdUnit
 
     if action == "install":
         unit = SystemdUnit(name, command or (), user, Path.cwd(), memory_max)
+        unit = replace(unit, sources=services.checked_sources(unit, context))
         if dry_run:
             services.show(unit)
         else:

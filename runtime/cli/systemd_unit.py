@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from masklet.runtime.errors import MaskletError
+from masklet.runtime.sources.environment import PREFIX, from_environment
 from masklet.runtime.sources.password import hide_password
 
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -22,6 +23,7 @@ class SystemdUnit:
     user:       user that it runs as; it is put into the group `video`.
     folder:     working directory, to which relative paths of the command refer.
     memory_max: limit of its memory as systemd writes it, such as 2G; None for none.
+    sources:    words of the command that are sources; one with a password is given as env:NAME.
     Raises MaskletError.
     """
 
@@ -31,6 +33,7 @@ class SystemdUnit:
     folder: Path
     memory_max: str | None = None
     program: Path = Path(sys.executable).parent / "masklet"
+    sources: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -47,14 +50,25 @@ class SystemdUnit:
 
     @property
     def secrets(self) -> dict[str, str]:
-        """Words of the command with a password in them, by the variable that stands for each in the unit."""
+        """Words of the command with a password in them, and sources that are env:NAME, by their variables."""
+        given = {one.removeprefix(PREFIX): from_environment(one) for one in self.sources if one.startswith(PREFIX)}
+        return {name: word for word, name in self._hidden().items()} | given
+
+    def _hidden(self) -> dict[str, str]:
+        """The variable that stands for each word with a password."""
         secret = [word for word in self.command if hide_password(word) != word]
-        return {f"MASKLET_SECRET_{n}": word for n, word in enumerate(dict.fromkeys(secret), 1)}
+        return {word: f"MASKLET_SECRET_{n}" for n, word in enumerate(dict.fromkeys(secret), 1)}
+
+    def _written(self, word: str) -> str:
+        """A word of the command as ExecStart has it."""
+        name = self._hidden().get(word)
+        if name is None:
+            return quoted(word)
+        return f"{PREFIX}{name}" if word in self.sources else f'"${{{name}}}"'
 
     def text(self) -> str:
         """The unit. Words with a password are read from `secrets_path`, which only root can read."""
-        names = {word: name for name, word in self.secrets.items()}
-        words = [f'"${{{names[word]}}}"' if word in names else quoted(word) for word in self.command]
+        words = [self._written(word) for word in self.command]
         lines = [
             "[Unit]",
             f"Description=masklet {self.name}",
@@ -67,7 +81,7 @@ class SystemdUnit:
             "SupplementaryGroups=video",
             "StateDirectory=masklet",
             f"WorkingDirectory={_escaped(str(self.folder))}",
-            *([f"EnvironmentFile={secrets_path(self.name)}"] if names else []),
+            *([f"EnvironmentFile={secrets_path(self.name)}"] if self.secrets else []),
             f"ExecStart={' '.join([quoted(str(self.program)), *words])}",
             "KillSignal=SIGTERM",
             "SuccessExitStatus=130",

@@ -34,7 +34,8 @@ def run(
         typer.Argument(
             metavar="SOURCE...",
             help="Videos, folders of images, images, bags; 0, /dev/video0, rtsp://HOST/PATH, csi://0, gst:PIPELINE, or "
-            "- for raw frames. Several run at once, numbered from 1.",
+            "- for raw frames; env:NAME for one that an environment variable holds. Several run at once, numbered from "
+            "1.",
         ),
     ],
     prompts: PromptOptions,
@@ -51,6 +52,9 @@ def run(
     non_overlapping: Annotated[
         bool, typer.Option("--non-overlapping", help="Give each pixel to one object at most.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check options, prompts and bundle; open no source, write nothing.")
+    ] = False,
 ) -> None:
     """Track objects through videos, cameras and streams.
 
@@ -61,7 +65,7 @@ def run(
     {stream} in a path stands for the stream's number.
     """
     from masklet.runtime.cli.open_stream import RunOptions
-    from masklet.runtime.cli.run_streams import orders, run_streams
+    from masklet.runtime.cli.run_streams import check_run, orders, run_streams
     from masklet.runtime.prompts.syntax import parse_removals
 
     options = RunOptions(
@@ -86,7 +90,8 @@ def run(
         removals=parse_removals(removals),
     )
     schedules = [prompts.schedule_of(n, len(sources), frames.first) for n in range(1, len(sources) + 1)]
-    run_streams(loading.of(bundle), orders(sources, schedules, outputs.outputs(), options), options)
+    wanted = orders(sources, schedules, outputs.outputs(), options)
+    (check_run if dry_run else run_streams)(loading.of(bundle), wanted, options)
 
 
 @grouped

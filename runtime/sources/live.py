@@ -88,7 +88,7 @@ class LiveSource(Source):
         self.about = self._device.about
         self.began_ns = time.time_ns()
         self._index = 0
-        self._origin_s = clock()
+        self._came_s = self._origin_s = clock()
         self._last_s = self._began_s = 0.0
         self._device_began_s: float | None = None
         self._pause_s = FIRST_S
@@ -102,13 +102,13 @@ class LiveSource(Source):
 
     def __iter__(self) -> Iterator[Frame]:
         try:
-            for picture in self._pictures():
+            for came_s, picture in self._pictures():
                 index, self._index = self._index, self._index + 1
                 if self.cut.takes(index):
                     if picture is None:
                         self.corrupt += 1
                     else:
-                        yield Frame(index, self._time_s(picture), self._fitted(picture.image))
+                        yield Frame(index, self._time_s(picture, came_s), self._fitted(picture.image))
                 if self.cut.end is not None and self._index >= self.cut.end:
                     return
         finally:
@@ -123,12 +123,15 @@ class LiveSource(Source):
         if self._waiting is not None:
             self._disconnect()
 
-    def _pictures(self) -> Iterator[Picture | None]:
-        """All pictures, None for corrupt ones, across outages, until `stop`."""
+    def _pictures(self) -> Iterator[tuple[float, Picture | None]]:
+        """All pictures with their times of arrival, None for corrupt ones, across outages, until `stop`.
+
+        The first one came when the source was opened: backends that load until it is asked for do not delay its time.
+        """
         first, self._waiting = self._waiting, None
-        yield from [None] * self._corrupt_at_start
+        yield from [(self._came_s, None)] * self._corrupt_at_start
         if first is not None:
-            yield first
+            yield self._came_s, first
         while not self._stopped.is_set():
             try:
                 picture = self._connected().read()
@@ -139,7 +142,7 @@ class LiveSource(Source):
                 self._returned()
             if picture is not None:
                 self._pause_s = FIRST_S
-            yield picture
+            yield self._clock(), picture
 
     def _connected(self) -> Device:
         if self._device is None:
@@ -178,9 +181,9 @@ class LiveSource(Source):
             device.close()
             raise
 
-    def _time_s(self, picture: Picture) -> float:
+    def _time_s(self, picture: Picture, came_s: float) -> float:
         """Seconds since the first frame; never less than for the previous frame."""
-        now_s = self._clock() - self._origin_s
+        now_s = came_s - self._origin_s
         if self._device_began_s is None:
             self._began_s, self._device_began_s = now_s, picture.time_s
         if picture.time_s is not None and self._device_began_s is not None:

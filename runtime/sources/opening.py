@@ -3,6 +3,7 @@
 import re
 
 from masklet.runtime.errors import SourceError
+from masklet.runtime.sources.environment import from_environment
 from masklet.runtime.sources.kind import SourceKind
 from masklet.runtime.sources.known import source_kinds, source_options
 from masklet.runtime.sources.password import hide_password
@@ -27,13 +28,18 @@ def open_source(
           of `Cut`. A camera or stream is connected at once.
     Raises SourceError, one line, if frames cannot be read.
     """
-    cut, feed = Cut(start, end, stride, max_side, reverse), feed or FeedOptions()
+    cut, feed, spec = Cut(start, end, stride, max_side, reverse), feed or FeedOptions(), from_environment(spec)
     try:
-        kind = kind_of(spec)
-        _check_options(spec, kind, feed)
-        return kind.open(spec, cut, feed)
+        return check_source(spec, feed).open(spec, cut, feed)
     except PermissionError:
         raise SourceError(f"{spec}: permission denied") from None
+
+
+def check_source(spec: str, feed: FeedOptions) -> SourceKind:
+    """The kind of a SOURCE that may have these options; nothing is opened. Raises SourceError."""
+    kind = kind_of(spec)
+    _check_options(spec, kind, feed)
+    return kind
 
 
 def kind_of(spec: str) -> SourceKind:

@@ -1,6 +1,9 @@
 """MCAP files, by mcap's own library. Topics of other encodings (protobuf, JSON) may be in the file, too."""
 
+import os
+import struct
 import warnings
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,16 +13,24 @@ from typing import IO, Any
 from masklet.runtime.errors import MaskletWarning
 from masklet.runtime.sources.bags.topic import Topic
 
+_FOOTER = struct.Struct("<QQI")  # start of the summary, start of its offsets, CRC of all from the start to here
+_MAGIC_BYTES = 8  # after the footer
+_CRC_BYTES = 4
+
 
 class McapFile:
-    """An open MCAP file. One that was cut off, as by a loss of power, is read as far as it goes, in stored order."""
+    """An open MCAP file, whose CRCs are checked.
+
+    One that was cut off, as by a loss of power, or whose index is damaged is read as far as it goes, in stored order.
+    """
 
     def __init__(self, file: IO[bytes], name: str) -> None:
         from mcap.reader import make_reader
 
         self._file = file
-        self._reader = make_reader(file)
+        self._reader = make_reader(file, validate_crcs=True)
         try:
+            _check_summary(file)
             self._summary = self._reader.get_summary()
         except Exception:  # whatever the bytes at the end of a truncated file lead to
             self._summary = None
@@ -27,7 +38,11 @@ class McapFile:
         self._topics = self._scanned() if self._cut else self._listed()
         if self._cut and self._topics:
             total = sum(topic.count for topic in self._topics)
-            warnings.warn(f"{name}: was cut off; {total} messages of it are read", MaskletWarning, stacklevel=2)
+            warnings.warn(
+                f"{name}: was cut off, or its index is damaged; {total} messages of it are read",
+                MaskletWarning,
+                stacklevel=2,
+            )
 
     def topics(self) -> list[Topic]:
         return self._topics
@@ -55,9 +70,7 @@ class McapFile:
 
         self._file.seek(0)
         try:
-            yield from NonSeekingReader(self._file).iter_messages(log_time_order=False)
-        except GeneratorExit:
-            raise
+            yield from NonSeekingReader(self._file, validate_crcs=True).iter_messages(log_time_order=False)
         except Exception:  # as above
             return
 
@@ -67,6 +80,16 @@ def open_mcap(path: Path, name: str) -> Iterator[McapFile]:
     """Open an MCAP file. name: for warnings."""
     with path.open("rb") as file:
         yield McapFile(file, name)
+
+
+def _check_summary(file: IO[bytes]) -> None:
+    """Raise ValueError if the index at the end of the file is not what was written; mcap's reader does not look."""
+    file.seek(-_FOOTER.size - _MAGIC_BYTES, os.SEEK_END)
+    start, _, crc = _FOOTER.unpack(file.read(_FOOTER.size))
+    if start and crc:
+        file.seek(start)
+        if zlib.crc32(file.read()[: -_CRC_BYTES - _MAGIC_BYTES]) != crc:
+            raise ValueError("the CRC of the summary differs")
 
 
 def _key(schemas: Any, channel: Any) -> tuple[str, str]:

@@ -26,7 +26,16 @@ class BagMessages:
     def raw(self, *, reverse: bool = False) -> Iterator[tuple[int, bytes]]:
         """Time of recording in nanoseconds, and serialized message, of each image. Raises SourceError."""
         with opened_bag(self._name, self._path) as bag:
-            yield from bag.messages(self.topic, reverse=reverse)
+            count, time_ns = 0, 0
+            try:
+                for time_ns, data in bag.messages(self.topic, reverse=reverse):
+                    count += 1
+                    yield time_ns, data
+            except (ImportError, OSError):
+                raise
+            except Exception as error:  # as in opened_bag
+                where = f"after {count} of {self.topic.count} images, at {time_ns / 1e9:.3f} s: " if count else ""
+                raise ValueError(f"{where}{_in_short(error)}") from None
 
 
 @contextmanager
@@ -36,16 +45,19 @@ def opened_bag(name: str, path: Path) -> Iterator[OpenBag]:
     try:
         with open_mcap(path, name) if is_mcap else open_ros_bag(path) as bag:
             yield bag
-    except (MaskletError, GeneratorExit):
+    except MaskletError:
         raise
     except ImportError:
         raise SourceError(f"{name}: bags need rosbags and mcap; pip install 'masklet[bags]'") from None
     except PermissionError:
         raise SourceError(f"{name}: permission denied") from None
     except Exception as error:  # readers of a damaged file raise whatever its bytes lead to
-        why = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         repair = "`mcap recover` (mcap.dev) repairs an MCAP file, `ros2 bag reindex` a folder"
-        raise SourceError(f"{name}: the bag is damaged ({why}); {repair}") from None
+        raise SourceError(f"{name}: the bag is damaged ({_in_short(error)}); {repair}") from None
+
+
+def _in_short(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
 
 
 def _choose(name: str, topics: Sequence[Topic], wanted: str | None) -> Topic:

@@ -12,7 +12,15 @@ from masklet.runtime.cli.systemd_unit import SystemdUnit, quoted
 from masklet.runtime.errors import MaskletError
 
 CAMERA = "rtsp://user:s3cret$x@10.0.0.7/live"
-COMMAND = ("run", "tiny.bundle", CAMERA, "--text", "a red car, 100 %", "--masks", "out $HOME/m.jsonl")
+COMMAND = ("run", "tiny.bundle", CAMERA, "--box", "1:9,9,30,30", "--masks", "out $HOME/100 %.jsonl")
+
+
+@pytest.fixture
+def here(tmp_path: Path, nano_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with a bundle in it."""
+    (tmp_path / "tiny.bundle").symlink_to(nano_bundle)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 def test_the_unit_is_one_that_systemd_accepts(tmp_path: Path) -> None:
@@ -29,16 +37,62 @@ def test_the_unit_is_one_that_systemd_accepts(tmp_path: Path) -> None:
     assert not own, own
 
 
-def test_a_dry_run_prints_the_unit_without_the_password(cli: Cli) -> None:
+def test_a_dry_run_prints_the_unit_without_the_password(cli: Cli, here: Path) -> None:
     code, out, err = cli("service", "install", "door", "--dry-run", "--memory-max", "2G", "--", *COMMAND)
     assert code == 0, err
     assert "s3cret" not in out + err
-    assert f"WorkingDirectory={Path.cwd()}" in out
-    assert '/masklet run tiny.bundle "${MASKLET_SECRET_1}" --text "a red car, 100 %%" --masks' in out
-    assert '"out $$HOME/m.jsonl"' in out
+    assert f"WorkingDirectory={here}" in out
+    assert "/masklet run tiny.bundle env:MASKLET_SECRET_1 --box 1:9,9,30,30 --masks" in out
+    assert '"out $$HOME/100 %%.jsonl"' in out
     assert "MemoryMax=2G" in out
     assert "EnvironmentFile=/etc/masklet/door.env" in out
     assert 'MASKLET_SECRET_1="rtsp://user:***@10.0.0.7/live"' in out
+
+
+def test_a_source_in_the_environment_goes_into_the_file_of_the_service(
+    cli: Cli, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CAMERA", CAMERA)
+    code, out, err = cli(
+        "service", "install", "door", "--dry-run", "--", "run", "tiny.bundle", "env:CAMERA", *COMMAND[3:]
+    )
+    assert code == 0, err
+    assert "/masklet run tiny.bundle env:CAMERA --box" in out
+    assert 'CAMERA="rtsp://user:***@10.0.0.7/live"' in out
+    assert "s3cret" not in out + err
+
+
+def test_a_password_that_is_not_in_a_source_stays_out_of_the_unit() -> None:
+    unit = SystemdUnit("door", (*COMMAND, "--view", "rtsp://a:hush@b"), "masklet", Path("/"), sources=(CAMERA,))
+    assert "env:MASKLET_SECRET_1 --box" in unit.text()
+    assert unit.text().count('"${MASKLET_SECRET_2}"') == 1
+    assert "hush" not in unit.text()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--boxx", "1:9,9,30,30"), "service door: run: No such option: --boxx"),
+        (("--silence", "soon"), "service door: run: Invalid value for '--silence'"),
+        (("--box", "9,9"), "--box 9,9: expected [ID][@FRAME]:X0,Y0,X1,Y1"),
+        (("--box", "9,9,30,30", "--topic", "/x"), "--topic is for a bag"),
+        (("--mask", "1:none.png"), "none.png"),
+        (("--box", "9,9,30,30", "--variant", "9"), "variant"),
+        ((), "nothing to track"),
+        (("--box", "9,9,30,30", "other.mp4"), "other.mp4: no such file or folder"),
+        (("--box", "9,9,30,30", "env:NONE"), "env:NONE: this environment variable is not set"),
+    ],
+)
+def test_a_command_that_masklet_refuses_is_not_installed(
+    cli: Cli, here: Path, machine: tuple[Path, list[str]], words: tuple[str, ...], message: str
+) -> None:
+    code, out, err = cli("service", "install", "door", "--", "run", "tiny.bundle", CAMERA, *words)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert "s3cret" not in err
+    assert err.count("\n") == 1
+    assert not (machine[0] / "system").exists()
+    assert not machine[1]
 
 
 @pytest.mark.parametrize(

@@ -107,17 +107,25 @@ def test_a_killed_run_leaves_what_was_written(tmp_path: Path) -> None:
     sink.close()
 
 
-def test_a_bag_in_and_a_bag_out_keep_the_time(cli: Cli, nano_bundle: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("case", ["steady", "gap", "out of order", "jitter over days"])
+def test_a_bag_in_and_a_bag_out_keep_the_time(cli: Cli, nano_bundle: Path, tmp_path: Path, case: str) -> None:
+    """To the nanosecond, in the log time and in the header."""
     image = np.full((48, 64, 3), 90, np.uint8)
     image[10:30, 10:30] = (200, 40, 40)
-    drive = write_mcap(tmp_path / "drive.mcap", [raw(image, "rgb8", BEGIN_NS + n * STEP_NS) for n in range(4)])
+    steps = {"gap": [0, 1, 1000, 1001], "out of order": [2, 0, 3, 1], "jitter over days": [0, 1, 7_000_001, 9_999_999]}
+    stored = [BEGIN_NS + n * STEP_NS + n % 7 for n in steps.get(case, range(4))]
+    drive = write_mcap(tmp_path / "drive.mcap", [raw(image, "rgb8", time_ns) for time_ns in stored])
     out, masks = tmp_path / "out.mcap", tmp_path / "m.jsonl"
     words = ("--topic", "/camera/image_raw", "--box", "10,10,30,30", "--mcap", out, "--masks", masks)
     code, _, err = cli("run", nano_bundle, drive, *words)
     assert code == 0, err
     kept = messages(out, "/masklet/objects")
-    assert [time_ns for time_ns, _ in kept] == [BEGIN_NS + n * STEP_NS for n in range(4)]
-    assert [json.loads(text.data) for _, text in kept] == [json.loads(line) for line in masks.read_text().splitlines()]
+    assert [time_ns for time_ns, _ in kept] == sorted(stored)
+    stamps = [image.header.stamp for _, image in messages(out, "/masklet/ids")]
+    assert [stamp.sec * 10**9 + stamp.nanosec for stamp in stamps] == sorted(stored)
+    lines = [json.loads(line) for line in masks.read_text().splitlines()]
+    assert [json.loads(text.data) for _, text in kept] == lines
+    assert [line["time_s"] for line in lines] == [round((t - min(stored)) / 1e9, 6) for t in sorted(stored)]
 
 
 def test_a_folder_that_is_missing_is_said(tmp_path: Path) -> None:

@@ -3,14 +3,15 @@
 from contextlib import suppress
 from pathlib import Path
 
-import cv2
 import numpy as np
+import numpy.typing as npt
 import pytest
 from masklet.runtime.errors import MaskletWarning, SourceError
+from masklet.runtime.results import Frame
 from masklet.runtime.sources.bags.topic import COMPRESSED, IMAGE
 from masklet.runtime.sources.opening import open_source
 from masklet.runtime.sources.source import FeedOptions
-from mcap.writer import Writer
+from mcap.writer import CompressionType, Writer
 from rosbags.rosbag2 import StoragePlugin
 from rosbags.rosbag2 import Writer as FolderWriter
 from written_bags import BEGIN_NS, STORE, U8, Note, compressed, raw, text, write_folder, write_mcap
@@ -107,21 +108,23 @@ def test_other_bags_are_not_read_backwards(two_topics: list[Note], tmp_path: Pat
             open_source(str(bag), reverse=True, feed=on("/camera/image_raw"))
 
 
-@pytest.mark.parametrize(
-    ("encoding", "conversion"),
-    [
-        ("rgb8", None),
-        ("bgr8", cv2.COLOR_RGB2BGR),
-        ("rgba8", cv2.COLOR_RGB2RGBA),
-        ("bgra8", cv2.COLOR_RGB2BGRA),
-    ],
-)
-def test_encodings_are_exact(encoding: str, conversion: int | None, tmp_path: Path) -> None:
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("order", ["rgb", "bgr", "rgba", "bgra"])
+def test_the_order_of_channels_is_exact(order: str, bits: int, tmp_path: Path) -> None:
     (image,) = pictures(1, 7, 9)
-    stored = image if conversion is None else np.asarray(cv2.cvtColor(image, conversion), np.uint8)
-    bag = write_mcap(tmp_path / "a.mcap", [raw(stored, encoding, BEGIN_NS)])
-    (frame,) = open_source(str(bag))
-    assert (frame.image == image).all()
+    planes = {letter: image[:, :, n] for n, letter in enumerate("rgb")} | {"a": np.full((7, 9), 3, np.uint8)}
+    stored = np.dstack([planes[letter] for letter in order])
+    forms = [stored] if bits == 8 else [(stored * np.uint16(256) + 77).astype(end) for end in ("<u2", ">u2")]
+    for array in forms:
+        (frame,) = open_source(str(write_mcap(tmp_path / "a.mcap", [raw(array, f"{order}{bits}", BEGIN_NS)])))
+        assert (frame.image == image).all()
+
+
+@pytest.mark.parametrize(("encoding", "channels"), [("8UC3", 3), ("8UC4", 4)])
+def test_an_array_of_opencv_is_bgr(encoding: str, channels: int, tmp_path: Path) -> None:
+    stored = np.random.default_rng(0).integers(0, 256, (5, 6, channels), np.uint8)
+    (frame,) = open_source(str(write_mcap(tmp_path / "a.mcap", [raw(stored, encoding, BEGIN_NS)])))
+    assert (frame.image == stored[:, :, 2::-1]).all()
 
 
 def test_grey_of_8_and_16_bits_in_either_byte_order(tmp_path: Path) -> None:
@@ -133,25 +136,57 @@ def test_grey_of_8_and_16_bits_in_either_byte_order(tmp_path: Path) -> None:
         assert (frame.image == grey[:, :, None]).all()
 
 
+@pytest.mark.parametrize("bits", [8, 16])
 @pytest.mark.parametrize("pattern", ["rggb", "bggr", "gbrg", "grbg"])
-def test_bayer_patterns_have_their_colours(pattern: str, tmp_path: Path) -> None:
+def test_bayer_patterns_have_their_colours(pattern: str, bits: int, tmp_path: Path) -> None:
+    """The letters name the two rows of a tile from its upper left (image_encodings.hpp)."""
     colour = {"r": 200, "g": 120, "b": 40}
     tile = np.array([colour[letter] for letter in pattern], np.uint8).reshape(2, 2)
-    bag = write_mcap(tmp_path / "a.mcap", [raw(np.tile(tile, (8, 8)), f"bayer_{pattern}8", BEGIN_NS)])
+    array = np.tile(tile, (8, 8)) if bits == 8 else np.tile(tile, (8, 8)) * np.uint16(256) + 77
+    bag = write_mcap(tmp_path / "a.mcap", [raw(array, f"bayer_{pattern}{bits}", BEGIN_NS)])
     (frame,) = open_source(str(bag))
     assert (frame.image[4:-4, 4:-4] == (200, 120, 40)).all()
 
 
-@pytest.mark.parametrize(("encoding", "order"), [("yuv422", "uyvy"), ("yuv422_yuy2", "yuyv")])
-def test_yuv_of_one_colour(encoding: str, order: str, tmp_path: Path) -> None:
-    values = {"uyvy": [100, 126, 170, 126], "yuyv": [126, 100, 126, 170]}[order]
-    bag = write_mcap(
-        tmp_path / "a.mcap", [raw(np.tile(np.array(values, np.uint8), (4, 4)).reshape(4, 8, 2), encoding, BEGIN_NS)]
-    )
-    (frame,) = open_source(str(bag))
-    luma = 1.164 * (126 - 16)  # BT.601, limited range
-    want = (luma + 1.596 * 42, luma - 0.813 * 42 - 0.392 * -28, luma + 2.017 * -28)
-    assert frame.image.reshape(-1, 3) == pytest.approx(np.tile(want, (32, 1)), abs=2)
+def rgb_by_formula(luma: U8, cb: U8, cr: U8) -> npt.NDArray[np.float64]:
+    """BT.601, limited range."""
+    y, u, v = 1.164 * (luma.astype(float) - 16), cb.astype(float) - 128, cr.astype(float) - 128
+    return np.dstack([y + 1.596 * v, y - 0.813 * v - 0.392 * u, y + 2.017 * u]).clip(0, 255)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "order"), [("yuv422", "uyvy"), ("uyvy", "uyvy"), ("yuv422_yuy2", "yuyv"), ("yuyv", "yuyv")]
+)
+def test_yuv_422(encoding: str, order: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    luma, cb, cr = (rng.integers(60, 190, (6, width), np.uint8) for width in (8, 4, 4))
+    parts = {"u": [cb], "v": [cr], "y": [luma[:, ::2], luma[:, 1::2]]}
+    stored = np.dstack([parts[letter].pop(0) for letter in order]).reshape(6, 8, 2)
+    (frame,) = open_source(str(write_mcap(tmp_path / "a.mcap", [raw(stored, encoding, BEGIN_NS, padding=2)])))
+    want = rgb_by_formula(luma, cb.repeat(2, 1), cr.repeat(2, 1))
+    assert frame.image.astype(float) == pytest.approx(want, abs=2)
+
+
+@pytest.mark.parametrize(("encoding", "order"), [("nv12", "uv"), ("nv21", "vu")])
+def test_yuv_420(encoding: str, order: str, tmp_path: Path) -> None:
+    """Half as many rows of colours follow those of brightness; the message states the height of the image."""
+    rng = np.random.default_rng(0)
+    luma, cb, cr = (rng.integers(60, 190, shape, np.uint8) for shape in ((6, 8), (3, 4), (3, 4)))
+    colours = np.dstack([{"u": cb, "v": cr}[letter] for letter in order]).reshape(3, 8)
+    note = raw(np.vstack([luma, colours]), encoding, BEGIN_NS, padding=5)
+    note.message.height = 6
+    (frame,) = open_source(str(write_mcap(tmp_path / "a.mcap", [note])))
+    want = rgb_by_formula(luma, *(plane.repeat(2, 0).repeat(2, 1) for plane in (cb, cr)))
+    assert frame.image.astype(float) == pytest.approx(want, abs=2)
+
+
+@pytest.mark.parametrize(("encoding", "shape"), [("uyvy", (4, 5, 2)), ("nv12", (6, 5)), ("nv21", (9, 4))])
+def test_a_size_that_a_layout_cannot_have_counts_as_damaged(
+    encoding: str, shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    bag = write_mcap(tmp_path / "a.mcap", [raw(np.zeros(shape, np.uint8), encoding, BEGIN_NS)])
+    with pytest.raises(SourceError, match="no image of /camera/image_raw can be decoded"):
+        open_source(str(bag))
 
 
 def test_damaged_images_are_left_out_and_counted(tmp_path: Path) -> None:
@@ -201,6 +236,7 @@ def test_what_is_wrong_with_a_bag_is_one_line(two_topics: list[Note], tmp_path: 
     image = pictures(1)[0]
     cases = {
         "unknown image encoding '32FC1'; expected one of rgb8": [raw(image[:, :, :1], "32FC1", BEGIN_NS)],
+        "unknown image encoding '16UC1'; expected one of rgb8": [raw(image[:, :, :2], "16UC1", BEGIN_NS)],
         "no image of /camera/image_raw can be decoded": [raw(image[:, :, :1], "rgb8", BEGIN_NS)],
         "a bag must keep its size": [raw(image, "rgb8", BEGIN_NS), raw(image[:8], "rgb8", BEGIN_NS + 1)],
     }
@@ -222,10 +258,47 @@ def test_a_bag_that_was_cut_off_gives_what_it_has(two_topics: list[Note], tmp_pa
     whole = write_mcap(tmp_path / "whole.mcap", two_topics).read_bytes()
     bag = tmp_path / "cut.mcap"
     bag.write_bytes(whole[: len(whole) * 6 // 10])
-    with pytest.warns(MaskletWarning, match=r"cut.mcap: was cut off; \d+ messages of it are read"):
+    with pytest.warns(
+        MaskletWarning, match=r"cut.mcap: was cut off, or its index is damaged; \d+ messages of it are read"
+    ):
         frames = list(open_source(str(bag), feed=on("/camera/image_raw")))
     assert 2 <= len(frames) < 10
     assert (np.stack([frame.image for frame in frames]) == np.stack(pictures(10)[: len(frames)])).all()
+
+
+@pytest.mark.parametrize("form", ["mcap", "folder"])
+def test_no_image_with_a_flipped_byte_passes_for_a_good_one(form: str, tmp_path: Path) -> None:
+    """Stored without compression, where only the CRC of its chunk shows it."""
+    notes = [raw(image, "rgb8", time_ns) for image, time_ns in zip(pictures(30), times(30), strict=True)]
+    bag = file = tmp_path / "a.mcap"
+    if form == "folder":
+        bag = write_folder(tmp_path / "drive", notes, StoragePlugin.MCAP)
+        file = next(bag.glob("*.mcap"))
+    write_mcap(file, notes, compression=CompressionType.NONE)  # rosbags writes no CRCs
+    damaged = bytearray(file.read_bytes())
+    damaged[damaged.index(pictures(30)[20].tobytes()) + 5] ^= 1
+    file.write_bytes(damaged)
+    frames: list[Frame] = []
+    with pytest.raises(SourceError, match=r"the bag is damaged \(.*(crc|checksum).*`mcap recover`") as raised:
+        frames.extend(open_source(str(bag)))  # those before the damage stay in the list
+    assert "\n" not in str(raised.value)
+    if form == "mcap":
+        after_ns = times(30)[len(frames) - 1]
+        assert 10 < len(frames) <= 20
+        assert f"after {len(frames)} of 30 images, at {after_ns / 1e9:.3f} s: crc validation" in str(raised.value)
+
+
+def test_a_damaged_index_is_not_believed(tmp_path: Path) -> None:
+    """Each byte of it flipped in turn: every image comes, in the order in which they were stored."""
+    notes = [raw(image, "rgb8", time_ns) for image, time_ns in zip(pictures(9), times(9), strict=True)]
+    path = write_mcap(tmp_path / "a.mcap", notes)
+    whole = path.read_bytes()
+    start = int.from_bytes(whole[-28:-20], "little")
+    for at in range(start, len(whole) - 28, 7):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        with pytest.warns(MaskletWarning, match="its index is damaged; 9 messages of it are read"):
+            frames = list(open_source(str(path)))
+        assert [round(frame.time_s * 1e9) for frame in frames] == [n * STEP_NS for n in range(9)]
 
 
 @pytest.mark.filterwarnings("ignore::masklet.runtime.errors.MaskletWarning")

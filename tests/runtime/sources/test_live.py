@@ -26,6 +26,16 @@ def test_the_devices_own_clock_is_kept_and_a_loss_bridged_by_ours() -> None:
     assert times == pytest.approx([0, 0.5, lost_for, lost_for + 0.04])
 
 
+@pytest.mark.parametrize("own_clock", [True, False])
+def test_a_backend_that_loads_after_the_source_was_opened_does_not_delay_its_times(own_clock: bool) -> None:
+    camera = FakeCamera([picture(time_s=7 + n / 10 if own_clock else None) for n in range(3)])
+    source = camera.open()
+    source.go_on(40, 12.0)
+    camera.clock.now_s += 5
+    times = [frame.time_s for frame in source]
+    assert times == pytest.approx([12, 12.1, 12.2] if own_clock else [12, 17.1, 17.2])
+
+
 def test_time_never_runs_backwards() -> None:
     camera = FakeCamera([picture(time_s=t) for t in (5.0, 5.2, 4.0, 5.3)])
     assert [f.time_s for f in camera.open()] == pytest.approx([0, 0.2, 0.2, 0.3])
