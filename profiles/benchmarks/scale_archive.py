@@ -18,6 +18,7 @@ from masklet.runtime.archive import track_video
 from masklet.runtime.archive.archive import Archive
 from masklet.runtime.archive.cluster import Resources, cluster
 from masklet.runtime.archive.plan import ArchivePlan, seal_of
+from masklet.runtime.archive.result_folder import ResultFolder
 from masklet.runtime.archive.result_set import VideoResult
 from masklet.runtime.archive.video import ArchiveVideo, name_of
 from masklet.runtime.archive.worker import Worker
@@ -112,7 +113,7 @@ def write_clip(path: Path, frames: int, shift: int = 0) -> Path:
 def plan_of(root: Path, out: Path) -> ArchivePlan:
     cut = {"start": 0, "end": None, "stride": 1, "max_side": None}
     out.mkdir(exist_ok=True)
-    return ArchivePlan(BundleChoice(root), seal_of(root), BackendChoice(threads=1), cut, out)
+    return ArchivePlan(BundleChoice(root), seal_of(root), BackendChoice(threads=1), cut, ResultFolder(out))
 
 
 def named(clip: Path, count: int) -> list[ArchiveVideo]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import mean
 
 from masklet.runtime.archive.plan import ArchivePlan
+from masklet.runtime.archive.result_folder import ResultFolder
 from masklet.runtime.archive.track_video import fetched, track_video
 from masklet.runtime.archive.video import ArchiveVideo, is_address
 from masklet.runtime.backends.sessions import Sessions
@@ -50,7 +51,8 @@ def estimate(plan: ArchivePlan, sessions: Sessions, videos: Sequence[ArchiveVide
     seconds, sizes, error = [], [], None
     with tempfile.TemporaryDirectory(prefix="masklet-") as folder:
         end = int(plan.cut.get("start", 0)) + FRAMES * int(plan.cut.get("stride", 1))
-        first = replace(plan, out=Path(folder), cut={**plan.cut, "end": min(end, plan.cut.get("end") or end)})
+        cut = {**plan.cut, "end": min(end, plan.cut.get("end") or end)}
+        first = replace(plan, out=ResultFolder(Path(folder)), cut=cut)
         for video in sample:
             try:
                 result = track_video(first, sessions, _within(video, end))

@@ -1,12 +1,12 @@
 """What every worker of an archive is told once: the bundle, the backend, and what a result set holds."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from masklet.runtime.archive.result_set import VideoResult, read_result
+from masklet.runtime.archive.result_set import ResultStore, VideoResult
 from masklet.runtime.archive.segments import Splitting
 from masklet.runtime.archive.video import ArchiveVideo
 from masklet.runtime.bundle.bundle import BundleChoice
@@ -25,7 +25,7 @@ class ArchivePlan:
     seal:    hash of its manifest, which every worker compares.
     backend: what runs the stages.
     cut:     which frames, as `open_source` takes them.
-    out:     folder of the result sets, which every worker sees.
+    out:     where the result sets are kept, which every worker sees.
     format:  of the masks. overlay: whether a result set has a video with the masks drawn.
     memory:  the memory policy; None for the model's own.
     tracking: options of trackers; those of phrases are with what is tracked.
@@ -36,7 +36,7 @@ class ArchivePlan:
     seal: str
     backend: BackendChoice
     cut: Mapping[str, Any]
-    out: Path
+    out: ResultStore
     format: Format = "jsonl"
     overlay: bool = False
     memory: str | None = None
@@ -52,8 +52,16 @@ class ArchivePlan:
 
     def finished(self, video: ArchiveVideo) -> VideoResult | None:
         """The result of a video that was run with this plan; None if it was not, or with another one."""
-        result = read_result(self.out, video.name)
-        return None if result is None or result.digest != self.digest(video) else result
+        return self.all_finished([video]).get(video.name)
+
+    def all_finished(self, videos: Sequence[ArchiveVideo]) -> dict[str, VideoResult]:
+        """The results, by name, of videos that were run with this plan."""
+        results = self.out.results(video.name for video in videos)
+        return {
+            video.name: results[video.name]
+            for video in videos
+            if video.name in results and results[video.name].digest == self.digest(video)
+        }
 
 
 def seal_of(root: Path) -> str:

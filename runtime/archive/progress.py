@@ -4,11 +4,9 @@ import csv
 import io
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
-from masklet.runtime.archive.result_set import VideoResult, read_result
+from masklet.runtime.archive.result_set import ResultStore, VideoResult
 from masklet.runtime.archive.video import ArchiveVideo
-from masklet.runtime.sinks.output_file import write_whole
 
 SUMMARY = "summary.csv"
 EVERY_S = 30.0  # a line, where the output is no terminal that lines are replaced on
@@ -80,20 +78,20 @@ class Progress:
         return f"{self.done} of {self._total} videos{segments}, {rate:.1f} frames/s{left}{failed}{skipped}"
 
 
-def write_summary(out: Path, videos: Sequence[ArchiveVideo], failures: dict[str, str]) -> None:
+def write_summary(out: ResultStore, videos: Sequence[ArchiveVideo], failures: dict[str, str]) -> None:
     """Write summary.csv: a row per video, finished, failed or missing. Raises SinkError if it cannot be written."""
     text = io.StringIO()
     table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     table.writeheader()
+    results = out.results(video.name for video in videos)
     for video in videos:
         row: dict[str, object] = {"name": video.name, "source": video.source, "status": "missing"}
-        result = read_result(out, video.name)
         if video.name in failures:
             row |= {"status": "failed", "error": failures[video.name]}
-        elif result is not None:
-            row |= {"status": "finished", **{name: getattr(result, name) for name in COLUMNS[3:8]}}
+        elif video.name in results:
+            row |= {"status": "finished", **{name: getattr(results[video.name], name) for name in COLUMNS[3:8]}}
         table.writerow(row)
-    write_whole(out / SUMMARY, text.getvalue().encode())
+    out.write(SUMMARY, text.getvalue().encode())
 
 
 def _duration(seconds: float) -> str:

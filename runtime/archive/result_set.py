@@ -1,17 +1,14 @@
-"""A result set: the folder of a video's results. It is complete, with result.json in it, or not there."""
+"""A result set: the results of a video, complete, with result.json in it, or not there; where such sets are kept."""
 
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
-from masklet.runtime.archive.folder_lock import locked
 
 RESULT = "result.json"
-SEGMENTS = ".segments"  # folder of the result sets of segments, in that of an archive
-_UNFINISHED = ".unfinished"
+SEGMENTS = ".segments"  # where the result sets of segments are kept, within those of an archive
 
 
 class VideoResult(msgspec.Struct, frozen=True):
@@ -33,47 +30,37 @@ class VideoResult(msgspec.Struct, frozen=True):
     bytes: int
 
 
-def read_result(out: Path, name: str) -> VideoResult | None:
-    """The result of a video; None if there is none."""
+class ResultStore(Protocol):
+    """Where result sets are kept: `ResultFolder`, `ObjectStore`. Workers get a copy; `str` is what a user calls it."""
+
+    def results(self, names: Iterable[str]) -> dict[str, VideoResult]:
+        """The results that are there, by name."""
+
+    def result_set(self, name: str) -> AbstractContextManager[Path]:
+        """A folder on this machine that becomes a result set when the block ends, in the place of an older one.
+
+        If the block raises, nothing is left.
+        """
+
+    def copy_here(self, path: str, scratch: Path) -> Path:
+        """A file, 'NAME/FILE', on this machine: copied into `scratch` if it is not there already."""
+
+    def remove(self, pattern: str) -> None:
+        """Remove the result sets whose names match, as `glob` has it."""
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file beside the result sets. Raises SinkError if it cannot be."""
+
+    def within(self, name: str) -> "ResultStore":
+        """Another one within this one."""
+
+    def held(self) -> AbstractContextManager[None]:
+        """Use it for an archive while the block runs. Raises SinkError if it cannot be written."""
+
+
+def decoded(data: bytes) -> VideoResult | None:
+    """What a result.json holds; None if it is none."""
     try:
-        return msgspec.json.decode((out / name / RESULT).read_bytes(), type=VideoResult)
-    except (OSError, msgspec.MsgspecError):
+        return msgspec.json.decode(data, type=VideoResult)
+    except msgspec.MsgspecError:
         return None
-
-
-@contextmanager
-def result_folder(out: Path, name: str) -> Iterator[Path]:
-    """A folder that becomes the video's result set when the block ends, in the place of an older one.
-
-    If the block raises, nothing is left. What a killed worker leaves, `archive_folder` removes.
-    """
-    out.mkdir(exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=_UNFINISHED, dir=out))
-    try:
-        yield unfinished
-        unfinished.chmod(0o755)
-        if (out / name).exists():
-            shutil.rmtree(out / name)
-        unfinished.rename(out / name)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-
-
-def _sweep(out: Path) -> None:
-    """Remove what was not finished; finished segments stay. No worker may be running."""
-    for folder in (out, out / SEGMENTS):
-        for left in folder.glob(f".*{_UNFINISHED}"):
-            shutil.rmtree(left, ignore_errors=True)
-    with suppress(OSError):
-        (out / SEGMENTS).rmdir()
-
-
-@contextmanager
-def archive_folder(out: Path) -> Iterator[None]:
-    """The folder of an archive, for one archive at a time: see `locked`. What was not finished is removed."""
-    with locked(out):
-        _sweep(out)
-        try:
-            yield
-        finally:
-            _sweep(out)

@@ -1,7 +1,7 @@
 """A long video in segments: which of them are still to be run, one of them, and the result set of them all."""
 
 import json
-import shutil
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,15 +42,14 @@ class SplitVideo:
         All must be finished. Raises SinkError if it cannot be written.
         """
         result = write_result_set(self._plan, self._video, self._write)
-        for left in (self._plan.out / SEGMENTS).glob(Segment.pattern(self._video.name)):
-            shutil.rmtree(left, ignore_errors=True)
+        self._plan.out.within(SEGMENTS).remove(Segment.pattern(self._video.name))
         return result
 
     def _write(self, folder: Path) -> Ran:
         results = [result for segment in self.segments if (result := self._result(segment)) is not None]
-        masks = [self._plan.out / SEGMENTS / result.name / MASKS for result in results]
-        frames, ids = 0, set[int]()
-        with (folder / MASKS).open("wb") as file:
+        segments, frames, ids = self._plan.out.within(SEGMENTS), 0, set[int]()
+        with tempfile.TemporaryDirectory(prefix="masklet-") as scratch, (folder / MASKS).open("wb") as file:
+            masks = [segments.copy_here(f"{result.name}/{MASKS}", Path(scratch)) for result in results]
             for line in stitched(list(zip(self.segments, masks, strict=True))):
                 file.write(json.dumps(line).encode() + b"\n")
                 frames += 1
@@ -66,5 +65,5 @@ class SplitVideo:
 def _part(plan: ArchivePlan, video: ArchiveVideo, segment: Segment) -> tuple[ArchivePlan, ArchiveVideo]:
     """A segment as a video of an archive of its own."""
     cut = {**plan.cut, "start": segment.start, "end": segment.end}
-    alone = replace(plan, cut=cut, out=plan.out / SEGMENTS, format="jsonl", split=None)
+    alone = replace(plan, cut=cut, out=plan.out.within(SEGMENTS), format="jsonl", split=None)
     return alone, replace(video, name=segment.name_in(video.name))

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 from masklet.runtime.archive.parquet_masks import write_parquet
 from masklet.runtime.archive.plan import ArchivePlan
-from masklet.runtime.archive.result_set import RESULT, VideoResult, result_folder
+from masklet.runtime.archive.result_set import RESULT, VideoResult
 from masklet.runtime.archive.video import ArchiveVideo, is_address
 from masklet.runtime.backends.sessions import Sessions
 from masklet.runtime.errors import SinkError, SourceError
@@ -48,7 +48,7 @@ def write_result_set(plan: ArchivePlan, video: ArchiveVideo, write: Callable[[Pa
     Raises SinkError if it cannot be written, and what `write` raises.
     """
     try:
-        with result_folder(plan.out, video.name) as folder:
+        with plan.out.result_set(video.name) as folder:
             ran = write(folder)
             if plan.format == "parquet":
                 write_parquet(folder / MASKS, folder / "masks.parquet")
@@ -58,7 +58,7 @@ def write_result_set(plan: ArchivePlan, video: ArchiveVideo, write: Callable[[Pa
             result = VideoResult(video.name, video.source, digest, ran.frames, ran.corrupt, ran.objects, seconds, size)
             (folder / RESULT).write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n")
     except OSError as error:
-        raise SinkError(f"{plan.out / video.name}: cannot be written: {error.strerror or error}") from None
+        raise SinkError(f"{plan.out}/{video.name}: cannot be written: {error.strerror or error}") from None
     return result
 
 

@@ -4,6 +4,7 @@ import os
 import socket
 from dataclasses import dataclass
 
+from masklet.runtime.archive.object_store import UploadError
 from masklet.runtime.archive.plan import ArchivePlan, seal_of
 from masklet.runtime.archive.result_set import VideoResult
 from masklet.runtime.archive.segments import Segment
@@ -56,7 +57,7 @@ class Worker:
         try:
             return self._run(self._sessions, video, segment)
         except MaskletError as error:
-            return Outcome(error=str(error), fatal=isinstance(error, SinkError))
+            return Outcome(error=str(error), fatal=isinstance(error, SinkError) and not isinstance(error, UploadError))
         except Exception as error:
             return Outcome(error=f"a bug in masklet: {type(error).__name__}: {error}")
 

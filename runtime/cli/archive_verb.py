@@ -1,6 +1,5 @@
 """The verb `masklet archive`. Imports here stay light, as in `verbs`."""
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -40,7 +39,13 @@ def archive(
     workers: WorkerOptions,
     segments: SegmentOptions,
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="FOLDER", help="Folder of the result sets, which all workers see.")
+        str,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FOLDER|URL",
+            help="Where the result sets go: a folder that all workers see, or a URL of fsspec (s3://bucket/results).",
+        ),
     ],
     format: Annotated[
         Literal["jsonl", "parquet"], typer.Option(help="Format of the masks, COCO RLE in both.")

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import typer
@@ -13,8 +12,8 @@ from masklet.runtime.archive.estimate import estimate
 from masklet.runtime.archive.listing import list_videos
 from masklet.runtime.archive.plan import ArchivePlan, Format, seal_of
 from masklet.runtime.archive.progress import SUMMARY, Progress, write_summary
-from masklet.runtime.archive.result_set import archive_folder
 from masklet.runtime.archive.segments import Splitting
+from masklet.runtime.archive.store import store_at
 from masklet.runtime.archive.video import ArchiveVideo
 from masklet.runtime.bundle.bundle import Bundle, BundleChoice
 from masklet.runtime.cli.tuned_options import Tunable, in_words
@@ -45,7 +44,7 @@ class ArchiveOrder:
     limits: MemoryLimits
     update_interval: int | None
     untuned: bool
-    out: Path
+    out: str
     wanted: Resources
     retries: int
     format: Format
@@ -65,14 +64,15 @@ def archive_videos(order: ArchiveOrder) -> int:
     if order.dry_run:
         _say_estimate(plan, bundle, videos, order.wanted.workers)
         return 0
-    with archive_folder(plan.out):
+    with plan.out.held():
         return _run_rest(order, plan, videos, console)
 
 
 def _run_rest(order: ArchiveOrder, plan: ArchivePlan, videos: Sequence[ArchiveVideo], console: Console) -> int:
     """Run the videos that are not finished, and write the summary. Returns the exit code."""
     tell = partial(_tell, console)
-    rest = [video for video in videos if plan.finished(video) is None]
+    finished = plan.all_finished(videos)
+    rest = [video for video in videos if video.name not in finished]
     if not rest:
         tell(f"all {len(videos)} videos were finished before; nothing is left to do")
         write_summary(plan.out, videos, {})
@@ -83,7 +83,7 @@ def _run_rest(order: ArchiveOrder, plan: ArchivePlan, videos: Sequence[ArchiveVi
             _run(order, plan, rest, progress)
         finally:
             write_summary(plan.out, videos, progress.failures)
-    tell(f"{progress.line}; {plan.out / SUMMARY}")
+    tell(f"{progress.line}; {plan.out}/{SUMMARY}")
     return SOME_FAILED if progress.failures else 0
 
 
@@ -105,7 +105,7 @@ def _plan(order: ArchiveOrder, bundle: Bundle, best: Tunable) -> ArchivePlan:
         seal_of(root),
         best.backend,
         order.cut,
-        order.out.resolve(),
+        store_at(order.out),
         order.format,
         order.overlay,
         order.memory,

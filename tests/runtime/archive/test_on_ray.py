@@ -13,7 +13,8 @@ import pytest
 from archive_clips import FRAMES, Clips
 from command_line import Cli
 from masklet.runtime.archive.progress import Progress
-from masklet.runtime.archive.result_set import SEGMENTS, VideoResult, read_result
+from masklet.runtime.archive.result_folder import ResultFolder
+from masklet.runtime.archive.result_set import SEGMENTS, VideoResult
 from masklet.runtime.archive.video import ArchiveVideo, name_of
 from noise_clip import write_noise
 
@@ -197,4 +198,4 @@ def _same(ray: Any) -> Any:
 def _made(out: Path, clip: Path) -> int | None:
     """When a result set was made, in ns; None if it is not there."""
     name = name_of(str(clip))
-    return (out / name / "result.json").stat().st_mtime_ns if read_result(out, name) else None
+    return (out / name / "result.json").stat().st_mtime_ns if ResultFolder(out).results([name]) else None

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from command_line import Cli
 from masklet.runtime.archive.plan import ArchivePlan
+from masklet.runtime.archive.result_folder import ResultFolder
 from masklet.runtime.archive.result_set import SEGMENTS, VideoResult
 from masklet.runtime.archive.segments import Segment, Splitting
 from masklet.runtime.archive.split_video import SplitVideo, track_segment
@@ -81,7 +82,7 @@ def test_ids_over_the_seams(clip: ArchiveVideo, script: Script, tmp_path: Path) 
     result, stitched = split(clip, script, tmp_path / "split")
     whole = plan(tmp_path / "whole")
     wanted = track_video(whole, sessions(script, tmp_path)[0], clip)
-    assert stitched == (whole.out / "clip" / "masks.jsonl").read_bytes()
+    assert stitched == (tmp_path / "whole" / "clip" / "masks.jsonl").read_bytes()
     assert (result.frames, result.corrupt, result.objects) == (wanted.frames, 0, 4) == (FRAMES, 0, wanted.objects)
     assert [path.name for path in (tmp_path / "split" / SEGMENTS).iterdir()] == []
 
@@ -97,7 +98,7 @@ def test_a_false_positive_before_a_seam(clip: ArchiveVideo, script: Script, tmp_
     track_video(whole, sessions(script, tmp_path)[0], late)
     made, wanted = (
         [[one["segmentation"] for one in json.loads(line)["objects"]] for line in lines.splitlines()]
-        for lines in (stitched, (whole.out / "clip" / "masks.jsonl").read_bytes())
+        for lines in (stitched, (tmp_path / "whole" / "clip" / "masks.jsonl").read_bytes())
     )
     assert made == wanted
     assert len(made[LENGTH - 1]) == 3
@@ -149,7 +150,7 @@ def test_an_exemplar_is_of_the_first_frame(clip: ArchiveVideo) -> None:
 
 
 def plan(out: Path) -> ArchivePlan:
-    return ArchivePlan(BundleChoice(out), "", BackendChoice(), CUT, out)
+    return ArchivePlan(BundleChoice(out), "", BackendChoice(), CUT, ResultFolder(out))
 
 
 def split(clip: ArchiveVideo, script: Script, out: Path, lost: int | None = None) -> tuple[VideoResult, bytes]:

@@ -14,6 +14,7 @@ from command_line import Cli
 from masklet.runtime.archive.listing import list_videos
 from masklet.runtime.archive.plan import ArchivePlan, seal_of
 from masklet.runtime.archive.progress import Progress
+from masklet.runtime.archive.result_folder import ResultFolder
 from masklet.runtime.archive.result_set import VideoResult
 from masklet.runtime.archive.video import ArchiveVideo, name_of
 from masklet.runtime.archive.worker import Worker
@@ -53,7 +54,7 @@ with locked(Path(sys.argv[1])):
 
 def plan(bundle: Path, out: Path) -> ArchivePlan:
     cut = {"start": 0, "end": None, "stride": 1, "max_side": None}
-    return ArchivePlan(BundleChoice(bundle), seal_of(bundle), BackendChoice(threads=1), cut, out)
+    return ArchivePlan(BundleChoice(bundle), seal_of(bundle), BackendChoice(threads=1), cut, ResultFolder(out))
 
 
 def test_a_manifest_says_what_to_track_in_each(tmp_path: Path, clips: Clips) -> None:
@@ -120,13 +121,13 @@ def test_a_worker(nano_bundle: Path, tmp_path: Path, clips: Clips) -> None:
     pytest.importorskip("fsspec")
     (clip,) = clips(1)
     wanted = replace(plan(nano_bundle, tmp_path / "out"), format="parquet", overlay=True)
-    wanted.out.mkdir()
+    (tmp_path / "out").mkdir()
     worker = Worker(wanted)
     assert worker.open()[1] is None
     video = ArchiveVideo((clip / "0.png").as_uri(), CLICK)
     outcome = worker.run(video)
     assert outcome.result is not None, outcome.error
-    folder = wanted.out / video.name
+    folder = tmp_path / "out" / video.name
     assert sorted(path.name for path in folder.iterdir()) == ["masks.parquet", "overlay.mp4", "result.json"]
     result = msgspec.json.decode((folder / "result.json").read_bytes(), type=VideoResult)
     assert (result.frames, result.objects, result.digest) == (1, 1, wanted.digest(video))
