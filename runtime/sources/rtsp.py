@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -56,9 +56,10 @@ class RtspStream:
         return next(self._pictures)
 
     def close(self) -> None:
+        self._pictures.close()  # it holds this object and thereby the decoder, whose threads end when it is released
         self._container.close()
 
-    def _decoded(self) -> Iterator[Picture | None]:
+    def _decoded(self) -> Generator[Picture | None, None, None]:
         from av.error import FFmpegError
 
         stream = self._container.streams.video[0]

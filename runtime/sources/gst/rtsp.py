@@ -30,8 +30,12 @@ class RtspDevice(PipelineDevice):
         pipeline = parse(gst, name, text)
         source = pipeline.get_by_name(RTSP_SOURCE)
         _point_at(source, url, int(timeout_s * 1_000_000))
-        source.connect("select-stream", lambda source, number, caps: _is_video(caps))
-        source.connect("pad-added", self._decode)
+        self._source = source
+        self._handlers = [
+            source.connect("select-stream", lambda source, number, caps: _is_video(caps)),
+            source.connect("pad-added", self._decode),
+        ]
+        self._entry: tuple[Any, int] | None = None
         super().__init__(gst, name, pipeline, pipeline.get_by_name(pipelines.SINK), cut, timeout_s)
 
     def _decode(self, source: Any, pad: Any) -> None:
@@ -62,8 +66,20 @@ class RtspDevice(PipelineDevice):
         self._pipeline.add(part)
         part.link(self._sink)
         part.sync_state_with_parent()
-        entry.add_probe(self._gst.PadProbeType.BUFFER | self._gst.PadProbeType.BUFFER_LIST, self._came)
+        buffers = self._gst.PadProbeType.BUFFER | self._gst.PadProbeType.BUFFER_LIST
+        self._entry = entry, entry.add_probe(buffers, self._came)
         pad.link(entry)
+
+    def close(self) -> None:
+        """Stop, and take this object out of the pipeline, which would otherwise keep it and thereby itself alive."""
+        super().close()
+        for handler in self._handlers:
+            self._source.disconnect(handler)
+        self._handlers = []
+        if self._entry is not None:
+            pad, probe = self._entry
+            pad.remove_probe(probe)
+            self._entry = None
 
     def _came(self, pad: Any, info: Any) -> Any:
         self.alive()

@@ -4,12 +4,13 @@ Needs Debian's python3-gi, gir1.2-gst-rtsp-server-1.0 and gstreamer1.0-plugins-{
 GStreamer; by the latter only where its bindings can be imported here.
 """
 
+import gc
 import socket
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,35 @@ def test_a_server_that_is_not_there(port: int, reader: str) -> None:
     why = {"pyav": "Connection refused", "gstreamer": "the server cannot be reached"}[reader]
     with pytest.raises(SourceError, match=rf"rtsp://u:\*\*\*@127.0.0.1:\d+/x: {why}"):
         open_source(f"rtsp://u:word@127.0.0.1:{port}/x", feed=asking(reader))
+
+
+def held() -> tuple[int, int]:
+    """Open files and threads of this process."""
+    return len(list(Path("/proc/self/fd").iterdir())), len(list(Path("/proc/self/task").iterdir()))
+
+
+@pytest.mark.parametrize("reachable", [True, False])
+def test_reconnecting_leaves_no_files_and_threads_behind(port: int, reader: str, reachable: bool) -> None:
+    """A camera that is off for a night is tried three thousand times; without the collector of cycles, too."""
+
+    def connect() -> None:
+        with suppress(SourceError), open_source(f"rtsp://127.0.0.1:{port}/test", end=2, feed=asking(reader)) as source:
+            assert len(list(source)) <= 2
+
+    with serving(port) if reachable else nullcontext():
+        connect()
+        connect()
+        gc.collect()
+        gc.disable()
+        try:
+            files, threads = held()
+            for _ in range(6):
+                connect()
+            now_files, now_threads = held()
+        finally:
+            gc.enable()
+    assert now_files <= files + 4
+    assert now_threads <= threads + 4
 
 
 def test_a_server_that_never_answers(port: int, open_by: Open) -> None:
