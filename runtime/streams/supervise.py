@@ -116,7 +116,7 @@ class Supervisor:
             more = one.stream.sightings.lines()
             self._log.summary(self._summary(one), self._label(one.stream), more, **self._figures(one.stream))
         if interrupted:
-            self._log.event("interrupted; outputs are complete up to this point")
+            self._log.event("interrupted", "outputs are complete up to this point")
             raise typer.Exit(INTERRUPTED)
         if errors or unopened:
             raise typer.Exit(SOME_FAILED)
