@@ -150,10 +150,11 @@ class Search:
         if point not in self.journal.threads:
             told = self._told(point, "timing threads of", 0.0)
             self.journal.keep_threads(point, time_threads(self.models, point, clip, told, self.clock))
-        ms = self.journal.threads[point]
+        ms, most = dict(self.journal.threads[point]), counts[-1]
+        ms[most] = min(ms[most], outcome.times.mean)  # the trial ran with as many, over more frames
         count = fewest_threads(ms)
-        if count != counts[-1]:
-            self._settled[point] = with_threads(outcome, count, ms[count] / ms[counts[-1]])
+        if count != most:
+            self._settled[point] = with_threads(outcome, count, ms[count] / ms[most])
 
     def _timing(self, done: int, of: int, what: str) -> None:
         self.tell(f"timing {what}", done, of)

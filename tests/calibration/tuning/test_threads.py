@@ -44,10 +44,10 @@ def test_the_chosen_point_runs_with_as_few_threads_as_are_as_fast(
     all_cores, _ = made(variants_bundle, tmp_path / "a", exact_ms / 2)
     run(all_cores)
     before = all_cores.chosen()
-    ms = {1: 20.0, 2: 8.0, 4: 10.0}
+    assert before is not None
+    ms = {count: share * before.times.mean for count, share in {1: 2.0, 2: 0.8, 4: 1.0}.items()}
     search, timed = threaded(variants_bundle, tmp_path / "b", exact_ms, ms, monkeypatch)
     chosen = search.chosen()
-    assert before is not None
     assert chosen is not None
     assert timed == [chosen.point] == [before.point]
     assert chosen.threads == 2
@@ -71,6 +71,22 @@ def test_all_cores_stay_where_they_are_faster(
     assert chosen is not None
     assert chosen.threads is None
     assert tuning(search, chosen, CLIPS).settings.threads == 4
+
+
+def test_all_cores_stay_where_the_trial_was_faster_with_them(
+    variants_bundle: Path, tmp_path: Path, exact_ms: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Few frames, timed in a slow moment, say nothing against many frames of the trial."""
+    all_cores, _ = made(variants_bundle, tmp_path / "a", exact_ms / 2)
+    run(all_cores)
+    before = all_cores.chosen()
+    assert before is not None
+    ms = {count: share * before.times.mean for count, share in {1: 1.2, 2: 1.3, 4: 1.5}.items()}
+    search, _ = threaded(variants_bundle, tmp_path / "b", exact_ms, ms, monkeypatch)
+    chosen = search.chosen()
+    assert chosen is not None
+    assert chosen.threads is None
+    assert chosen.times == before.times
 
 
 def test_what_does_not_fit_may_with_fewer_threads(
